@@ -1,0 +1,162 @@
+"""A model folder: `config.yaml` and one safetensors file per stage; local, shipped, or from the Hub. Never pickle."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import safetensors
+import safetensors.numpy
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from .manifest import replacing
+
+ALLOWED = ("config.yaml", "*.safetensors", "*.json", "*.md")  # all that is ever fetched from or sent to the Hub
+MAX_HEADER = 16 << 20  # bytes of JSON that list the tensors of a file
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SHIPPED = Path(__file__).parent / "presets"
+
+
+def resolve(name: str | Path | None = None, revision: str | None = None) -> Path:
+    """The folder of a model: `None` or a shipped name (`"tiny"`), an existing folder, or a Hub id `"owner/name"`.
+
+    Only a Hub id touches the network; `revision` (branch, tag or commit) belongs to Hub ids alone.
+    """
+    path = _SHIPPED / "tiny" if name is None else Path(name).expanduser()
+    if isinstance(name, str) and re.fullmatch(r"\w+", name) and not path.is_dir() and (_SHIPPED / name).is_dir():
+        path = _SHIPPED / name
+    if not path.is_dir() and isinstance(name, str) and _HUB_ID.fullmatch(name):
+        path = _fetch(name, revision)
+    elif revision is not None:
+        raise ValueError(f"revision {revision!r} needs a Hub id, got model {str(name)!r}")
+    if not (path / "config.yaml").is_file():
+        found = "holds no config.yaml" if path.is_dir() else "is no folder, no shipped model and no Hub id owner/name"
+        raise ValueError(f"model {str(path)!r} {found}")
+    return path
+
+
+def push(folder: str | Path, repo_id: str, private: bool = True) -> str:
+    """Sends config, safetensors, JSON and cards of a model folder to the Hub, and nothing else; returns the URL."""
+    folder = resolve(Path(folder))
+    api = huggingface_hub.HfApi()
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    api.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(ALLOWED))
+    return f"https://huggingface.co/{repo_id}"
+
+
+def save_weights(module: nn.Module, path: str | Path, half: bool = True) -> None:
+    """Writes a module's parameters and buffers as safetensors; `half` stores the floating ones as float16.
+
+    Raises ValueError for a value that float16 cannot hold. The file appears whole or not at all.
+    """
+    tensors = {name: _stored(name, tensor, half) for name, tensor in module.state_dict().items()}
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary)
+
+
+def load_weights(module: nn.Module, path: str | Path) -> None:
+    """Fills a module from safetensors, in the module's own dtypes and on its own devices.
+
+    Names and shapes must be exactly the module's; they are checked before any value is changed.
+    """
+    targets = module.state_dict()
+    try:
+        check_header(path)
+        with safetensors.safe_open(path, framework="pt") as file:
+            _check_names(path, targets, set(file.keys()))
+            for name, target in targets.items():
+                _check_tensor(path, name, target, file.get_slice(name))
+            with torch.no_grad():
+                for name, target in targets.items():
+                    target.copy_(file.get_tensor(name))
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a whole safetensors file: {error}") from None
+
+
+def check_header(path: str | Path) -> None:
+    """ValueError unless the file is as long as its own header says, and that header is of a sane size."""
+    size = Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER or size < 8:
+            raise ValueError(f"{path}: header of {length} bytes in a file of {size}; the limit is {MAX_HEADER}")
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            expected = 8 + length + max(ends, default=0)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            raise ValueError(f"{path}: its header is not that of a safetensors file") from None
+    if size != expected:
+        raise ValueError(f"{path}: {size} bytes, but its header promises {expected}")
+
+
+def save_latents(path: str | Path, latents: np.ndarray, audio_sha256: str) -> None:
+    """Writes latents (T, C) float32 beside a track, bound to the audio file with this SHA-256."""
+    if latents.ndim != 2 or not np.isfinite(latents).all():
+        raise ValueError(f"latents of shape {latents.shape} should be finite (T, C)")
+    metadata = {"audio_sha256": audio_sha256}
+    with replacing(path) as temporary:
+        arrays = {"latents": np.ascontiguousarray(latents, np.float32)}
+        safetensors.numpy.save_file(arrays, temporary, metadata)
+
+
+def load_latents(path: str | Path, expected_sha256: str) -> np.ndarray:
+    """Latents (T, C) float32 written for the audio file with this SHA-256; ValueError when they belong to another."""
+    check_header(path)
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            bound = (file.metadata() or {}).get("audio_sha256")
+            if bound != expected_sha256:
+                raise ValueError(f"{path}: written for the audio {bound}, not for {expected_sha256}")
+            latents = file.get_tensor("latents")
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a whole latents file: {error}") from None
+    if latents.ndim != 2 or latents.dtype != np.float32 or not np.isfinite(latents).all():
+        raise ValueError(f"{path}: latents of {latents.dtype} {latents.shape} should be finite float32 (T, C)")
+    return latents
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch(repo_id: str, revision: str | None) -> Path:
+    try:
+        return Path(huggingface_hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(ALLOWED)))
+    except OSError as error:  # every Hub error is one: unknown repository, unknown revision, no network
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"model {repo_id!r} is no folder, and the Hub does not give {revision or 'main'}: {reason}"
+        ) from None
+
+
+def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu()
+    stored = tensor.to(torch.float16) if half and tensor.is_floating_point() else tensor
+    if stored.is_floating_point() and not stored.isfinite().all():
+        raise ValueError(f"{name}: values up to {tensor.abs().max():.3g} do not fit {stored.dtype}")
+    return stored.clone(memory_format=torch.contiguous_format)  # tied tensors are written twice
+
+
+def _check_names(path: str | Path, targets: dict[str, Tensor], names: set[str]) -> None:
+    missing, unexpected = sorted(targets.keys() - names), sorted(names - targets.keys())
+    if missing or unexpected:
+        raise ValueError(f"{path}: missing {_list(missing)}; unexpected {_list(unexpected)}")
+
+
+def _check_tensor(path: str | Path, name: str, target: Tensor, stored: Any) -> None:
+    if tuple(stored.get_shape()) != tuple(target.shape):
+        raise ValueError(f"{path}: {name} has shape {tuple(stored.get_shape())}, the model's {tuple(target.shape)}")
+    if stored.get_dtype().startswith(("F", "BF")) != target.is_floating_point():
+        raise ValueError(f"{path}: {name} holds {stored.get_dtype()}, the model's {target.dtype}")
+
+
+def _list(names: list[str]) -> str:
+    return f"{names[:5]} and {len(names) - 5} more" if len(names) > 5 else str(names)

@@ -1,0 +1,162 @@
+"""A model folder is data: whole, strict, half precision on disk, and never more than it should be."""
+
+import json
+import stat
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from hybridgen import weights
+
+
+class Toy(nn.Module):
+    """Two layers, a tied weight and a counter."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, 3)
+        self.tied = nn.Linear(width, 3, bias=False)
+        self.tied.weight = self.inner.weight
+        self.register_buffer("steps", torch.tensor([100_003]))
+        self.register_buffer("scale", torch.full((2,), 0.5, dtype=torch.float64))
+
+
+def one_line(error: pytest.ExceptionInfo) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_weights_come_back_in_half_precision_and_counters_untouched(tmp_path):
+    saved, loaded = Toy(), Toy()
+    weights.save_weights(saved, tmp_path / "toy.safetensors")
+    weights.load_weights(loaded, tmp_path / "toy.safetensors")
+    on_disk = load_file(tmp_path / "toy.safetensors")
+    assert on_disk["inner.weight"].dtype == torch.float16 and on_disk["steps"].dtype == torch.int64
+    assert torch.equal(loaded.inner.weight, saved.inner.weight.half().float()) and loaded.steps.item() == 100_003
+    assert loaded.inner.weight.dtype == torch.float32 and loaded.tied.weight is loaded.inner.weight
+    assert [p.name for p in tmp_path.iterdir()] == ["toy.safetensors"]
+
+
+def test_full_precision_is_exact_and_the_bytes_are_reproducible(tmp_path):
+    toy, loaded = Toy(), Toy()
+    for name in ("a", "b"):
+        weights.save_weights(toy, tmp_path / name, half=False)
+    weights.load_weights(loaded, tmp_path / "a")
+    assert torch.equal(loaded.inner.weight, toy.inner.weight)
+    assert weights.sha256(tmp_path / "a") == weights.sha256(tmp_path / "b")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) & stat.S_IRUSR
+
+
+def test_a_value_beyond_half_precision_is_refused(tmp_path):
+    toy = Toy()
+    toy.inner.bias.data[0] = 1e5
+    with pytest.raises(ValueError, match=r"inner.bias: values up to 1e\+05 do not fit torch.float16"):
+        weights.save_weights(toy, tmp_path / "toy.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_shapes_names_and_kinds_are_named(tmp_path):
+    path = tmp_path / "toy.safetensors"
+    weights.save_weights(Toy(5), path)
+    toy = Toy()
+    before = toy.inner.bias.clone()
+    with pytest.raises(ValueError, match="weight has shape") as error:
+        weights.load_weights(toy, path)
+    assert "(3, 5), the model's (3, 4)" in one_line(error) and str(path) in one_line(error)
+    assert torch.equal(toy.inner.bias, before)
+    save_file({"inner.weight": torch.zeros(3, 4), "extra": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"missing \['inner.bias', .*unexpected \['extra'\]"):
+        weights.load_weights(toy, path)
+    save_file({**{k: v.clone() for k, v in toy.state_dict().items()}, "steps": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="steps holds F32, the model's torch.int64"):
+        weights.load_weights(toy, path)
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    path = tmp_path / "toy.safetensors"
+    weights.save_weights(Toy(), path)
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    overlap = json.loads(whole[8 : 8 + length])
+    overlap["inner.bias"]["data_offsets"] = overlap["inner.weight"]["data_offsets"]
+    header = json.dumps(overlap).encode()
+    damaged = (
+        b"",
+        whole[:5],
+        whole[:40],
+        whole[:-1],
+        whole + b"\0",
+        (1 << 40).to_bytes(8, "little") + whole[8:],
+        whole[:8] + b"[" * length + whole[8 + length :],
+        len(header).to_bytes(8, "little") + header + whole[8 + length :],
+        b"PK\x03\x04" + whole[4:],
+    )
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="toy.safetensors") as error:
+            weights.load_weights(Toy(), path)
+        one_line(error)
+
+
+def test_a_model_is_a_folder_with_a_config(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match="mine' holds no config.yaml"):
+        weights.resolve(tmp_path / "mine")
+    (tmp_path / "mine" / "config.yaml").write_text("{}")
+    assert weights.resolve(tmp_path / "mine") == tmp_path / "mine"
+    monkeypatch.chdir(tmp_path)
+    assert weights.resolve("mine").samefile(tmp_path / "mine")
+    with pytest.raises(ValueError, match="revision 'v1' needs a Hub id, got model 'mine'"):
+        weights.resolve("mine", revision="v1")
+
+
+@pytest.mark.parametrize("name", ["none", "/no/such/folder", "../up", "https://x.y/z", "a/b/c", "a/..", "", "x\ny"])
+def test_anything_else_is_refused_without_network(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("network"))
+    with pytest.raises(ValueError, match="model '") as error:
+        weights.resolve(name)
+    one_line(error)
+
+
+def test_the_hub_is_asked_for_config_and_safetensors_only(monkeypatch, tmp_path):
+    (tmp_path / "config.yaml").write_text("{}")
+    asked = {}
+
+    def download(repo_id, revision, allow_patterns):
+        asked.update(repo_id=repo_id, revision=revision, allow_patterns=allow_patterns)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert weights.resolve("owner/name.v2", "abc") == tmp_path
+    assert asked["revision"] == "abc" and asked["repo_id"] == "owner/name.v2"
+    assert set(asked["allow_patterns"]) == {"config.yaml", "*.safetensors", "*.json", "*.md"}
+
+
+def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
+    def download(*_, **__):
+        raise OSError("404\nnot found")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(
+        ValueError, match="model 'owner/name' is no folder, and the Hub does not give main: 404 not found"
+    ):
+        weights.resolve("owner/name")
+
+
+def test_latents_belong_to_one_audio_file(tmp_path):
+    path = tmp_path / "track.latents.safetensors"
+    latents = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+    weights.save_latents(path, latents, "a" * 64)
+    assert np.array_equal(weights.load_latents(path, "a" * 64), latents)
+    with pytest.raises(ValueError, match="written for the audio aaa"):
+        weights.load_latents(path, "b" * 64)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match="promises"):
+        weights.load_latents(path, "a" * 64)
+    with pytest.raises(ValueError, match="should be finite"):
+        weights.save_latents(path, latents * np.nan, "a" * 64)
