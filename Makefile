@@ -1,0 +1,47 @@
+# Two commands do all the set-up:  make track  (a track with the shipped weights)   make test  (all tests)
+PYTHON ?= python3
+BIN := .venv/bin
+PROMPT ?= warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor
+SOUNDFONT := /usr/share/sounds/sf2/FluidR3_GM.sf2
+
+.PHONY: track test lint corpus clean
+
+track: .setup/core ## install what making a track needs, make one, say where it is
+	$(BIN)/hybridgen generate "$(PROMPT)" --seconds 30 --seed 7 -o track.wav
+
+test: .setup/dev .setup/soundfont ## install what the tests need, run them all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+corpus: .setup/dev .setup/soundfont ## ten hours of the synthetic corpus in ./corpus
+	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 10
+
+.setup/venv:
+	@mkdir -p .setup
+	$(PYTHON) -c 'import sys; sys.exit("hybridgen needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+# torch first and alone, so that no resolver chooses another build; then the pinned rest
+.setup/core: .setup/venv requirements/core.txt pyproject.toml
+	$(BIN)/pip install -q torch==2.13.0
+	$(BIN)/pip install -q --no-deps -r requirements/core.txt
+	$(BIN)/pip install -q "hatchling>=1.27" "editables>=0.5"
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.setup/dev: .setup/core requirements/dev.txt
+	$(BIN)/pip install -q --no-deps -r requirements/dev.txt
+	@touch $@
+
+# FluidSynth and its soundfont come from the system's packages; making a track never needs them
+.setup/soundfont:
+	@if [ ! -e $(SOUNDFONT) ] || ! ldconfig -p | grep -q libfluidsynth; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends libfluidsynth3 fluid-soundfont-gm; \
+	  else echo "The corpus needs FluidSynth and its soundfont: sudo apt-get install libfluidsynth3 fluid-soundfont-gm"; exit 2; fi; fi
+	@touch $@
+
+clean: ## remove the environment and the set-up stamps
+	rm -rf .venv .setup

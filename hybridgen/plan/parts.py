@@ -1,0 +1,121 @@
+"""The parts of a plan: Tempo, Bar and Section, and the checks that every part and every request passes.
+
+Bars are counted from 1. Every musical field may be None: unknown, as real recordings lack labels.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hybridgen.plan.harmony import METERS, parse_chord
+
+SAMPLE_RATE = 44_100
+LATENT_HOP = 2048
+CODE_HOP = 8192
+MIN_TEMPO, MAX_TEMPO = 30.0, 300.0  # quarter notes a minute, in steps of 0.1
+MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
+MAX_ENERGY = 7
+MAX_BARS = 4095  # what the grammar's two digits count to; more than MAX_SECONDS holds at any tempo
+ROLES = ("drums", "percussion", "bass", "keys", "guitar", "strings", "winds", "lead", "pad")
+LABELS = ("intro", "verse", "chorus", "bridge", "break", "build", "drop", "solo", "interlude", "outro")
+
+
+def check_tempo(bpm: float, field: str = "tempo") -> float:
+    """`bpm` as a float on the grid of 0.1; ValueError outside 30.0-300.0."""
+    if not MIN_TEMPO <= bpm <= MAX_TEMPO:  # also refuses NaN
+        raise ValueError(f"{field} {bpm:g} is outside {MIN_TEMPO:g}-{MAX_TEMPO:g} BPM")
+    return round(float(bpm), 1)
+
+
+def check_meter(meter: str, field: str = "meter") -> str:
+    """`meter` itself; ValueError if it is none of `METERS`."""
+    if meter not in METERS:
+        raise ValueError(f"{field} {meter!r} is none of {', '.join(METERS)}")
+    return meter
+
+
+def parse_bar(chords: "str | Iterable[str] | None", field: str = "chords") -> tuple[str, ...] | None:
+    """One bar's chords, canonical: "Am", "F,G" or "F G" (half a bar each), a sequence of one or two, or None."""
+    if chords is None:
+        return None
+    names = chords.replace(",", " ").split() if isinstance(chords, str) else list(chords)
+    if not 1 <= len(names) <= 2:
+        raise ValueError(f"{field}: {len(names)} chords in a bar, but a bar holds one or two")
+    try:
+        return tuple(parse_chord(name) for name in names)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None
+
+
+def order_roles(roles: Iterable[str], field: str = "roles") -> tuple[str, ...]:
+    """`roles` in the order of `ROLES`; ValueError on an unknown or repeated one."""
+    roles = tuple(roles)
+    for role in roles:
+        if role not in ROLES:
+            raise ValueError(f"{field}: {role!r} is none of {', '.join(ROLES)}")
+        if roles.count(role) > 1:
+            raise ValueError(f"{field}: {role!r} is named {roles.count(role)} times")
+    return tuple(sorted(roles, key=ROLES.index))
+
+
+def order_instruments(
+    instruments: "Mapping[str, int | None] | Iterable[tuple[str, int | None]]",
+) -> tuple[tuple[str, int | None], ...]:
+    """(role, General MIDI program 0-127 or None) pairs in the order of `ROLES`; ValueError on what is neither."""
+    pairs = tuple(instruments.items()) if isinstance(instruments, Mapping) else tuple(map(tuple, instruments))
+    for role, program in pairs:
+        if program is not None and not (isinstance(program, int) and 0 <= program <= 127):
+            raise ValueError(f"instruments: program {program!r} of {role} is outside 0-127")
+    order = order_roles((role for role, _ in pairs), "instruments")
+    return tuple((role, dict(pairs)[role]) for role in order)
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """A tempo mark at the start of `bar` (from 1); a ramp runs linearly in quarter notes to the next mark."""
+
+    bar: int
+    bpm: float
+    ramp: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bpm", check_tempo(self.bpm))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One or two canonical chords, half a bar each; None where they are unknown."""
+
+    chords: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chords", parse_bar(self.chords))
+
+
+@dataclass(frozen=True)
+class Section:
+    """Bars that belong together: label of `LABELS`, energy 0-7, and the roles that play."""
+
+    label: str | None
+    bars: tuple[Bar, ...]
+    energy: int | None = None
+    roles: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.label is not None and self.label not in LABELS:
+            raise ValueError(f"section label {self.label!r} is none of {', '.join(LABELS)}")
+        if not self.bars:
+            raise ValueError(f"section {self.label!r} has 0 bars, it needs at least 1")
+        energy_ok = self.energy is None or (isinstance(self.energy, int) and 0 <= self.energy <= MAX_ENERGY)
+        if not energy_ok:
+            raise ValueError(f"section energy {self.energy!r} is outside 0-{MAX_ENERGY}")
+        object.__setattr__(self, "bars", tuple(self.bars))
+        if self.roles is not None:
+            object.__setattr__(self, "roles", order_roles(self.roles, "section roles"))
+
+
+def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:
+    """(first, last), counted from 1, both included; ValueError unless 1 <= first <= last <= n_bars."""
+    first, last = bars
+    if not 1 <= first <= last <= n_bars:
+        raise ValueError(f"bars {first}-{last} are not inside the plan's bars 1-{n_bars}")
+    return first, last

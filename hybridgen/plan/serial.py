@@ -1,0 +1,197 @@
+"""Plan <-> JSON, and the plan as a page of text.
+
+In JSON a constant tempo is a number, marks are a list; a section lists one string of chords a bar ("Am", "F G", or
+null where unknown). Errors name the field and the bar, for people who edit the file by hand.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from hybridgen.plan.parts import MAX_SECONDS, SAMPLE_RATE, Bar, Section, Tempo, parse_bar
+
+if TYPE_CHECKING:
+    from hybridgen.plan.score import Plan
+
+FORMAT = 1
+FIELDS = (
+    "hybridgen_plan",
+    "prompt",
+    "seed",
+    "meter",
+    "key",
+    "tempo",
+    "samples",
+    "instruments",
+    "sections",
+    "beats",
+    "codes",
+)
+BARS_A_LINE = 8
+
+
+def to_json(plan: "Plan") -> str:
+    """One readable JSON document; codes and beats are left out where there are none."""
+    data: dict[str, Any] = {
+        "hybridgen_plan": FORMAT,
+        "prompt": plan.prompt,
+        "seed": plan.seed,
+        "meter": plan.meter,
+        "key": plan.key,
+        "tempo": _tempo_value(plan.tempo),
+        "samples": plan.n_samples,
+        "instruments": dict(plan.instruments),
+        "sections": [_section_value(section) for section in plan.sections],
+    }
+    if plan.beats:
+        data["beats"] = list(plan.beats)
+    if plan.codes:
+        data["codes"] = [list(row) for row in plan.codes]
+    lines = [f"  {json.dumps(name)}: {_value_text(name, value)}" for name, value in data.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _value_text(name: str, value: Any) -> str:
+    if name not in ("sections", "codes"):
+        return json.dumps(value, ensure_ascii=False)
+    rows = ",\n".join("    " + json.dumps(row) for row in value)
+    return f"[\n{rows}\n  ]" if rows else "[]"
+
+
+def _tempo_value(marks: tuple[Tempo, ...]) -> float | list[dict] | None:
+    if not marks:
+        return None
+    if len(marks) == 1 and not marks[0].ramp:
+        return marks[0].bpm
+    return [{"bar": mark.bar, "bpm": mark.bpm, **({"ramp": True} if mark.ramp else {})} for mark in marks]
+
+
+def _section_value(section: Section) -> dict:
+    roles = None if section.roles is None else list(section.roles)
+    chords = [None if bar.chords is None else " ".join(bar.chords) for bar in section.bars]
+    return {"label": section.label, "energy": section.energy, "roles": roles, "chords": chords}
+
+
+def fields(text: str) -> dict[str, Any]:
+    """The arguments of `Plan` that `text` holds; ValueError naming the field, and the bar, of what is wrong."""
+    try:
+        data = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"plan: not JSON: {error}") from None
+    _expect(data, dict, "plan")
+    unknown = sorted(set(data) - set(FIELDS))
+    if unknown or data.get("hybridgen_plan") != FORMAT:
+        what = (
+            f"unknown {unknown}" if unknown else f"hybridgen_plan is {data.get('hybridgen_plan')!r}, expected {FORMAT}"
+        )
+        raise ValueError(f"plan: {what}")
+    return {
+        "prompt": _expect(data.get("prompt", ""), str, "prompt"),
+        "seed": _expect(data.get("seed", 0), int, "seed"),
+        "meter": _expect(data.get("meter"), str | None, "meter"),
+        "key": _expect(data.get("key"), str | None, "key"),
+        "tempo": _read_tempo(data.get("tempo")),
+        "n_samples": _expect(data.get("samples"), int | None, "samples"),
+        "instruments": _read_instruments(data.get("instruments", {})),
+        "sections": _read_sections(_expect(data.get("sections", []), list, "sections")),
+        "beats": tuple(_expect(t, int | float, "beats") for t in _expect(data.get("beats", []), list, "beats")),
+        "codes": _read_codes(_expect(data.get("codes", []), list, "codes")),
+    }
+
+
+def _expect(value: Any, kind: Any, where: str) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        wanted = getattr(kind, "__name__", str(kind))
+        raise ValueError(f"plan: {where}: expected {wanted}, got {json.dumps(value)[:60]}")
+    return value
+
+
+def _read_tempo(value: Any) -> tuple[Tempo, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, int | float):
+        return (Tempo(1, value),)
+    marks = []
+    for mark in _expect(value, list, "tempo"):
+        _expect(mark, dict, "tempo")
+        if not {"bar", "bpm"} <= set(mark) <= {"bar", "bpm", "ramp"} or not isinstance(mark.get("ramp", False), bool):
+            raise ValueError(f"plan: tempo: a mark has bar, bpm and perhaps ramp, got {json.dumps(mark)[:60]}")
+        bar, bpm = _expect(mark["bar"], int, "tempo bar"), _expect(mark["bpm"], int | float, "tempo bpm")
+        marks.append(Tempo(bar, bpm, mark.get("ramp", False)))
+    return tuple(marks)
+
+
+def _read_instruments(value: Any) -> tuple[tuple[str, int | None], ...]:
+    return tuple(
+        (r, _expect(p, int | None, f"instruments {r}")) for r, p in _expect(value, dict, "instruments").items()
+    )
+
+
+def _read_sections(values: list) -> tuple[Section, ...]:
+    sections, first = [], 1
+    for i, value in enumerate(values, start=1):
+        where = f"section {i} (from bar {first})"
+        _expect(value, dict, where)
+        if unknown := sorted(set(value) - {"label", "energy", "roles", "chords"}):
+            raise ValueError(f"plan: {where}: unknown {unknown}")
+        chords = _expect(value.get("chords", []), list, f"{where}: chords")
+        if len(chords) > MAX_SECONDS * 10:
+            raise ValueError(f"plan: {where}: {len(chords)} bars are more than any track holds")
+        bars = tuple(_read_bar(chord, f"bar {first + j}") for j, chord in enumerate(chords))
+        sections.append(_read_section(value, bars, where))
+        first += len(bars)
+    return tuple(sections)
+
+
+def _read_bar(chords: Any, where: str) -> Bar:
+    return Bar(parse_bar(_expect(chords, str | None, where), f"plan: {where}"))
+
+
+def _read_section(value: dict, bars: tuple[Bar, ...], where: str) -> Section:
+    roles = _expect(value.get("roles"), list | None, f"{where}: roles")
+    label, energy = value.get("label"), value.get("energy")
+    try:
+        return Section(_expect(label, str | None, "label"), bars, _expect(energy, int | None, "energy"), roles)
+    except ValueError as error:
+        raise ValueError(f"plan: {where}: {str(error).removeprefix('plan: ')}") from None
+
+
+def _read_codes(rows: list) -> tuple[tuple[int, ...], ...]:
+    for row in rows:
+        _expect(row, list, "codes")
+        if any(type(code) is not int or not -1 <= code < 2**15 for code in row):
+            raise ValueError("plan: codes: every code is a whole number from -1 (unset) up")
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError(f"plan: codes: rows of {sorted({len(row) for row in rows})} frames, expected one length")
+    return tuple(tuple(row) for row in rows)
+
+
+def page(plan: "Plan") -> str:
+    """A line of facts, the instruments, then each section with its chords, `BARS_A_LINE` bars a line."""
+    lines = [_facts(plan), "  ".join(f"{role}:{'?' if p is None else p}" for role, p in plan.instruments)]
+    first = 1
+    for section in plan.sections:
+        energy = "?" if section.energy is None else section.energy
+        roles = "roles unknown" if section.roles is None else " ".join(section.roles) or "silence"
+        last = first + len(section.bars) - 1
+        lines.append(f"\n{section.label or '?'}  bars {first}-{last}  energy {energy}  {roles}")
+        chords = ["?" if bar.chords is None else " ".join(bar.chords) for bar in section.bars]
+        for i in range(0, len(chords), BARS_A_LINE):
+            lines.append(f"{first + i:5d} | " + " | ".join(f"{c:<7}" for c in chords[i : i + BARS_A_LINE]) + " |")
+        first = last + 1
+    return "\n".join(lines) + "\n"
+
+
+def _facts(plan: "Plan") -> str:
+    marks = [f"{m.bpm:g}" + ("→" if m.ramp else "") + (f" (bar {m.bar})" if m.bar > 1 else "") for m in plan.tempo]
+    tempo = " ".join(marks) + " BPM" if marks else "tempo as played" if plan.beats else "tempo unknown"
+    written = sum(code >= 0 for code in plan.codes[0]) if plan.codes else 0
+    minutes, seconds = divmod(plan.length / SAMPLE_RATE, 60)
+    facts = (
+        plan.key or "key unknown",
+        plan.meter or "meter unknown",
+        tempo,
+        f"{plan.n_bars} bars",
+        f"{int(minutes)}:{seconds:06.3f}",
+        f"{written} of {plan.n_code_frames} code frames written",
+    )
+    return "  ·  ".join(facts)
