@@ -1,0 +1,135 @@
+"""A picture of a track: its plan (sections, chords, roles, bars), drawn over the mel spectrogram of its sound.
+
+Needs matplotlib, which is imported when a picture is drawn. M mel bands, F frames.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.signal import stft
+
+from hybridgen.plan import MAX_ENERGY, ROLES, SAMPLE_RATE, Plan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WINDOW, HOP, N_BANDS = 4096, 1024, 128
+FLOOR_DB = -80.0
+INCHES_PER_SECOND, MIN_INCHES, MAX_INCHES = 0.35, 8.0, 40.0
+INCHES_PER_CHORD = 0.3  # a chord's name is left out where it would run into the next
+INK, GRID = "#1c1c28", "#9a9aa8"
+
+
+def plot(samples: np.ndarray, plan: Plan, path: str | Path) -> None:
+    """Draws samples (2, N) and their plan to a picture file, .png, .svg or .pdf by its name; needs matplotlib."""
+    from matplotlib.figure import Figure
+
+    seconds = samples.shape[-1] / SAMPLE_RATE
+    width = float(np.clip(INCHES_PER_SECOND * seconds, MIN_INCHES, MAX_INCHES))
+    heights = [0.6, 0.4, 1.8, 4.0] if plan.n_bars else [4.0]
+    figure = Figure(figsize=(width, 1.5 + sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    if plan.n_bars:
+        draw_sections(axes[0], plan)
+        draw_chords(axes[1], plan, shortest=INCHES_PER_CHORD * seconds / width)
+        draw_roles(axes[2], plan)
+    draw_spectrogram(axes[-1], samples, plan)
+    axes[0].set_title(title(plan), loc="left", fontsize=9, color=INK)
+    axes[-1].set_xlim(0.0, seconds)
+    figure.savefig(path, dpi=110)
+
+
+def title(plan: Plan) -> str:
+    """One line: the prompt, then the plan's facts."""
+    facts = []
+    if plan.n_bars:
+        facts = [f"{plan.tempo[0].bpm:g} BPM" if plan.tempo else "free tempo", plan.meter, f"{plan.n_bars} bars"]
+    facts = [*facts, f"{plan.seconds:.1f} s", *([plan.key] if plan.key else [])]
+    return (f"“{plan.prompt}”    " if plan.prompt else "") + " · ".join(facts)
+
+
+def section_spans(plan: Plan) -> np.ndarray:
+    """(sections, 2): seconds at which each section starts and ends."""
+    bounds = np.cumsum([0, *(len(section.bars) for section in plan.sections)])
+    seconds = plan.bar_starts()[bounds] / SAMPLE_RATE
+    return np.stack([seconds[:-1], seconds[1:]], axis=1)
+
+
+def draw_sections(axes: "Axes", plan: Plan) -> None:
+    """Blocks with the section's label; the darker, the more energy."""
+    for section, (start, stop) in zip(plan.sections, section_spans(plan), strict=True):
+        energy = 0.5 if section.energy is None else section.energy / MAX_ENERGY
+        axes.axvspan(start, stop, facecolor="#3b4cc0", alpha=0.15 + 0.6 * energy, edgecolor="white")
+        label = section.label or "?"
+        level = "" if section.energy is None else f" {section.energy}"
+        axes.text((start + stop) / 2, 0.5, label + level, ha="center", va="center", fontsize=8, color=INK, clip_on=True)
+    strip(axes, "section, energy")
+
+
+def draw_chords(axes: "Axes", plan: Plan, shortest: float) -> None:
+    """The name of every chord where it enters, unless the last name stands less than `shortest` seconds before."""
+    starts = plan.bar_starts() / SAMPLE_RATE
+    last, free = None, 0.0
+    for bar, start, stop in zip(plan.bars, starts, starts[1:], strict=False):
+        for i, chord in enumerate(bar.chords or ("?",)):
+            at = start + i * (stop - start) / len(bar.chords or "?")
+            if chord != last and at >= free:
+                axes.text(at, 0.5, f" {chord}", ha="left", va="center", fontsize=7, color=INK, clip_on=True)
+                free = at + shortest
+            last = chord
+    axes.vlines(starts, 0.0, 1.0, color=GRID, linewidth=0.5)
+    strip(axes, "chords")
+
+
+def draw_roles(axes: "Axes", plan: Plan) -> None:
+    """A lane for each role of the plan, filled where it plays; pale where nobody knows."""
+    roles = [role for role in ROLES if role in dict(plan.instruments)]
+    for section, (start, stop) in zip(plan.sections, section_spans(plan), strict=True):
+        for lane, role in enumerate(roles):
+            if section.roles is None or role in section.roles:
+                color = f"C{ROLES.index(role)}"
+                alpha = 0.2 if section.roles is None else 0.8
+                axes.broken_barh([(start, stop - start)], (lane + 0.15, 0.7), facecolor=color, alpha=alpha)
+    axes.set_ylim(max(len(roles), 1), 0)
+    axes.set_yticks(np.arange(len(roles)) + 0.5, roles, fontsize=7)
+    axes.tick_params(length=0, labelbottom=False)
+
+
+def draw_spectrogram(axes: "Axes", samples: np.ndarray, plan: Plan) -> None:
+    """The mel spectrogram with the bar lines over it, numbered from 1."""
+    edges, decibels = mel_energy(samples)
+    times = (np.arange(decibels.shape[1] + 1) - 0.5) * HOP / SAMPLE_RATE
+    axes.pcolormesh(times, np.arange(len(edges)), decibels, cmap="magma", vmin=FLOOR_DB, vmax=0.0, rasterized=True)
+    shown = np.array([100, 200, 400, 800, 1600, 3200, 6400, 12_800])
+    axes.set_yticks(np.interp(shown, edges, np.arange(len(edges))), [f"{f:,}" for f in shown], fontsize=7)
+    axes.set_ylabel("Hz", fontsize=8)
+    axes.set_xlabel("seconds; bars above", fontsize=8)
+    axes.tick_params(axis="x", labelsize=7)
+    bars = plan.bar_starts() / SAMPLE_RATE if plan.n_bars else np.zeros(0)
+    axes.vlines(bars, 0, len(edges) - 1, color="white", linewidth=0.4, alpha=0.6)
+    step = max(1, len(bars) // 40)
+    for number, start in enumerate(bars[:-1:step]):
+        axes.text(start, len(edges), f"{1 + number * step}", fontsize=6, color=GRID, ha="center", va="bottom")
+
+
+def strip(axes: "Axes", name: str) -> None:
+    """A row without scales."""
+    axes.set_ylim(0.0, 1.0)
+    axes.set_yticks([0.5], [name], fontsize=7)
+    axes.tick_params(length=0, labelbottom=False)
+
+
+def mel_energy(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(edges of the bands (M + 1,) in Hz, dB below the strongest (M, F)) of samples (2, N), every HOP samples."""
+    frequencies, _, spectrum = stft(samples.mean(axis=0), SAMPLE_RATE, nperseg=WINDOW, noverlap=WINDOW - HOP)
+    mels = np.linspace(mel(40.0), mel(SAMPLE_RATE / 2), N_BANDS + 1)
+    first = np.unique(np.searchsorted(frequencies, 700.0 * (10.0 ** (mels[:-1] / 2595.0) - 1.0)))
+    sizes = np.diff(first, append=len(frequencies))
+    power = np.add.reduceat(np.abs(spectrum) ** 2, first, axis=0) / sizes[:, None]
+    decibels = 10.0 * np.log10(np.maximum(power, 1e-12) / max(power.max(), 1e-12))
+    return np.append(frequencies[first], SAMPLE_RATE / 2), np.maximum(decibels, FLOOR_DB)
+
+
+def mel(frequency: float) -> float:
+    return 2595.0 * np.log10(1.0 + frequency / 700.0)

@@ -1,0 +1,64 @@
+"""A picture of a track shows its plan over its sound."""
+
+import numpy as np
+import pytest
+
+from hybridgen import plot
+from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo
+
+pytest.importorskip("matplotlib")
+
+PLAN = Plan(
+    sections=(
+        Section("intro", (Bar(("Am",)), Bar(("F", "G"))), energy=2, roles=("bass",)),
+        Section(None, (Bar(), Bar(("N",)))),
+    ),
+    tempo=(Tempo(1, 120.0),),
+    key="A minor",
+    instruments=(("bass", 33), ("pad", None)),
+    prompt="a short test in A minor",
+)
+
+
+def tone(frequency: float, n: int) -> np.ndarray:
+    return np.tile(0.5 * np.sin(2 * np.pi * frequency * np.arange(n) / SAMPLE_RATE), (2, 1)).astype(np.float32)
+
+
+def read_size(path) -> tuple[int, int]:
+    import matplotlib.image
+
+    return matplotlib.image.imread(path).shape[:2]
+
+
+def test_track_with_a_plan_becomes_a_picture(tmp_path):
+    plot.plot(tone(440.0, PLAN.length), PLAN, tmp_path / "track.png")
+    height, width = read_size(tmp_path / "track.png")
+    assert height > 500 and width > 800
+
+
+def test_sound_without_bars_is_drawn_without_a_plan(tmp_path):
+    plot.plot(tone(440.0, 50_000), Plan(n_samples=50_000), tmp_path / "sound.png")
+    assert read_size(tmp_path / "sound.png")[0] > 300
+
+
+def test_silence_is_drawn_too(tmp_path):
+    plot.plot(np.zeros((2, PLAN.length), np.float32), PLAN, tmp_path / "silence.png")
+    assert (tmp_path / "silence.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("frequency", [110.0, 1000.0, 9000.0])
+def test_a_tone_lights_its_own_band(frequency):
+    edges, decibels = plot.mel_energy(tone(frequency, SAMPLE_RATE))
+    band = int(decibels.mean(axis=1).argmax())
+    assert edges[band] * 0.9 <= frequency <= edges[band + 1] * 1.1
+    assert decibels.max() == 0.0 and decibels.min() >= plot.FLOOR_DB
+
+
+def test_sections_meet_and_end_with_the_last_bar():
+    spans = plot.section_spans(PLAN)
+    np.testing.assert_allclose(spans, [[0.0, 4.0], [4.0, 8.0]])
+
+
+def test_title_tells_prompt_and_facts():
+    assert plot.title(PLAN) == "“a short test in A minor”    120 BPM · 4/4 · 4 bars · 8.0 s · A minor"
+    assert plot.title(Plan(n_samples=SAMPLE_RATE)) == "1.0 s"
