@@ -1,0 +1,214 @@
+"""Diffusion transformer: the velocity of the latents, given the plan (Peebles & Xie, https://arxiv.org/abs/2212.09748).
+
+Two latent frames make a token. Controls, codes and the clean frames of the context are added at the input, text is
+looked at by cross-attention, time and timbre set scales, shifts and gates (adaLN-single, https://arxiv.org/abs/2310.00426).
+Everything that a condition may lack has a learned stand-in: text a null token, codes a null entry, controls absent
+instruments, timbre what its layers make of zeros.
+
+Shapes: B batch, T latent frames (a multiple of 4), N = T / 2 tokens, C latent channels, S prompt tokens, E text width,
+F control features, Q codebooks, P = T / 4 code frames, D width.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hybridgen.layers import Attention, RMSNorm, Rotary, SwiGLU, rotary
+from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, ROLES
+from hybridgen.plan.features import columns
+
+PATCH = 2  # latent frames in a token
+CODE_FRAMES = CODE_HOP // LATENT_HOP  # latent frames in a code frame; every window starts and ends on one
+ROLES_KNOWN = columns("roles_known")
+PARTS = ("text", "codes", "controls", "timbre")  # what a condition may lack, in the order of `Condition.dropped`
+
+
+@dataclass(frozen=True)
+class RendererConfig:
+    """Shapes of the renderer; the first four belong to the codec, the text encoder and the quantizer."""
+
+    latent_dim: int
+    text_dim: int
+    n_codebooks: int
+    codebook_size: int
+    dim: int
+    n_layers: int
+    n_heads: int
+    ffn_dim: int  # inner width of SwiGLU
+    cross_every: int  # every how many layers text is looked at, from the first on
+
+    def __post_init__(self) -> None:
+        if self.dim % (2 * self.n_heads):
+            raise ValueError(f"dim {self.dim} is not a multiple of twice n_heads {self.n_heads}")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the renderer is told about B windows of T frames."""
+
+    text: Tensor  # (B, S, E) hidden states of the prompt
+    text_mask: Tensor  # (B, S) bool, True where there is a token
+    codes: Tensor  # (B, Q, P) integers, -1 unset
+    features: Tensor  # (B, T, F) frame_controls of the plan
+    instruments: Tensor  # (B, 9) instrument_ids of the plan
+    context: Tensor  # (B, T, C) clean latents; read where known
+    known: Tensor  # (B, T) bool
+    timbre: Tensor  # (B, 2C) from `Renderer.timbre`; zeros = free
+
+    def dropped(self, keep: Tensor | None = None) -> "Condition":
+        """Without the parts for which `keep` (B, 4) bool, in the order of `PARTS`, is False; None drops all four.
+
+        The context stays: it is no wish but a fact. `dropped()` is the unconditional side of guidance.
+        """
+        if keep is None:
+            keep = torch.zeros(len(self.text), len(PARTS), dtype=torch.bool, device=self.text.device)
+        text, codes, controls, timbre = keep.unbind(1)  # (B,) each
+        return replace(
+            self,
+            text_mask=self.text_mask & text[:, None],
+            codes=self.codes.masked_fill(~codes[:, None, None], -1),
+            features=self.features * controls[:, None, None],
+            instruments=self.instruments.masked_fill(~controls[:, None], NO_INSTRUMENT),
+            timbre=self.timbre * timbre[:, None],
+        )
+
+    def cat(self, other: "Condition") -> "Condition":
+        """The rows of both, one batch; their prompts must be equally long."""
+        return Condition(**{name: torch.cat([value, getattr(other, name)]) for name, value in vars(self).items()})
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention in some, feed-forward; scaled, shifted and gated by time and timbre."""
+
+    def __init__(self, config: RendererConfig, has_cross: bool):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(6, config.dim))
+        self.attention_norm = RMSNorm(config.dim)
+        self.attention = Attention(config.dim, config.n_heads, config.n_heads)
+        self.cross_norm = RMSNorm(config.dim) if has_cross else None
+        self.cross = Attention(config.dim, config.n_heads, config.n_heads) if has_cross else None
+        self.ffn_norm = RMSNorm(config.dim)
+        self.ffn = SwiGLU(config.dim, config.ffn_dim)
+        if self.cross is not None:
+            nn.init.zeros_(self.cross.wo.weight)
+
+    def forward(self, x: Tensor, modulation: Tensor, cos_sin: Rotary, text: Tensor, text_mask: Tensor) -> Tensor:
+        """x (B, N, D), modulation (B, 6, D), text (B, 1 + S, D), text_mask (B, 1, 1, 1 + S) -> (B, N, D)."""
+        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (modulation + self.table)[:, :, None].unbind(1)
+        x = x + gate_a * self.attention(self.attention_norm(x) * (1 + scale_a) + shift_a, cos_sin)
+        if self.cross is not None:
+            x = x + self.cross(self.cross_norm(x), mask=text_mask, context=text)
+        return x + gate_f * self.ffn(self.ffn_norm(x) * (1 + scale_f) + shift_f)
+
+
+class Embedding(nn.Module):
+    """Noisy frames, context, controls and codes, summed into one vector a token."""
+
+    def __init__(self, config: RendererConfig):
+        super().__init__()
+        self.codebook_size = config.codebook_size
+        self.frames = nn.Linear(PATCH * (2 * config.latent_dim + 1), config.dim)
+        self.features = nn.Linear(PATCH * N_FEATURES, config.dim)
+        self.instruments = nn.Parameter(torch.randn(len(ROLES), N_INSTRUMENTS, config.dim) * 0.1)
+        self.codes = nn.Parameter(torch.randn(config.n_codebooks, config.codebook_size + 1, config.dim) * 0.1)
+        self.place = nn.Parameter(torch.zeros(CODE_FRAMES // PATCH, config.dim))  # of a token in its code frame
+
+    def forward(self, x_t: Tensor, cond: Condition) -> Tensor:
+        """x_t (B, T, C) -> (B, N, D)."""
+        known = cond.known[..., None].to(x_t.dtype)
+        frames = torch.cat([x_t, cond.context * known, known], dim=-1)
+        features = cond.features.to(x_t.dtype)
+        x = self.frames(tokens(frames)) + self.features(tokens(features))
+        return x + self._instruments(features, cond.instruments) + self._codes(cond.codes)
+
+    def _instruments(self, features: Tensor, ids: Tensor) -> Tensor:
+        """(B, N, D): the instruments of the roles that play, or of all roles where nobody says which do."""
+        programs = self.instruments[torch.arange(len(ROLES), device=ids.device), ids]  # (B, 9, D)
+        plays = torch.where(features[..., ROLES_KNOWN] > 0, features[..., ROLE_FEATURES], 1.0)
+        return plays.unflatten(1, (-1, PATCH)).mean(dim=2) @ programs
+
+    def _codes(self, codes: Tensor) -> Tensor:
+        """(B, N, D): each code frame's entries for all of its tokens, and which token of the frame it is."""
+        entries = codes.long().where(codes >= 0, self.codebook_size)  # the last row of each table is the null entry
+        x = sum(F.embedding(entries[:, q], table) for q, table in enumerate(self.codes))  # (B, P, D)
+        return (x[:, :, None] + self.place).flatten(1, 2)
+
+
+class Renderer(nn.Module):
+    """Velocity of the latents on the way from noise to music."""
+
+    def __init__(self, config: RendererConfig):
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.embedding = Embedding(config)
+        self.text = nn.Linear(config.text_dim, dim)
+        self.null_text = nn.Parameter(torch.randn(1, 1, dim) * 0.1)
+        self.time = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.timbre_in = nn.Sequential(nn.Linear(2 * config.latent_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.modulation = nn.Linear(dim, 6 * dim)
+        self.blocks = nn.ModuleList(Block(config, i % config.cross_every == 0) for i in range(config.n_layers))
+        self.table = nn.Parameter(torch.zeros(2, dim))
+        self.norm = RMSNorm(dim)
+        self.out = nn.Linear(dim, PATCH * config.latent_dim)
+        for layer in (self.modulation, self.out):  # every block starts as the identity, every velocity as zero
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Condition) -> Tensor:
+        """Velocity (B, T, C) at x_t (B, T, C) and t (B,) in 0-1; ValueError unless T is a multiple of 4."""
+        if x_t.shape[1] % CODE_FRAMES:
+            raise ValueError(f"frames {x_t.shape[1]} are not a multiple of {CODE_FRAMES}")
+        global_state = self.time(sinusoids(t, self.config.dim)) + self.timbre_in(cond.timbre)  # (B, D)
+        modulation = self.modulation(F.silu(global_state)).unflatten(-1, (6, -1))
+        text = torch.cat([self.null_text.expand(len(x_t), -1, -1), self.text(cond.text)], dim=1)
+        text_mask = F.pad(cond.text_mask, (1, 0), value=True)[:, None, None]  # the null token is always there
+        x = self.embedding(x_t, cond)
+        positions = torch.arange(x.shape[1], device=x.device)[None]
+        cos_sin = rotary(positions, self.config.dim // self.config.n_heads)
+        for block in self.blocks:
+            x = block(x, modulation, cos_sin, text, text_mask)
+        shift, scale = (global_state[:, None] + self.table)[:, :, None].unbind(1)
+        return self.out(self.norm(x) * (1 + scale) + shift).unflatten(-1, (PATCH, -1)).flatten(1, 2)
+
+    @staticmethod
+    def timbre(latents: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What `Condition.timbre` holds, (B, 2C): mean and deviation of each channel over the frames of a reference.
+
+        latents (B, T, C); mask (B, T) bool, True where a frame counts, at least one in a row; None = all.
+        """
+        weight = torch.ones_like(latents[..., :1]) if mask is None else mask[..., None].to(latents.dtype)
+        share = weight / weight.sum(dim=1, keepdim=True)
+        mean = (latents * share).sum(dim=1)
+        deviation = ((latents - mean[:, None]).square() * share).sum(dim=1).sqrt()
+        return torch.cat([mean, deviation], dim=-1)
+
+
+def windows(n_frames: int, size: int, overlap: int) -> list[tuple[int, int]]:
+    """(start, stop) of the windows that render frames 0..n_frames-1, each overlapping the one before by `overlap`.
+
+    Starts are fixed multiples of size - overlap whatever the length; the last stop is n_frames rounded up to a multiple
+    of 4, and what lies past n_frames is dropped. ValueError unless size and overlap are multiples of 4, overlap < size.
+    """
+    if size % CODE_FRAMES or overlap % CODE_FRAMES or not 0 <= overlap < size:
+        raise ValueError(f"window size {size}, overlap {overlap}: multiples of {CODE_FRAMES}, overlap below size")
+    if n_frames < 1:
+        raise ValueError(f"n_frames {n_frames} must be at least 1")
+    end = -(-n_frames // CODE_FRAMES) * CODE_FRAMES
+    starts = range(0, max(end - overlap, 1), size - overlap)
+    return [(start, min(start + size, end)) for start in starts]
+
+
+def tokens(frames: Tensor) -> Tensor:
+    """(B, T, ·) -> (B, N, 2·): two frames side by side."""
+    return frames.unflatten(1, (-1, PATCH)).flatten(2)
+
+
+def sinusoids(t: Tensor, dim: int) -> Tensor:
+    """(B,) in 0-1 -> (B, dim) cosines and sines of t at frequencies from 1 to 1000 radians."""
+    frequencies = torch.exp(torch.linspace(0, math.log(1000), dim // 2, device=t.device))
+    angles = t.float()[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)

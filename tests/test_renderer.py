@@ -1,0 +1,165 @@
+"""The renderer sees what it is told and nothing else; rows do not touch; windows lie where they always lie."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLES
+from hybridgen.renderer import PARTS, Condition, Renderer, RendererConfig, windows
+
+CONFIG = RendererConfig(
+    latent_dim=6, text_dim=5, n_codebooks=2, codebook_size=7, dim=16, n_layers=3, n_heads=2, ffn_dim=24, cross_every=2
+)
+FRAMES = 12
+
+
+def make_model(seed: int = 0) -> Renderer:
+    """A renderer whose every weight is random: the zeros of a fresh one would hide what reaches the output."""
+    rng = torch.Generator().manual_seed(seed)
+    model = Renderer(CONFIG)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=rng) * 0.3)
+    return model.eval()
+
+
+def make_condition(n: int, seed: int = 0) -> Condition:
+    rng = torch.Generator().manual_seed(seed)
+    return Condition(
+        text=torch.randn(n, 4, CONFIG.text_dim, generator=rng),
+        text_mask=torch.arange(4)[None] < torch.randint(1, 5, (n, 1), generator=rng),
+        codes=torch.randint(-1, CONFIG.codebook_size, (n, CONFIG.n_codebooks, FRAMES // 4), generator=rng),
+        features=torch.rand(n, FRAMES, N_FEATURES, generator=rng),
+        instruments=torch.randint(0, N_INSTRUMENTS, (n, len(ROLES)), generator=rng),
+        context=torch.randn(n, FRAMES, CONFIG.latent_dim, generator=rng),
+        known=torch.rand(n, FRAMES, generator=rng) < 0.5,
+        timbre=torch.randn(n, 2 * CONFIG.latent_dim, generator=rng),
+    )
+
+
+def make_input(n: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(n, FRAMES, CONFIG.latent_dim, generator=rng), torch.rand(n, generator=rng)
+
+
+def row(cond: Condition, i: int) -> Condition:
+    return Condition(**{name: value[i : i + 1] for name, value in vars(cond).items()})
+
+
+@torch.no_grad()
+def test_batch_of_two_equals_two_of_one():
+    model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
+    both = model(x_t, t, cond)
+    alone = torch.cat([model(x_t[i : i + 1], t[i : i + 1], row(cond, i)) for i in range(2)])
+    assert both.shape == x_t.shape
+    torch.testing.assert_close(both, alone, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_padding_of_the_prompt_changes_nothing():
+    model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
+    pad = torch.full((2, 3, CONFIG.text_dim), 9.0)
+    longer = replace(
+        cond, text=torch.cat([cond.text, pad], 1), text_mask=torch.nn.functional.pad(cond.text_mask, (0, 3))
+    )
+    torch.testing.assert_close(model(x_t, t, longer), model(x_t, t, cond), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_every_part_of_the_condition_reaches_the_velocity_and_dropping_it_hides_it():
+    model, (x_t, t), one = make_model(), make_input(2), make_condition(2)
+    other = make_condition(2, seed=5)
+    fields = {
+        "text": ("text", "text_mask"),
+        "codes": ("codes",),
+        "controls": ("features", "instruments"),
+        "timbre": ("timbre",),
+    }
+    for i, part in enumerate(PARTS):
+        changed = replace(one, **{name: getattr(other, name) for name in fields[part]})
+        assert (model(x_t, t, changed) - model(x_t, t, one)).abs().amax() > 1e-3, part
+        keep = torch.ones(2, len(PARTS), dtype=torch.bool)
+        keep[:, i] = False
+        torch.testing.assert_close(model(x_t, t, changed.dropped(keep)), model(x_t, t, one.dropped(keep)))
+        assert (model(x_t, t, one.dropped(keep)) - model(x_t, t, one)).abs().amax() > 1e-3, part
+
+
+@torch.no_grad()
+def test_dropping_works_row_by_row_and_everything_is_the_default():
+    model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
+    keep = torch.tensor([[True] * 4, [False] * 4])
+    mixed = model(x_t, t, cond.dropped(keep))
+    torch.testing.assert_close(mixed[:1], model(x_t, t, cond)[:1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(mixed[1:], model(x_t, t, cond.dropped())[1:], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_context_is_read_only_where_it_is_known():
+    model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
+    other = torch.randn(cond.context.shape, generator=torch.Generator().manual_seed(7))
+    hidden = replace(cond, context=torch.where(cond.known[..., None], cond.context, other))
+    seen = replace(cond, context=torch.where(cond.known[..., None], other, cond.context))
+    torch.testing.assert_close(model(x_t, t, hidden), model(x_t, t, cond))
+    assert (model(x_t, t, seen) - model(x_t, t, cond)).abs().amax() > 1e-3
+
+
+@torch.no_grad()
+def test_conditions_join_row_by_row():
+    model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
+    joined = model(torch.cat([x_t, x_t]), torch.cat([t, t]), cond.cat(cond.dropped()))
+    torch.testing.assert_close(joined[:2], model(x_t, t, cond), rtol=0, atol=1e-5)
+    torch.testing.assert_close(joined[2:], model(x_t, t, cond.dropped()), rtol=0, atol=1e-5)
+
+
+def test_a_fresh_renderer_says_zero_and_learns_from_every_weight_in_two_steps():
+    torch.manual_seed(0)
+    model, (x_t, t), cond = Renderer(CONFIG), make_input(4), make_condition(4)
+    assert model(x_t, t, cond).abs().amax() == 0
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        (model(x_t, t, cond) - x_t).square().mean().backward()
+        optimizer.step()
+    assert [name for name, weight in model.named_parameters() if not weight.grad.abs().amax() > 0] == []
+
+
+def test_timbre_forgets_order_and_masked_frames():
+    latents = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(9)[None].expand(2, -1) < 6
+    whole = Renderer.timbre(latents[:, :6])
+    assert whole.shape == (2, 6)
+    torch.testing.assert_close(Renderer.timbre(latents, mask), whole)
+    torch.testing.assert_close(Renderer.timbre(latents[:, torch.randperm(6)]), whole)
+    torch.testing.assert_close(whole[:, 3:], latents[:, :6].std(dim=1, correction=0))
+
+
+@given(n_frames=st.integers(1, 5000), size=st.integers(1, 64), overlap=st.integers(0, 63))
+def test_windows_cover_the_track_and_overlap(n_frames, size, overlap):
+    size, overlap = 4 * size, 4 * min(overlap, size - 1)
+    spans = windows(n_frames, size, overlap)
+    assert spans[0][0] == 0 and 0 <= spans[-1][1] - n_frames < 4
+    assert all(start % 4 == stop % 4 == 0 and 0 < stop - start <= size for start, stop in spans)
+    assert all(before[1] - after[0] == overlap for before, after in pairwise(spans))
+    assert all(stop - start > overlap for start, stop in spans[1:])
+
+
+def test_windows_of_a_longer_track_start_where_those_of_a_shorter_one_do():
+    short, long = windows(1000, 256, 64), windows(4000, 256, 64)
+    assert [start for start, _ in long][: len(short)] == [start for start, _ in short]
+
+
+def test_what_a_caller_can_get_wrong_is_named():
+    with pytest.raises(ValueError, match="window size 256, overlap 256"):
+        windows(100, 256, 256)
+    with pytest.raises(ValueError, match="window size 10"):
+        windows(100, 10, 4)
+    with pytest.raises(ValueError, match="n_frames 0"):
+        windows(0, 256, 64)
+    with pytest.raises(ValueError, match="dim 30"):
+        replace(CONFIG, dim=30, n_heads=4)
+    with pytest.raises(ValueError, match="frames 6"):
+        make_model()(torch.zeros(1, 6, 6), torch.zeros(1), make_condition(1))
