@@ -27,13 +27,12 @@ def forward_kernel(x_ptr, weight_ptr, y_ptr, rstd_ptr, D, eps, BLOCK: tl.constex
 
 @triton.jit
 def backward_kernel(x_ptr, weight_ptr, rstd_ptr, dy_ptr, dx_ptr, dweight_ptr, R, D, BLOCK: tl.constexpr):
-    program = tl.program_id(0)
+    program = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
     inside = columns < D
     weight = tl.load(weight_ptr + columns, mask=inside, other=0.0).to(tl.float32)
     dweight = tl.zeros((BLOCK,), dtype=tl.float32)
-    for row_32 in range(program, R, tl.num_programs(0)):
-        row = row_32.to(tl.int64)
+    for row in range(program, R, tl.num_programs(0)):
         x = tl.load(x_ptr + row * D + columns, mask=inside, other=0.0).to(tl.float32)
         dy = tl.load(dy_ptr + row * D + columns, mask=inside, other=0.0).to(tl.float32)
         rstd = tl.load(rstd_ptr + row)

@@ -1,0 +1,436 @@
+"""Score <-> tokens, and which token may follow.
+
+One generator, `State._score`, is the grammar: it yields which tokens may come next and is sent the one that came. The
+same lines read a score back, count the bars that are left and hold a writer to what a request fixes, so any choice
+among the allowed tokens ends in a valid plan. V is the vocabulary.
+
+    score   = meter tempo key bars instruments sections END
+    tempo   = STEP | RAMP, whole BPM, tenth of a BPM; or NO_TEMPO
+    bars    = two digits to the base 64
+    instruments = (role program)* STOP
+    section = label length energy (role* STOP | NO_ROLES) bar*
+    length  = LONG* (1 ... 64): every LONG is 64 bars more
+    bar     = [tempo] (chord | SPLIT chord chord)
+"""
+
+import itertools
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+
+from hybridgen.plan import (
+    KEYS,
+    LABELS,
+    MAX_BARS,
+    MAX_ENERGY,
+    MAX_SECONDS,
+    MAX_TEMPO,
+    METERS,
+    MIN_TEMPO,
+    NO_CHORD,
+    PITCHES,
+    QUALITIES,
+    ROLES,
+    Bar,
+    Controls,
+    Plan,
+    Section,
+    Tempo,
+    meter_quarters,
+)
+
+ENERGIES = tuple(range(MAX_ENERGY + 1))
+PROGRAMS = tuple(range(128))
+CHORDS = (NO_CHORD, *(pitch + quality for pitch in PITCHES for quality in QUALITIES))
+BASE = 64  # bars in a digit, and in the longest length token
+
+
+def _blocks(*sizes: int) -> list[range]:
+    ends = list(itertools.accumulate(sizes))
+    return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+
+
+# single tokens, then blocks; a block with one token more than values ends with "unknown"
+END, STOP, SPLIT, STEP, RAMP, NO_TEMPO, NO_ROLES, LONG, UNKNOWN_CHORD = range(9)
+_, METER, WHOLE, TENTH, KEY, DIGIT, ROLE, PROGRAM, LABEL, LENGTH, ENERGY, CHORD = _blocks(
+    9,
+    len(METERS) + 1,
+    round(MAX_TEMPO - MIN_TEMPO) + 1,
+    10,
+    len(KEYS) + 1,
+    BASE,
+    len(ROLES),
+    len(PROGRAMS) + 1,
+    len(LABELS) + 1,
+    BASE,
+    len(ENERGIES) + 1,
+    len(CHORDS),
+)
+VOCAB_SIZE = CHORD.stop
+CHORD_INDEX = {chord: i for i, chord in enumerate(CHORDS)}
+TENTHS = np.arange(round(MIN_TEMPO * 10), round(MAX_TEMPO * 10) + 1)  # every tempo, in tenths of a BPM
+ROUNDING = 1e-9  # relative; a bar that ends on the limit to the last bit is inside it
+
+Choice = Generator[np.ndarray, int, Any]  # yields what may come, is sent what came, returns what it means
+
+
+def _mask(*allowed: range | int) -> np.ndarray:
+    mask = np.zeros(VOCAB_SIZE, dtype=bool)
+    for part in allowed:
+        if isinstance(part, int):
+            mask[part] = True
+        else:
+            mask[part.start : part.stop] = True
+    return mask
+
+
+class State:
+    """Where a score stands: which tokens may come next, how many bars are left.
+
+    Without controls it takes every sequence that `tokens` can give. With controls (empty ones too) it takes scores
+    to be played: nothing unknown, at most 600 s, everything that the controls fix as they fix it; what a fixed
+    section leaves None is free. A fixed tempo or length in seconds excludes tempo changes.
+    """
+
+    def __init__(self, controls: Controls | None = None):
+        """ValueError where the controls contradict each other."""
+        self.controls = controls
+        self.is_done = False
+        self.bars_left: int | None = None  # bars not yet written; None before their number is
+        self.section_bars_left: int | None = None  # the same of the section that is being written
+        self.meter: str | None = None
+        self.key: str | None = None
+        self.n_bars = 0
+        self.tempo: list[Tempo] = []
+        self.instruments: list[tuple[str, int | None]] = []
+        self.sections: list[Section] = []
+        self._elapsed = 0.0  # seconds before the last tempo mark, or a little more
+        if controls is not None:
+            _check_controls(controls)
+        self._steps = self._score()
+        self._allowed = next(self._steps)
+
+    def allowed(self) -> np.ndarray:
+        """(V,) bool, the tokens that may come next; none after END. Read it, do not write it."""
+        return self._allowed
+
+    def push(self, token: int) -> None:
+        """Take the next token; ValueError if it may not come here."""
+        if not (0 <= token < VOCAB_SIZE and self._allowed[token]):
+            allowed = np.flatnonzero(self._allowed)
+            raise ValueError(f"score token {token} is not among the {len(allowed)} allowed here: {allowed[:8]}...")
+        try:
+            self._allowed = self._steps.send(token)
+        except StopIteration:
+            self.is_done, self._allowed = True, np.zeros(VOCAB_SIZE, dtype=bool)
+
+    def _score(self) -> Choice:
+        fixed = self.controls or Controls()
+        yield from self._header(fixed)
+        sections = fixed.sections or (None,) * MAX_BARS
+        while self.bars_left:
+            yield from self._section(sections[len(self.sections)])
+        yield _mask(END)
+
+    def _header(self, fixed: Controls) -> Choice:
+        meters = METERS
+        if self.controls is not None:
+            meters = tuple(meter for meter in METERS if _tempos(fixed, meter).any())
+        self.meter = yield from self._pick(METER, METERS, fixed.meter, among=meters)
+        yield from self._first_tempo(fixed)
+        self.key = yield from self._pick(KEY, KEYS, fixed.key)
+        yield from self._bars(fixed)
+        yield from self._instruments(fixed)
+
+    def _pick(self, block: range, values: Sequence, fixed: object, among: Sequence = ()) -> Choice:
+        """One of `values`, or None where the last token of the block says unknown and may."""
+        if fixed is not None:
+            token = yield _mask(block.start + values.index(fixed))
+        elif self.controls is not None:
+            token = yield _mask(*(block.start + values.index(value) for value in among or values))
+        else:
+            token = yield _mask(block)
+        return values[token - block.start] if token - block.start < len(values) else None
+
+    def _first_tempo(self, fixed: Controls) -> Choice:
+        if self.controls is not None:
+            tempos = _tempos(fixed, self.meter)
+            token = yield _mask(STEP, RAMP) if self._may_change_tempo else _mask(STEP)
+        else:
+            tempos = np.ones(len(TENTHS), dtype=bool)
+            token = yield _mask(NO_TEMPO) if self.meter is None else _mask(STEP, RAMP, NO_TEMPO)
+        if token != NO_TEMPO:
+            bpm = yield from self._bpm(tempos)
+            self.tempo.append(Tempo(1, bpm, token == RAMP))
+
+    @property
+    def _may_change_tempo(self) -> bool:
+        return self.controls is None or (self.controls.tempo is None and self.controls.seconds is None)
+
+    def _bpm(self, tempos: np.ndarray) -> Choice:
+        """A tempo among those of `TENTHS` where `tempos` (2701,) is True: the whole number, then the tenth."""
+        by_whole = np.append(tempos, np.zeros(9, dtype=bool)).reshape(-1, 10)
+        mask = _mask()
+        mask[WHOLE.start : WHOLE.stop] = by_whole.any(axis=1)
+        whole = (yield mask) - WHOLE.start
+        mask = _mask()
+        mask[TENTH.start : TENTH.stop] = by_whole[whole]
+        tenth = (yield mask) - TENTH.start
+        return TENTHS[10 * whole + tenth] / 10
+
+    def _bars(self, fixed: Controls) -> Choice:
+        low, high = self._bar_range(fixed)
+        first = (yield _mask(DIGIT[low // BASE : high // BASE + 1])) - DIGIT.start
+        low, high = max(low - first * BASE, 0), min(high - first * BASE, BASE - 1)
+        second = (yield _mask(DIGIT[low : high + 1])) - DIGIT.start
+        self.n_bars = self.bars_left = first * BASE + second
+        self.section_bars_left = 0
+
+    def _bar_range(self, fixed: Controls) -> tuple[int, int]:
+        if self.controls is None:
+            return (1 if self.tempo else 0), (0 if self.meter is None else MAX_BARS)
+        n_bars = _fixed_bars(fixed)
+        if n_bars is not None:
+            return n_bars, n_bars
+        seconds = MAX_SECONDS if fixed.seconds is None else fixed.seconds
+        n_bars = min(int(_bars_within(seconds, self.meter, self.tempo[0].bpm)), MAX_BARS)
+        return (1 if fixed.seconds is None else n_bars), n_bars
+
+    def _instruments(self, fixed: Controls) -> Choice:
+        programs = dict(fixed.instruments or ())
+        must = _fixed_roles(fixed) if fixed.instruments is None else tuple(programs)
+        may = ROLES if fixed.instruments is None else must
+        at_least = 1 if self.controls is not None and may else 0
+        roles = self._roles(may, must, at_least)
+        mask = next(roles)
+        while True:  # a program follows each role, so the list of roles is driven by hand
+            token = yield mask
+            if token == STOP:
+                return
+            role = ROLES[token - ROLE.start]
+            program = yield from self._pick(PROGRAM, PROGRAMS, programs.get(role))
+            self.instruments.append((role, program))
+            mask = roles.send(token)
+
+    def _roles(self, may: Sequence[str], must: Sequence[str], at_least: int) -> Choice:
+        """Roles of `may` in order and STOP; all of `must` among them, and no fewer than `at_least`."""
+        chosen: list[str] = []
+        while True:
+            missing = [role for role in must if role not in chosen]
+            start = ROLES.index(chosen[-1]) + 1 if chosen else 0
+            stop = ROLES.index(missing[0]) + 1 if missing else len(ROLES)
+            follow = [ROLE.start + ROLES.index(role) for role in may if start <= ROLES.index(role) < stop]
+            can_stop = not missing and len(chosen) >= at_least
+            token = yield _mask(*follow, STOP) if can_stop else _mask(*follow)
+            if token == STOP:
+                return tuple(chosen)
+            chosen.append(ROLES[token - ROLE.start])
+
+    def _section(self, fixed: Section | None) -> Choice:
+        fixed_bars = fixed.bars if fixed else ()
+        label = yield from self._pick(LABEL, LABELS, fixed and fixed.label)
+        length = yield from self._length(len(fixed_bars) or None)
+        energy = yield from self._pick(ENERGY, ENERGIES, fixed.energy if fixed else None)
+        roles = yield from self._section_roles(fixed.roles if fixed else None)
+        self.section_bars_left = length
+        bars = []
+        while self.section_bars_left:
+            bars.append((yield from self._bar(fixed_bars[len(bars)] if fixed_bars else None)))
+            self.bars_left -= 1
+            self.section_bars_left -= 1
+        self.sections.append(Section(label, tuple(bars), energy, roles))
+
+    def _length(self, fixed: int | None) -> Choice:
+        length = 0
+        while True:
+            low, high = (1, self.bars_left - length) if fixed is None else (fixed - length,) * 2
+            may_be_long = (LONG,) if high > BASE else ()
+            token = yield _mask(LENGTH[low - 1 : min(high, BASE)], *may_be_long)
+            if token != LONG:
+                return length + 1 + token - LENGTH.start
+            length += BASE
+
+    def _section_roles(self, fixed: tuple[str, ...] | None) -> Choice:
+        names = [role for role, _ in self.instruments]
+        if fixed is not None:
+            return (yield from self._roles(fixed, fixed, 0))
+        if self.controls is not None:
+            return (yield from self._roles(names, (), min(len(names), 1)))
+        roles = self._roles(names, (), 0)
+        token = yield next(roles) | _mask(NO_ROLES)
+        if token == NO_ROLES:
+            return None
+        try:
+            while True:
+                token = yield roles.send(token)
+        except StopIteration as stop:
+            return stop.value
+
+    def _bar(self, fixed: Bar | None) -> Choice:
+        chords = self._fixed_chords(fixed)
+        mask = self._chord_mask(chords)
+        number = self.n_bars - self.bars_left + 1
+        if number > 1 and self.tempo and self._may_change_tempo:
+            token = yield mask | _mask(STEP, RAMP)
+            if token in (STEP, RAMP):
+                yield from self._tempo_mark(number, token == RAMP)
+                token = yield mask
+        else:
+            token = yield mask
+        if token == UNKNOWN_CHORD:
+            return Bar(None)
+        if token != SPLIT:
+            return Bar((CHORDS[token - CHORD.start],))
+        names = []
+        for half in range(2):
+            token = yield _mask(CHORD.start + CHORD_INDEX[chords[half]]) if chords else _mask(CHORD)
+            names.append(CHORDS[token - CHORD.start])
+        return Bar(tuple(names))
+
+    def _fixed_chords(self, bar: Bar | None) -> tuple[str, ...] | None:
+        if bar is not None and bar.chords:
+            return bar.chords
+        cycle = self.controls and self.controls.chords
+        return cycle[(self.n_bars - self.bars_left) % len(cycle)] if cycle else None
+
+    def _chord_mask(self, fixed: tuple[str, ...] | None) -> np.ndarray:
+        if fixed:
+            return _mask(SPLIT if len(fixed) == 2 else CHORD.start + CHORD_INDEX[fixed[0]])
+        return _mask(CHORD, SPLIT) if self.controls is not None else _mask(CHORD, SPLIT, UNKNOWN_CHORD)
+
+    def _tempo_mark(self, bar: int, ramp: bool) -> Choice:
+        last = self.tempo[-1]
+        quarters = meter_quarters(self.meter)
+        passed, left = (bar - last.bar) * quarters, self.bars_left * quarters
+        tempos = np.ones(len(TENTHS), dtype=bool)
+        if self.controls is not None:  # slow only as far as the rest still ends in time
+            if last.ramp:
+                lowest = 60 * (passed + left) / (MAX_SECONDS - self._elapsed)
+            else:
+                lowest = 60 * left / (MAX_SECONDS - self._elapsed - 60 * passed / last.bpm)
+            tempos = 10 * min(lowest, last.bpm) * (1 - ROUNDING) <= TENTHS
+        bpm = yield from self._bpm(tempos)
+        self._elapsed += 60 * passed / (min(last.bpm, bpm) if last.ramp else last.bpm)
+        self.tempo.append(Tempo(bar, bpm, ramp))
+
+
+def _bars_within(seconds: float, meter: str, bpm: float | np.ndarray) -> np.ndarray:
+    """Whole bars that end within `seconds`, and at least 1."""
+    bars = seconds * bpm / (60 * meter_quarters(meter))
+    return np.maximum(np.floor(bars * (1 + ROUNDING)), 1)
+
+
+def _fixed_bars(controls: Controls) -> int | None:
+    return sum(len(section.bars) for section in controls.sections) if controls.sections else controls.bars
+
+
+def _fixed_roles(controls: Controls) -> tuple[str, ...]:
+    named = {role for section in controls.sections or () for role in section.roles or ()}
+    return tuple(role for role in ROLES if role in named)
+
+
+def _tempos(controls: Controls, meter: str) -> np.ndarray:
+    """(2701,) bool: the tempos of `TENTHS` at which the bars that are fixed last as long as they may."""
+    n_bars = _fixed_bars(controls)
+    tempos = np.ones(len(TENTHS), dtype=bool)
+    if n_bars is not None and controls.seconds is not None:
+        tempos = _bars_within(controls.seconds, meter, TENTHS / 10) == n_bars
+    elif n_bars is not None:
+        tempos = n_bars * meter_quarters(meter) * 60 <= MAX_SECONDS * TENTHS / 10 * (1 + ROUNDING)
+    if controls.tempo is not None:
+        tempos = tempos & (round(controls.tempo * 10) == TENTHS)
+    return tempos
+
+
+def _check_controls(controls: Controls) -> None:
+    meters = METERS if controls.meter is None else (controls.meter,)
+    if not any(_tempos(controls, meter).any() for meter in meters):
+        n_bars, meter = _fixed_bars(controls), controls.meter or "any meter"
+        length = f"last seconds {controls.seconds:g}" if controls.seconds else f"end within {MAX_SECONDS:g} s"
+        tempo = f"tempo {controls.tempo:g}" if controls.tempo else "any tempo"
+        raise ValueError(f"bars {n_bars} of {meter} cannot {length} at {tempo}")
+    if controls.instruments is not None:
+        names = [role for role, _ in controls.instruments]
+        if missing := [role for role in _fixed_roles(controls) if role not in names]:
+            raise ValueError(f"sections play {missing}, but instruments are {names}")
+
+
+def tokens(plan: Plan) -> list[int]:
+    """The score of a plan as tokens, END last; prompt, seed, length, beat times and codes are no part of it."""
+    marks = {mark.bar: mark for mark in plan.tempo}
+    first, second = divmod(plan.n_bars, BASE)
+    out = [_value(METER, METERS, plan.meter), *(_tempo_tokens(marks.pop(1)) if marks else [NO_TEMPO])]
+    out += [_value(KEY, KEYS, plan.key), DIGIT[first], DIGIT[second]]
+    for role, program in plan.instruments:
+        out += [_value(ROLE, ROLES, role), _value(PROGRAM, PROGRAMS, program)]
+    out.append(STOP)
+    bar_number = 1
+    for section in plan.sections:
+        out += _section_tokens(section)
+        for bar in section.bars:
+            out += _tempo_tokens(marks[bar_number]) if bar_number in marks else []
+            out += _chord_tokens(bar.chords)
+            bar_number += 1
+    return [*out, END]
+
+
+def _value(block: range, values: Sequence, value: object) -> int:
+    return block[-1] if value is None else block.start + values.index(value)
+
+
+def _tempo_tokens(mark: Tempo) -> list[int]:
+    whole, tenth = divmod(round(mark.bpm * 10), 10)
+    return [RAMP if mark.ramp else STEP, WHOLE[whole - round(MIN_TEMPO)], TENTH[tenth]]
+
+
+def _section_tokens(section: Section) -> list[int]:
+    n_long, rest = divmod(len(section.bars) - 1, BASE)
+    roles = [NO_ROLES] if section.roles is None else [*(_value(ROLE, ROLES, role) for role in section.roles), STOP]
+    label, energy = _value(LABEL, LABELS, section.label), _value(ENERGY, ENERGIES, section.energy)
+    return [label, *[LONG] * n_long, LENGTH[rest], energy, *roles]
+
+
+def _chord_tokens(chords: tuple[str, ...] | None) -> list[int]:
+    if chords is None:
+        return [UNKNOWN_CHORD]
+    names = [CHORD.start + CHORD_INDEX[chord] for chord in chords]
+    return names if len(names) == 1 else [SPLIT, *names]
+
+
+def parse(
+    tokens: Sequence[int],
+    prompt: str = "",
+    seed: int = 0,
+    n_samples: int | None = None,
+    beats: tuple[float, ...] = (),
+    codes: tuple[tuple[int, ...], ...] = (),
+) -> Plan:
+    """The plan whose score is `tokens`, with what travels outside the score given; ValueError if they are no score."""
+    state = State()
+    for token in tokens:
+        state.push(token)
+    if not state.is_done:
+        raise ValueError(f"score of {len(tokens)} tokens ends too early")
+    return Plan(
+        sections=tuple(state.sections),
+        tempo=tuple(state.tempo),
+        meter=state.meter,
+        key=state.key,
+        instruments=tuple(state.instruments),
+        n_samples=n_samples,
+        beats=beats,
+        codes=codes,
+        prompt=prompt,
+        seed=seed,
+    )
+
+
+def positions(tokens: Sequence[int]) -> np.ndarray:
+    """(len(tokens), 2) int64: bars left in the track and in its section once each token is there; -1 not yet known."""
+    state = State()
+    rows = []
+    for token in tokens:
+        state.push(token)
+        rows.append([-1 if n is None else n for n in (state.bars_left, state.section_bars_left)])
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)

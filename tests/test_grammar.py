@@ -1,0 +1,177 @@
+"""Facts about scores as tokens: nothing is lost, nothing invalid can be written, and what is fixed stays fixed."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridgen import grammar
+from hybridgen.plan import (
+    KEYS,
+    LABELS,
+    MAX_SECONDS,
+    METER_BEATS,
+    METERS,
+    ROLES,
+    Bar,
+    Controls,
+    Plan,
+    Section,
+    Tempo,
+    meter_quarters,
+)
+
+chords = st.none() | st.lists(st.sampled_from(grammar.CHORDS), min_size=1, max_size=2).map(tuple)
+tempos = st.integers(300, 3000).map(lambda tenths: tenths / 10)
+
+
+def some_roles(among):
+    return st.none() | st.lists(st.sampled_from(among), unique=True).map(tuple) if among else st.none() | st.just(())
+
+
+@st.composite
+def sections(draw, among):
+    n_bars = draw(st.integers(1, 6) | st.sampled_from((63, 64, 65, 128, 130)))
+    bars = draw(st.lists(chords.map(Bar), min_size=n_bars, max_size=n_bars))
+    return Section(draw(st.none() | st.sampled_from(LABELS)), tuple(bars), draw(st.none() | st.integers(0, 7)),
+                   draw(some_roles(among)))  # fmt: skip
+
+
+@st.composite
+def plans(draw):
+    """Plans with everything that a score can hold, unknown fields included."""
+    roles = draw(st.lists(st.sampled_from(ROLES), unique=True))
+    programs = st.none() | st.integers(0, 127)
+    instruments = tuple((role, draw(programs)) for role in roles)
+    form = tuple(draw(st.lists(sections(roles), max_size=3)))
+    n_bars = sum(len(section.bars) for section in form)
+    meter = draw(st.sampled_from(METERS) if n_bars else st.none() | st.sampled_from(METERS))
+    tempo, beats = (), ()
+    if n_bars and draw(st.booleans()):
+        starts = sorted({1, *draw(st.lists(st.integers(1, n_bars), max_size=3))})
+        tempo = tuple(Tempo(bar, draw(tempos), draw(st.booleans())) for bar in starts)
+    elif n_bars:
+        beats = tuple(0.5 * i for i in range(n_bars * len(METER_BEATS[meter]) + 1))
+    key = draw(st.none() | st.sampled_from(KEYS))
+    return Plan(form, tempo, meter, key, instruments, n_samples=441_000, beats=beats)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plans())
+def test_a_score_is_its_tokens(plan):
+    tokens = grammar.tokens(plan)
+    again = grammar.parse(tokens, n_samples=plan.n_samples, beats=plan.beats)
+    assert again == plan
+    assert grammar.tokens(again) == tokens
+
+
+def write(controls, rng):
+    """A score whose every token is drawn at random among the allowed ones."""
+    state = grammar.State(controls)
+    out = []
+    while not state.is_done:
+        allowed = np.flatnonzero(state.allowed())
+        assert len(allowed)
+        token = int(rng.choice(allowed))
+        out.append(token)
+        state.push(token)
+    return out
+
+
+def plan_of(controls, rng):
+    n_samples = None if controls.seconds is None else round(controls.seconds * 44_100)
+    return grammar.parse(write(controls, rng), n_samples=n_samples)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_choices_give_a_valid_and_complete_plan(seed):
+    plan = plan_of(Controls(), np.random.default_rng(seed))
+    assert plan.n_bars >= 1 and plan.tempo and plan.instruments and plan.key
+    assert plan.length <= MAX_SECONDS * 44_100
+    assert all(section.label and section.roles and section.energy is not None for section in plan.sections)
+    assert all(bar.chords for bar in plan.bars)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.none() | tempos,
+    st.none() | st.sampled_from(KEYS),
+    st.none() | st.sampled_from(METERS),
+    st.integers(1, 90),
+    st.integers(0, 2**32 - 1),
+)
+def test_what_is_fixed_stays_fixed(tempo, key, meter, bars, seed):
+    bars = bars if tempo is None or bars * 360 / tempo <= MAX_SECONDS else 1
+    plan = plan_of(Controls(tempo=tempo, key=key, meter=meter, bars=bars), np.random.default_rng(seed))
+    assert plan.n_bars == bars
+    assert key in (None, plan.key) and meter in (None, plan.meter)
+    assert tempo is None or plan.tempo == (Tempo(1, tempo),)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.1, 600), st.none() | tempos, st.integers(0, 2**32 - 1))
+def test_seconds_are_filled_to_the_last_whole_bar(seconds, tempo, seed):
+    plan = plan_of(Controls(seconds=seconds, tempo=tempo), np.random.default_rng(seed))
+    bar = 60 * meter_quarters(plan.meter) / plan.tempo[0].bpm
+    assert len(plan.tempo) == 1 and not plan.tempo[0].ramp
+    assert plan.n_bars == max(1, int(seconds / bar * (1 + 1e-9)))
+
+
+def test_fixed_sections_chords_and_instruments():
+    form = (
+        Section("verse", (Bar("Am"), Bar(None), Bar("F G")), energy=3, roles=("bass", "keys")),
+        Section(None, (Bar(None),) * 70),
+    )
+    controls = Controls(sections=form, chords=(("C",), ("D", "E")), instruments=(("bass", 33), ("keys", None)))
+    plan = plan_of(controls, np.random.default_rng(1))
+    assert [len(section.bars) for section in plan.sections] == [3, 70]
+    assert (plan.sections[0].label, plan.sections[0].energy, plan.sections[0].roles) == ("verse", 3, ("bass", "keys"))
+    assert [bar.chords for bar in plan.bars[:5]] == [("Am",), ("D", "E"), ("F", "G"), ("D", "E"), ("C",)]
+    assert plan.instruments[0] == ("bass", 33) and plan.instruments[1][0] == "keys" and len(plan.instruments) == 2
+    assert plan.instruments[1][1] is not None
+
+
+def test_roles_of_fixed_sections_get_an_instrument():
+    form = (Section("intro", (Bar(None),), roles=("pad",)), Section("solo", (Bar(None),), roles=("winds", "pad")))
+    plan = plan_of(Controls(sections=form), np.random.default_rng(0))
+    assert {"winds", "pad"} <= {role for role, _ in plan.instruments}
+
+
+def test_fixed_sections_and_seconds_choose_a_tempo_that_fits():
+    form = (Section("verse", (Bar(None),) * 16),)
+    plan = plan_of(Controls(sections=form, seconds=30.0), np.random.default_rng(3))
+    bar = 60 * meter_quarters(plan.meter) / plan.tempo[0].bpm
+    assert plan.n_bars == 16 and 0 <= 30.0 - 16 * bar < bar
+
+
+def test_controls_that_contradict_each_other():
+    with pytest.raises(ValueError, match=r"bars 4000 of 4/4 cannot end within 600 s at tempo 30"):
+        grammar.State(Controls(bars=4000, meter="4/4", tempo=30))
+    sections = (Section("verse", (Bar(None),), roles=("pad",)),)
+    with pytest.raises(ValueError, match=r"sections play \['pad'\], but instruments are \['bass'\]"):
+        grammar.State(Controls(sections=sections, instruments=(("bass", 33),)))
+
+
+def test_what_is_no_score_is_refused():
+    tokens = grammar.tokens(Plan((Section("verse", (Bar("C"),)),), (Tempo(1, 120),)))
+    with pytest.raises(ValueError, match="ends too early"):
+        grammar.parse(tokens[:-1])
+    with pytest.raises(ValueError, match="not among the 0 allowed"):
+        grammar.parse([*tokens, grammar.END])
+    with pytest.raises(ValueError, match="not among"):
+        grammar.parse(tokens[1:])
+    with pytest.raises(ValueError, match="not among"):
+        grammar.parse([-1])
+
+
+def test_positions_count_down_to_the_end():
+    plan = Plan((Section("verse", (Bar("C"),) * 3), Section(None, (Bar("C G"), Bar("F")))), (Tempo(1, 120),))
+    tokens = grammar.tokens(plan)
+    places = grammar.positions(tokens)
+    assert places.shape == (len(tokens), 2)
+    assert places[0].tolist() == [-1, -1] and places[-1].tolist() == [0, 0]
+    digits = [i for i, token in enumerate(tokens) if token in grammar.DIGIT]
+    assert places[digits[-1]].tolist() == [5, 0]
+    known = places[digits[-1] :, 0]
+    assert (np.diff(known) <= 0).all() and set(known) == set(range(6))
+    assert set(places[:, 1]) == {-1, 0, 1, 2, 3}

@@ -1,0 +1,83 @@
+"""Facts about the layers: a cache changes speed and not results, positions are relative, masks hide."""
+
+import pytest
+import torch
+
+from hybridgen.layers import Attention, KVCache, RMSNorm, SwiGLU, rotary
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def causal(length):
+    return torch.ones(length, length, dtype=torch.bool).tril()
+
+
+def test_rms_norm_has_unit_mean_square_at_any_level():
+    norm = RMSNorm(16)
+    for level in (0.1, 1.0, 1e4):
+        y = norm(level * torch.randn(3, 5, 16))
+        assert torch.allclose(y.square().mean(-1), torch.ones(3, 5), atol=0.02)
+
+
+def test_rotary_attention_depends_on_differences_of_positions_only():
+    attention = Attention(16, 4, 2)
+    x, positions = torch.randn(2, 6, 16), torch.arange(6).expand(2, 6)
+    here = attention(x, rotary(positions, 4), causal(6))
+    moved = attention(x, rotary(positions - torch.tensor([[100], [7]]), 4), causal(6))
+    assert torch.allclose(here, moved, atol=1e-5)
+    assert not torch.allclose(here, attention(x, None, causal(6)), atol=1e-3)
+
+
+def test_cached_attention_equals_uncached():
+    attention = Attention(16, 4, 2)
+    x = torch.randn(2, 7, 16)
+    cos, sin = rotary(torch.arange(7).expand(2, 7) - 3, 4)
+    whole = attention(x, (cos, sin), causal(7))
+    cache = KVCache(2, attention.n_kv_heads, 7, attention.head_dim, x)
+    parts = []
+    for start, stop in ((0, 3), (3, 4), (4, 7)):
+        part = (cos[:, :, start:stop], sin[:, :, start:stop])
+        parts.append(attention(x[:, start:stop], part, causal(7)[start:stop, :stop], cache))
+    assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-6)
+    assert cache.length == 7
+
+
+def test_grouped_queries_equal_repeated_keys_and_values():
+    grouped, full = Attention(16, 4, 2), Attention(16, 4, 4)
+    full.load_state_dict(grouped.state_dict() | {"wkv.weight": full.wkv.weight})
+    repeated = grouped.wkv.weight.view(2, 2, 4, 16).repeat_interleave(2, dim=1)  # (keys or values, head, K, D)
+    full.wkv.weight.data.copy_(repeated.reshape(32, 16))
+    x = torch.randn(2, 5, 16)
+    assert torch.allclose(grouped(x), full(x), atol=1e-6)
+
+
+def test_what_is_masked_has_no_influence_and_nothing_to_look_at_gives_zeros():
+    attention = Attention(16, 4, 2, context_dim=8)
+    x, context = torch.randn(2, 3, 16), torch.randn(2, 5, 8)
+    mask = torch.tensor([[1, 1, 0, 0, 0], [0, 0, 0, 0, 0]], dtype=torch.bool)[:, None, None]
+    y = attention(x, mask=mask, context=context)
+    context[:, 2:] = 100.0
+    assert torch.equal(attention(x, mask=mask, context=context), y)
+    assert torch.equal(y[1], torch.zeros(3, 16))
+    assert torch.allclose(y[:1], attention(x[:1], context=context[:1, :2]), atol=1e-6)
+
+
+def test_head_dim_may_differ_from_the_width_per_head():
+    assert Attention(16, 4, 1, head_dim=8)(torch.randn(1, 2, 16)).shape == (1, 2, 16)
+
+
+def test_shapes_that_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match="n_heads 4 is not a multiple of n_kv_heads 3"):
+        Attention(16, 4, 3)
+    with pytest.raises(ValueError, match="dim 18 is not a multiple of n_heads 4"):
+        Attention(18, 4, 2)
+
+
+def test_swiglu_is_its_formula():
+    layer, x = SwiGLU(4, 6), torch.randn(3, 4)
+    gate, up = layer.w_in.weight.split(6)
+    expected = (torch.nn.functional.silu(x @ gate.T) * (x @ up.T)) @ layer.w_out.weight.T
+    assert torch.allclose(layer(x), expected, atol=1e-6)
