@@ -1,0 +1,155 @@
+"""Latents <-> codes: four latent frames become one of Q residual codes each, about what is played and not how loud.
+
+Residual vector quantization with the factorised, L2-normalised lookups of DAC (https://arxiv.org/abs/2306.06546). Heads
+predict from the codes alone which notes begin and sound in every role; with them codes carry music rather than noise.
+
+Shapes: B batch, T latent frames, P = ceil(T / 4) code frames, C latent channels, D width, Q codebooks of K entries,
+G width of a lookup, R roles.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hybridgen.layers import RMSNorm
+from hybridgen.plan import CODE_HOP, LATENT_HOP, ROLES
+
+CODE_FRAMES = CODE_HOP // LATENT_HOP  # latent frames in a code frame
+N_PITCHES = 12
+
+
+@dataclass(frozen=True)
+class QuantizerConfig:
+    """Shapes of the quantizer."""
+
+    latent_dim: int
+    n_codebooks: int
+    codebook_size: int
+    code_dim: int  # width of a lookup (G)
+    dim: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """What is played in each code frame: targets, or (onsets, pitches, chroma as logits) predictions."""
+
+    onsets: Tensor  # (B, P, R) 0-1: a note of the role begins
+    pitches: Tensor  # (B, P, R, 12) 0-1: a pitch class of the role sounds; for drums the key number modulo 12
+    chroma: Tensor  # (B, P, 12) 0-1: a pitch class sounds in any role that has pitch
+    loudness: Tensor  # (B, P) level of the frame, about -2 … 2
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A training pass: codes, what can be heard and read from them, and the losses of the lookups."""
+
+    codes: Tensor  # (B, Q, P) int64
+    latents: Tensor  # (B, T, C) coarse reconstruction
+    played: Played
+    codebook_loss: Tensor  # () entries move to what they stand for
+    commitment_loss: Tensor  # () the encoder moves to its entries
+
+
+class Mixer(nn.Module):
+    """Residual block over (B, P, D); each code frame sees its two neighbours."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.norm = RMSNorm(dim)
+        self.conv = nn.Conv1d(dim, dim, kernel_size=3, padding=1)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(self.norm(x).transpose(1, 2)).transpose(1, 2)
+        return x + self.out(F.silu(y))
+
+
+class Codebook(nn.Module):
+    """One lookup: project to G dimensions, take the entry of the smallest angle, project back."""
+
+    def __init__(self, config: QuantizerConfig):
+        super().__init__()
+        self.down = nn.Linear(config.dim, config.code_dim)
+        self.entries = nn.Parameter(torch.randn(config.codebook_size, config.code_dim))
+        self.up = nn.Linear(config.code_dim, config.dim)
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """Index (B, P) of the entry for each z (B, P, G)."""
+        return (F.normalize(z, dim=-1) @ F.normalize(self.entries, dim=-1).T).argmax(dim=-1)
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """What codes (B, P) stand for, (B, P, D)."""
+        return self.up(F.embedding(codes, self.entries))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """x (B, P, D) -> its stand-in (gradients pass straight through), codes, codebook loss, commitment loss."""
+        z = self.down(x)
+        codes = self.nearest(z)
+        entry = F.embedding(codes, self.entries)
+        codebook_loss, commitment_loss = F.mse_loss(entry, z.detach()), F.mse_loss(z, entry.detach())
+        return self.up(z + (entry - z).detach()), codes, codebook_loss, commitment_loss
+
+
+class Quantizer(nn.Module):
+    """Latents (B, T, C) <-> codes (B, Q, P)."""
+
+    def __init__(self, config: QuantizerConfig):
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.encoder = nn.Sequential(nn.Linear(CODE_FRAMES * config.latent_dim, dim), Mixer(dim), RMSNorm(dim))
+        self.codebooks = nn.ModuleList(Codebook(config) for _ in range(config.n_codebooks))
+        self.decoder = nn.Sequential(Mixer(dim), RMSNorm(dim), nn.Linear(dim, CODE_FRAMES * config.latent_dim))
+        self.sizes = (len(ROLES), len(ROLES) * N_PITCHES, N_PITCHES, 1)  # onsets, pitches, chroma, loudness
+        self.heads = nn.Sequential(Mixer(dim), RMSNorm(dim), nn.Linear(dim, sum(self.sizes)))
+
+    @torch.no_grad()
+    def encode(self, latents: Tensor) -> Tensor:
+        """Codes (B, Q, P) int64 of latents (B, T, C); the last code frame of a track may be partly past its end."""
+        return self._quantize(self._embed(latents))[1]
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Coarse latents (B, 4P, C) of codes (B, Q, P), each 0-K-1."""
+        x = sum(book.lookup(codes[:, q]) for q, book in enumerate(self.codebooks))
+        return self._unfold(x)
+
+    def forward(self, latents: Tensor) -> Quantized:
+        """Latents (B, T, C) through the codes and back, with what a training step needs."""
+        x, codes, codebook_loss, commitment_loss = self._quantize(self._embed(latents))
+        coarse = self._unfold(x)[:, : latents.shape[1]]
+        return Quantized(codes, coarse, self._played(x), codebook_loss, commitment_loss)
+
+    @torch.no_grad()
+    def revive(self, latents: Tensor, dead: Tensor, rng: torch.Generator) -> None:
+        """Set entries that nobody uses, `dead` (Q, K) bool, to what the encoder says for random code frames."""
+        residual = self._embed(latents).flatten(0, 1)[None]  # (1, B * P, D)
+        for book, is_dead in zip(self.codebooks, dead, strict=True):
+            z = book.down(residual)[0]
+            chosen = torch.randint(len(z), (int(is_dead.sum()),), generator=rng)
+            book.entries[is_dead] = z[chosen]
+            residual = residual - book(residual)[0]
+
+    def _embed(self, latents: Tensor) -> Tensor:
+        """(B, T, C) -> (B, P, D); a last incomplete group repeats its last frame."""
+        missing = -latents.shape[1] % CODE_FRAMES
+        whole = torch.cat([latents, latents[:, -1:].expand(-1, missing, -1)], dim=1)
+        return self.encoder(whole.unflatten(1, (-1, CODE_FRAMES)).flatten(2))
+
+    def _quantize(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        residual, total, codes, losses = x, torch.zeros_like(x), [], []
+        for book in self.codebooks:
+            part, code, codebook_loss, commitment_loss = book(residual)
+            residual, total = residual - part, total + part
+            codes.append(code)
+            losses.append(torch.stack([codebook_loss, commitment_loss]))
+        return total, torch.stack(codes, dim=1), *torch.stack(losses).mean(dim=0).unbind()
+
+    def _unfold(self, x: Tensor) -> Tensor:
+        return self.decoder(x).unflatten(-1, (CODE_FRAMES, -1)).flatten(1, 2)
+
+    def _played(self, x: Tensor) -> Played:
+        onsets, pitches, chroma, loudness = self.heads(x).split(self.sizes, dim=-1)
+        return Played(onsets, pitches.unflatten(-1, (-1, N_PITCHES)), chroma, loudness[..., 0])
