@@ -1,0 +1,115 @@
+"""Autoregressive decoding over any step function: sampling, guidance, constraints. It knows no model.
+
+Randomness is keyed: the noise of one choice is a pure function of (seed, stream, step), made on the CPU, so a row
+writes the same tokens alone or in a batch, today or tomorrow, on any device. Choosing is the Gumbel-max trick.
+
+Shapes: B rows, V choices.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SMALLEST = np.finfo(np.float64).tiny
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How choices are drawn from logits."""
+
+    temperature: float = 1.0  # 0 takes the likeliest
+    top_k: int = 0  # only among the k likeliest; 0 = all
+    top_p: float = 1.0  # only among the likeliest that hold this share of the probability, 0 < top_p <= 1
+    guidance_scale: float = 1.0  # 1 = no guidance
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature {self.temperature} is below 0")
+        if self.top_k < 0:
+            raise ValueError(f"top_k {self.top_k} is below 0 (0 = all)")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p {self.top_p} is not above 0 and at most 1")
+        if not self.guidance_scale >= 0:
+            raise ValueError(f"guidance_scale {self.guidance_scale} is below 0 (1 = none)")
+
+
+class Constraint(Protocol):
+    """What a row may write: `grammar.State` is one."""
+
+    is_done: bool
+
+    def allowed(self) -> np.ndarray:
+        """(V,) bool; all False once done."""
+
+    def push(self, token: int) -> None:
+        """Take the token that was chosen."""
+
+
+def gumbel(seed: int, stream: int, step: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard Gumbel noise, float32, that depends on (seed, stream, step) and nothing else.
+
+    stream: which kind of choice, 0 to 2**64 - 1; seed: any integer, taken modulo 2**64. Philox-4x64:
+    https://doi.org/10.1145/2063384.2063405
+    """
+    key = np.array([seed % 2**64, stream], dtype=np.uint64)
+    counter = np.array([0, step, 0, 0], dtype=np.uint64)
+    uniform = np.random.Generator(np.random.Philox(key=key, counter=counter)).random(shape)
+    return -np.log(-np.log(np.maximum(uniform, SMALLEST))).astype(np.float32)
+
+
+def guide(logits: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance: away from the unconditional logits by `scale`. https://arxiv.org/abs/2306.17806"""
+    return unconditional + scale * (logits - unconditional)
+
+
+def choose(logits: Tensor, noise: Tensor, params: SamplingParams, allowed: Tensor | None = None) -> Tensor:
+    """One choice (B,) int64 from logits (B, V), among `allowed` (B, V) bool; noise (B, V) from `gumbel`."""
+    logits = logits.float()
+    if allowed is not None:
+        logits = logits.masked_fill(~allowed, -torch.inf)
+    if params.temperature == 0:
+        return logits.argmax(-1)
+    logits = logits / params.temperature
+    if 0 < params.top_k < logits.shape[-1]:
+        lowest = logits.topk(params.top_k).values[..., -1:]
+        logits = logits.masked_fill(logits < lowest, -torch.inf)
+    if params.top_p < 1:
+        falling = logits.sort(descending=True).values
+        share = falling.softmax(-1)
+        beyond = share.cumsum(-1) - share >= params.top_p  # what comes before already holds top_p
+        lowest = falling.masked_fill(beyond, torch.inf).amin(-1, keepdim=True)
+        logits = logits.masked_fill(logits < lowest, -torch.inf)
+    return (logits + noise).argmax(-1)
+
+
+def write(
+    step: Callable[[Tensor | None], Tensor],
+    rows: Sequence[Constraint],
+    seeds: Sequence[int],
+    stream: int,
+    params: SamplingParams,
+) -> list[list[int]]:
+    """The tokens of each row until its constraint is done.
+
+    step: tokens (B,) int64 just written (None at first; whatever for rows that are done) -> logits (B, V). It is
+    called after the constraints took the tokens, so it may ask them where they stand.
+    """
+    written: list[list[int]] = [[] for _ in rows]
+    logits = step(None)
+    while not all(row.is_done for row in rows):
+        allowed = torch.from_numpy(np.stack([row.allowed() for row in rows]))
+        steps = [len(tokens) for tokens in written]
+        noise = [gumbel(seed, stream, i, logits.shape[1:]) for seed, i in zip(seeds, steps, strict=True)]
+        noise = torch.from_numpy(np.stack(noise))
+        chosen = choose(logits, noise.to(logits.device), params, allowed.to(logits.device))
+        for row, tokens, token in zip(rows, written, chosen.tolist(), strict=True):
+            if not row.is_done:
+                row.push(token)
+                tokens.append(token)
+        if not all(row.is_done for row in rows):
+            logits = step(chosen)
+    return written
