@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybridgen.decoding import SamplingParams, choose, gumbel, guide, write
+from hybridgen.decoding import SamplingParams, choose, guide, gumbel, write
 
 
 def noise(seed, n_rows, n):
