@@ -27,8 +27,7 @@ corpus: .setup/dev .setup/soundfont ## ten hours of the synthetic corpus in ./co
 .setup/core: .setup/venv requirements/core.txt pyproject.toml
 	$(BIN)/pip install -q torch==2.13.0
 	$(BIN)/pip install -q --no-deps -r requirements/core.txt
-	$(BIN)/pip install -q "hatchling>=1.27" "editables>=0.5"
-	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/pip install -q --no-deps -e .
 	@touch $@
 
 .setup/dev: .setup/core requirements/dev.txt

@@ -39,6 +39,9 @@ from hybridgen.plan.parts import (
     Section,
     Tempo,
     check_bars,
+    check_meter,
+    check_prompt,
+    check_tempo,
 )
 from hybridgen.plan.score import Controls, Plan
 
@@ -71,6 +74,9 @@ __all__ = [
     "Section",
     "Tempo",
     "check_bars",
+    "check_meter",
+    "check_prompt",
+    "check_tempo",
     "chord_pitches",
     "meter_quarters",
     "parse_chord",

@@ -15,6 +15,7 @@ MIN_TEMPO, MAX_TEMPO = 30.0, 300.0  # quarter notes a minute, in steps of 0.1
 MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
 MAX_ENERGY = 7
 MAX_BARS = 4095  # what the grammar's two digits count to; more than MAX_SECONDS holds at any tempo
+MAX_PROMPT = 10_000  # characters
 ROLES = ("drums", "percussion", "bass", "keys", "guitar", "strings", "winds", "lead", "pad")
 LABELS = ("intro", "verse", "chorus", "bridge", "break", "build", "drop", "solo", "interlude", "outro")
 
@@ -31,6 +32,13 @@ def check_meter(meter: str, field: str = "meter") -> str:
     if meter not in METERS:
         raise ValueError(f"{field} {meter!r} is none of {', '.join(METERS)}")
     return meter
+
+
+def check_prompt(prompt: str) -> str:
+    """`prompt` itself; ValueError when it is longer than `MAX_PROMPT` characters."""
+    if len(prompt) > MAX_PROMPT:
+        raise ValueError(f"prompt of {len(prompt)} characters is over the limit of {MAX_PROMPT}")
+    return prompt
 
 
 def parse_bar(chords: "str | Iterable[str] | None", field: str = "chords") -> tuple[str, ...] | None:

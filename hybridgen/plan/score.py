@@ -24,6 +24,7 @@ from hybridgen.plan.parts import (
     Tempo,
     check_bars,
     check_meter,
+    check_prompt,
     check_tempo,
     order_instruments,
     parse_bar,
@@ -61,6 +62,7 @@ class Plan:
             set_field(self, "key", parse_key(self.key))
         if self.meter is not None:
             check_meter(self.meter)
+        check_prompt(self.prompt)
         self._check_grid()
         self._check_roles()
         self._check_length()

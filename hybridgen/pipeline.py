@@ -1,0 +1,682 @@
+"""Prompt -> plan -> latents -> audio: the machine, running.
+
+    pipe = Pipeline.from_pretrained()
+    track = pipe.generate("warm lo-fi hip hop, 84 BPM in A minor", seconds=60, seed=7)
+    track.save("track.wav")
+
+Shapes: N samples, T latent frames of 2,048 samples, C latent channels, Q codebooks, P code frames of 8,192 samples,
+S text tokens, E text width. Everything here is a batch of one; the models take batches.
+"""
+
+import json
+import secrets
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from hybridgen import __version__, audio, config, flow, grammar, manifest, weights
+from hybridgen.audio import Audio
+from hybridgen.codec import Codec, CodecConfig
+from hybridgen.decoding import SamplingParams
+from hybridgen.plan import (
+    CODE_HOP,
+    LATENT_HOP,
+    METER_BEATS,
+    SAMPLE_RATE,
+    Bar,
+    Controls,
+    Plan,
+    Section,
+    check_bars,
+    check_meter,
+    check_prompt,
+    check_tempo,
+    meter_quarters,
+)
+from hybridgen.planner import Planner, PlannerConfig
+from hybridgen.quantizer import Quantizer, QuantizerConfig
+from hybridgen.renderer import Condition, Renderer, RendererConfig, windows
+from hybridgen.text import TextConfig, TextEncoder, find_controls
+from hybridgen.track import Track, sidecar
+
+DEFAULT_SECONDS = 30.0
+MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
+STAGES = ("codec", "quantizer", "planner", "renderer")
+
+Progress = Callable[[str, int, int], None]  # (stage, done, total)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a track is sampled; lives with the weights, and every caller reads it from there."""
+
+    num_steps: int  # solver steps a window
+    guidance_scale: float  # 1 = none; above 1 every window costs twice
+    method: str  # of flow.solve
+    shift: float  # of flow.schedule
+    window: int  # latent frames rendered at once
+    overlap: int  # clean latent frames that a window sees of the one before
+    score: SamplingParams
+    codes: SamplingParams
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"steps {self.num_steps} must be at least 1")
+        if not 0 <= self.guidance_scale <= 100:
+            raise ValueError(f"guidance {self.guidance_scale:g} is outside 0-100")
+        if self.method not in flow.METHODS:
+            raise ValueError(f"method {self.method!r} is none of {', '.join(flow.METHODS)}")
+        if not 0 < self.overlap < self.window or self.window % 4 or self.overlap % 4:
+            raise ValueError(f"window {self.window} and overlap {self.overlap} must be multiples of 4, overlap smaller")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """One field per stage: the sections of a model's config.yaml."""
+
+    text: TextConfig
+    planner: PlannerConfig
+    quantizer: QuantizerConfig
+    renderer: RendererConfig
+    codec: CodecConfig
+    sampling: SamplingConfig
+
+    def __post_init__(self) -> None:
+        shared = (
+            ("renderer.latent_dim", self.renderer.latent_dim, "codec.latent_dim", self.codec.latent_dim),
+            ("quantizer.latent_dim", self.quantizer.latent_dim, "codec.latent_dim", self.codec.latent_dim),
+            ("renderer.text_dim", self.renderer.text_dim, "text.dim", self.text.dim),
+            ("planner.text_dim", self.planner.text_dim, "text.dim", self.text.dim),
+            ("planner.n_codebooks", self.planner.n_codebooks, "quantizer.n_codebooks", self.quantizer.n_codebooks),
+            ("renderer.n_codebooks", self.renderer.n_codebooks, "quantizer.n_codebooks", self.quantizer.n_codebooks),
+            ("planner.codebook_size", self.planner.codebook_size, "quantizer", self.quantizer.codebook_size),
+            ("renderer.codebook_size", self.renderer.codebook_size, "quantizer", self.quantizer.codebook_size),
+            ("codec.sample_rate", self.codec.sample_rate, "the plan's", SAMPLE_RATE),
+            ("codec.hop_length", self.codec.hop_length, "the plan's", LATENT_HOP),
+        )
+        for name, value, other_name, other in shared:
+            if value != other:
+                raise ValueError(f"{name} {value} != {other_name} {other}")
+
+
+class Pipeline:
+    """Text encoder, planner, renderer, codec and quantizer, and the order in which they work."""
+
+    def __init__(self, cfg: PipelineConfig, name: str = "custom", device: str | torch.device = "cpu"):
+        """Random weights in the shapes of `cfg`; `from_pretrained` is the way to trained ones."""
+        self.config, self.name, self.device = cfg, name, torch.device(device)
+        self.text = TextEncoder(cfg.text).to(self.device)
+        self.planner = Planner(cfg.planner).eval().to(self.device)
+        self.quantizer = Quantizer(cfg.quantizer).eval().to(self.device)
+        self.renderer = Renderer(cfg.renderer).eval().to(self.device)
+        self.codec = Codec(cfg.codec).eval().to(self.device)
+        self.weight_hashes: dict[str, str] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path | None = None, device: str | torch.device = "cpu", revision: str | None = None
+    ) -> "Pipeline":
+        """The shipped preset (no name, or "tiny"), a model folder, or a Hub id "owner/name".
+
+        Raises ValueError, in one line, for a folder or file that is no whole model.
+        """
+        folder = weights.resolve(name, revision)
+        pipe = cls(config.load(PipelineConfig, folder / "config.yaml"), str(name or "tiny"), device)
+        for stage in STAGES:
+            path = folder / f"{stage}.safetensors"
+            weights.load_weights(getattr(pipe, stage), path)
+            pipe.weight_hashes[path.name] = weights.sha256(path)
+        return pipe
+
+    def save_pretrained(self, folder: str | Path, half: bool = True) -> Path:
+        """Write config.yaml and one safetensors file per stage, in half precision unless told otherwise."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with manifest.replacing(folder / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(config.dump(self.config), sort_keys=False))
+        for stage in STAGES:
+            weights.save_weights(getattr(self, stage), folder / f"{stage}.safetensors", half)
+        return folder
+
+    def push_to_hub(self, repo_id: str, private: bool = True) -> str:
+        """Send the model to the Hugging Face Hub as `owner/name`; returns its URL."""
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            return weights.push(self.save_pretrained(folder), repo_id, private)
+
+    # ---- planning
+
+    def plan(
+        self,
+        prompt: str,
+        n: int = 1,
+        *,
+        seconds: float | None = None,
+        bars: int | None = None,
+        tempo: float | None = None,
+        key: str | None = None,
+        meter: str | None = None,
+        sections: Sequence[Section] | None = None,
+        chords: Sequence[str | Sequence[str]] | None = None,
+        instruments: Mapping[str, int | None] | None = None,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> list[Plan]:
+        """`n` scores for one prompt, with seeds seed, seed + 1, ...; their codes are written when they are rendered.
+
+        What is given here is kept exactly, and beats what the prompt says in words (a warning says so); the rest the
+        planner chooses. 30 seconds unless a length is given. chords: one entry a bar, repeated over the track.
+        Raises ValueError, naming the field and both values, for what cannot be done.
+        """
+        if not check_prompt(prompt).strip():
+            raise ValueError("prompt is empty: say in words what the music should be")
+        if not 1 <= n <= 64:
+            raise ValueError(f"n {n} is outside 1-64")
+        asked = Controls(
+            tempo,
+            key,
+            meter,
+            bars,
+            seconds,
+            _tuple(sections),
+            _tuple(chords),
+            _tuple(instruments and instruments.items()),
+        )
+        controls = resolve_controls(prompt, asked)
+        seeds = [check_seed(_random_seed() if seed is None else seed) + i for i in range(n)]
+        text, text_mask = self._encode_text([prompt])
+        rows = self.planner.write_score(
+            text.expand(n, -1, -1), text_mask.expand(n, -1), [controls] * n, seeds, self.config.sampling.score, progress
+        )
+        n_samples = None if controls.seconds is None else round(controls.seconds * SAMPLE_RATE)
+        return [
+            grammar.parse(tokens, prompt=prompt, seed=s, n_samples=n_samples)
+            for tokens, s in zip(rows, seeds, strict=True)
+        ]
+
+    def write_codes(self, plan: Plan, progress: Progress | None = None) -> Plan:
+        """The plan with every unset code written, the others as they are; itself where none is unset."""
+        n_books = self.config.quantizer.n_codebooks
+        codes = plan.codes or ((-1,) * plan.n_code_frames,) * n_books
+        if len(codes) != n_books or max(map(max, codes)) >= self.config.quantizer.codebook_size:
+            size = f"{n_books} codebooks of {self.config.quantizer.codebook_size}"
+            raise ValueError(f"codes: {len(codes)} rows with values up to {max(map(max, codes))}, the model has {size}")
+        if min(map(min, codes)) >= 0:
+            return plan
+        text, text_mask = self._encode_text([plan.prompt])
+        written = self.planner.write_codes(
+            text,
+            text_mask,
+            [grammar.tokens(plan)],
+            torch.from_numpy(plan.frame_controls(CODE_HOP))[None].to(self.device),
+            torch.from_numpy(plan.instrument_ids())[None].to(self.device),
+            torch.tensor(codes, device=self.device)[None],
+            [plan.seed],
+            self.config.sampling.codes,
+            progress,
+        )
+        return replace(plan, codes=tuple(map(tuple, written[0].tolist())))
+
+    # ---- rendering
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        seconds: float | None = None,
+        bars: int | None = None,
+        tempo: float | None = None,
+        key: str | None = None,
+        meter: str | None = None,
+        sections: Sequence[Section] | None = None,
+        chords: Sequence[str | Sequence[str]] | None = None,
+        instruments: Mapping[str, int | None] | None = None,
+        seed: int | None = None,
+        plan_seed: int | None = None,
+        render_seed: int | None = None,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        progress: Progress | None = None,
+    ) -> Track:
+        """A track from a prompt: `plan`, then `render`. `seed` sets both seeds; a random one is taken and recorded."""
+        seed = _random_seed() if seed is None else seed
+        plan = self.plan(
+            prompt,
+            seconds=seconds,
+            bars=bars,
+            tempo=tempo,
+            key=key,
+            meter=meter,
+            sections=sections,
+            chords=chords,
+            instruments=instruments,
+            seed=seed if plan_seed is None else plan_seed,
+            progress=progress,
+        )[0]
+        return self.render(
+            plan,
+            seed=seed if render_seed is None else render_seed,
+            num_steps=num_steps,
+            guidance_scale=guidance_scale,
+            progress=progress,
+            kind="generate",
+        )
+
+    def render(
+        self,
+        plan: Plan,
+        *,
+        seed: int | None = None,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        progress: Progress | None = None,
+        kind: str = "render",
+    ) -> Track:
+        """The track of a plan, mastered to -14 LUFS; codes that the plan leaves unset are written first.
+
+        seed: of the noise, the plan's own unless given; num_steps, guidance_scale: the model's defaults unless given.
+        """
+        seed = check_seed(plan.seed if seed is None else seed)
+        sampling = self._sampling(num_steps, guidance_scale)
+        plan = self.write_codes(plan, progress)
+        latents = np.zeros((plan.n_frames, self.config.codec.latent_dim), dtype=np.float32)
+        samples = np.zeros((2, plan.length), dtype=np.float32)
+        meter = audio.LoudnessMeter(SAMPLE_RATE)
+        for first, block in self._blocks(plan, seed, sampling, latents, progress):
+            meter.feed(block)
+            samples[:, first : first + block.shape[1]] = block
+        gain_db = audio.gain_to_target(meter.lufs())
+        audio.master(samples, gain_db)
+        return Track(samples, plan, latents, self._manifest(kind, plan, seed, sampling, gain_db))
+
+    def stream(
+        self,
+        plan: Plan,
+        *,
+        seed: int | None = None,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Blocks (2, n) float32 of the same track, the first as soon as its window is rendered.
+
+        Before mastering they are the samples of `render`, bit for bit; the gain is that of the first block.
+        """
+        seed = check_seed(plan.seed if seed is None else seed)
+        sampling = self._sampling(num_steps, guidance_scale)
+        plan = self.write_codes(plan, progress)
+        latents = np.zeros((plan.n_frames, self.config.codec.latent_dim), dtype=np.float32)
+        yield from audio.master_stream(block for _, block in self._blocks(plan, seed, sampling, latents, progress))
+
+    def rerender(
+        self,
+        track: Track,
+        plan: Plan,
+        bars: tuple[int, int],
+        *,
+        seed: int | None = None,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        progress: Progress | None = None,
+    ) -> Track:
+        """The track with bars first..last (from 1, both included) rendered anew as `plan` has them.
+
+        Every latent outside the bars, and every sample outside them and the reach of decoder and limiter, stays bit
+        for bit. The gain stays that of the track. Raises ValueError when the new plan moves anything outside the bars.
+        """
+        seed = check_seed(track.render_seed if seed is None else seed)
+        sampling = self._sampling(num_steps, guidance_scale)
+        check_same_time(track.plan, plan, bars)
+        plan = self.write_codes(_keep_codes(track.plan, plan, bars), progress)
+        start, stop = plan.frame_range(bars)
+        latents = track.latents.copy()
+        known = np.ones(plan.n_frames, dtype=bool)
+        known[start:stop] = False
+        reach = (max(0, start - sampling.overlap) // 4 * 4, min(plan.n_frames, stop + sampling.overlap))
+        for _ in self._fill(plan, seed, sampling, latents, known, reach, progress):
+            pass
+        samples = self._splice(track, plan.length, latents, (start, stop))
+        edit = {
+            "plan": json.loads(plan.to_json()),
+            "bars": list(bars),
+            "render_seed": seed,
+            "sampling": asdict(sampling),
+        }
+        record = replace(track.manifest, kind="edit", edits=[*track.manifest.edits, edit])
+        return Track(samples, plan, latents, record)
+
+    def replay(self, record: manifest.Manifest, progress: Progress | None = None) -> Track:
+        """The track that a manifest describes, made again; a warning names versions that differ from the recorded ones.
+
+        Raises ValueError when the weights are not those that made it, or when it began as somebody's recording.
+        """
+        self._check_replayable(record)
+        plan = Plan.from_json(json.dumps(record.plan))
+        sampling = config.build(SamplingConfig, record.sampling)
+        track = self.with_sampling(sampling).render(plan, seed=record.render_seed, progress=progress)
+        for edit in record.edits:
+            pipe = self.with_sampling(config.build(SamplingConfig, edit["sampling"]))
+            new_plan = Plan.from_json(json.dumps(edit["plan"]))
+            track = pipe.rerender(track, new_plan, tuple(edit["bars"]), seed=edit["render_seed"], progress=progress)
+        return replace(track, manifest=replace(track.manifest, kind=record.kind))
+
+    def with_sampling(self, sampling: SamplingConfig) -> "Pipeline":
+        """This pipeline, the same weights in memory, with other sampling defaults."""
+        other = object.__new__(Pipeline)
+        other.__dict__ = {**self.__dict__, "config": replace(self.config, sampling=sampling)}
+        return other
+
+    # ---- files and recordings
+
+    def open(
+        self,
+        path: str | Path,
+        *,
+        tempo: float | None = None,
+        downbeat: float | None = None,
+        meter: str | None = None,
+        progress: Progress | None = None,
+    ) -> Track:
+        """The track in a file, ready for `rerender`.
+
+        A file of ours brings its plan in its manifest, and its latents from the file beside it; without that one it is
+        replayed. A recording from elsewhere is encoded (a warning says so), and needs `tempo` (BPM) and `downbeat`
+        (seconds at which bar 1 begins) for its bars, in 4/4 unless `meter` is given. Raises ValueError for what is no
+        audio, or a recording without tempo and downbeat.
+        """
+        path = Path(path)
+        if manifest.carries(path):
+            if tempo is not None or downbeat is not None or meter is not None:
+                raise ValueError(f"{path}: tempo, downbeat and meter are for recordings, this track's plan has its own")
+            return self._open_own(path, progress)
+        return self._open_recording(path, tempo, downbeat, meter)
+
+    def _open_own(self, path: Path, progress: Progress | None) -> Track:
+        record = manifest.read(path)
+        for problem in manifest.verify(path):
+            warnings.warn(f"{path}: {problem}", stacklevel=4)
+        beside = sidecar(path)
+        if not beside.exists():
+            track = self.replay(record, progress)
+        else:
+            latents = weights.load_latents(beside, weights.sha256(path))[0]
+            plan = Plan.from_json(json.dumps(record.edits[-1]["plan"] if record.edits else record.plan))
+            samples = self.decode(latents, plan.length)
+            audio.master(samples, record.gain_db)
+            track = Track(samples, plan, latents, record)
+        if path.suffix.lower() in audio.LOSSLESS:
+            track = replace(track, samples=Audio.load(path).samples)
+        return track
+
+    def _open_recording(self, path: Path, tempo: float | None, downbeat: float | None, meter: str | None) -> Track:
+        recording = Audio.load(path).resample(SAMPLE_RATE)
+        if tempo is None or downbeat is None:
+            raise ValueError(
+                f"{path}: carries no hybridgen manifest, so tempo and downbeat must say where its bars are"
+            )
+        warnings.warn(
+            f"{path}: is not a track of ours: encoded, so new bars meet the recording's own sound", stacklevel=4
+        )
+        plan = plan_of_recording(recording.samples.shape[1], tempo, downbeat, meter or "4/4")
+        gain_db = -audio.gain_to_target(recording.loudness())
+        latents = self.encode(Audio(recording.samples * np.float32(10 ** (-gain_db / 20)), SAMPLE_RATE))
+        record = self._manifest("edit", plan, 0, self.config.sampling, gain_db)
+        origin = {"recording": weights.sha256(path), "tempo": tempo, "downbeat": downbeat}
+        return Track(recording.samples, plan, latents, replace(record, edits=[origin]))
+
+    def encode(self, recording: Audio) -> np.ndarray:
+        """Latents (T, C) float32 of a recording; another rate is resampled to 44,100 Hz."""
+        samples = torch.from_numpy(recording.resample(SAMPLE_RATE).samples)[None].to(self.device)
+        return self.codec.encode(samples)[0].cpu().numpy()
+
+    def decode(self, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
+        """Samples (2, N) float32 of latents (T, C), not mastered; N = T * 2,048 unless `n_samples` cuts it."""
+        frames = torch.from_numpy(latents).to(self.device)
+        samples = np.zeros((2, len(latents) * LATENT_HOP), dtype=np.float32)
+        for first, block in self.codec.decode_blocks(frames):
+            samples[:, first : first + block.shape[1]] = block.cpu().numpy()
+        return samples[:, :n_samples]
+
+    # ---- inside
+
+    def _blocks(
+        self, plan: Plan, seed: int, sampling: SamplingConfig, latents: np.ndarray, progress: Progress | None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """(first sample, samples (2, n)) of a whole render in order, decoded as soon as their latents are there."""
+        known = np.zeros(plan.n_frames, dtype=bool)
+        done = 0
+        for ready in self._fill(plan, seed, sampling, latents, known, (0, plan.n_frames), progress):
+            stop = (
+                ready
+                if ready == plan.n_frames
+                else max(done, ready - self.codec.context) // DECODE_BLOCK * DECODE_BLOCK
+            )
+            frames = torch.from_numpy(latents[:ready]).to(self.device)
+            for first, block in self.codec.decode_blocks(frames, done, stop, DECODE_BLOCK):
+                yield first, block[:, : plan.length - first].cpu().numpy()
+                if progress is not None:
+                    progress("decoding", min(first // LATENT_HOP + DECODE_BLOCK, plan.n_frames), plan.n_frames)
+            done = stop
+
+    @torch.inference_mode()
+    def _fill(
+        self,
+        plan: Plan,
+        seed: int,
+        sampling: SamplingConfig,
+        latents: np.ndarray,
+        known: np.ndarray,
+        span: tuple[int, int],
+        progress: Progress | None,
+    ) -> Iterator[int]:
+        """Render the unknown frames of `latents` (T, C) in `span`, window by window; yields how far all is known."""
+        text, text_mask = self._encode_text([plan.prompt])
+        schedule = windows(span[1] - span[0], sampling.window, sampling.overlap)
+        timbre = self._timbre(latents, known, sampling)
+        for i, (first, last) in enumerate(schedule):
+            start, stop = span[0] + first, min(span[0] + last, plan.n_frames)
+            cond = self._condition(plan, text, text_mask, latents, known, (start, stop), timbre)
+            noise = flow.noise(seed, start, start + cond.known.shape[1], latents.shape[1])[None].to(self.device)
+            window = self._solve(noise, cond, sampling, _steps(progress, i, len(schedule), sampling.num_steps))
+            fresh = ~known[start:stop]
+            latents[start:stop][fresh] = window[0, : stop - start].cpu().numpy()[fresh]
+            known[start:stop] = True
+            if timbre is None:
+                timbre = self._timbre(latents, known, sampling)
+            yield int(np.argmin(known)) if not known.all() else len(known)
+
+    def _timbre(self, latents: np.ndarray, known: np.ndarray, sampling: SamplingConfig) -> Tensor | None:
+        """What the first window sounds like (1, 2C); None while nothing of it is known."""
+        if not known[: sampling.window].any():
+            return None
+        first = torch.from_numpy(latents[: sampling.window][known[: sampling.window]])
+        return self.renderer.timbre(first[None].to(self.device))
+
+    def _condition(
+        self,
+        plan: Plan,
+        text: Tensor,
+        text_mask: Tensor,
+        latents: np.ndarray,
+        known: np.ndarray,
+        window: tuple[int, int],
+        timbre: Tensor | None,
+    ) -> Condition:
+        """What the renderer is told about latent frames start..stop, padded to whole code frames."""
+        start, stop = window
+        padded = -(-(stop - start) // 4) * 4
+        context = np.zeros((padded, latents.shape[1]), dtype=np.float32)
+        seen = np.zeros(padded, dtype=bool)
+        context[: stop - start], seen[: stop - start] = latents[start:stop], known[start:stop]
+        context[~seen] = 0
+        codes = torch.tensor(plan.codes)[:, start // 4 : (start + padded) // 4]
+        parts = {
+            "codes": codes,
+            "features": torch.from_numpy(plan.frame_controls(LATENT_HOP, start, start + padded)),
+            "instruments": torch.from_numpy(plan.instrument_ids()),
+            "context": torch.from_numpy(context),
+            "known": torch.from_numpy(seen),
+            "timbre": torch.zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
+        }
+        rows = {name: part[None].to(self.device) for name, part in parts.items()}
+        return Condition(text=text, text_mask=text_mask, **rows)
+
+    def _solve(
+        self, noise: Tensor, cond: Condition, sampling: SamplingConfig, callback: Callable[[int, Tensor], None] | None
+    ) -> Tensor:
+        """Latents (1, T, C) of one window, guided."""
+        scale = sampling.guidance_scale
+        both = cond.cat(cond.dropped()) if scale != 1 else cond
+
+        def velocity(x_t: Tensor, t: Tensor) -> Tensor:
+            if scale == 1:
+                return self.renderer(x_t, t, both)
+            wished, free = self.renderer(x_t.expand(2, -1, -1), t.expand(2), both).chunk(2)
+            return flow.guide(wished, free, scale)
+
+        return flow.solve(
+            velocity, noise, sampling.num_steps, method=sampling.method, shift=sampling.shift, callback=callback
+        )
+
+    def _splice(self, track: Track, length: int, latents: np.ndarray, frames: tuple[int, int]) -> np.ndarray:
+        """The track's samples with those that frames start..stop reach decoded and mastered anew, at the same gain."""
+        reach, margin = self.codec.context * LATENT_HOP, audio.LIMITER_REACH
+        low = max(0, frames[0] * LATENT_HOP - reach - margin)  # first and last sample that may change
+        high = min(length, frames[1] * LATENT_HOP + reach + margin)
+        first, last = max(0, low - margin) // LATENT_HOP, -(-min(length, high + margin) // LATENT_HOP)
+        blocks = self.codec.decode_blocks(torch.from_numpy(latents).to(self.device), first, last, DECODE_BLOCK)
+        fresh = np.concatenate([block.cpu().numpy() for _, block in blocks], axis=1)[:, : length - first * LATENT_HOP]
+        audio.master(fresh, track.manifest.gain_db)
+        samples = track.samples.copy()
+        samples[:, low:high] = fresh[:, low - first * LATENT_HOP : high - first * LATENT_HOP]
+        return samples
+
+    @torch.inference_mode()
+    def _encode_text(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
+        return self.text.encode(prompts)
+
+    def _sampling(self, num_steps: int | None, guidance_scale: float | None) -> SamplingConfig:
+        given = {"num_steps": num_steps, "guidance_scale": guidance_scale}
+        return replace(self.config.sampling, **{name: value for name, value in given.items() if value is not None})
+
+    def _manifest(
+        self, kind: str, plan: Plan, seed: int, sampling: SamplingConfig, gain_db: float
+    ) -> manifest.Manifest:
+        return manifest.Manifest(
+            generator=f"hybridgen {__version__}",
+            kind=kind,
+            prompt=plan.prompt,
+            plan=json.loads(plan.to_json()),
+            plan_seed=plan.seed,
+            render_seed=seed,
+            sampling=asdict(sampling),
+            gain_db=gain_db,
+            model=self.name,
+            weights=self.weight_hashes,
+            versions=manifest.versions(torch.get_num_threads()),
+        )
+
+    def _check_replayable(self, record: manifest.Manifest) -> None:
+        if record.edits and "recording" in record.edits[0]:
+            raise ValueError("the file began as somebody's recording, which its manifest does not hold: no replay")
+        if record.weights != self.weight_hashes:
+            raise ValueError(f"the file was made by model {record.model!r} with other weights than {self.name!r} holds")
+        here = manifest.versions(torch.get_num_threads())
+        changed = [f"{k} {v} (here {here.get(k)})" for k, v in record.versions.items() if here.get(k) != v]
+        if changed:
+            warnings.warn(f"made with {', '.join(changed)}: samples may differ in the last bits", stacklevel=3)
+
+
+DECODE_BLOCK = 128  # latent frames decoded at once, at fixed positions
+
+
+def resolve_controls(prompt: str, asked: Controls) -> Controls:
+    """What is asked in arguments, then in the words of the prompt, then the default length; warns of what loses."""
+    worded, notes = find_controls(prompt)
+    values = {}
+    for name, in_words in vars(worded).items():
+        given = getattr(asked, name)
+        if name in ("bars", "seconds", "sections") and _says_length(asked):
+            lost = in_words is not None and given != in_words
+        else:
+            lost = in_words is not None and given is not None and given != in_words
+            given = in_words if given is None else given
+        if lost:
+            notes = [*notes, f"{name} in the prompt ({in_words}) gives way to what was asked for explicitly"]
+        values[name] = given
+    if not any(values[name] for name in ("bars", "seconds", "sections")):
+        values["seconds"] = DEFAULT_SECONDS
+    for note in notes:
+        warnings.warn(note, stacklevel=3)
+    return Controls(**values)
+
+
+def _says_length(controls: Controls) -> bool:
+    return any(value is not None for value in (controls.bars, controls.seconds, controls.sections))
+
+
+def plan_of_recording(n_samples: int, tempo: float, downbeat: float, meter: str) -> Plan:
+    """A plan with the bars of a recording that holds `tempo` from `downbeat` (seconds) on, all else unknown.
+
+    ValueError when tempo or meter are none we have, or not one whole bar lies inside the recording.
+    """
+    check_tempo(tempo), check_meter(meter)
+    beats, bar_seconds = len(METER_BEATS[meter]), meter_quarters(meter) * 60 / tempo
+    n_bars = int((n_samples / SAMPLE_RATE - downbeat) / bar_seconds + 1e-6)
+    if downbeat < 0 or n_bars < 1:
+        raise ValueError(f"downbeat {downbeat:g} s leaves no whole bar in {n_samples / SAMPLE_RATE:.2f} s")
+    offsets = np.array(METER_BEATS[meter]) * 60 / tempo
+    times = downbeat + (np.arange(n_bars)[:, None] * bar_seconds + offsets).reshape(-1)
+    times = (*times.round(6).tolist(), round(downbeat + n_bars * bar_seconds, 6))
+    assert len(times) == n_bars * beats + 1
+    return Plan(sections=(Section(None, (Bar(),) * n_bars),), meter=meter, beats=times, n_samples=n_samples)
+
+
+def check_seed(seed: int) -> int:
+    """`seed` itself; ValueError outside 0 to 2**53 - 1."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed {seed} is outside 0-{MAX_SEED}")
+    return seed
+
+
+def check_same_time(old: Plan, new: Plan, bars: tuple[int, int]) -> None:
+    """ValueError unless `new` leaves the length and every bar outside `bars` where `old` has them."""
+    first, last = check_bars(bars, old.n_bars)
+    if (new.n_bars, new.length) != (old.n_bars, old.length):
+        raise ValueError(
+            f"the new plan has {new.n_bars} bars and {new.length} samples, the track {old.n_bars} and {old.length}: "
+            "render it as a new track instead"
+        )
+    moved = np.flatnonzero(new.bar_starts() != old.bar_starts()) + 1
+    moved = moved[(moved <= first) | (moved > last)]
+    if len(moved):
+        raise ValueError(f"the new plan moves bar {moved[0]}, which is outside bars {first}-{last}")
+
+
+def _keep_codes(old: Plan, new: Plan, bars: tuple[int, int]) -> Plan:
+    """`new` with the codes of `old` outside `bars`, and its own inside; unset where it has none."""
+    start, stop = new.frame_range(bars, CODE_HOP)
+    inside = new.codes or ((-1,) * new.n_code_frames,) * len(old.codes)
+    rows = zip(old.codes, inside, strict=True)
+    return replace(new, codes=tuple(row[:start] + own[start:stop] + row[stop:] for row, own in rows))
+
+
+def _steps(progress: Progress | None, window: int, n_windows: int, num_steps: int) -> Callable | None:
+    if progress is None:
+        return None
+    return lambda step, _: progress("rendering", window * num_steps + step, n_windows * num_steps)
+
+
+def _random_seed() -> int:
+    return secrets.randbelow(2**32)
+
+
+def _tuple(values: Sequence | None) -> tuple | None:
+    return None if values is None else tuple(values)

@@ -1,0 +1,57 @@
+"""Track: what a render returns, and how it goes to disk with its manifest and its latents.
+
+Shapes: N samples, T latent frames, C latent channels.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hybridgen import manifest, weights
+from hybridgen.audio import Audio
+from hybridgen.plan import SAMPLE_RATE, Plan
+
+
+@dataclass(frozen=True)
+class Track:
+    """A finished track: samples (2, N) float32 at 44,100 Hz, its plan, latents (T, C) float32, and what made it."""
+
+    samples: np.ndarray
+    plan: Plan
+    latents: np.ndarray
+    manifest: manifest.Manifest
+
+    @property
+    def seed(self) -> int:
+        """The seed of the plan; also that of the render unless another was given."""
+        return self.manifest.plan_seed
+
+    @property
+    def render_seed(self) -> int:
+        """The seed of the noise that the latents began as."""
+        return self.manifest.render_seed
+
+    @property
+    def audio(self) -> Audio:
+        """The samples with their rate."""
+        return Audio(self.samples, SAMPLE_RATE)
+
+    def save(self, path: str | Path, latents: bool = True) -> Path:
+        """Write the track as .wav, .flac, .ogg or .mp3 with its manifest inside; returns the path.
+
+        `latents` also writes them beside it (track.latents.safetensors), so that an edit never encodes again.
+        Nothing is left behind when a write fails. Raises ValueError for another ending, OSError from the disk.
+        """
+        path = Path(path)
+        with manifest.replacing(path) as temporary:
+            self.audio.save(temporary)
+            manifest.embed(temporary, self.manifest)
+            if latents:
+                weights.save_latents(sidecar(path), self.latents, weights.sha256(temporary))
+        return path
+
+
+def sidecar(path: str | Path) -> Path:
+    """Where the latents of an audio file lie: track.flac -> track.latents.safetensors."""
+    return Path(path).with_suffix(".latents.safetensors")
