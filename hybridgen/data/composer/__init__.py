@@ -1,0 +1,163 @@
+"""The composer of the synthetic corpus: songs with form, harmony, groove, melody and a mix, from two integers.
+
+The files in the order of the work: `genres` (the style table, with `progressions`), `form` (sections), `harmony`
+(chords), `rhythm` (figures in any meter), `players`, `drums` and `melody` (notes on the grid), `performance` (swing,
+human timing, mix). Everything is drawn from text seeds: the same (seed, index, seconds) gives the same song anywhere.
+"""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+
+from hybridgen.data.composer.form import Shape, shape_track
+from hybridgen.data.composer.genres import STYLES
+from hybridgen.data.composer.harmony import harmoniser
+from hybridgen.data.composer.performance import mix_channel, perform
+from hybridgen.data.composer.players import Part
+from hybridgen.data.composer.rhythm import Grid, grid
+from hybridgen.data.composer.stage import Event, Passage, Stage
+from hybridgen.data.composer.style import Style
+from hybridgen.data.song import Song
+from hybridgen.plan import KEYS, MAX_SECONDS, METERS, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
+
+GENRES = tuple(style.name for style in STYLES)
+SLOWEST, FASTEST = 50.0, 200.0
+OUTLIERS, RAMPS, RITARDANDOS = 0.08, 0.05, 0.05  # shares of songs
+MODE_MOODS = {"major": ("happy", "bright", "hopeful"), "minor": ("sad", "melancholic", "serious")}
+
+
+def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> Song:
+    """Song `index` of corpus `seed`: a pure function of its arguments.
+
+    seconds: shortest and longest track, about: a song has whole bars, at least two, and a tail in which it rings out.
+    Raises ValueError unless 0 < shortest <= longest <= 600.
+    """
+    low, high = seconds
+    if not 0 < low <= high <= MAX_SECONDS:
+        raise ValueError(f"seconds {low:g}-{high:g} are no range inside 0-{MAX_SECONDS:g}")
+    text = f"hybridgen {seed} {index} {float(low)} {float(high)}"
+    rng = random.Random(text)
+    style = rng.choice(STYLES)
+    bar_grid = grid(_draw_meter(rng, style))
+    key = rng.choice(KEYS)
+    drive = rng.choice(style.drive)
+    marks, n_bars, tail = _draw_time(rng, style, bar_grid, rng.uniform(low, high))
+    stage = Stage(text, bar_grid, key)
+    shapes = shape_track(rng, n_bars, style.forms, drive)
+    passages = _write_harmony(rng, style, stage, shapes, marks[0].bpm)
+    cast, programs = _draw_cast(rng, style)
+    events, roles = _play(cast, stage, passages)
+    playing = tuple(role for role in ROLES if any(role in present for present in roles))
+    plan = _write_plan(stage, passages, roles, marks, tuple((role, programs[role]) for role in playing), tail)
+    swing = rng.uniform(*style.swing)
+    notes = perform({role: events[role] for role in playing}, plan, bar_grid, style, swing, rng.randrange(2**32))
+    first_parts = {part.role: part for part in reversed(cast)}
+    channels = tuple(mix_channel(first_parts[role], programs[role], rng) for role in playing)
+    return Song(index, seed, style.name, _draw_mood(rng, style, key, marks[0].bpm, shapes), plan, notes, channels)
+
+
+def _draw_meter(rng: random.Random, style: Style) -> str:
+    if rng.random() < style.common_time:
+        return "4/4"
+    return rng.choice([meter for meter in METERS if meter != "4/4"])
+
+
+def _draw_time(
+    rng: random.Random, style: Style, bar_grid: Grid, seconds: float
+) -> tuple[tuple[Tempo, ...], int, float]:
+    """Tempo marks, bars (at least 2), and the tail's seconds, so that all together lasts about `seconds`."""
+    low, high = (SLOWEST, FASTEST) if rng.random() < OUTLIERS else style.tempo
+    bpm = rng.uniform(low, high) * (rng.uniform(1.0, 1.35) if bar_grid.compound else 1.0)
+    bpm = min(FASTEST, round(bpm) if rng.random() < 0.7 else round(bpm, 1))
+    tail = rng.uniform(0.3, 2.0)
+    kind = rng.random()
+    target = bpm
+    if kind < RAMPS:
+        target = round(max(SLOWEST, min(FASTEST, bpm * rng.choice((0.8, 0.88, 1.12, 1.25)))), 1)
+    bar_seconds = bar_grid.quarters * 60 / min(bpm, target)
+    tail = min(tail, 0.9 * bar_seconds)
+    n_bars = max(2, int((seconds - tail) / bar_seconds))
+    if kind < RAMPS and n_bars >= 4:
+        return (Tempo(1, bpm, ramp=True), Tempo(n_bars, target)), n_bars, tail
+    if RAMPS <= kind < RAMPS + RITARDANDOS and n_bars >= 6:
+        n_bars -= 1  # slowing down takes the time of about one bar
+        end = round(max(40.0, bpm * rng.uniform(0.65, 0.85)), 1)
+        return (Tempo(1, bpm), Tempo(n_bars - 2, bpm, ramp=True), Tempo(n_bars, end)), n_bars, tail
+    return (Tempo(1, bpm),), n_bars, tail
+
+
+def _write_harmony(
+    rng: random.Random, style: Style, stage: Stage, shapes: tuple[Shape, ...], bpm: float
+) -> tuple[Passage, ...]:
+    bar_seconds = stage.grid.quarters * 60 / bpm
+    hold = rng.choice(style.holds) if bar_seconds > 1.4 else 2
+    packs = bar_seconds > 3.2 and rng.random() < 0.5
+    progressions = style.major if stage.key.endswith("major") else style.minor
+    writer = harmoniser(rng, stage.key, progressions, hold, stage.grid.halves, packs)
+    passages, first = [], 0
+    for shape, following in zip(shapes, (*shapes[1:], None), strict=True):
+        leads_on = following is not None and following.label != "bridge" and rng.random() < 0.6
+        bars = writer.section(shape.label, shape.n_bars, following is None, leads_on)
+        lifts = following is not None and following.energy > shape.energy
+        passages.append(Passage(shape.label, shape.energy, first, bars, following is None, lifts))
+        first += shape.n_bars
+    return tuple(passages)
+
+
+def _draw_cast(rng: random.Random, style: Style) -> tuple[tuple[Part, ...], dict[str, int]]:
+    """The parts of this song, the style's first always among them, and a program for each role."""
+    cast = tuple(part for i, part in enumerate(style.parts) if i == 0 or rng.random() < part.chance)
+    programs: dict[str, int] = {}
+    for part in cast:
+        programs.setdefault(part.role, rng.choice(part.programs))
+    return cast, programs
+
+
+def _play(
+    cast: tuple[Part, ...], stage: Stage, passages: tuple[Passage, ...]
+) -> tuple[dict[str, list[Event]], tuple[tuple[str, ...], ...]]:
+    """Every role's notes, and for each section the roles that have notes in it."""
+    events: dict[str, list[Event]] = {role: [] for role in ROLES}
+    present = []
+    for passage in passages:
+        here: set[str] = set()
+        for part in _on_stage(cast, stage, passage):
+            played = part.player(part, stage, passage)
+            events[part.role] += played
+            here |= {part.role} if played else set()
+        present.append(tuple(role for role in ROLES if role in here))
+    return events, tuple(present)
+
+
+def _on_stage(cast: tuple[Part, ...], stage: Stage, passage: Passage) -> list[Part]:
+    ready = [part for part in cast[1:] if part.enters <= passage.energy and passage.label not in part.rests]
+    singers = [part for part in ready if part.turns]
+    singer = stage.choices("singer", passage.label).choice(singers) if singers else None
+    return [cast[0], *(part for part in ready if not part.turns or part is singer)]
+
+
+def _write_plan(
+    stage: Stage,
+    passages: tuple[Passage, ...],
+    roles: tuple[tuple[str, ...], ...],
+    marks: tuple[Tempo, ...],
+    instruments: tuple[tuple[str, int], ...],
+    tail: float,
+) -> Plan:
+    sections = tuple(
+        Section(passage.label, tuple(Bar(chords) for chords in passage.bars), passage.energy, present)
+        for passage, present in zip(passages, roles, strict=True)
+    )
+    plan = Plan(sections=sections, tempo=marks, meter=stage.grid.meter, key=stage.key, instruments=instruments)
+    return replace(plan, n_samples=int(plan.bar_starts()[-1]) + round(tail * SAMPLE_RATE))
+
+
+def _draw_mood(rng: random.Random, style: Style, key: str, bpm: float, shapes: tuple[Shape, ...]) -> tuple[str, ...]:
+    words = rng.sample(style.moods, 2)
+    if rng.random() < 0.5:
+        words.append(rng.choice(MODE_MOODS[key.split()[1]]))
+    mean = float(np.mean([shape.energy for shape in shapes]))
+    if rng.random() < 0.5:
+        words.append("energetic" if mean > 4 else "quiet" if mean < 2.5 else "steady")
+    return tuple(dict.fromkeys(words))

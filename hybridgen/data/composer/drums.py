@@ -1,0 +1,79 @@
+"""Drums and percussion: grooves in layers that come in with energy, fills at the ends, crashes at the starts."""
+
+import random
+from functools import partial
+
+from hybridgen.data.composer.players import Groove, Part, Player, loudness
+from hybridgen.data.composer.rhythm import STEP, fit, strokes
+from hybridgen.data.composer.stage import Event, Passage, Stage
+
+KICK, RIM, SNARE, CLAP, CLOSED, PEDAL, OPEN, CRASH, RIDE = 36, 37, 38, 39, 42, 44, 46, 49, 51
+TAMBOURINE, COWBELL, CABASA, MARACAS, CLAVES, WOODBLOCK = 54, 56, 69, 70, 75, 76
+HIGH_BONGO, LOW_BONGO, MUTE_CONGA, OPEN_CONGA, LOW_CONGA, TRIANGLE = 60, 61, 62, 63, 64, 81
+TOMS = (50, 48, 47, 45, 43)
+QUIET_LABELS = ("intro", "break", "interlude")
+
+FILLS = (  # one bar each; s snare, 1-5 toms from high to low, k kick
+    "............ssss",
+    "............1.35",
+    "........s.s.ssss",
+    "........s.123.45",
+    "............s.ss",
+    "........11335555",
+    ".............s.s",
+)
+
+
+def kit(*grooves: tuple[Groove, ...], fills: bool = True) -> Player:
+    """A player of one of the grooves (one is drawn a song), with fills and crashes unless `fills` is off."""
+    return partial(_play_kit, grooves=grooves, fills=fills)
+
+
+def _play_kit(part: Part, stage: Stage, passage: Passage, grooves: tuple[tuple[Groove, ...], ...], fills: bool):
+    groove = stage.choices("groove", part.role).choice(grooves)
+    rng = stage.choices("drums", part.role, passage.first_bar)
+    fill = rng.choice(FILLS) if fills and passage.energy >= 2 and len(passage.bars) > 1 else ""
+    events: list[Event] = []
+    for bar in range(passage.n_played):
+        is_last = bar == passage.n_played - 1
+        stop = _fill_start(fill, stage, bar) if is_last and fill else stage.grid.steps
+        for drum in groove:
+            if drum.enters <= passage.energy:
+                events += _play_bar(part, stage, passage, bar, drum, stop, rng)
+        if is_last and fill:
+            events += _play_fill(part, stage, passage, bar, fill, rng)
+    if fills and passage.energy >= 3 and passage.label not in QUIET_LABELS and passage.n_played:
+        events.append(Event(CRASH, stage.quarter(passage, 0), 2.0, loudness(part, stage, passage, 0, False, rng)))
+    return events + (_last_hit(part, stage, passage, groove, fills, rng) if passage.closing else [])
+
+
+def _play_bar(part, stage: Stage, passage: Passage, bar: int, drum: Groove, stop: int, rng) -> list[Event]:
+    out = []
+    for stroke in strokes(fit(drum.figure, stage.grid.meter, bar)):
+        if stroke.step < stop:
+            level = loudness(part, stage, passage, stroke.step, stroke.accent, rng) + drum.velocity
+            level -= 28 if stroke.sign == "g" else 0  # ghost notes
+            start = stage.quarter(passage, bar, stroke.step)
+            out.append(Event(drum.pitch, start, stroke.length * STEP, max(12, min(127, level))))
+    return out
+
+
+def _fill_start(fill: str, stage: Stage, bar: int) -> int:
+    signs = fit(fill, stage.grid.meter, bar)
+    struck_steps = [step for step, sign in enumerate(signs) if sign != "."]
+    return max((b for b in stage.grid.beats if struck_steps and b <= struck_steps[0]), default=stage.grid.steps)
+
+
+def _play_fill(part, stage: Stage, passage: Passage, bar: int, fill: str, rng) -> list[Event]:
+    events = []
+    for stroke in strokes(fit(fill, stage.grid.meter, bar)):
+        pitch = {"s": SNARE, "k": KICK}.get(stroke.sign) or TOMS[min(int(stroke.sign), len(TOMS)) - 1]
+        level = loudness(part, stage, passage, 0, False, rng) - 14 + stroke.step
+        events.append(Event(pitch, stage.quarter(passage, bar, stroke.step), STEP, max(20, min(127, level))))
+    return events
+
+
+def _last_hit(part, stage: Stage, passage: Passage, groove, fills: bool, rng: random.Random) -> list[Event]:
+    start = stage.quarter(passage, len(passage.bars) - 1)
+    pitches = (KICK, CRASH) if fills else (groove[0].pitch,)
+    return [Event(p, start, stage.grid.quarters, loudness(part, stage, passage, 0, False, rng) - 8) for p in pitches]

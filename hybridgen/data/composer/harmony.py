@@ -1,0 +1,157 @@
+"""Harmony: progressions as roman numerals, their colours, and how a chord is voiced.
+
+Numerals count from the major scale of the tonic in both modes ("bVI" in minor), lower case is minor; bars are parted by
+"|", two chords in one bar by a space.
+"""
+
+import random
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from hybridgen.plan import PITCHES, chord_pitches, scale_pitches, split_chord, split_key
+
+DEGREES = {"i": 0, "ii": 2, "iii": 4, "iv": 5, "v": 7, "vi": 9, "vii": 11}
+MINOR_SUFFIX = {"": "m", "7": "m7", "9": "m9", "6": "m6", "add9": "m"}
+
+
+@dataclass(frozen=True)
+class Progressions:
+    """What a genre plays in one mode: verses, choruses and bridges, the chord before the end, and colours.
+
+    colours: for a plain quality ("" or "m", or "dom" for V and bVII) the qualities that may stand for it.
+    """
+
+    verse: tuple[str, ...]
+    chorus: tuple[str, ...]
+    bridge: tuple[str, ...]
+    cadence: tuple[str, ...]
+    colours: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@cache
+def parse_roman(numeral: str) -> tuple[int, str]:
+    """(semitones above the tonic, quality) of "bVII", "ii7", "V7", "iim7b5"."""
+    match = re.fullmatch(r"(b|#)?([iv]+|[IV]+)(.*)", numeral)
+    assert match is not None, numeral
+    offset = DEGREES[match[2].lower()] + {"b": -1, "#": 1, None: 0}[match[1]]
+    quality = match[3]
+    if match[2].islower():
+        quality = MINOR_SUFFIX.get(quality, quality)
+    return offset % 12, quality
+
+
+@cache
+def parse_progression(text: str) -> tuple[tuple[tuple[int, str], ...], ...]:
+    """Bars of one or two (semitones above the tonic, quality)."""
+    return tuple(tuple(parse_roman(numeral) for numeral in bar.split()) for bar in text.split("|"))
+
+
+def colour(rng: random.Random, chord: tuple[int, str], colours: dict[str, tuple[str, ...]]) -> tuple[int, str]:
+    """The chord in one of the genre's colours."""
+    offset, quality = chord
+    kind = "dom" if quality == "" and offset in (7, 10) and "dom" in colours else quality
+    return (offset, rng.choice(colours[kind])) if kind in colours else chord
+
+
+def chord_name(tonic: int, chord: tuple[int, str]) -> str:
+    """Canonical name of (semitones above the tonic, quality)."""
+    return PITCHES[(tonic + chord[0]) % 12] + chord[1]
+
+
+@dataclass(frozen=True)
+class Harmoniser:
+    """Writes the chords of sections; a label that comes back has the same chords."""
+
+    key: str
+    themes: dict[str, tuple[tuple[str, ...], ...]]  # "verse", "chorus", "bridge" -> bars of chord names
+    hold: int  # bars that each bar of a progression lasts
+    cadence: str
+
+    def section(self, label: str, n_bars: int, closing: bool, leads_on: bool) -> tuple[tuple[str, ...], ...]:
+        """`n_bars` bars of chords; `leads_on`: the last asks for the tonic; `closing`: it is the tonic, and the end."""
+        theme = self.themes[THEME.get(label, "verse")]
+        bars = [theme[(i // self.hold) % len(theme)] for i in range(n_bars)]
+        tonic, mode = split_key(self.key)
+        home = PITCHES[tonic] + ("" if mode == "major" else "m")
+        if closing:
+            bars[-1] = (home,)
+            if n_bars > 1:
+                bars[-2] = (self.cadence,)
+        elif leads_on and n_bars > 1:
+            bars[-1] = (*bars[-1][:1], self.cadence) if len(bars[-1]) == 2 else (self.cadence,)
+        return tuple(bars)
+
+
+THEME = {"chorus": "chorus", "drop": "chorus", "bridge": "bridge", "solo": "verse", "build": "verse"}
+
+
+def harmoniser(
+    rng: random.Random, key: str, progressions: Progressions, hold: int, halves: bool, packs: bool
+) -> Harmoniser:
+    """A harmoniser for one song.
+
+    hold: bars that each bar of a progression lasts. halves: whether a bar may hold two chords; if not, two chords take
+    a bar each. packs: two bars of a progression share one.
+    """
+    tonic, _ = split_key(key)
+    colours = dict(progressions.colours)
+    themes = {}
+    for name, pool in (("verse", progressions.verse), ("chorus", progressions.chorus), ("bridge", progressions.bridge)):
+        bars = [[colour(rng, chord, colours) for chord in bar] for bar in parse_progression(rng.choice(pool))]
+        if not halves:
+            bars = [[chord] for bar in bars for chord in bar]
+        elif packs and all(len(bar) == 1 for bar in bars) and len(bars) % 4 == 0:
+            bars = [[a[0], b[0]] for a, b in zip(bars[::2], bars[1::2], strict=True)]
+        themes[name] = tuple(_merge(chord_name(tonic, chord) for chord in bar) for bar in bars)
+    cadence = colour(rng, parse_roman(rng.choice(progressions.cadence)), colours)
+    return Harmoniser(key, themes, hold, chord_name(tonic, cadence))
+
+
+def _merge(names: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(names)
+    return names[:1] if len(set(names)) == 1 else names
+
+
+@lru_cache(maxsize=8192)
+def voicing(chord: str, centre: int, top: int, size: int = 4, is_open: bool = False) -> tuple[int, ...]:
+    """MIDI pitches of a chord, low to high, around `centre`, the highest near `top` (the last voicing's)."""
+    pitches = list(chord_pitches(chord))
+    if len(pitches) > size:  # ninths leave the fifth out
+        fifth = (pitches[0] + 7) % 12
+        pitches = [p for p in pitches if p != fifth][:size] if fifth in pitches else pitches[:size]
+    ordered = sorted(pitches)
+    best, best_cost = (), float("inf")
+    for turn in range(len(ordered)):
+        for octave in (-12, 0, 12):
+            base = centre - centre % 12 + octave
+            stack = [base + p for p in ordered[turn:]] + [base + 12 + p for p in ordered[:turn]]
+            cost = abs(sum(stack) / len(stack) - centre) + 0.5 * abs(stack[-1] - top)
+            if cost < best_cost:
+                best, best_cost = tuple(stack), cost
+    if is_open and len(best) > 2:
+        best = tuple(sorted((*best[:-2], best[-2] - 12, best[-1])))
+    return best
+
+
+@lru_cache(maxsize=8192)
+def ladder(chord: str, low: int, rungs: int = 10) -> tuple[int, ...]:
+    """Chord tones upwards from the lowest root at or above `low`."""
+    root = split_chord(chord)[0]
+    base = low + (root - low) % 12
+    intervals = sorted((p - root) % 12 for p in chord_pitches(chord))
+    return tuple(base + 12 * (i // len(intervals)) + intervals[i % len(intervals)] for i in range(rungs))
+
+
+@lru_cache(maxsize=8192)
+def scale_over(key: str, chord: str, pentatonic: bool = False) -> tuple[int, ...]:
+    """Pitch classes for a melody over a chord: the chord, and what of the key does not rub against it."""
+    tones = set(chord_pitches(chord))
+    tonic, mode = split_key(key)
+    scale = set(scale_pitches(key))
+    if pentatonic:
+        scale = {(tonic + step) % 12 for step in ((0, 2, 4, 7, 9) if mode == "major" else (0, 3, 5, 7, 10))}
+    strange = tones - set(scale_pitches(key))
+    kept = {p for p in scale if not any((p - s) % 12 in (1, 11) for s in strange)}
+    return tuple(sorted(tones | kept))

@@ -1,0 +1,68 @@
+"""Performance: swing, human timing, seconds, and the mix."""
+
+import random
+
+import numpy as np
+
+from hybridgen.data.composer.players import Part
+from hybridgen.data.composer.rhythm import Grid
+from hybridgen.data.composer.stage import Event
+from hybridgen.data.composer.style import Style
+from hybridgen.data.song import Channel, Note
+from hybridgen.plan import SAMPLE_RATE, Plan
+
+MAX_SHIFT = 0.018  # seconds that a note may leave its place
+CHORD_SPREAD = 0.15  # share of the human timing that is each note's own; the rest moves a chord as one
+GAIN_DB = {"drums": 0.0, "percussion": -7.0, "bass": 0.0, "keys": -2.0, "guitar": -2.0}
+OTHER_GAIN_DB = -3.0
+
+
+def swing_quarters(quarters: np.ndarray, grid: Grid, unit: float, ratio: float) -> np.ndarray:
+    """Positions with every second `unit` (quarter notes) late, so that the first takes `ratio` of the pair."""
+    pairs = grid.quarters / (2 * unit) if unit else 0.5
+    if grid.compound or pairs != int(pairs):
+        return quarters
+    phase = quarters / (2 * unit)
+    whole = np.floor(phase + 1e-9)
+    part = np.clip(phase - whole, 0, 1)
+    bent = np.where(part < 0.5, part * 2 * ratio, ratio + (part - 0.5) * 2 * (1 - ratio))
+    return (whole + bent) * 2 * unit
+
+
+def perform(
+    events: dict[str, list[Event]], plan: Plan, grid: Grid, style: Style, swing: float, seed: int
+) -> tuple[Note, ...]:
+    """Notes in order of time; swing is the share of a swung pair that its first note takes.
+
+    No note leaves its (swung) place by more than `MAX_SHIFT`, starts before the track or ends after it.
+    """
+    rng = np.random.default_rng(seed)
+    played = [event for group in events.values() for event in group]
+    roles = [role for role, group in events.items() for _ in group]
+    role_numbers = np.repeat(np.arange(len(events)), [len(group) for group in events.values()])
+    starts = np.array([event.start for event in played])
+    lengths = np.array([event.length for event in played])
+    shift = _shifts(rng, role_numbers, starts, style.human_ms / 1000)
+    begins = plan.time.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
+    ends = plan.time.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
+    begins = np.clip(begins, 0, None)
+    durations = np.maximum(np.minimum(ends, plan.length / SAMPLE_RATE - 0.01) - begins, 0.02)
+    order = np.argsort(begins, kind="stable").tolist()
+    begins, durations = begins.round(5).tolist(), durations.round(5).tolist()
+    return tuple(Note(roles[i], played[i].pitch, begins[i], durations[i], played[i].velocity) for i in order)
+
+
+def _shifts(rng: np.random.Generator, roles: np.ndarray, starts: np.ndarray, human: float) -> np.ndarray:
+    """Seconds that each note leaves its place: what a role strikes together moves together."""
+    together = roles * 1_000_000 + np.rint(starts * 48)
+    _, group = np.unique(together, return_inverse=True)
+    shared = rng.normal(0, human, group.max() + 1)[group]
+    return np.clip(shared + rng.normal(0, human * CHORD_SPREAD, len(group)), -MAX_SHIFT, MAX_SHIFT)
+
+
+def mix_channel(part: Part, program: int, rng: random.Random) -> Channel:
+    """The part's place in the mix, a little different in every song."""
+    gain = GAIN_DB.get(part.role, OTHER_GAIN_DB) + part.gain_db + rng.uniform(-1.5, 1.5)
+    pan = max(-1.0, min(1.0, part.pan * rng.choice((1, 1, -1)) + rng.uniform(-0.05, 0.05)))
+    reverb = max(0.0, min(1.0, part.reverb + rng.uniform(-0.08, 0.12)))
+    return Channel(part.role, program, round(gain, 2), round(pan, 2), round(reverb, 2), part.chorus)

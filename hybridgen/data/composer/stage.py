@@ -1,0 +1,70 @@
+"""What a player sees: the bars of one section with their chords, and the song around it."""
+
+import random
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hybridgen.data.composer.rhythm import STEP, Grid
+
+
+class Event(NamedTuple):
+    """A note on the grid, before swing and humanisation."""
+
+    pitch: int
+    start: float  # quarter notes from the start of the track
+    length: float  # quarter notes
+    velocity: int
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One section: `bars[i]` holds one or two chord names, the first bar is bar `first_bar` (from 0) of the track."""
+
+    label: str
+    energy: int
+    first_bar: int
+    bars: tuple[tuple[str, ...], ...]
+    closing: bool  # its last bar ends the track
+    lifts: bool  # the next section has more energy
+
+    def chord_at(self, bar: int, step: int, grid: Grid) -> str:
+        """The chord that holds at a step of a bar (counted inside the section)."""
+        chords = self.bars[bar]
+        return chords[-1] if 2 * step >= grid.steps else chords[0]
+
+    def breaks(self, bar: int, grid: Grid) -> tuple[int, ...]:
+        """Steps inside a bar at which the chord changes."""
+        return (grid.steps // 2,) if len(self.bars[bar]) == 2 else ()
+
+    def spans(self, bar: int, grid: Grid) -> tuple[tuple[int, int, str], ...]:
+        """(first step, steps, chord) of each chord of a bar."""
+        length = grid.steps // len(self.bars[bar])
+        return tuple((i * length, length, chord) for i, chord in enumerate(self.bars[bar]))
+
+    @property
+    def n_played(self) -> int:
+        """Bars with music as usual: all but the one that ends the track."""
+        return len(self.bars) - self.closing
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The song as all players know it. `seed` is text from which each player draws its own random choices."""
+
+    seed: str
+    grid: Grid
+    key: str
+
+    def choices(self, *purpose: object) -> random.Random:
+        """Random choices for a purpose: the same whenever it comes back, so that repeats repeat."""
+        return random.Random(":".join((self.seed, *map(str, purpose))))
+
+    def quarter(self, passage: Passage, bar: int, step: float = 0) -> float:
+        """Position of a step of a bar of a section, in quarter notes from the start of the track."""
+        return (passage.first_bar + bar) * self.grid.quarters + step * STEP
+
+    def weight(self, step: int) -> int:
+        """How strong a step is: 3 the downbeat, 2 a beat, 1 an eighth, 0 the rest."""
+        if step == 0:
+            return 3
+        return 2 if step in self.grid.beats else 1 if step % 2 == 0 else 0

@@ -1,0 +1,25 @@
+"""Style: everything that makes a genre, as data."""
+
+from dataclasses import dataclass
+
+from hybridgen.data.composer.harmony import Progressions
+from hybridgen.data.composer.players import Part
+
+
+@dataclass(frozen=True)
+class Style:
+    """A genre. The first part always plays, so that no section is silent."""
+
+    name: str
+    tempo: tuple[float, float]  # quarter notes a minute in 4/4
+    forms: tuple[str, ...]
+    major: Progressions
+    minor: Progressions
+    parts: tuple[Part, ...]
+    moods: tuple[str, ...]
+    common_time: float = 0.65  # share of songs in 4/4
+    drive: tuple[int, ...] = (0, 0, 1)  # lifts the energy of the whole song, one is drawn
+    holds: tuple[int, ...] = (1,)  # bars that a bar of a progression lasts, one is drawn
+    swing_unit: float = 0.0  # quarter notes: 0.5 swings eighths, 0.25 sixteenths
+    swing: tuple[float, float] = (0.5, 0.5)  # share of a swung pair that its first note takes
+    human_ms: float = 6.0  # standard deviation of timing
