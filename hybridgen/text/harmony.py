@@ -1,0 +1,223 @@
+"""Chords and keys in the words of a prompt: "Am | F | C G", "ii-V-I in Bb", "key of F#m", "c sharp minor"."""
+
+import re
+
+from hybridgen.plan import PITCHES, parse_chord, parse_key, scale_pitches, split_key
+from hybridgen.text.reader import Reader, before, clip, compiled
+
+Chords = tuple[tuple[str, ...], ...]  # one or two names for each bar
+
+# --------------------------------------------------------------------------------------------------------- chords
+
+QUALITY = r"(?:maj|min|dom|dim|aug|sus|add|ma|m|M|Δ|°|ø|o|\+)?\d{0,2}(?:(?:sus|add|maj|b|#|\+)\d{1,2})*"
+NOT_A_CHORD = r"(?![\w#'°]|[\s-]*(?i:major|minor|maj|min|sharp|flat|dorian|phrygian|lydian|mixolydian)\b)"
+CHORD = rf"(?<![\w#'])[A-G][#b]?{QUALITY}(?:/[A-G][#b]?)?{NOT_A_CHORD}"
+LOW_CHORD = rf"(?<![\w#'])[a-g][#b]?(?:maj7|m7|m|7)?{NOT_A_CHORD}"
+DEGREE = r"(?:VII|VI|IV|V|III|II|I|vii|vi|iv|v|iii|ii|i)"
+NUMERAL = rf"(?<![\w#'])[b#]?{DEGREE}(?:maj7|M7|m7|dim|°|ø|o|\+|sus[24])?7?(?![\w#'°])"
+JOINT = r"(?:\s?(?:->|>|[-–—|,;])\s?|\s(?:to|and|then)\s|\s)"
+
+
+def run_of(token: str) -> re.Pattern:
+    """One token or more, joined as musicians write progressions; "in Am, F-C-G" begins after its key."""
+    not_a_key = rf"(?:(?<!in )(?<!key )(?<!key of )(?<!key: )|(?!{token}[,;]))"
+    return re.compile(rf"{not_a_key}{token}(?:{JOINT}{token}){{0,255}}")
+
+
+CHORDS, LOW_CHORDS, NUMERALS = run_of(CHORD), run_of(LOW_CHORD), run_of(NUMERAL)
+ANNOUNCED = compiled(
+    r"\b(?:chords?(?:\s+(?:progression|sequence|changes|loop|vamp))?|progression|changes)"
+    r"(?:\s+(?:of|are|is|like|goes|going|go))*\s*(?P<colon>[:=])?\s*[|(\[\"]?\s*$"
+)
+NO_CHORDS_AFTER = compiled(r"\b(?:notes?|form|structure|parts?|sections?|tuning|tuned to|strings?)\s*[:=]?\s*$")
+
+
+def find_chords(reader: Reader) -> tuple[Chords | None, list[str] | None]:
+    """(chords, Roman numerals): the numerals wait for a key."""
+    runs = reader.ask(CHORDS, is_progression) + reader.ask(LOW_CHORDS, is_low_progression)
+    found = [(match.start(), read_bars(reader, match)) for match in runs]
+    chords = reader.first("chords", found, lambda bars: " | ".join(" ".join(bar) for bar in bars))
+    runs = reader.ask(NUMERALS, is_progression)
+    numerals = reader.first("chords", [(match.start(), re.findall(NUMERAL, match[0])) for match in runs], " ".join)
+    if chords is not None and numerals is not None:
+        reader.note(runs[0].start(), f"chords {clip(runs[0][0])!r} are given as names too: the names are taken")
+        numerals = None
+    return chords, numerals
+
+
+def is_progression(match: re.Match) -> bool:
+    """Three chords or more, or two that can be nothing else, or any that are announced as chords."""
+    tokens = re.findall(rf"{CHORD}|{NUMERAL}", match[0])
+    announced = ANNOUNCED.search(before(match))
+    if announced:
+        return len(tokens) > 1 or bool(announced["colon"])
+    if NO_CHORDS_AFTER.search(before(match)):
+        return False
+    joints = re.sub(rf"{CHORD}|{NUMERAL}", "", match[0])
+    drawn = bool(re.search(r"[-–—|>]", joints))
+    marked = [len(token) > 1 for token in tokens]  # more than the bare letter of a form or a word
+    if len(tokens) == 2:
+        return "|" in joints or (drawn and all(marked))
+    letters = set("".join(tokens)) <= set("ABCD")  # "A-B-A"
+    return len(tokens) > 2 and (any(marked) or (bool(joints.strip()) and not letters))
+
+
+def is_low_progression(match: re.Match) -> bool:
+    """Small letters are chords only where they are announced, three at least: "chords am f c g"."""
+    return bool(ANNOUNCED.search(before(match))) and len(re.findall(LOW_CHORD, match[0])) > 2
+
+
+def read_bars(reader: Reader, match: re.Match) -> Chords:
+    """The chords of every bar; a bar line parts bars, without one every chord has its own."""
+    text = without_article(match)
+    token = rf"{CHORD}|{LOW_CHORD}"
+    cells = text.split("|") if "|" in text else re.findall(token, text)
+    bars = [re.findall(token, cell) for cell in cells]
+    for bar in bars:
+        if len(bar) > 2:
+            reader.note(match.start(), f"bar {' '.join(bar)!r} has {len(bar)} chords: the first two are taken")
+    return tuple(tuple(to_chord(reader, match.start(), name) for name in bar[:2]) for bar in bars if bar)
+
+
+def without_article(match: re.Match) -> str:
+    """The run without an "A" that is an article ("Am-F-C A slow song", "A Dm7-G7 vamp")."""
+    text = match[0]
+    if text.endswith(" A") and re.match(r"\s[a-z]", match.string[match.end() : match.end() + 2]):
+        text = text[:-2]
+    if re.match(rf"A {CHORD}\s?[-–—|>,]", text):
+        text = text[2:]
+    return text
+
+
+def to_chord(reader: Reader, position: int, name: str) -> str:
+    """The canonical chord; a slash bass and extensions that a plan cannot hold are left off, and that is said."""
+    name = name[0].upper() + name[1:]
+    plain = name.split("/")[0]
+    for stop in range(len(plain), 0, -1):
+        try:
+            chord = parse_chord(plain[:stop])
+        except ValueError:
+            continue
+        if plain[:stop] != name:
+            reader.note(position, f"chord {name} is not in the vocabulary: {chord} is taken")
+        return chord
+    raise AssertionError(name)  # a bare letter A-G is always a chord
+
+
+def spell_chords(reader: Reader, numerals: list[str], key: str | None) -> Chords | None:
+    """Roman numerals in a key, a bar each; None, and a note, if there is no key."""
+    if key is None:
+        reader.note(0, f"chords {clip(' '.join(numerals))!r} need a key: they are left free")
+        return None
+    return tuple((spell_chord(reader, numeral, key),) for numeral in numerals)
+
+
+def spell_chord(reader: Reader, numeral: str, key: str) -> str:
+    """ "ii7" in C major -> "Dm7"; plain degrees are those of the key's scale, b and # count from the major scale."""
+    sign, degree, quality = re.fullmatch(rf"([b#]?)({DEGREE})(.*)", numeral).groups()
+    tonic, _ = split_key(key)
+    scale = scale_pitches(f"{PITCHES[tonic]} major" if sign else key)
+    step = ("I", "II", "III", "IV", "V", "VI", "VII").index(degree.upper())
+    root = (scale[step] + {"b": -1, "#": 1, "": 0}[sign]) % 12
+    minor = "m" if degree.islower() and quality in ("", "7") else ""
+    return to_chord(reader, 0, PITCHES[root] + minor + quality)
+
+
+# ----------------------------------------------------------------------------------------------------------- keys
+
+ACCIDENTAL = r"(?:[#b](?![a-z#])|[\s-]?(?:sharp|flat))"
+MODES = "dorian|phrygian|lydian|mixolydian|locrian|aeolian|ionian"
+KEY = compiled(
+    rf"(?<![\w#'])(?<!\w/)(?P<letter>[a-g])(?P<sign>{ACCIDENTAL}|[#b](?=(?:maj|min)))?[\s_-]*"
+    rf"(?:(?P<scale>harmonic|melodic|natural)\s+)?(?P<mode>major|minor|maj|min)(?![a-z0-9])"
+    r"(?![\s-]*(?:\d{1,2}(?:th)?[\s-]+)?(?:chord|triad|arpeggio)s?\b)"
+)
+SHORT_KEY = re.compile(r"(?<![\w#'])(?P<letter>[A-G])(?P<sign>[#b]?)m(?![\w#'])")
+BARE_KEY = re.compile(rf"\b(?:[Ii]n|IN)\s(?P<letter>[A-G]|[a-g](?={ACCIDENTAL}))(?P<sign>{ACCIDENTAL})?(?![\w#'])")
+NAMED_KEY = compiled(rf"\bkey(?:\s+of|\s+is|\s?[:=])\s?(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?(?P<short>m)?(?![\w#'])")
+MODAL = compiled(rf"(?:(?<![\w#'])(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?[\s-]+)?\b(?P<mode>{MODES})\b")
+NO_TONIC = compiled(
+    r"(?<![\w#'])(?P<odd>(?:in the key of\s)?[h-z])[\s-]*(?:major|minor)\b|\b(?P<odd_key>in the key of\s\S+)"
+    r"|\b(?:in\s+)?(?:an?\s+)?(?:minor|major)[\s-]+(?:key|keys|tonality|mode|scale)\b"
+    r"|\bin\s(?:minor|major)\b"
+)
+UNCLEAR_KEY = re.compile(
+    r"(?<![\w#'/])(?:[A-G][#b]?m(?![\w#'])(?!\sI\b)|(?:[A-G][#b]?|[b-g][#b]?)[\s-]*(?i:major|minor)\b)"
+)
+KEY_OF = compiled(r"\bkey(?:\s+of|\s+is|\s?[:=])?\s*$")
+KEY_CHANGE = compiled(
+    r"\b(?:key[\s-]+changes?|changes?\s+(?:of\s+)?key|changing\s+keys?|modulat(?:es?|ing|ion)\s+(?:up|down|to))\b"
+    r"(?:(?:\s+(?:to|into|up|down))*\s+[a-g][#b]?(?:m|[\s-]*(?:major|minor|maj|min))?(?![\w#]))?"
+)
+SCALES = compiled(r"\b(?:pentatonic|blues scale|whole[\s-]tone|octatonic|chromatic scale|hijaz|maqam|raga|atonal)\b")
+CLEAR_AFTER = compiled(
+    r"\s*(?:$|[^\w\s'-]|[–-]\s|\d|(?:at|with|and|for|on|over|using|featuring|tempo|then|please|\w+/\d)\b)"
+)
+CLEAR_BEFORE = compiled(r"(?:^|[^\w\s'-]|\b(?:in|key|of|is))\s*$")
+
+
+def find_key(reader: Reader) -> str | None:
+    """The key: a tonic and a mode, in any usual spelling."""
+    for match in reader.take(KEY_CHANGE):
+        reader.note(match.start(), f"{clip(match[0])!r}: one key holds for the whole plan")
+    found = [(match.start(), read_key(reader, match)) for match in reader.ask(KEY, is_key)]
+    found += find_modes(reader)
+    found += [(m.start(), read_key(reader, m)) for m in reader.ask(NAMED_KEY)]
+    found += [(m.start(), read_key(reader, m)) for m in reader.ask(SHORT_KEY, is_short_key)]
+    found += [(m.start(), read_key(reader, m)) for m in reader.ask(BARE_KEY, is_bare_key)]
+    for match in reader.take(SCALES):
+        reader.note(match.start(), f"{clip(match[0])!r} is no key: a key is a tonic with major or minor")
+    for match in reader.take(NO_TONIC):
+        reason = "is none of the 24 keys" if match["odd"] or match["odd_key"] else "names no tonic"
+        reader.note(match.start(), f"{clip(match[0])!r} {reason}: it fixes no key")
+    for match in reader.take(UNCLEAR_KEY):
+        reader.note(match.start(), f"{clip(match[0])!r} is not clearly a key: write 'in {clip(match[0])}' to fix it")
+    return reader.first("key", found)
+
+
+def read_key(reader: Reader, match: re.Match) -> str:
+    """The canonical key of a match with letter, sign and mode."""
+    groups = match.groupdict()
+    if (groups.get("scale") or "natural").lower() != "natural":
+        reader.note(
+            match.start(), f"{clip(match[0])!r}: the key is taken, the {groups['scale'].lower()} scale is not fixed"
+        )
+    sign = (groups["sign"] or "").strip(" -").lower()
+    short = match.re is SHORT_KEY or groups.get("short")
+    mode = groups.get("mode") or ("minor" if short else "major")
+    return parse_key(f"{groups['letter'].upper()}{sign} {mode.lower()}")
+
+
+def find_modes(reader: Reader) -> list[tuple[int, str]]:
+    """Aeolian is minor and Ionian is major; the other modes are said and not taken."""
+    found = []
+    for match in reader.take(MODAL):
+        mode = {"aeolian": "minor", "ionian": "major"}.get(match["mode"].lower())
+        if mode is None or match["letter"] is None:
+            reader.note(match.start(), f"mode {clip(match[0])!r} is neither major nor minor: it fixes no key")
+        else:
+            sign = (match["sign"] or "").strip(" -").lower()
+            found.append((match.start(), parse_key(f"{match['letter'].upper()}{sign} {mode}")))
+    return found
+
+
+def is_key(match: re.Match) -> bool:
+    """Whether "A minor" is a key, or "a minor" the article and an adjective."""
+    if match["letter"] not in "aA" or match["sign"] or match["scale"] or re.match(r"a[-_]", match[0], re.IGNORECASE):
+        return True
+    leading, mid_sentence = before(match), re.compile(r"[^.!?\x00\s]\s*$").search(before(match))
+    if KEY_OF.search(leading) or (match["letter"] == "A" and mid_sentence and not leading.isupper()):
+        return True
+    return bool(CLEAR_BEFORE.search(leading) and CLEAR_AFTER.match(match.string, match.end()))
+
+
+def is_short_key(match: re.Match) -> bool:
+    """ "Em" is a key after "in" or "key", and at the head of a clause."""
+    if re.compile(r"\s(?:I|chords?|stabs?|dash|to|and)\b").match(match.string, match.end()):
+        return False
+    return bool(CLEAR_BEFORE.search(before(match)))
+
+
+def is_bare_key(match: re.Match) -> bool:
+    """ "in G" at the end of a clause is a key."""
+    return bool(CLEAR_AFTER.match(match.string, match.end()))

@@ -1,0 +1,77 @@
+"""A prompt while it is read: what is understood is blanked out, what is not becomes a note."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+BLANK = "\x00"  # neither a word nor a space: no pattern reaches across what has been read
+SYMBOLS = str.maketrans({"♯": "#", "♭": "b", "’": "'", "‑": "-", "‐": "-", "−": "-", "→": ">", BLANK: " "})
+REFUSED = (
+    r"\b(?:not|no|non|without|never|avoid|zero|minus|free of|isn't|don't (?:use|do|want)|instead of|rather than)"
+    r"(?:\s+(?:in|at|a|an|the|any|using))*[\s-]+"
+)
+
+
+def compiled(pattern: str) -> re.Pattern:
+    """A pattern that minds no case."""
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def clip(words: str) -> str:
+    """The user's words for a note: one line of at most 60 characters."""
+    words = " ".join(words.replace(BLANK, " ").split())
+    return words if len(words) <= 60 else words[:57] + "..."
+
+
+REFUSED_ONE = compiled(REFUSED + "$")
+REFUSED_LIST = compiled(REFUSED + r"(?:[\w-]+(?:\s?[,/]\s?|\s(?:or|nor)\s)){0,4}$")
+
+
+def before(match: re.Match) -> str:
+    """The words that lead up to a match, 80 characters at most."""
+    return match.string[max(0, match.start() - 80) : match.start()]
+
+
+class Reader:
+    """The words of a prompt that are still unread, and the notes so far."""
+
+    def __init__(self, prompt: str, limit: int) -> None:
+        self.words = " ".join(prompt[: 2 * limit].translate(SYMBOLS).split())[:limit]
+        self._notes: list[tuple[int, str]] = []
+        if len(prompt) > limit:
+            self.note(limit, f"of a prompt of {len(prompt)} characters at most {limit} are read for controls")
+
+    def take(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
+        """All wanted matches of the pattern, which are read now: blanked out of the words."""
+        matches = [match for match in pattern.finditer(self.words) if wanted(match)]
+        for start, stop in (match.span() for match in matches):
+            self.words = self.words[:start] + BLANK * (stop - start) + self.words[stop:]
+        return matches
+
+    def ask(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
+        """`take` without the matches that the words refuse ("not in 4/4"): those are said."""
+        asked = []
+        for match in self.take(pattern, wanted):
+            if REFUSED_ONE.search(before(match)):
+                self.note(match.start(), f"what is not wanted is not read: {clip(match[0])!r} is left free")
+            else:
+                asked.append(match)
+        return asked
+
+    def note(self, position: int, message: str) -> None:
+        """Remember what is to be said about the words at `position`."""
+        self._notes.append((position, message))
+
+    def first(self, name: str, found: Iterable[tuple[int, T]], show: Callable[[T], str] = str) -> T | None:
+        """Of (position, value) pairs the value that stands first; every other value is said. None if there is none."""
+        pairs = sorted(found, key=lambda pair: pair[0])
+        for position, value in pairs[1:]:
+            if value != pairs[0][1]:
+                said, taken = clip(show(value)), clip(show(pairs[0][1]))
+                self.note(position, f"{name} {said} contradicts {name} {taken}: the first is taken")
+        return pairs[0][1] if pairs else None
+
+    def sorted_notes(self) -> list[str]:
+        """The notes in the order of the words, each once."""
+        return list(dict.fromkeys(message for _, message in sorted(self._notes, key=lambda pair: pair[0])))

@@ -1,0 +1,310 @@
+"""A prompt is read exactly: its states depend on it alone, and what it fixes in words is fixed or said."""
+
+import json
+import shutil
+import socket
+import time
+import warnings
+from dataclasses import replace
+
+import pytest
+import tokenizers
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridgen.plan import Bar, Controls, Section
+from hybridgen.text import TextConfig, TextEncoder, find_controls
+from hybridgen.text.encoder import find_folder
+
+# ------------------------------------------------------------------------------------------------ the encoder
+
+
+def refuse_network(*_: object) -> None:
+    raise AssertionError("the network was touched")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(socket.socket, "connect", refuse_network)
+    patch.setattr(socket, "getaddrinfo", refuse_network)
+    yield TextEncoder(TextConfig())
+    patch.undo()
+
+
+def test_states_are_per_token_and_zero_where_there_is_none(encoder):
+    states, mask = encoder.encode(["slow rhodes, 84 bpm, a minor", ""])
+    assert states.shape == (*mask.shape, 384) and states.dtype == torch.float32 and mask.dtype == torch.bool
+    assert not states.requires_grad and not any(weight.requires_grad for weight in encoder.parameters())
+    assert mask[0].all() and mask[1].tolist() == [True, True] + [False] * (mask.shape[1] - 2)  # [CLS] [SEP]
+    assert states[1, 2:].abs().max() == 0 and states[mask].abs().amax(-1).min() > 0
+
+
+def test_the_rest_of_the_batch_changes_nothing(encoder):
+    prompts = ["", "dark techno", "a jazz trio plays a waltz in E flat, brushes on the drums, upright bass, slow"]
+    together, mask = encoder.encode(prompts)
+    for row, prompt in enumerate(prompts):
+        alone, own = encoder.encode([prompt])
+        torch.testing.assert_close(together[row, mask[row]], alone[own], atol=1e-5, rtol=0)
+
+
+def test_training_mode_and_white_space_change_nothing(encoder):
+    states, _ = encoder.encode(["warm  pads\n\tand rain"])
+    again, _ = encoder.train().encode(["warm pads and rain"])
+    assert torch.equal(states, again)
+
+
+def test_a_long_prompt_is_cut_quickly_and_says_both_lengths(encoder):
+    with pytest.warns(UserWarning, match=r"\b302 tokens is cut to its first 128\b") as caught:
+        states, mask = encoder.encode(["drum " * 300, "short"])
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert states.shape[1] == 128 and mask[0].all()
+    start = time.perf_counter()
+    with pytest.warns(UserWarning, match=r"1000000 characters is cut to its first 8192"):
+        encoder.encode(["x" * 1_000_000])
+    assert time.perf_counter() - start < 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoder.encode(["drum " * 126])
+
+
+@pytest.mark.parametrize("prompts", ["lofi", [], [None]])
+def test_prompts_are_a_list_of_strings(encoder, prompts):
+    with pytest.raises(ValueError, match="prompts must be a list"):
+        encoder.encode(prompts)
+
+
+def test_odd_characters_are_only_characters(encoder):
+    states, _ = encoder.encode(["\ud800 \x00 🎹 фортепиано 钢琴"])
+    assert states.isfinite().all()
+
+
+def test_weights_are_trusted_for_their_hash_alone():
+    with pytest.raises(ValueError, match=r"sha256 53aa51.* expected 00"):
+        TextEncoder(replace(TextConfig(), sha256="00" * 32))
+    with pytest.raises(ValueError, match="sha256 None is allowed for a local folder only"):
+        TextConfig(sha256=None)
+
+
+def test_a_missing_package_leads_to_the_hub(monkeypatch):
+    asked = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: asked.append(name) or "/tmp/none")
+    find_folder(TextConfig(package="no_such_package_anywhere"))
+    assert asked == ["sentence-transformers/all-MiniLM-L6-v2"]
+
+
+@pytest.mark.parametrize("kind", ["T5", "MT5"])
+def test_a_t5_encoder_obeys_the_same_contract(tmp_path, kind):
+    config = save_tiny_t5(tmp_path, kind)
+    encoder = TextEncoder(config)
+    states, mask = encoder.encode(["slow piano", ""])
+    assert states.shape == (2, 3, 16) and mask.tolist() == [[True] * 3, [True, False, False]]  # </s> alone
+    torch.testing.assert_close(states[:1], encoder.encode(["slow piano"])[0], atol=1e-5, rtol=0)
+    with pytest.warns(UserWarning, match="9 tokens is cut to its first 8"):
+        assert encoder.encode(["piano " * 8])[0].shape == (1, 8, 16)
+    with pytest.raises(ValueError, match="dim 24 is not the width 16"):
+        TextEncoder(replace(config, dim=24))
+
+
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
+    config = save_tiny_t5(tmp_path, "T5")
+    told = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(told | {"model_type": "llama", "auto_map": {"AutoModel": "x.X"}}))
+    with pytest.raises(ValueError, match="model type 'llama', allowed: bert, t5, mt5"):
+        TextEncoder(config)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"weights .* are missing"):
+        TextEncoder(config)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(ValueError, match="does not exist"):
+        TextEncoder(config)
+
+
+def save_tiny_t5(folder, kind: str) -> TextConfig:
+    words = {"<pad>": 0, "</s>": 1, "<unk>": 2, "slow": 3, "piano": 4}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = getattr(transformers, f"{kind}Config")(
+        vocab_size=5, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, decoder_start_token_id=0
+    )
+    getattr(transformers, f"{kind}EncoderModel")(shape).save_pretrained(folder)
+    return TextConfig(hub_id="none", sha256=None, package=None, folder=str(folder), dim=16, max_tokens=8)
+
+
+# ------------------------------------------------------------------------------------------ controls in words
+
+UNDERSTOOD = {
+    # tempo
+    "84 BPM": {"tempo": 84},
+    "lo-fi at 84 bpm": {"tempo": 84},
+    "tempo 120": {"tempo": 120},
+    "120bpm": {"tempo": 120},
+    "tempo: 84.5": {"tempo": 84.5},
+    "84,5 bpm": {"tempo": 84.5},
+    "♩=132": {"tempo": 132},
+    "bpm=90, techno": {"tempo": 90},
+    "92 beats per minute": {"tempo": 92},
+    "a hundred and twenty bpm": {"tempo": 120},
+    "84 bpm, really 84 BPM": {"tempo": 84},
+    # key
+    "in A minor": {"key": "A minor"},
+    "rhodes, 84 bpm, a minor, chill": {"tempo": 84, "key": "A minor"},
+    "sad piano in a minor with strings": {"key": "A minor"},
+    "slow song in A minor key": {"key": "A minor"},
+    "F# major": {"key": "F# major"},
+    "Bb minor": {"key": "Bb minor"},
+    "B♭ major": {"key": "Bb major"},
+    "key of Em": {"key": "E minor"},
+    "key of C": {"key": "C major"},
+    "key: Dbm": {"key": "Db minor"},
+    "in F#m": {"key": "F# minor"},
+    "in C sharp minor": {"key": "Db minor"},
+    "E-flat major": {"key": "Eb major"},
+    "trap, C#m, 140bpm": {"tempo": 140, "key": "Db minor"},
+    "a song in G": {"key": "G major"},
+    "a slow b minor song": {"key": "B minor"},
+    "A aeolian": {"key": "A minor"},
+    # meter
+    "7/8": {"meter": "7/8"},
+    "in 6/8 time": {"meter": "6/8"},
+    "waltz": {"meter": "3/4"},
+    "three-four time": {"meter": "3/4"},
+    "common time": {"meter": "4/4"},
+    # length
+    "16 bars": {"bars": 16},
+    "32-bar loop": {"bars": 32},
+    "sixteen bars": {"bars": 16},
+    "twenty-four measures in A minor": {"bars": 24, "key": "A minor"},
+    "8-bit, 8 bars": {"bars": 8},
+    "2 minutes long": {"seconds": 120},
+    "90 seconds": {"seconds": 90},
+    "1:30 long": {"seconds": 90},
+    "a 2:00 track": {"seconds": 120},
+    "2m30s": {"seconds": 150},
+    "two and a half minutes": {"seconds": 150},
+    "a minute and a half": {"seconds": 90},
+    "should last 45 seconds": {"seconds": 45},
+    "30s long": {"seconds": 30},
+    "8-bar intro, then a 16-bar verse": {"sections": (Section("intro", (Bar(),) * 8), Section("verse", (Bar(),) * 16))},
+    # chords
+    "chords Am F C G": {"chords": (("Am",), ("F",), ("C",), ("G",))},
+    "Am–F–C–G": {"chords": (("Am",), ("F",), ("C",), ("G",))},
+    "Am - F - C - G loop": {"chords": (("Am",), ("F",), ("C",), ("G",))},
+    "Am, F, C, G": {"chords": (("Am",), ("F",), ("C",), ("G",))},
+    "| Am F | C G | Dm7 |": {"chords": (("Am", "F"), ("C", "G"), ("Dm7",))},
+    "chords: am f c g": {"chords": (("Am",), ("F",), ("C",), ("G",))},
+    "Dm7-G7 vamp": {"chords": (("Dm7",), ("G7",))},
+    "in Am, F-C-G-Am": {"key": "A minor", "chords": (("F",), ("C",), ("G",), ("Am",))},
+    "ii7-V7-Imaj7 in C": {"key": "C major", "chords": (("Dm7",), ("G7",), ("Cmaj7",))},
+    "i-bVII-VI-V in A minor": {"key": "A minor", "chords": (("Am",), ("G",), ("F",), ("E",))},
+    # all together
+    "Slow jazz waltz at 92 bpm in Eb major, 32 bars, upright bass, no vocals": {
+        "tempo": 92, "key": "Eb major", "meter": "3/4", "bars": 32,
+    },
+}  # fmt: skip
+
+NOTHING = [
+    "", "   ", "lo-fi hip hop", "an 8-bit tune", "a minor setback for the band", "a major build-up", "in a major way",
+    "24/7 radio", "1/16 hats", "3/4 of the way", "12/8/2024", "a second guitar", "80s synthwave", "90s hip hop",
+    "1980s", "Am I dreaming", "I like V. I and vi", "vitamin C", "E A D G B E tuning", "G-funk", "B-side", "trap beat",
+    "4-on-the-floor", "no vocals", "without any singing or lyrics", "instrumental, no drums, no vocals", "vocal-free",
+    "rap beat", "a singing cello", "with a choir", "jazz bar", "no tempo changes", "TR-808, Juno-106",
+]  # fmt: skip
+
+SAID = {
+    "400 BPM": ({}, "tempo 400 is outside 30-300"),
+    "1,200 bpm": ({}, "tempo 1200 is outside"),
+    "120.25 bpm": ({"tempo": 120.2}, "steps of 0.1"),
+    "between 80 and 90 bpm": ({"tempo": 85}, "range: 85 BPM is taken"),
+    "80–90 bpm": ({"tempo": 85}, "range: 85 BPM is taken"),
+    "from 80 to 120 bpm": ({"tempo": 80}, "moves"),
+    "speeds up at the end": ({}, "change of tempo"),
+    "84 bpm, later 120 bpm": ({"tempo": 84}, "tempo 120 BPM contradicts tempo 84 BPM"),
+    "11/8": ({}, "meter 11/8 is none of 2/4, 3/4"),
+    "7/8 and 4/4": ({"meter": "7/8"}, "meter 4/4 contradicts"),
+    "a waltz in 6/8": ({"meter": "6/8"}, "a waltz is in 3/4"),
+    "odd meters": ({}, "one meter can be fixed"),
+    "not in 4/4": ({}, "'4/4' is left free"),
+    "D dorian": ({}, "mode 'D dorian' is neither major nor minor"),
+    "H minor": ({}, "none of the 24 keys"),
+    "in a minor key": ({}, "names no tonic"),
+    "A minor lo-fi beat": ({}, "not clearly a key"),
+    "dark Fm trap": ({}, "not clearly a key"),
+    "A harmonic minor": ({"key": "A minor"}, "harmonic scale is not fixed"),
+    "E minor pentatonic": ({"key": "E minor"}, "'pentatonic' is no key"),
+    "in E minor, key change to G major": ({"key": "E minor"}, "one key holds"),
+    "C minor, then Eb major": ({"key": "C minor"}, "key Eb major contradicts key C minor"),
+    "0 bars": ({}, "0 bars are not possible"),
+    "12-bar blues": ({}, "chord scheme"),
+    "drop after 16 bars": ({}, "place or a part"),
+    "8-bar intro": ({}, "one part of a form"),
+    "bars 9 to 12 louder": ({}, "a place in the track"),
+    "1:30": ({}, "place or a part"),
+    "30s loop": ({}, "read as a decade"),
+    "an hour of ambient": ({"seconds": 600}, "3600 seconds are over the limit"),
+    "600 bars at 60 bpm": ({"tempo": 60, "bars": 150}, "150 bars are taken"),
+    "16 bars, 2 minutes": ({"bars": 16}, "the bars are taken"),
+    "a few minutes of ambient": ({}, "no number"),
+    "C/E - G7b9 - C": ({"chords": (("C",), ("G7",), ("C",))}, "chord G7b9 is not in the vocabulary: G7"),
+    "| Am F G | C |": ({"chords": (("Am", "F"), ("C",))}, "has 3 chords"),
+    "I-V-vi-IV": ({}, "need a key"),
+    "AABA form": ({}, "naming its sections"),
+    "soul with female vocals": ({}, "hybridgen is instrumental"),
+    "rap over a trap beat": ({}, "hybridgen is instrumental"),
+    "tuned to 432 Hz": ({}, "tuning cannot be chosen"),
+}
+
+
+@pytest.mark.parametrize("prompt", UNDERSTOOD)
+def test_what_a_prompt_fixes_is_fixed(prompt):
+    assert find_controls(prompt) == (Controls(**UNDERSTOOD[prompt]), [])
+
+
+@pytest.mark.parametrize("prompt", NOTHING)
+def test_what_fixes_nothing_fixes_nothing(prompt):
+    assert find_controls(prompt) == (Controls(), [])
+
+
+@pytest.mark.parametrize("prompt", SAID)
+def test_what_cannot_be_had_is_said(prompt):
+    fixed, message = SAID[prompt]
+    controls, notes = find_controls(prompt)
+    assert controls == Controls(**fixed)
+    assert any(message in note for note in notes), notes
+    assert all("\n" not in note and len(note) < 200 for note in notes)
+
+
+def test_notes_come_in_the_order_of_the_words():
+    _, notes = find_controls("vocals in 11/8 at 400 bpm in D dorian")
+    assert [note.split()[0] for note in notes] == ["'vocals':", "meter", "tempo", "mode"]
+
+
+VOCABULARY = (
+    "84 120 bpm BPM tempo in A a minor major Bb F# m 7/8 11/8 time waltz 16 bars - | , . chords Am F C G ii V I no not "
+    "1:30 90 s seconds minute half an intro verse key of change between and to vocals blues \n ♯ 🎹 \x00"
+)
+WORDS = st.sampled_from(VOCABULARY.split(" "))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(WORDS, max_size=25).map(" ".join) | st.text(max_size=80))
+def test_any_string_is_a_prompt(prompt):
+    controls, notes = find_controls(prompt)
+    assert all(note and "\n" not in note for note in notes)
+    assert find_controls(prompt) == (controls, notes)
+
+
+@pytest.mark.parametrize("words", ["Am ", "1", "84 bpm ", "in a minor ", "I-V-", "no a or ", "8 bars "])
+def test_a_megabyte_is_read_quickly(words):
+    start = time.perf_counter()
+    _, notes = find_controls(words * (1_000_000 // len(words)))
+    assert time.perf_counter() - start < 2
+    assert "20000 are read" in notes[-1]
