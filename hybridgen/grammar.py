@@ -426,11 +426,17 @@ def parse(
     )
 
 
+def place(state: State) -> tuple[int, int]:
+    """Bars left in the track and in its section; -1 where not yet known."""
+    track, section = state.bars_left, state.section_bars_left
+    return -1 if track is None else track, -1 if section is None else section
+
+
 def positions(tokens: Sequence[int]) -> np.ndarray:
-    """(len(tokens), 2) int64: bars left in the track and in its section once each token is there; -1 not yet known."""
+    """(len(tokens), 2) int64: the `place` once each token is there."""
     state = State()
     rows = []
     for token in tokens:
         state.push(token)
-        rows.append([-1 if n is None else n for n in (state.bars_left, state.section_bars_left)])
+        rows.append(place(state))
     return np.array(rows, dtype=np.int64).reshape(-1, 2)

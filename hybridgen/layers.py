@@ -44,7 +44,10 @@ def rotate(x: Tensor, cos_sin: Rotary) -> Tensor:
 
 
 class KVCache:
-    """Keys and values of one attention layer, allocated once; `length` slots of `max_length` are written."""
+    """Keys and values of one attention layer, allocated ahead; `length` slots are written.
+
+    A cache that runs full doubles, at the cost of a copy and a moment of twice the memory: say `max_length` well.
+    """
 
     def __init__(self, batch: int, n_kv_heads: int, max_length: int, head_dim: int, like: Tensor):
         """Room for (batch, n_kv_heads, max_length, head_dim) on the device and in the dtype of `like`."""
@@ -55,7 +58,9 @@ class KVCache:
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write keys and values (B, G, L, K) into the next L slots; all that is written so far, (B, G, M, K) each."""
         start, stop = self.length, self.length + keys.shape[2]
-        assert stop <= self.keys.shape[2], f"cache of {self.keys.shape[2]} slots, {stop} asked for"
+        if stop > self.keys.shape[2]:
+            more = (0, 0, 0, max(stop, 2 * self.keys.shape[2]) - self.keys.shape[2])
+            self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
         self.keys[:, :, start:stop] = keys
         self.values[:, :, start:stop] = values
         self.length = stop
