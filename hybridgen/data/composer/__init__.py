@@ -76,7 +76,6 @@ def _draw_time(
     if kind < RAMPS:
         target = round(max(SLOWEST, min(FASTEST, bpm * rng.choice((0.8, 0.88, 1.12, 1.25)))), 1)
     bar_seconds = bar_grid.quarters * 60 / min(bpm, target)
-    tail = min(tail, 0.9 * bar_seconds)
     n_bars = max(2, int((seconds - tail) / bar_seconds))
     if kind < RAMPS and n_bars >= 4:
         return (Tempo(1, bpm, ramp=True), Tempo(n_bars, target)), n_bars, tail
@@ -150,7 +149,9 @@ def _write_plan(
         for passage, present in zip(passages, roles, strict=True)
     )
     plan = Plan(sections=sections, tempo=marks, meter=stage.grid.meter, key=stage.key, instruments=instruments)
-    return replace(plan, n_samples=int(plan.bar_starts()[-1]) + round(tail * SAMPLE_RATE))
+    starts = plan.bar_starts()
+    ring_out = min(round(tail * SAMPLE_RATE), int(0.9 * (starts[-1] - starts[-2])))
+    return replace(plan, n_samples=int(starts[-1]) + ring_out)
 
 
 def _draw_mood(rng: random.Random, style: Style, key: str, bpm: float, shapes: tuple[Shape, ...]) -> tuple[str, ...]:
