@@ -1,0 +1,214 @@
+"""What the estimators hear in sounds whose tempo, key and chords are known because they were made so."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("librosa")
+
+import torch
+
+from hybridgen.metrics import distances, harmony, rhythm, spectral
+from hybridgen.plan import KEYS, SAMPLE_RATE, Bar, Plan, Section, Tempo, chord_pitches, scale_pitches
+from hybridgen.training import losses
+
+
+def clicks(bpm: float, seconds: float, every: int = 1, quiet: float = 1.0) -> np.ndarray:
+    """Noise bursts on every beat; all but each `every`-th `quiet` times as loud."""
+    rng = np.random.default_rng(0)
+    burst = 0.3 * rng.standard_normal(1500) * np.exp(-np.arange(1500) / 300)
+    samples = np.zeros(round(seconds * SAMPLE_RATE))
+    for i in range(int(seconds * bpm / 60)):
+        start = round(i * 60 / bpm * SAMPLE_RATE)
+        part = samples[start : start + len(burst)]
+        part += burst[: len(part)] * (1.0 if i % every == 0 else quiet)
+    return samples
+
+
+def saw(pitch: float, seconds: float) -> np.ndarray:
+    """A sawtooth of ten partials at a MIDI pitch."""
+    frequency = 440.0 * 2 ** ((pitch - 69) / 12)
+    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return sum(np.sin(2 * np.pi * k * frequency * t) / k for k in range(1, 11)) * np.exp(-t)
+
+
+def play(chords: list[str], seconds: float) -> np.ndarray:
+    """Each chord for `seconds`, over its root in the bass."""
+    parts = []
+    for name in chords:
+        pitches = chord_pitches(name)
+        parts.append(sum(saw(60 + p, seconds) for p in pitches) + 1.5 * saw(36 + pitches[0], seconds))
+    return 0.1 * np.concatenate(parts)
+
+
+# ---- rhythm
+
+
+@pytest.mark.parametrize("bpm", [60, 71.3, 84, 97, 110, 123.4, 140, 156, 168, 180])
+def test_tempo_of_clicks_is_found_within_half_a_percent(bpm):
+    assert rhythm.tempo(clicks(bpm, 20.0)) == pytest.approx(bpm, rel=0.005)
+
+
+@pytest.mark.parametrize("bpm", [76, 104, 132])
+def test_quiet_half_beats_do_not_double_the_tempo(bpm):
+    assert rhythm.tempo(clicks(2 * bpm, 20.0, every=2, quiet=0.25)) == pytest.approx(bpm, rel=0.005)
+
+
+def test_silence_has_no_tempo_and_no_beats():
+    silence = np.zeros((2, 3 * SAMPLE_RATE))
+    assert rhythm.tempo(silence) == 0.0
+    assert np.isnan(rhythm.beat_error(silence, np.arange(0.0, 3.0, 0.5)).median_ms)
+
+
+def test_beats_on_the_grid_have_no_error_and_late_ones_are_as_late_as_they_are():
+    grid = np.arange(0.0, 20.0, 0.5)
+    on_time = rhythm.beat_error(clicks(120, 20.0), grid)
+    assert on_time.median_ms < 10 and on_time.hit_rate > 0.95 and abs(on_time.drift_percent) < 0.3
+    assert rhythm.compare_beats(grid + 0.04, grid).median_ms == pytest.approx(40.0)
+
+
+def test_a_sound_that_speeds_up_drifts_against_a_steady_grid():
+    grid = np.arange(0.0, 20.0, 0.5)
+    found = np.concatenate([np.arange(0.0, 10.0, 0.5), np.arange(10.0, 20.0, 0.5 / 1.02)])
+    assert rhythm.compare_beats(found, grid).drift_percent == pytest.approx(2.0, abs=0.1)
+
+
+def test_octave_errors_are_wrong_and_told_apart():
+    assert rhythm.tempo_correct(103.9, 100.0) and not rhythm.tempo_correct(104.1, 100.0)
+    assert not rhythm.tempo_correct(200.0, 100.0) and rhythm.octave_error(200.0, 100.0)
+    assert rhythm.octave_error(50.5, 100.0) and not rhythm.octave_error(140.0, 100.0)
+    assert not rhythm.octave_error(100.0, 100.0)
+
+
+def test_compound_meters_are_tapped_in_dotted_quarters():
+    assert rhythm.pulse(120.0, "4/4") == 120.0
+    assert rhythm.pulse(120.0, "6/8") == 80.0
+
+
+def test_onsets_are_counted():
+    assert rhythm.onset_rate(clicks(180, 10.0)) == pytest.approx(3.0, abs=0.3)
+
+
+# ---- harmony
+
+
+def test_every_triad_is_named_through_drums():
+    wanted = list(harmony.MAJMIN)
+    samples = play(wanted, 1.0)
+    spans = np.stack([np.arange(24.0), np.arange(24.0) + 1.0], axis=1)
+    heard = harmony.chords(samples + clicks(120, 24.0), spans)
+    assert sum(a == b for a, b in zip(heard, wanted, strict=True)) >= 23
+
+
+def test_silence_is_no_chord():
+    assert harmony.chords(np.zeros((2, SAMPLE_RATE)), np.array([[0.0, 1.0]])) == ("N",)
+
+
+@pytest.mark.parametrize("key", ["C major", "F# major", "Bb major", "A minor", "Eb minor"])
+def test_key_of_a_cadence_over_its_scale(key):
+    scale = scale_pitches(key)
+    root, minor = harmony.PITCHES[scale[0]], "m" if key.endswith("minor") else ""
+    four, five = harmony.PITCHES[scale[3]] + minor, harmony.PITCHES[scale[4]]
+    samples = play([root + minor, four, five, root + minor], 1.0)
+    melody = np.concatenate([saw(72 + scale[i % 7], 0.5) for i in (0, 2, 3, 5, 4, 6, 0, 0)])
+    ranking = harmony.key(samples + 0.1 * melody)
+    assert ranking[0] == key and sorted(ranking) == sorted(KEYS)
+
+
+def test_chords_are_reduced_to_their_triad_or_left_out():
+    names = ("Cmaj7", "Am7", "F9", "Dm6", "Gsus4", "Bdim", "Caug", "E5", "N", None, "Bm7b5", "Ebadd9")
+    assert [harmony.majmin(name) for name in names] == ["C", "Am", "F", "Dm", *([None] * 7), "Eb"]
+
+
+def plan_of(bars: list[tuple[str, ...] | None]) -> Plan:
+    return Plan(sections=(Section(None, tuple(Bar(bar) for bar in bars)),), tempo=(Tempo(1, 120.0),))
+
+
+def test_agreement_with_the_plan_is_a_share_of_time():
+    samples = np.tile(play(["C", "Am", "F", "G"], 2.0), (2, 1))
+    assert harmony.chord_agreement(plan_of([("C",), ("Am",), ("F",), ("G",)]), samples) == 1.0
+    assert harmony.chord_agreement(plan_of([("C",), ("Am", "E"), ("F",), ("Bb",)]), samples) == pytest.approx(5 / 8)
+    assert harmony.chord_agreement(plan_of([("C7",), ("Gsus4",), None, ("E",)]), samples) == pytest.approx(1 / 2)
+    assert np.isnan(harmony.chord_agreement(plan_of([None] * 4), samples))
+
+
+# ---- spectral
+
+
+@pytest.fixture(scope="module")
+def music() -> np.ndarray:
+    left = play(["C", "Am"], 1.0) + clicks(120, 2.0)
+    return np.stack([left, 0.7 * left + 0.3 * clicks(240, 2.0)]).astype(np.float32)
+
+
+def test_a_sound_is_no_distance_from_itself_and_further_from_worse_corruptions(music):
+    assert spectral.log_mel_distance(music, music) == 0.0
+    assert spectral.stft_distance(music, music) == spectral.StftDistance(0.0, 0.0)
+    for corrupt, worse, better in ((spectral.low_pass, 4000.0, 12_000.0), (spectral.mu_law, 6, 10)):
+        bad, good = corrupt(music, worse), corrupt(music, better)
+        assert spectral.log_mel_distance(music, bad) > spectral.log_mel_distance(music, good) > 0
+        assert spectral.stft_distance(music, bad).log_magnitude > spectral.stft_distance(music, good).log_magnitude
+
+
+def test_halving_the_level_is_six_decibels():
+    noise = np.random.default_rng(0).standard_normal((2, SAMPLE_RATE)).astype(np.float32)
+    assert spectral.log_mel_distance(0.1 * noise, 0.05 * noise) == pytest.approx(6.02, abs=0.01)
+    assert spectral.stft_distance(0.1 * noise, 0.05 * noise).convergence == pytest.approx(0.5)
+
+
+def test_the_report_measures_what_the_training_log_measures(music):
+    low = spectral.low_pass(music)
+    logged = losses.log_mel_distance(torch.from_numpy(low)[None], torch.from_numpy(music)[None], SAMPLE_RATE)
+    assert spectral.log_mel_distance(music, low) == pytest.approx(float(logged), rel=0.03)
+
+
+def test_shapes_must_agree(music):
+    with pytest.raises(ValueError, match="shape"):
+        spectral.log_mel_distance(music, music[:, 1:])
+
+
+def test_low_pass_and_mu_law_do_what_they_say(music):
+    noise = np.random.default_rng(0).standard_normal((2, SAMPLE_RATE)).astype(np.float32)
+    assert spectral.energy_above(noise) == pytest.approx(10 * np.log10(1 - 12_000 / 22_050), abs=0.1)
+    assert spectral.energy_above(spectral.low_pass(noise)) < -45
+    assert len(np.unique(spectral.mu_law(music))) <= 256
+    assert np.abs(spectral.mu_law(music) - music).max() < 0.03
+
+
+def test_width_tells_mono_stereo_and_inverted():
+    left, right = np.random.default_rng(0).standard_normal((2, SAMPLE_RATE))
+    assert spectral.stereo_width(np.stack([left, left])) == 0.0
+    assert spectral.stereo_width(np.stack([left, right])) == pytest.approx(0.5, abs=0.02)
+    assert spectral.stereo_width(np.stack([left, -left])) == 1.0
+
+
+# ---- distances
+
+
+def test_kernel_distance_is_zero_on_average_within_one_source_and_sees_another():
+    rng = np.random.default_rng(0)
+    same = [distances.kernel_distance(*rng.standard_normal((2, 60, 5))) for _ in range(100)]
+    assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(len(same))
+    reference = rng.standard_normal((60, 5))
+    mean, high = distances.kernel_floor(reference, n=30)
+    assert abs(mean) < high < distances.kernel_distance(reference, rng.standard_normal((60, 5)) + 1.0)
+
+
+def test_kernel_distance_takes_two_of_each():
+    with pytest.raises(ValueError, match="at least 2"):
+        distances.kernel_distance(np.zeros((1, 3)), np.zeros((5, 3)))
+
+
+def test_separation_is_half_by_chance_and_one_when_labels_lie_apart():
+    rng = np.random.default_rng(0)
+    labels = ["jazz", "techno", "waltz"] * 20
+    noise = rng.standard_normal((60, 4))
+    assert distances.separation(noise, labels) == pytest.approx(0.5, abs=0.05)
+    assert distances.separation(noise + 50 * np.unique(labels, return_inverse=True)[1][:, None], labels) == 1.0
+    assert np.isnan(distances.separation(noise, ["jazz"] * 60))
+
+
+def test_description_hears_brightness_and_density():
+    dull = distances.describe(spectral.low_pass(clicks(60, 5.0), 2000.0))
+    bright = distances.describe(clicks(240, 5.0))
+    assert dull.shape == (65,)
+    assert bright[:32].mean() > dull[:32].mean() and bright[-1] > dull[-1]
