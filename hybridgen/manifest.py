@@ -117,10 +117,7 @@ def embed(path: str | Path, manifest: Manifest) -> Manifest:
 
 def read(path: str | Path) -> Manifest:
     """The manifest of a file; ValueError when it carries none, or none that can be read."""
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD)
-    if head.startswith(b"OggS"):
-        head = b"".join(body for _, _, body in _pages(head))
+    head = _head(path)
     start = head.find(_START)
     if start < 0:
         raise ValueError(f"{path} carries no hybridgen manifest")
@@ -130,6 +127,18 @@ def read(path: str | Path) -> Manifest:
         return Manifest.from_json(text[:end])
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: its manifest cannot be read: {error}") from None
+
+
+def carries(path: str | Path) -> bool:
+    """Whether a file holds a manifest of ours, readable or not."""
+    return _START in _head(path)
+
+
+def _head(path: str | Path) -> bytes:
+    """The beginning of a file, in which a manifest must lie; of an Ogg file without its page headers."""
+    with Path(path).open("rb") as file:
+        head = file.read(_HEAD)
+    return b"".join(body for _, _, body in _pages(head)) if head.startswith(b"OggS") else head
 
 
 def verify(path: str | Path) -> list[str]:
@@ -163,6 +172,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)  # "No space left on device" alone does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ Shapes: N samples, T latent frames of 2,048 samples, C latent channels, Q codebo
 S text tokens, E text width. Everything here is a batch of one; the models take batches.
 """
 
+import itertools
 import json
 import secrets
 import warnings
@@ -43,10 +44,12 @@ from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.renderer import Condition, Renderer, RendererConfig, windows
 from hybridgen.text import TextConfig, TextEncoder, find_controls
-from hybridgen.track import Track, sidecar
+from hybridgen.track import LOSSLESS, Track, sidecar
 
 DEFAULT_SECONDS = 30.0
 MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
+DECODE_BLOCK = 128  # latent frames decoded at once, at fixed positions
+FADE = 2048  # samples from a recording's own sound to new bars
 STAGES = ("codec", "quantizer", "planner", "renderer")
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
@@ -292,7 +295,7 @@ class Pipeline:
         for first, block in self._blocks(plan, seed, sampling, latents, progress):
             meter.feed(block)
             samples[:, first : first + block.shape[1]] = block
-        gain_db = audio.gain_to_target(meter.lufs())
+        gain_db = audio.mastering_gain(meter.lufs())
         audio.master(samples, gain_db)
         return Track(samples, plan, latents, self._manifest(kind, plan, seed, sampling, gain_db))
 
@@ -307,13 +310,19 @@ class Pipeline:
     ) -> Iterator[np.ndarray]:
         """Blocks (2, n) float32 of the same track, the first as soon as its window is rendered.
 
-        Before mastering they are the samples of `render`, bit for bit; the gain is that of the first block.
+        Before mastering they are the samples of `render`, bit for bit; the gain is that of the first window.
         """
         seed = check_seed(plan.seed if seed is None else seed)
         sampling = self._sampling(num_steps, guidance_scale)
         plan = self.write_codes(plan, progress)
         latents = np.zeros((plan.n_frames, self.config.codec.latent_dim), dtype=np.float32)
-        yield from audio.master_stream(block for _, block in self._blocks(plan, seed, sampling, latents, progress))
+        blocks = (block for _, block in self._blocks(plan, seed, sampling, latents, progress))
+        n_first = max(1, (min(sampling.window, plan.n_frames) - self.codec.context) // DECODE_BLOCK)
+        first = list(itertools.islice(blocks, n_first))
+        meter = audio.LoudnessMeter(SAMPLE_RATE)
+        for block in first:
+            meter.feed(block)
+        yield from audio.mastered(itertools.chain(first, blocks), audio.mastering_gain(meter.lufs()))
 
     def rerender(
         self,
@@ -411,7 +420,7 @@ class Pipeline:
             samples = self.decode(latents, plan.length)
             audio.master(samples, record.gain_db)
             track = Track(samples, plan, latents, record)
-        if path.suffix.lower() in audio.LOSSLESS:
+        if path.suffix.lower() in LOSSLESS:
             track = replace(track, samples=Audio.load(path).samples)
         return track
 
@@ -425,7 +434,7 @@ class Pipeline:
             f"{path}: is not a track of ours: encoded, so new bars meet the recording's own sound", stacklevel=4
         )
         plan = plan_of_recording(recording.samples.shape[1], tempo, downbeat, meter or "4/4")
-        gain_db = -audio.gain_to_target(recording.loudness())
+        gain_db = -audio.mastering_gain(recording.loudness())
         latents = self.encode(Audio(recording.samples * np.float32(10 ** (-gain_db / 20)), SAMPLE_RATE))
         record = self._manifest("edit", plan, 0, self.config.sampling, gain_db)
         origin = {"recording": weights.sha256(path), "tempo": tempo, "downbeat": downbeat}
@@ -554,8 +563,14 @@ class Pipeline:
         blocks = self.codec.decode_blocks(torch.from_numpy(latents).to(self.device), first, last, DECODE_BLOCK)
         fresh = np.concatenate([block.cpu().numpy() for _, block in blocks], axis=1)[:, : length - first * LATENT_HOP]
         audio.master(fresh, track.manifest.gain_db)
+        fresh = fresh[:, low - first * LATENT_HOP : high - first * LATENT_HOP]
         samples = track.samples.copy()
-        samples[:, low:high] = fresh[:, low - first * LATENT_HOP : high - first * LATENT_HOP]
+        if is_recording(track.manifest):  # its own sound is not what the codec makes of it: fade from one to the other
+            fade = np.minimum(np.minimum(np.arange(high - low), np.arange(high - low)[::-1]) / FADE, 1).astype(
+                np.float32
+            )
+            fresh = samples[:, low:high] + fade * (fresh - samples[:, low:high])
+        samples[:, low:high] = fresh
         return samples
 
     @torch.inference_mode()
@@ -584,7 +599,7 @@ class Pipeline:
         )
 
     def _check_replayable(self, record: manifest.Manifest) -> None:
-        if record.edits and "recording" in record.edits[0]:
+        if is_recording(record):
             raise ValueError("the file began as somebody's recording, which its manifest does not hold: no replay")
         if record.weights != self.weight_hashes:
             raise ValueError(f"the file was made by model {record.model!r} with other weights than {self.name!r} holds")
@@ -594,7 +609,9 @@ class Pipeline:
             warnings.warn(f"made with {', '.join(changed)}: samples may differ in the last bits", stacklevel=3)
 
 
-DECODE_BLOCK = 128  # latent frames decoded at once, at fixed positions
+def is_recording(record: manifest.Manifest) -> bool:
+    """Whether a track began as somebody's recording and not as a plan."""
+    return bool(record.edits) and "recording" in record.edits[0]
 
 
 def resolve_controls(prompt: str, asked: Controls) -> Controls:

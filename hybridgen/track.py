@@ -12,8 +12,10 @@ from hybridgen import manifest, weights
 from hybridgen.audio import Audio
 from hybridgen.plan import SAMPLE_RATE, Plan
 
+LOSSLESS = (".wav", ".flac")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Track:
     """A finished track: samples (2, N) float32 at 44,100 Hz, its plan, latents (T, C) float32, and what made it."""
 
@@ -44,11 +46,13 @@ class Track:
         Nothing is left behind when a write fails. Raises ValueError for another ending, OSError from the disk.
         """
         path = Path(path)
-        with manifest.replacing(path) as temporary:
-            self.audio.save(temporary)
-            manifest.embed(temporary, self.manifest)
-            if latents:
-                weights.save_latents(sidecar(path), self.latents, weights.sha256(temporary))
+        self.audio.save(path, self.manifest)
+        if latents:
+            try:
+                weights.save_latents(sidecar(path), self.latents, weights.sha256(path), self.plan.length)
+            except OSError:
+                path.unlink()
+                raise
         return path
 
 

@@ -95,30 +95,32 @@ def check_header(path: str | Path) -> None:
         raise ValueError(f"{path}: {size} bytes, but its header promises {expected}")
 
 
-def save_latents(path: str | Path, latents: np.ndarray, audio_sha256: str) -> None:
-    """Writes latents (T, C) float32 beside a track, bound to the audio file with this SHA-256."""
+def save_latents(path: str | Path, latents: np.ndarray, audio_sha256: str, n_samples: int) -> None:
+    """Writes latents (T, C) float32 of a track of `n_samples`, bound to the audio file with this SHA-256."""
     if latents.ndim != 2 or not np.isfinite(latents).all():
         raise ValueError(f"latents of shape {latents.shape} should be finite (T, C)")
-    metadata = {"audio_sha256": audio_sha256}
+    metadata = {"audio_sha256": audio_sha256, "n_samples": str(n_samples)}
     with replacing(path) as temporary:
         arrays = {"latents": np.ascontiguousarray(latents, np.float32)}
         safetensors.numpy.save_file(arrays, temporary, metadata)
 
 
-def load_latents(path: str | Path, expected_sha256: str) -> np.ndarray:
-    """Latents (T, C) float32 written for the audio file with this SHA-256; ValueError when they belong to another."""
+def load_latents(path: str | Path, audio_sha256: str | None = None) -> tuple[np.ndarray, int]:
+    """Latents (T, C) float32 and the samples of their track; ValueError when they belong to another audio file."""
     check_header(path)
     try:
         with safetensors.safe_open(path, framework="np") as file:
-            bound = (file.metadata() or {}).get("audio_sha256")
-            if bound != expected_sha256:
-                raise ValueError(f"{path}: written for the audio {bound}, not for {expected_sha256}")
+            metadata = file.metadata() or {}
             latents = file.get_tensor("latents")
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a whole latents file: {error}") from None
+    if audio_sha256 not in (None, metadata.get("audio_sha256")):
+        raise ValueError(f"{path}: written for the audio {metadata.get('audio_sha256')}, not for {audio_sha256}")
     if latents.ndim != 2 or latents.dtype != np.float32 or not np.isfinite(latents).all():
         raise ValueError(f"{path}: latents of {latents.dtype} {latents.shape} should be finite float32 (T, C)")
-    return latents
+    if not metadata.get("n_samples", "").isdecimal():
+        raise ValueError(f"{path}: n_samples {metadata.get('n_samples')!r} is no number of samples")
+    return latents, int(metadata["n_samples"])
 
 
 def sha256(path: str | Path) -> str:

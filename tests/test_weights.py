@@ -149,12 +149,14 @@ def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
 def test_latents_belong_to_one_audio_file(tmp_path):
     path = tmp_path / "track.latents.safetensors"
     latents = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
-    weights.save_latents(path, latents, "a" * 64)
-    assert np.array_equal(weights.load_latents(path, "a" * 64), latents)
+    weights.save_latents(path, latents, "a" * 64, 5000)
+    loaded, n_samples = weights.load_latents(path, "a" * 64)
+    assert np.array_equal(loaded, latents)
+    assert n_samples == 5000
     with pytest.raises(ValueError, match="written for the audio aaa"):
         weights.load_latents(path, "b" * 64)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="promises"):
         weights.load_latents(path, "a" * 64)
     with pytest.raises(ValueError, match="should be finite"):
-        weights.save_latents(path, latents * np.nan, "a" * 64)
+        weights.save_latents(path, latents * np.nan, "a" * 64, 5000)

@@ -1,0 +1,279 @@
+"""What holds by construction, with random weights: exact length, exact edits, exact replay, streams, manifests."""
+
+import random
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from hybridgen import audio, grammar, manifest, weights
+from hybridgen.audio import Audio
+from hybridgen.pipeline import Pipeline, PipelineConfig, resolve_controls
+from hybridgen.plan import LATENT_HOP, METERS, SAMPLE_RATE, Bar, Controls, Plan, Section, Tempo, meter_quarters
+from hybridgen.track import Track, sidecar
+
+
+def plan_of(n_bars: int = 12, bpm: float = 120.0, **fields) -> Plan:
+    sections = (Section("verse", (Bar("Am"), Bar("F")) * (n_bars // 2), 4, ("drums", "bass")),)
+    return Plan(sections, (Tempo(1, bpm),), "4/4", "A minor", {"drums": 0, "bass": 33}, prompt="a test", **fields)
+
+
+@pytest.fixture(scope="module")
+def track(pipe: Pipeline) -> Track:
+    return pipe.render(plan_of(), seed=5)
+
+
+def random_score(controls: Controls, rng: random.Random) -> list[int]:
+    """What a planner with random logits writes."""
+    state, tokens = grammar.State(controls), []
+    while not state.is_done:
+        tokens.append(rng.choice(np.flatnonzero(state.allowed()).tolist()))
+        state.push(tokens[-1])
+    return tokens
+
+
+def test_a_thousand_random_requests_have_their_exact_length():
+    rng = random.Random(0)
+    for _ in range(1000):
+        meter = rng.choice([None, *METERS])
+        tempo = rng.choice([None, rng.randint(300, 3000) / 10])
+        if rng.random() < 0.5:
+            seconds = rng.choice([rng.uniform(0.1, 20), rng.uniform(0.1, 600)])
+            n_samples, controls = round(seconds * SAMPLE_RATE), Controls(tempo=tempo, meter=meter, seconds=seconds)
+        else:
+            n_samples, controls = None, Controls(tempo=tempo, meter=meter, bars=rng.randint(1, 40))
+        plan = grammar.parse(random_score(controls, rng), n_samples=n_samples)
+        if n_samples is not None:
+            assert plan.length == n_samples
+        else:
+            assert plan.n_bars == controls.bars
+            assert plan.length == plan.bar_starts()[-1]
+        if tempo is not None:
+            exact = plan.n_bars * meter_quarters(plan.meter) * 60 / tempo * SAMPLE_RATE
+            assert abs(plan.bar_starts()[-1] - exact) <= 0.5
+        assert plan.n_frames == -(-plan.length // LATENT_HOP)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.234567, 3.0, 7.77])
+def test_seconds_are_samples(pipe: Pipeline, seconds: float):
+    track = pipe.generate("anything", seconds=seconds, seed=3)
+    assert track.samples.shape == (2, round(seconds * SAMPLE_RATE))
+    assert track.samples.dtype == np.float32
+    assert np.isfinite(track.samples).all()
+    assert track.audio.true_peak() <= -1.0
+    assert np.abs(track.samples[0] - track.samples[1]).max() > 0
+    assert track.latents.shape == (track.plan.n_frames, 8)
+
+
+def test_bars_are_samples_through_a_ramp(pipe: Pipeline):
+    plan = replace(plan_of(4), tempo=(Tempo(1, 100, True), Tempo(4, 240.0)))
+    track = pipe.render(plan)
+    assert track.samples.shape == (2, plan.bar_starts()[-1])
+
+
+def test_what_is_fixed_stays_fixed(pipe: Pipeline):
+    track = pipe.plan("x", tempo=84, key="A minor", meter="7/8", bars=6, chords=["Am", "F,G"], seed=1)[0]
+    assert (track.tempo, track.key, track.meter, track.n_bars) == ((Tempo(1, 84),), "A minor", "7/8", 6)
+    assert [bar.chords for bar in track.bars] == [("Am",), ("F", "G")] * 3
+    worded = pipe.plan("jazz in F# minor at 93 bpm, 6/8, 5 bars", seed=1)[0]
+    assert (worded.key, worded.tempo[0].bpm, worded.meter, worded.n_bars) == ("F# minor", 93, "6/8", 5)
+
+
+def test_an_argument_beats_the_words_and_says_so():
+    with pytest.warns(UserWarning, match="in the prompt") as notes:
+        controls = resolve_controls("a waltz at 93 bpm, 8 bars", Controls(tempo=120.0, seconds=10.0))
+    assert (controls.tempo, controls.meter, controls.seconds, controls.bars) == (120.0, "3/4", 10.0, None)
+    assert [str(note.message).split()[0] for note in notes] == ["tempo", "bars"]
+    assert resolve_controls("a song", Controls()).seconds == 30.0
+
+
+def test_same_plan_seed_other_render_seed(pipe: Pipeline):
+    first = pipe.generate("x", seconds=2, plan_seed=4, render_seed=1)
+    second = pipe.generate("x", seconds=2, plan_seed=4, render_seed=2)
+    assert first.plan == second.plan
+    assert not np.array_equal(first.latents, second.latents)
+    third = pipe.generate("x", seconds=2, plan_seed=5, render_seed=1)
+    assert third.plan != first.plan
+
+
+def test_several_plans_are_the_plans_alone(pipe: Pipeline):
+    plans = pipe.plan("x", n=3, bars=4, seed=10)
+    assert [plan.seed for plan in plans] == [10, 11, 12]
+    assert pipe.plan("x", bars=4, seed=12)[0] == plans[2]
+
+
+def test_streamed_equals_offline_before_mastering(pipe: Pipeline, track: Track):
+    latents = np.zeros_like(track.latents)
+    sampling = pipe.config.sampling
+    blocks = list(pipe._blocks(track.plan, 5, sampling, latents, None))
+    assert len(blocks) > 2
+    assert np.array_equal(latents, track.latents)
+    assert [first for first, _ in blocks] == np.cumsum([0, *(b.shape[1] for _, b in blocks[:-1])]).tolist()
+    streamed = np.concatenate([block for _, block in blocks], axis=1)
+    assert np.array_equal(streamed, pipe.decode(track.latents, track.plan.length))
+    mastered = np.concatenate(list(pipe.stream(track.plan, seed=5)), axis=1)
+    assert mastered.shape == track.samples.shape
+    assert Audio(mastered, SAMPLE_RATE).true_peak() <= -1.0
+
+
+def test_rerendered_bars_leave_everything_else_bit_identical(pipe: Pipeline, track: Track):
+    plan = track.plan.edit((5, 6), chords=["Dm", "G"], energy=7)
+    new = pipe.rerender(track, plan, (5, 6), seed=99)
+    start, stop = plan.frame_range((5, 6))
+    outside = np.ones(plan.n_frames, dtype=bool)
+    outside[start:stop] = False
+    assert np.array_equal(new.latents[outside], track.latents[outside])
+    assert (new.latents[~outside] != track.latents[~outside]).all(axis=1).all()
+    reach = pipe.codec.context * LATENT_HOP + audio.LIMITER_REACH
+    low, high = start * LATENT_HOP - reach, stop * LATENT_HOP + reach
+    assert np.array_equal(new.samples[:, :low], track.samples[:, :low])
+    assert np.array_equal(new.samples[:, high:], track.samples[:, high:])
+    whole = pipe.decode(new.latents, plan.length)
+    audio.master(whole, track.manifest.gain_db)
+    assert np.array_equal(new.samples, whole)
+    assert new.manifest.gain_db == track.manifest.gain_db
+
+
+@pytest.mark.parametrize("bars", [(1, 2), (11, 12), (1, 12)])
+def test_the_first_and_the_last_bars_can_be_rerendered(pipe: Pipeline, track: Track, bars: tuple[int, int]):
+    new = pipe.rerender(track, track.plan.edit(bars, chords=["C"]), bars, seed=1)
+    assert new.samples.shape == track.samples.shape
+    assert not np.array_equal(new.latents, track.latents)
+
+
+def test_an_edit_that_moves_other_bars_is_refused(pipe: Pipeline, track: Track):
+    with pytest.raises(ValueError, match="render it as a new track"):
+        pipe.rerender(track, track.plan.edit((5, 6), tempo=60), (5, 6))
+    with pytest.raises(ValueError, match="bars 5-13"):
+        pipe.rerender(track, track.plan, (5, 13))
+
+
+@pytest.mark.parametrize("ending", [".wav", ".flac", ".ogg", ".mp3"])
+def test_manifest_and_replay_in_every_format(pipe: Pipeline, track: Track, ending: str, tmp_path: Path):
+    path = track.save(tmp_path / f"a{ending}")
+    record = manifest.read(path)
+    assert replace(record, sha256=track.manifest.sha256) == track.manifest
+    assert manifest.verify(path) == []
+    again = pipe.replay(record).save(tmp_path / f"b{ending}")
+    assert weights.sha256(again) == weights.sha256(path)
+    data = bytearray(path.read_bytes())
+    data[random.Random(0).randrange(len(data) // 2, len(data))] ^= 1
+    path.write_bytes(data)
+    assert manifest.verify(path)
+
+
+def test_replay_of_an_edit_is_the_edit(pipe: Pipeline, track: Track, tmp_path: Path):
+    once = pipe.rerender(track, track.plan.edit((3, 4), chords=["C"]), (3, 4), seed=8)
+    twice = pipe.rerender(once, once.plan.edit((8, 9), energy=1), (8, 9), seed=9)
+    path = twice.save(tmp_path / "edit.flac")
+    again = pipe.replay(manifest.read(path)).save(tmp_path / "again.flac")
+    assert weights.sha256(again) == weights.sha256(path)
+
+
+@pytest.mark.parametrize("has_latents", [True, False])
+def test_editing_a_lossless_file_leaves_its_other_samples_untouched(
+    pipe: Pipeline, track: Track, has_latents: bool, tmp_path: Path
+):
+    path = track.save(tmp_path / "old.flac", latents=has_latents)
+    assert sidecar(path).exists() == has_latents
+    opened = pipe.open(path)
+    assert np.array_equal(opened.latents, track.latents)
+    new = pipe.rerender(opened, opened.plan.edit((5, 6), chords=["C"]), (5, 6), seed=2).save(tmp_path / "new.flac")
+    old_samples, new_samples = (soundfile.read(p, dtype="int32", always_2d=True)[0] for p in (path, new))
+    start, stop = track.plan.frame_range((5, 6))
+    reach = pipe.codec.context * LATENT_HOP + audio.LIMITER_REACH
+    assert np.array_equal(new_samples[: start * LATENT_HOP - reach], old_samples[: start * LATENT_HOP - reach])
+    assert np.array_equal(new_samples[stop * LATENT_HOP + reach :], old_samples[stop * LATENT_HOP + reach :])
+    assert not np.array_equal(new_samples, old_samples)
+
+
+def test_latents_of_another_file_are_refused(pipe: Pipeline, track: Track, tmp_path: Path):
+    path = track.save(tmp_path / "one.flac")
+    other = pipe.render(track.plan, seed=77).save(tmp_path / "two.flac")
+    sidecar(other).replace(sidecar(path))
+    with pytest.raises(ValueError, match="written for the audio"):
+        pipe.open(path)
+
+
+def test_a_recording_is_encoded_says_so_and_keeps_its_other_bars(pipe: Pipeline, tmp_path: Path):
+    rng = np.random.default_rng(0)
+    sound = (rng.standard_normal((2, 8 * SAMPLE_RATE)) * 0.1).astype(np.float32)
+    path = tmp_path / "mine.wav"
+    soundfile.write(path, sound.T, SAMPLE_RATE, subtype="FLOAT")
+    with pytest.raises(ValueError, match="tempo and downbeat"):
+        pipe.open(path)
+    with pytest.warns(UserWarning, match="encoded"):
+        opened = pipe.open(path, tempo=120, downbeat=0.5)
+    assert opened.plan.bar_starts()[:2].tolist() == [22_050, 22_050 + 88_200]
+    new = pipe.rerender(opened, opened.plan.edit((2, 2), chords=["Am"]), (2, 2), seed=1)
+    assert np.array_equal(new.samples[:, :88_000], sound[:, :88_000])
+    with pytest.raises(ValueError, match="recording"):
+        pipe.replay(new.manifest)
+
+
+def test_replay_with_other_weights_is_refused(pipe: Pipeline, track: Track):
+    with pytest.raises(ValueError, match="other weights"):
+        pipe.replay(replace(track.manifest, weights={"codec.safetensors": "0" * 64}))
+
+
+def test_saved_loaded_and_generated_again_bit_for_bit(pipe: Pipeline, tmp_path: Path):
+    first = Pipeline.from_pretrained(pipe.save_pretrained(tmp_path / "model"))
+    second = Pipeline.from_pretrained(first.save_pretrained(tmp_path / "copy"))
+    assert first.config == pipe.config
+    assert first.weight_hashes == second.weight_hashes
+    a, b = (p.generate("x", seconds=1, seed=1).samples for p in (first, second))
+    assert np.array_equal(a, b)
+
+
+def test_stages_that_do_not_fit_are_named(pipe: Pipeline):
+    with pytest.raises(ValueError, match=r"renderer\.latent_dim 4 != codec\.latent_dim 8"):
+        replace(pipe.config, renderer=replace(pipe.config.renderer, latent_dim=4))
+
+
+def test_progress_counts_every_stage_to_its_end(pipe: Pipeline):
+    seen: dict[str, list[tuple[int, int]]] = {}
+    pipe.generate("x", seconds=4, seed=1, progress=lambda stage, done, n: seen.setdefault(stage, []).append((done, n)))
+    assert {"planning", "composing", "rendering", "decoding"} <= set(seen)
+    for stage in ("composing", "rendering", "decoding"):
+        assert seen[stage][-1][0] == seen[stage][-1][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"prompt": " "}, "prompt is empty"),
+        ({"prompt": "x" * (1 << 20)}, "prompt of 1048576 characters"),
+        ({"seconds": 1e9}, "seconds 1e.09"),
+        ({"seconds": 3, "bars": 2}, "bars 2 and seconds 3"),
+        ({"tempo": 0}, "tempo 0"),
+        ({"key": "H minor"}, "H minor"),
+        ({"meter": "11/8"}, "11/8"),
+        ({"seed": -1}, "seed -1"),
+        ({"num_steps": 0}, "steps 0"),
+        ({"guidance_scale": float("nan")}, "guidance nan"),
+        ({"chords": ["Am", "X"]}, "X"),
+        ({"instruments": {"voice": 3}}, "voice"),
+    ],
+)
+def test_bad_requests_are_one_line(pipe: Pipeline, arguments: dict, words: str):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=words) as error:
+        warnings.simplefilter("ignore")
+        pipe.generate(**({"prompt": "x"} | arguments))
+    assert "\n" not in str(error.value)
+
+
+def test_importing_the_package_touches_nothing():
+    import subprocess
+    import sys
+
+    code = "import hybridgen, sys; assert 'torch' not in sys.modules; hybridgen.Plan; hybridgen.Pipeline"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b""
+
+
+def test_config_is_data(pipe: Pipeline):
+    assert isinstance(pipe.config, PipelineConfig)
+    assert torch.get_default_dtype() == torch.float32
