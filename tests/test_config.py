@@ -94,7 +94,7 @@ def test_a_mistake_is_one_line_naming_field_and_value(tmp_path, override, messag
     ],
 )
 def test_a_hostile_file_is_refused(tmp_path, text, message):
-    with pytest.raises(ValueError, match="train.yaml: ") as error:
+    with pytest.raises(ValueError, match=r"train\.yaml: ") as error:
         config.load(Train, write(tmp_path, text))
     assert message in str(error.value) and "\n" not in str(error.value)
 

@@ -1,0 +1,347 @@
+"""Audio(samples, sample_rate): load, resample, loudness, true peak, master, save.
+
+Loudness and true peak follow ITU-R BS.1770-4 (https://www.itu.int/rec/R-REC-BS.1770). Everything that mastering needs
+works block by block in flat memory, with the same result whatever the blocks. Shapes: N samples, two channels: (2, N).
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from scipy.ndimage import minimum_filter1d
+from scipy.signal import sosfilt
+
+from . import manifest as manifests
+from .manifest import Manifest
+
+TARGET_LUFS = -14.0
+CEILING_DBTP = -1.0
+MAX_GAIN_DB = 24.0  # mastering lifts no whisper by more than this
+MAX_CHANNELS, MIN_RATE, MAX_RATE, MAX_SECONDS = 8, 8_000, 192_000, 3600
+MAX_LEVEL = 1e6  # full scale is 1; some float files hold 16-bit numbers, none hold this
+_BLOCK = 1 << 16
+_ENCODINGS = {  # suffix -> container, subtype, compression level (0 best sound, of lossy; 1 smallest, of lossless)
+    ".wav": ("WAV", "PCM_24", None),
+    ".flac": ("FLAC", "PCM_24", 0.6),
+    ".ogg": ("OGG", "VORBIS", 0.2),
+    ".mp3": ("MP3", "MPEG_LAYER_III", 0.0),
+}
+# What PyAV may open: nothing that names other files, as playlists do.
+_DEMUXERS = "mov,aac,ac3,eac3,matroska,mp3,ogg,asf,caf,aiff,wav,w64,flac,au,wv,ape,tta"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Audio:
+    """Stereo sound: finite float32 samples (2, N), full scale ±1, and their rate in Hz (8,000 to 192,000)."""
+
+    samples: np.ndarray
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        _check_rate("sample_rate", self.sample_rate)
+        if self.samples.ndim != 2 or self.samples.shape[0] != 2 or self.samples.dtype != np.float32:
+            raise ValueError(f"samples {self.samples.dtype} {self.samples.shape} should be float32 (2, N)")
+        _check_level("samples", self.samples)
+
+    @property
+    def seconds(self) -> float:
+        return self.samples.shape[1] / self.sample_rate
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Audio":
+        """Reads any audio file; mono goes to both channels, further channels are folded into both at -3 dB.
+
+        Raises FileNotFoundError, or ValueError for no audio, over 8 channels, a rate outside 8-192 kHz, over 3600 s
+        (counted while decoding, whatever the header says), or samples that are not finite (or over 1e6).
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+        try:
+            with soundfile.SoundFile(path) as file:
+                return cls._collect(path, _decoded(file), file.samplerate)
+        except (soundfile.LibsndfileError, TypeError):  # TypeError: a suffix that soundfile takes for headerless sound
+            return cls._load_av(path)
+
+    @classmethod
+    def _load_av(cls, path: Path) -> "Audio":
+        try:
+            import av  # 100 MB, and needed for m4a and the like only
+        except ImportError:
+            raise ValueError(f"{path}: soundfile cannot read it, and PyAV (pip install av) is not here") from None
+        try:
+            with av.open(str(path), options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}) as file:
+                if not file.streams.audio:
+                    raise ValueError(f"{path}: holds no audio")
+                resampler = av.AudioResampler(format="fltp")
+                frames = itertools.chain(file.decode(audio=0), (None,))  # None: what the decoder still holds
+                blocks = (out.to_ndarray() for frame in frames for out in resampler.resample(frame))
+                return cls._collect(path, blocks, file.streams.audio[0].rate)
+        except av.FFmpegError as error:
+            raise ValueError(f"{path}: not audio that can be read ({error.strerror})") from None
+
+    @classmethod
+    def _collect(cls, path: Path, blocks: Iterable[np.ndarray], rate: int) -> "Audio":
+        _check_rate(f"{path}: sample rate", rate)
+        kept, count = [np.zeros((2, 0), np.float32)], 0
+        for block in blocks:
+            if len(block) > MAX_CHANNELS:
+                raise ValueError(f"{path}: {len(block)} channels, the limit is {MAX_CHANNELS}")
+            count += block.shape[1]
+            if count > MAX_SECONDS * rate:
+                raise ValueError(f"{path}: longer than the limit of {MAX_SECONDS} s")
+            _check_level(str(path), block)
+            kept.append(_stereo(block))
+        return cls(np.concatenate(kept, axis=1), rate)
+
+    def resample(self, sample_rate: int) -> "Audio":
+        """The same sound at another rate, round(N * ratio) samples (soxr, high quality)."""
+        if sample_rate == self.sample_rate:
+            return self
+        _check_rate("sample_rate", sample_rate)
+        length = round(self.samples.shape[1] * sample_rate / self.sample_rate)
+        out = soxr.resample(self.samples.T, self.sample_rate, sample_rate).T[:, :length]
+        return Audio(np.ascontiguousarray(np.pad(out, ((0, 0), (0, length - out.shape[1])))), sample_rate)
+
+    def loudness(self) -> float:
+        """Integrated loudness in LUFS; -inf for silence."""
+        meter = LoudnessMeter(self.sample_rate)
+        for block in _blocks(self.samples):
+            meter.feed(block)
+        return meter.lufs()
+
+    def true_peak(self) -> float:
+        """The highest level between the samples, four times oversampled, in dBTP; -inf for silence."""
+        windows = (window for window, _ in _framed(_blocks(self.samples), 2 * _TAPS))
+        return _decibels(max((float(_peaks(window)[_TAPS:-_TAPS].max()) for window in windows), default=0.0))
+
+    def master(self, gain_db: float | None = None) -> "Audio":
+        """A copy at -14 LUFS (or with a given static gain) and at most -1 dBTP; see `mastered`."""
+        samples = self.samples.copy()
+        master(samples, mastering_gain(self.loudness()) if gain_db is None else gain_db)
+        return Audio(samples, self.sample_rate)
+
+    def save(self, path: str | Path, manifest: Manifest | None = None) -> Manifest | None:
+        """Writes wav, flac (24 bit), ogg (Vorbis) or mp3, by the suffix; returns the manifest with the file's digest.
+
+        The file appears whole or not at all. wav, flac and ogg give back exactly N samples.
+        Raises ValueError for another suffix or samples over full scale, OSError when it cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in _ENCODINGS:
+            raise ValueError(f"{path}: format {path.suffix!r} is none of {list(_ENCODINGS)}")
+        peak = float(np.abs(self.samples).max(initial=0))
+        if peak > 1:
+            raise ValueError(f"{path}: samples up to {peak:.3f} are over full scale 1; master or scale them first")
+        with manifests.replacing(path) as temporary:
+            self._encode(temporary, path)
+            return manifests.embed(temporary, manifest) if manifest else None
+
+    def _encode(self, temporary: Path, path: Path) -> None:
+        container, subtype, level = _ENCODINGS[path.suffix.lower()]
+        options = {"format": container, "compression_level": level}
+        options["bitrate_mode"] = "VARIABLE" if container == "MP3" else None
+        try:
+            with soundfile.SoundFile(temporary, "w", self.sample_rate, 2, subtype, **options) as file:
+                for block in _blocks(self.samples):  # Vorbis overflows the stack when given minutes at once
+                    file.write(block.T)
+            written = soundfile.info(temporary).frames
+        except soundfile.LibsndfileError as error:
+            raise OSError(f"{path}: cannot be written: {error}") from None
+        if written != self.samples.shape[1] and container != "MP3":
+            raise OSError(f"{path}: {written} of {self.samples.shape[1]} samples were written")
+
+
+class LoudnessMeter:
+    """Integrated loudness (BS.1770-4, stereo), fed in blocks of any size; ten numbers a second are kept."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sos = _k_weighting(sample_rate)
+        self._hop = round(sample_rate / 10)
+        self._state = np.zeros((2, 2, 2))  # sections, channels, delays
+        self._left = np.zeros(0)  # power of the samples that fill no hop yet
+        self._energies: list[np.ndarray] = []
+
+    def feed(self, samples: np.ndarray) -> None:
+        """Takes the next samples (2, n)."""
+        weighted, self._state = sosfilt(self._sos, samples.astype(np.float64), zi=self._state)
+        power = np.concatenate([self._left, np.square(weighted).sum(0)])
+        whole = len(power) // self._hop * self._hop
+        self._energies.append(power[:whole].reshape(-1, self._hop).sum(1))
+        self._left = power[whole:]
+
+    def lufs(self) -> float:
+        """Loudness of all that was fed: 400 ms blocks every 100 ms, gated at -70 LUFS and 10 LU under their mean.
+
+        A sound shorter than one block counts as a block. -inf when nothing passes the gate.
+        """
+        energies = np.concatenate([*self._energies, np.zeros(0)])
+        if len(energies) >= 4:
+            blocks = np.lib.stride_tricks.sliding_window_view(energies, 4).sum(1) / (4 * self._hop)
+        else:
+            blocks = np.array(
+                [(energies.sum() + self._left.sum()) / max(1, len(energies) * self._hop + len(self._left))]
+            )
+        blocks = blocks[_lufs(blocks) > -70]
+        gated = blocks[_lufs(blocks) > _lufs(blocks.mean()) - 10] if len(blocks) else blocks
+        return float(_lufs(gated.mean())) if len(gated) else -math.inf
+
+
+def mastering_gain(lufs: float) -> float:
+    """The static gain in dB that brings a track of this loudness to -14 LUFS; 0 for silence, at most 24."""
+    return min(TARGET_LUFS - lufs, MAX_GAIN_DB) if math.isfinite(lufs) else 0.0
+
+
+def master(samples: np.ndarray, gain_db: float) -> None:
+    """Applies `mastered` to samples (2, N) in place; beside them it needs a fixed few megabytes."""
+    done = 0
+    for block in mastered(_blocks(samples), gain_db):
+        samples[:, done : done + block.shape[1]] = block
+        done += block.shape[1]
+
+
+def mastered(blocks: Iterable[np.ndarray], gain_db: float) -> Iterator[np.ndarray]:
+    """The samples of `blocks` ((2, n) each) after a static gain in dB and a look-ahead true-peak limiter.
+
+    As many samples come out as went in, in blocks of another size, at most -1 dBTP. A sample depends, bit for bit, only
+    on the input at most LIMITER_REACH away: an edit stays local, and the blocks given do not matter.
+    """
+    gain = np.float32(10 ** (gain_db / 20))
+    for window, length in _framed(blocks, LIMITER_REACH):
+        yield _limit(window * gain)[:, LIMITER_REACH : LIMITER_REACH + length]
+
+
+# The limiter. Twice: measure the peaks between the samples, let the gain that they allow recover no faster than
+# the release, take its minimum over the attack, smooth it (in decibels) over the same attack. Each smoothed value is a
+# mean of gains that were all low enough here, so the second round has only the slope's small error left to mend.
+
+_TAPS = 16  # each side, of the interpolator
+_ATTACK = 256  # 5.8 ms: half the width of the smoothing, a power of two
+_RELEASE = 4096  # samples in which a reduction of 12 dB is given back, a power of two
+_RELEASE_STEP = math.log(4) / _RELEASE
+_CEILING = 10 ** (CEILING_DBTP / 20) * math.cos(
+    math.pi / 8
+)  # a tone near Nyquist hides 0.69 dB between quarter samples
+LIMITER_REACH = 2 * (_TAPS + 2 * _ATTACK) + _RELEASE  # samples
+
+
+def _limit(samples: np.ndarray) -> np.ndarray:
+    for release in (_RELEASE, 0):
+        peaks = _peaks(samples)
+        if peaks.max() <= _CEILING:
+            return samples
+        gains = -np.log(np.maximum(peaks / _CEILING, 1))
+        samples = (samples * np.exp(_smooth(_recover(gains, release)))).astype(np.float32)
+    return samples
+
+
+def _recover(gains: np.ndarray, release: int) -> np.ndarray:
+    """min over 0 <= j < release of gains[n - j] + j * step, by doubling."""
+    gains, shift = gains.copy(), 1
+    while shift < release:
+        gains[shift:] = np.minimum(gains[shift:], gains[:-shift] + shift * _RELEASE_STEP)
+        shift *= 2
+    return gains
+
+
+def _smooth(gains: np.ndarray) -> np.ndarray:
+    """Minimum over ±_ATTACK, then a triangular mean over the same: nowhere above the gains that went in."""
+    gains = np.pad(minimum_filter1d(gains, 2 * _ATTACK + 1), _ATTACK, mode="edge")
+    for _ in range(2):
+        shift = 1
+        while shift < _ATTACK:  # a sum of 2, 4, 8 ... neighbours: the same additions for every sample
+            gains = gains[:-shift] + gains[shift:]
+            shift *= 2
+        gains = gains / _ATTACK
+    return gains[1:-1]
+
+
+def _peaks(samples: np.ndarray) -> np.ndarray:
+    """(n,): the higher channel's highest magnitude at each of (2, n) samples and three points up to the next one."""
+    peaks = np.abs(samples).max(0)
+    for channel, kernel in itertools.product(samples, _interpolator()):
+        between = np.abs(np.convolve(channel, kernel, "full"))[_TAPS - 1 : _TAPS - 1 + len(peaks)]
+        np.maximum(peaks, between, out=peaks)
+    return peaks
+
+
+@functools.cache
+def _interpolator() -> np.ndarray:
+    """(3, 2 * _TAPS) float32: a Kaiser-windowed sinc at 1/4, 1/2 and 3/4 of a sample."""
+    away = np.arange(1 - _TAPS, _TAPS + 1) - np.array([[0.25], [0.5], [0.75]])
+    kernel = np.sinc(away) * np.i0(6 * np.sqrt(1 - np.square(away / _TAPS)))
+    kernel /= kernel.sum(1, keepdims=True)
+    return np.ascontiguousarray(kernel[:, ::-1], np.float32)
+
+
+def _framed(blocks: Iterable[np.ndarray], reach: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Windows (2, reach + _BLOCK + reach) at fixed positions, zeros outside the track, and how many samples they serve.
+
+    All windows have one size and one place, whatever the blocks, so that even rounding cannot differ.
+    """
+    held = np.zeros((2, reach), np.float32)
+    size = reach + _BLOCK + reach
+    for block in blocks:
+        held = np.concatenate([held, block], axis=1)
+        while held.shape[1] >= size:
+            yield held[:, :size], _BLOCK
+            held = held[:, _BLOCK:]
+    while (left := held.shape[1] - reach) > 0:
+        yield np.pad(held[:, :size], ((0, 0), (0, max(0, size - held.shape[1])))), min(left, _BLOCK)
+        held = held[:, _BLOCK:]
+
+
+def _blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+    return (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[1], _BLOCK))
+
+
+def _decoded(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    while len(block := file.read(_BLOCK, "float32", always_2d=True)):
+        yield block.T
+
+
+def _stereo(block: np.ndarray) -> np.ndarray:
+    """(channels, n) -> (2, n) float32."""
+    sides = np.repeat(block, 2, axis=0) if len(block) == 1 else block[:2].copy()
+    return sides + block[2:].mean(0) * np.float32(0.7071) if len(block) > 2 else sides
+
+
+def _k_weighting(sample_rate: int) -> np.ndarray:
+    """(2, 6) second-order sections: the shelf and the high-pass of BS.1770, from their analogue forms, at any rate."""
+    k, q = math.tan(math.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
+    high = 10 ** (3.999843853973347 / 20)
+    mid = high**0.4996667741545416
+    numerator = np.array([high + mid * k / q + k * k, 2 * (k * k - high), high - mid * k / q + k * k])
+    shelf = [*(numerator / (1 + k / q + k * k)), *_poles(k, q)]
+    k, q = math.tan(math.pi * 38.13547087602444 / sample_rate), 0.5003270373238773
+    return np.array([shelf, [1, -2, 1, *_poles(k, q)]])
+
+
+def _poles(k: float, q: float) -> tuple[float, float, float]:
+    norm = 1 + k / q + k * k
+    return 1.0, 2 * (k * k - 1) / norm, (1 - k / q + k * k) / norm
+
+
+def _lufs(power: np.ndarray) -> np.ndarray:
+    return -0.691 + 10 * np.log10(np.maximum(power, 1e-30))
+
+
+def _decibels(level: float) -> float:
+    return 20 * math.log10(level) if level > 0 else -math.inf
+
+
+def _check_rate(name: str, rate: int) -> None:
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise ValueError(f"{name} {rate} is outside {MIN_RATE}..{MAX_RATE}")
+
+
+def _check_level(name: str, samples: np.ndarray) -> None:
+    peak = float(np.abs(samples).max(initial=0))
+    if not peak <= MAX_LEVEL:
+        raise ValueError(f"{name}: peak level {peak} is not finite or over the limit of {MAX_LEVEL:.0e}")
