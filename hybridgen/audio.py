@@ -136,7 +136,7 @@ class Audio:
         path = Path(path)
         if path.suffix.lower() not in _ENCODINGS:
             raise ValueError(f"{path}: format {path.suffix!r} is none of {list(_ENCODINGS)}")
-        peak = float(np.abs(self.samples).max(initial=0))
+        peak = _peak(self.samples)
         if peak > 1:
             raise ValueError(f"{path}: samples up to {peak:.3f} are over full scale 1; master or scale them first")
         with manifests.replacing(path) as temporary:
@@ -341,7 +341,12 @@ def _check_rate(name: str, rate: int) -> None:
         raise ValueError(f"{name} {rate} is outside {MIN_RATE}..{MAX_RATE}")
 
 
+def _peak(samples: np.ndarray) -> float:
+    """The highest magnitude, without a copy of the samples; NaN when there is one."""
+    return float(np.maximum(samples.max(initial=0), -samples.min(initial=0)))
+
+
 def _check_level(name: str, samples: np.ndarray) -> None:
-    peak = float(np.abs(samples).max(initial=0))
+    peak = _peak(samples)
     if not peak <= MAX_LEVEL:
         raise ValueError(f"{name}: peak level {peak} is not finite or over the limit of {MAX_LEVEL:.0e}")
