@@ -378,7 +378,7 @@ def run_info(args: argparse.Namespace) -> None:
         f"hybridgen {__version__}, Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"
     )
     print(f"threads {torch.get_num_threads()}, CUDA {'available' if torch.cuda.is_available() else 'not available'}")
-    print(f"fast kernels: {', '.join(ops.fast_names()) or 'none (they need CUDA and Triton)'}")
+    print(f"fast kernels: {', '.join(ops.fast_ops()) or 'none (they need CUDA and Triton)'}")
     pipe = _load(args)
     print(f"model {pipe.name} in {folder}")
     for stage in ("text", "planner", "renderer", "codec", "quantizer"):

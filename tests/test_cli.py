@@ -1,0 +1,162 @@
+"""The command line: every command runs; a mistake is one clear line, exit code 2, and nothing is left behind."""
+
+import json
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from hybridgen.cli import main
+from hybridgen.pipeline import Pipeline
+
+
+@pytest.fixture(scope="module")
+def model(pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(pipe.save_pretrained(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    try:
+        return main(list(arguments))
+    except SystemExit as end:
+        return end.code
+
+
+def test_from_prompt_to_edit_to_replay(model: str, here: Path, capsys: pytest.CaptureFixture):
+    made = run(
+        *("generate", "jazz, 120 BPM in C minor, 8 bars", "--seed", "3", "--model", model, "-o", "t.flac"),
+        *("--plan-out", "plan.json", "--plot", "t.png"),
+    )
+    assert made == 0
+    assert "0:16.000" in capsys.readouterr().out
+    assert json.loads(Path("plan.json").read_text())["key"] == "C minor"
+    assert soundfile.info("t.flac").frames == 16 * 44_100
+    assert Path("t.latents.safetensors").exists()
+    assert Path("t.png").stat().st_size > 10_000
+    assert run("edit", "t.flac", "--bars", "3-4", "--chords", "Am F,G", "--model", model, "-o", "new.flac") == 0
+    assert run("replay", "new.flac", "--model", model, "-o", "again.flac") == 0
+    assert Path("again.flac").read_bytes() == Path("new.flac").read_bytes()
+    assert run("inspect", "new.flac") == 0
+    assert "| Am      | F G     |" in capsys.readouterr().out
+    assert run("verify", "new.flac") == 0
+    data = bytearray(Path("new.flac").read_bytes())
+    data[-1000] ^= 4
+    Path("new.flac").write_bytes(data)
+    assert run("verify", "new.flac") == 1
+
+
+def test_plans_to_read_and_render(model: str, here: Path, capsys: pytest.CaptureFixture):
+    assert run("plan", "a waltz", "--bars", "4", "-n", "2", "--seed", "1", "--model", model, "-o", "plan.json") == 0
+    assert sorted(p.name for p in here.iterdir()) == ["plan-1.json", "plan-2.json"]
+    assert run("inspect", "plan-1.json") == 0
+    assert "3/4" in capsys.readouterr().out
+    assert run("render", "plan-2.json", "--no-latents", "--model", model, "-o", "t.ogg") == 0
+    assert not Path("t.latents.safetensors").exists()
+
+
+def test_encode_and_decode_keep_the_length(model: str, here: Path):
+    soundfile.write("a.wav", np.random.default_rng(0).standard_normal((50_001, 2)) * 0.1, 44_100)
+    assert run("encode", "a.wav", "-o", "l.safetensors", "--model", model) == 0
+    assert run("decode", "l.safetensors", "-o", "b.wav", "--model", model) == 0
+    assert soundfile.info("b.wav").frames == 50_001
+
+
+def test_prompt_file_default_name_and_info(model: str, here: Path, capsys: pytest.CaptureFixture):
+    Path("p.txt").write_text("Slow Ambient, D minor\n")
+    assert run("generate", "--prompt-file", "p.txt", "--seconds", "1", "--seed", "5", "--model", model) == 0
+    assert Path("slow-ambient-d-minor-5.flac").exists()
+    assert run("info", "--model", model) == 0
+    assert "renderer" in capsys.readouterr().out
+
+
+def test_what_the_prompt_asks_and_nobody_can_do_is_said(model: str, here: Path, capsys: pytest.CaptureFixture):
+    assert run("generate", "a song with vocals, 11/8", "--seconds", "1", "--model", model, "-o", "t.wav") == 0
+    notes = capsys.readouterr().err
+    assert "11/8" in notes
+    assert "instrumental" in notes
+
+
+GENERATE = ("generate", "x", "-o", "t.wav")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((*GENERATE, "--key", "H minor"), "H minor"),
+        ((*GENERATE, "--tempo", "0"), "tempo 0"),
+        ((*GENERATE, "--tempo", "fast"), "fast"),
+        ((*GENERATE, "--seconds", "1e9"), "1e+09"),
+        ((*GENERATE, "--bars", "4", "--seconds", "3"), "bars 4 and seconds 3"),
+        ((*GENERATE, "--steps", "0"), "steps 0"),
+        ((*GENERATE, "--seed", "-3"), "seed -3"),
+        (("generate", "", "-o", "t.wav"), "prompt is empty"),
+        (("generate", "-o", "t.wav"), "prompt"),
+        (("generate", "x", "-o", "t.aiff"), ".aiff"),
+        (("generate", "x", "-o", "nowhere/t.wav"), "nowhere"),
+        (("generate", "x", "-o", "t.wav", "--plan-out", "nowhere/p.json"), "nowhere"),
+        (("generate", "--prompt-file", "big.txt", "-o", "t.wav"), "1048576"),
+        (("generate", "--prompt-file", "none.txt", "-o", "t.wav"), "none.txt"),
+        (("generate", "--prompt-file", "bytes.bin", "-o", "t.wav"), "UTF-8"),
+        (("render", "bad.json", "-o", "t.wav"), "bar 2"),
+        (("render", "text.txt", "-o", "t.wav"), "not JSON"),
+        (("render", "none.json", "-o", "t.wav"), "none.json"),
+        (("inspect", "text.txt"), "no hybridgen manifest"),
+        (("replay", "text.txt", "-o", "t.wav"), "no hybridgen manifest"),
+        (("edit", "text.txt", "--bars", "1-2", "-o", "t.wav"), "text.txt"),
+        (("edit", "sound.wav", "--bars", "1-2", "-o", "t.wav"), "tempo and downbeat"),
+        (("edit", "sound.wav", "--bars", "last", "-o", "t.wav"), "'last'"),
+        (("encode", "text.txt", "-o", "l.safetensors"), "text.txt"),
+        (("decode", "cut.safetensors", "-o", "t.wav"), "cut.safetensors"),
+        (("decode", "text.txt", "-o", "t.wav"), "text.txt"),
+        (("generate", "x", "--model", "no/such/folder", "-o", "t.wav"), "no/such/folder"),
+        (("compose", "x"), "compose"),
+        ((), "COMMAND"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: tuple[str, ...], words: str, model: str, pipe: Pipeline, here: Path, capfd: pytest.CaptureFixture
+):
+    Path("text.txt").write_text("hello, this is no audio and no plan\n" * 50)
+    Path("big.txt").write_text("x" * (1 << 20))
+    Path("bytes.bin").write_bytes(b"\xff\xfe\xfa")
+    Path("bad.json").write_text('{"hybridgen_plan": 1, "tempo": 90, "sections": [{"chords": ["Am", "Zm"]}]}')
+    Path("cut.safetensors").write_bytes((Path(model) / "codec.safetensors").read_bytes()[:-100])
+    soundfile.write("sound.wav", np.zeros((44_100, 2)), 44_100)
+    before = sorted(here.iterdir())
+    takes_model = arguments[:1] and arguments[0] not in ("inspect", "compose") and "--model" not in arguments
+    capfd.readouterr()
+    assert run(*arguments, *(("--model", model) if takes_model else ())) == 2
+    error = capfd.readouterr().err.strip()
+    assert words in error
+    assert len(error.splitlines()) == 1
+    assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize("ending", [".wav", ".flac", ".ogg", ".mp3"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(ending: str, model: str, here: Path, capfd: pytest.CaptureFixture):
+    """A limit on the size of files stands in for the disk: the system refuses the write in the same way."""
+    capfd.readouterr()
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, old[1]))
+    try:
+        assert run("generate", "x", "--seconds", "20", "--seed", "1", "--model", model, "-o", f"t{ending}") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert len(capfd.readouterr().err.strip().splitlines()) == 1
+    assert list(here.iterdir()) == []
+
+
+def test_no_track_stays_when_its_latents_cannot_be_written(model: str, here: Path, capfd: pytest.CaptureFixture):
+    Path("t.latents.safetensors").mkdir()
+    capfd.readouterr()
+    assert run("generate", "x", "--seconds", "1", "--model", model, "-o", "t.wav") == 2
+    assert len(capfd.readouterr().err.strip().splitlines()) == 1
+    assert [path.name for path in here.iterdir()] == ["t.latents.safetensors"]
