@@ -13,6 +13,7 @@ import numpy as np
 from hybridgen.data.composer.form import Shape, shape_track
 from hybridgen.data.composer.genres import STYLES
 from hybridgen.data.composer.harmony import harmoniser
+from hybridgen.data.composer.melody import centre_for
 from hybridgen.data.composer.performance import mix_channel, perform
 from hybridgen.data.composer.players import Part
 from hybridgen.data.composer.rhythm import Grid, grid
@@ -24,6 +25,7 @@ from hybridgen.plan import KEYS, MAX_SECONDS, METERS, ROLES, SAMPLE_RATE, Bar, P
 GENRES = tuple(style.name for style in STYLES)
 SLOWEST, FASTEST = 50.0, 200.0
 OUTLIERS, RAMPS, RITARDANDOS = 0.08, 0.05, 0.05  # shares of songs
+BUILD_SWELL, LIFT_SWELL, END_FADE = (-12.0, 8.0), (-3.0, 3.0), (0.0, -8.0)  # velocity from a section's start to its end
 MODE_MOODS = {"major": ("happy", "bright", "hopeful"), "minor": ("sad", "melancholic", "serious")}
 
 
@@ -51,7 +53,8 @@ def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> S
     playing = tuple(role for role in ROLES if any(role in present for present in roles))
     plan = _write_plan(stage, passages, roles, marks, tuple((role, programs[role]) for role in playing), tail)
     swing = rng.uniform(*style.swing)
-    notes = perform({role: events[role] for role in playing}, plan, bar_grid, style, swing, rng.randrange(2**32))
+    played = {role: events[role] for role in playing}
+    notes = perform(played, _dynamics(stage, passages), plan, bar_grid, style, swing, rng.randrange(2**32))
     first_parts = {part.role: part for part in reversed(cast)}
     channels = tuple(mix_channel(first_parts[role], programs[role], rng) for role in playing)
     return Song(index, seed, style.name, _draw_mood(rng, style, key, marks[0].bpm, shapes), plan, notes, channels)
@@ -110,7 +113,8 @@ def _draw_cast(rng: random.Random, style: Style) -> tuple[tuple[Part, ...], dict
     programs: dict[str, int] = {}
     for part in cast:
         programs.setdefault(part.role, rng.choice(part.programs))
-    return cast, programs
+    ranged = (replace(p, centre=centre_for(programs[p.role], p.centre)) if p.turns else p for p in cast)
+    return tuple(ranged), programs
 
 
 def _play(
@@ -134,6 +138,18 @@ def _on_stage(cast: tuple[Part, ...], stage: Stage, passage: Passage) -> list[Pa
     singers = [part for part in ready if part.turns]
     singer = stage.choices("singer", passage.label).choice(singers) if singers else None
     return [cast[0], *(part for part in ready if not part.turns or part is singer)]
+
+
+def _dynamics(stage: Stage, passages: tuple[Passage, ...]) -> list[tuple[float, float]]:
+    """(quarter notes, change of velocity): builds grow, the end fades, a section before a stronger one leads there."""
+    curve = []
+    for passage in passages:
+        low, high = BUILD_SWELL if passage.label == "build" else END_FADE if passage.closing else (0.0, 0.0)
+        if passage.lifts and passage.label != "build":
+            low, high = LIFT_SWELL
+        end = stage.quarter(passage, len(passage.bars))
+        curve += [(stage.quarter(passage, 0), low), (end - 0.01, high)]
+    return curve
 
 
 def _write_plan(

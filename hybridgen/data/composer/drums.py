@@ -29,10 +29,13 @@ def kit(*grooves: tuple[Groove, ...], fills: bool = True) -> Player:
     return partial(_play_kit, grooves=grooves, fills=fills)
 
 
-def _play_kit(part: Part, stage: Stage, passage: Passage, grooves: tuple[tuple[Groove, ...], ...], fills: bool):
+def _play_kit(
+    part: Part, stage: Stage, passage: Passage, grooves: tuple[tuple[Groove, ...], ...], fills: bool
+) -> list[Event]:
     groove = stage.choices("groove", part.role).choice(grooves)
     rng = stage.choices("drums", part.role, passage.first_bar)
-    fill = rng.choice(FILLS) if fills and passage.energy >= 2 and len(passage.bars) > 1 else ""
+    builds = fills and passage.label == "build"
+    fill = rng.choice(FILLS) if fills and not builds and passage.energy >= 2 and len(passage.bars) > 1 else ""
     events: list[Event] = []
     for bar in range(passage.n_played):
         is_last = bar == passage.n_played - 1
@@ -42,12 +45,16 @@ def _play_kit(part: Part, stage: Stage, passage: Passage, grooves: tuple[tuple[G
                 events += _play_bar(part, stage, passage, bar, drum, stop, rng)
         if is_last and fill:
             events += _play_fill(part, stage, passage, bar, fill, rng)
+    if builds:
+        events += _roll(part, stage, passage, rng)
     if fills and passage.energy >= 3 and passage.label not in QUIET_LABELS and passage.n_played:
         events.append(Event(CRASH, stage.quarter(passage, 0), 2.0, loudness(part, stage, passage, 0, False, rng)))
     return events + (_last_hit(part, stage, passage, groove, fills, rng) if passage.closing else [])
 
 
-def _play_bar(part, stage: Stage, passage: Passage, bar: int, drum: Groove, stop: int, rng) -> list[Event]:
+def _play_bar(
+    part: Part, stage: Stage, passage: Passage, bar: int, drum: Groove, stop: int, rng: random.Random
+) -> list[Event]:
     out = []
     for stroke in strokes(fit(drum.figure, stage.grid.meter, bar)):
         if stroke.step < stop:
@@ -64,7 +71,7 @@ def _fill_start(fill: str, stage: Stage, bar: int) -> int:
     return max((b for b in stage.grid.beats if struck_steps and b <= struck_steps[0]), default=stage.grid.steps)
 
 
-def _play_fill(part, stage: Stage, passage: Passage, bar: int, fill: str, rng) -> list[Event]:
+def _play_fill(part: Part, stage: Stage, passage: Passage, bar: int, fill: str, rng: random.Random) -> list[Event]:
     events = []
     for stroke in strokes(fit(fill, stage.grid.meter, bar)):
         pitch = {"s": SNARE, "k": KICK}.get(stroke.sign) or TOMS[min(int(stroke.sign), len(TOMS)) - 1]
@@ -73,7 +80,20 @@ def _play_fill(part, stage: Stage, passage: Passage, bar: int, fill: str, rng) -
     return events
 
 
-def _last_hit(part, stage: Stage, passage: Passage, groove, fills: bool, rng: random.Random) -> list[Event]:
+def _roll(part: Part, stage: Stage, passage: Passage, rng: random.Random) -> list[Event]:
+    """A snare that doubles its pace twice towards the end of the section."""
+    events = []
+    for bar in range(passage.n_played):
+        pace = (4, 2, 1)[min(2, 3 * bar // max(1, passage.n_played - 1))] if passage.n_played > 1 else 2
+        for step in range(0, stage.grid.steps, pace):
+            level = loudness(part, stage, passage, step, False, rng) - 18 + 3 * bar
+            events.append(Event(SNARE, stage.quarter(passage, bar, step), STEP, max(20, min(120, level))))
+    return events
+
+
+def _last_hit(
+    part: Part, stage: Stage, passage: Passage, groove: tuple[Groove, ...], fills: bool, rng: random.Random
+) -> list[Event]:
     start = stage.quarter(passage, len(passage.bars) - 1)
     pitches = (KICK, CRASH) if fills else (groove[0].pitch,)
     return [Event(p, start, stage.grid.quarters, loudness(part, stage, passage, 0, False, rng) - 8) for p in pitches]

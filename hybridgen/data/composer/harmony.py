@@ -79,7 +79,7 @@ class Harmoniser:
             bars[-1] = (home,)
             if n_bars > 1:
                 bars[-2] = (self.cadence,)
-        elif leads_on and n_bars > 1:
+        elif leads_on and n_bars >= 4:
             bars[-1] = (*bars[-1][:1], self.cadence) if len(bars[-1]) == 2 else (self.cadence,)
         return tuple(bars)
 

@@ -17,6 +17,28 @@ CELLS = {
     2: ("x-x-", "x-x-", "x--x", "x-xx", "xxx-", "--x-", "x---", ".xx-"),
     3: ("x-x-", "xxxx", "x-xx", "xxx-", "-xx-", "x-x-", "..xx"),
 }
+# lowest and highest note of General MIDI programs that cannot play everywhere
+RANGES = {
+    22: (60, 86),
+    27: (52, 84),
+    29: (50, 84),
+    30: (48, 84),
+    40: (57, 93),
+    41: (50, 80),
+    42: (40, 70),
+    56: (56, 82),
+    57: (43, 70),
+    60: (48, 76),
+    61: (50, 80),
+    64: (58, 84),
+    65: (52, 80),
+    66: (46, 74),
+    68: (59, 86),
+    71: (52, 86),
+    73: (60, 93),
+    74: (62, 91),
+}
+PICK_UP = (-2, -1)  # scale steps of the two eighth notes that may lead into a phrase
 PHRASES = ("abac", "aabc", "abab", "aaac", "abcb")  # which motif each bar of four plays; c breathes
 
 
@@ -41,29 +63,39 @@ def melody(density: int, pentatonic: bool = False) -> Player:
     return partial(_play_melody, voice=Voice(density, pentatonic))
 
 
+def centre_for(program: int, centre: int) -> int:
+    """`centre` moved so that a melody that reaches an octave either way mostly stays in the instrument's range."""
+    low, high = RANGES.get(program, (36, 96))
+    return max(low + 9, min(high - 9, centre))
+
+
 def _play_melody(part: Part, stage: Stage, passage: Passage, voice: Voice) -> list[Event]:
-    theme_rng = stage.choices("theme", part.role, passage.label)
     rng = stage.choices("melody", part.role, passage.first_bar)
-    density = min(3, voice.density + (passage.label == "solo") + (passage.energy >= 6))
-    motifs = {name: _write_motif(theme_rng, stage, density) for name in "ab"}
-    motifs["c"] = _closing_motif(motifs["a"], stage)
-    phrase = theme_rng.choice(PHRASES)
-    anchor = part.centre + theme_rng.choice((-3, 0, 2, 4))
+    motifs, anchor = _write_theme(part, stage, passage, voice)
     events: list[Event] = []
     for bar in range(passage.n_played):
-        motif = motifs[phrase[bar % 4]]
-        if bar == passage.n_played - 1:
-            motif = motifs["c"]
-        elif bar >= 4:
+        motif = motifs[-1] if bar == passage.n_played - 1 else motifs[bar % 4]
+        if 4 <= bar < passage.n_played - 1:
             motif = _vary(rng, motif)
-        line = _sing(part, stage, passage, bar, motif, voice, anchor, rng)
+        line = _sing(part, stage, passage, bar, motif, voice, anchor, events[-1].pitch if events else anchor, rng)
         events += line
         anchor = _drift(part, rng, line, anchor)
     if passage.closing:
-        tonic = chord_pitches(passage.bars[-1][0])
+        chord = chord_pitches(passage.bars[-1][0])
         last = events[-1].pitch if events else part.centre
-        events.append(ring(part, stage, passage, near(tonic[rng.choice((0, 0, 2, 1))], last), rng))
+        pitch = _in_range(near(chord[rng.choice((0, 0, 2, 1))], last), part.centre)
+        events.append(ring(part, stage, passage, pitch, rng))
     return events
+
+
+def _write_theme(part: Part, stage: Stage, passage: Passage, voice: Voice) -> tuple[tuple[Motif, ...], int]:
+    """The motifs of four bars, and the pitch around which they begin: the same for sections of one label."""
+    rng = stage.choices("theme", part.role, passage.label)
+    density = min(3, voice.density + (passage.label == "solo") + (passage.energy >= 6))
+    motifs = {name: _write_motif(rng, stage, density) for name in "ab"}
+    motifs["c"] = _closing_motif(motifs["a"], stage, density > 0 and rng.random() < 0.5)
+    phrase = rng.choice(PHRASES)
+    return tuple(motifs[name] for name in phrase), part.centre + rng.choice((-3, 0, 2, 4))
 
 
 def _drift(part: Part, rng: random.Random, line: list[Event], anchor: int) -> int:
@@ -84,12 +116,16 @@ def _write_motif(rng: random.Random, stage: Stage, density: int) -> Motif:
     return Motif(notes, tuple(steps))
 
 
-def _closing_motif(motif: Motif, stage: Stage) -> Motif:
-    """The opening of a motif and then one long note, so that a phrase breathes."""
-    middle = stage.grid.beats[(len(stage.grid.beats) + 1) // 2] if len(stage.grid.beats) > 1 else 0
-    opening = [s for s in motif.strokes if s.step + s.length <= middle][:3]
-    last = Stroke(middle, max(2, stage.grid.steps - middle - 2), "x", False)
-    return Motif((*opening, last), (*motif.steps[: len(opening)], 0))
+def _closing_motif(motif: Motif, stage: Stage, leads_on: bool) -> Motif:
+    """The opening of a motif and then one long note, so that a phrase breathes; perhaps a pick-up to the next."""
+    grid = stage.grid
+    middle = grid.beats[(len(grid.beats) + 1) // 2] if len(grid.beats) > 1 else 0
+    opening = [stroke for stroke in motif.strokes if stroke.step + stroke.length <= middle][:3]
+    picks_up = leads_on and grid.steps - middle >= 8
+    last = Stroke(middle, max(2, grid.steps - middle - (4 if picks_up else 2)), "x", False)
+    pick_up = [Stroke(grid.steps + 2 * step, 2, "x", False) for step in PICK_UP] if picks_up else []
+    steps = (*motif.steps[: len(opening)], 0, *(PICK_UP if picks_up else ()))
+    return Motif((*opening, last, *pick_up), steps)
 
 
 def _vary(rng: random.Random, motif: Motif) -> Motif:
@@ -97,23 +133,36 @@ def _vary(rng: random.Random, motif: Motif) -> Motif:
     return Motif(motif.strokes, tuple(steps))
 
 
-def _sing(part, stage: Stage, passage: Passage, bar: int, motif: Motif, voice: Voice, anchor: int, rng) -> list[Event]:
+def _sing(
+    part: Part,
+    stage: Stage,
+    passage: Passage,
+    bar: int,
+    motif: Motif,
+    voice: Voice,
+    anchor: int,
+    last: int,
+    rng: random.Random,
+) -> list[Event]:
+    """A motif over the chords of a bar: chord tones on beats and long notes, the scale between, small steps liked."""
     events = []
     for stroke, offset in zip(motif.strokes, motif.steps, strict=True):
         chord = passage.chord_at(bar, stroke.step, stage.grid)
         target = anchor + round(offset * 12 / (5 if voice.pentatonic else 7))
         strong = stroke.length >= 4 or stroke.step in stage.grid.beats
         choice = chord_pitches(chord) if strong else scale_over(stage.key, chord, voice.pentatonic)
-        pitch = _in_range(min((near(p, target) for p in choice), key=lambda p: (abs(p - target), p)), part.centre)
+        options = [near(pitch, target) for pitch in choice]
+        costs = [abs(pitch - target) + 0.4 * abs(pitch - last) for pitch in options]
+        last = _in_range(options[costs.index(min(costs))], part.centre)
         level = loudness(part, stage, passage, stroke.step, stroke.accent, rng)
         length = stroke.length * STEP * 0.95
-        events.append(Event(pitch, stage.quarter(passage, bar, stroke.step), length, level))
+        events.append(Event(last, stage.quarter(passage, bar, stroke.step), length, level))
     return events
 
 
 def _in_range(pitch: int, centre: int) -> int:
-    while pitch > centre + 14:
+    while pitch > centre + 11:
         pitch -= 12
-    while pitch < centre - 14:
+    while pitch < centre - 11:
         pitch += 12
     return pitch

@@ -13,6 +13,7 @@ from hybridgen.plan import SAMPLE_RATE, Plan
 
 MAX_SHIFT = 0.018  # seconds that a note may leave its place
 CHORD_SPREAD = 0.15  # share of the human timing that is each note's own; the rest moves a chord as one
+STRUM = 0.003  # seconds from string to string of a strummed chord
 GAIN_DB = {"drums": 0.0, "percussion": -7.0, "bass": 0.0, "keys": -2.0, "guitar": -2.0}
 OTHER_GAIN_DB = -3.0
 
@@ -30,10 +31,17 @@ def swing_quarters(quarters: np.ndarray, grid: Grid, unit: float, ratio: float) 
 
 
 def perform(
-    events: dict[str, list[Event]], plan: Plan, grid: Grid, style: Style, swing: float, seed: int
+    events: dict[str, list[Event]],
+    dynamics: list[tuple[float, float]],
+    plan: Plan,
+    grid: Grid,
+    style: Style,
+    swing: float,
+    seed: int,
 ) -> tuple[Note, ...]:
     """Notes in order of time; swing is the share of a swung pair that its first note takes.
 
+    dynamics: positions in quarter notes and what velocity changes there, linear in between.
     No note leaves its (swung) place by more than `MAX_SHIFT`, starts before the track or ends after it.
     """
     rng = np.random.default_rng(seed)
@@ -42,22 +50,29 @@ def perform(
     role_numbers = np.repeat(np.arange(len(events)), [len(group) for group in events.values()])
     starts = np.array([event.start for event in played])
     lengths = np.array([event.length for event in played])
-    shift = _shifts(rng, role_numbers, starts, style.human_ms / 1000)
+    is_strummed = role_numbers == list(events).index("guitar") if "guitar" in events else np.zeros(len(starts), bool)
+    shift = _shifts(rng, role_numbers, starts, style.human_ms / 1000, is_strummed)
+    levels = np.array([event.velocity for event in played]) + np.interp(starts, *zip(*dynamics, strict=True))
+    velocities = np.clip(np.rint(levels), 10, 127).astype(int).tolist()
     begins = plan.time.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
     ends = plan.time.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
     begins = np.clip(begins, 0, None)
     durations = np.maximum(np.minimum(ends, plan.length / SAMPLE_RATE - 0.01) - begins, 0.02)
     order = np.argsort(begins, kind="stable").tolist()
     begins, durations = begins.round(5).tolist(), durations.round(5).tolist()
-    return tuple(Note(roles[i], played[i].pitch, begins[i], durations[i], played[i].velocity) for i in order)
+    return tuple(Note(roles[i], played[i].pitch, begins[i], durations[i], velocities[i]) for i in order)
 
 
-def _shifts(rng: np.random.Generator, roles: np.ndarray, starts: np.ndarray, human: float) -> np.ndarray:
-    """Seconds that each note leaves its place: what a role strikes together moves together."""
+def _shifts(
+    rng: np.random.Generator, roles: np.ndarray, starts: np.ndarray, human: float, is_strummed: np.ndarray
+) -> np.ndarray:
+    """Seconds that each note leaves its place: what a role strikes together moves together, or is strummed."""
     together = roles * 1_000_000 + np.rint(starts * 48)
-    _, group = np.unique(together, return_inverse=True)
-    shared = rng.normal(0, human, group.max() + 1)[group]
-    return np.clip(shared + rng.normal(0, human * CHORD_SPREAD, len(group)), -MAX_SHIFT, MAX_SHIFT)
+    _, first, group = np.unique(together, return_index=True, return_inverse=True)
+    shared = rng.normal(0, human, len(first))[group]
+    string = np.clip(np.arange(len(starts)) - first[group], 0, 4)
+    strum = np.where(is_strummed, STRUM * string, 0.0)
+    return np.clip(shared + strum + rng.normal(0, human * CHORD_SPREAD, len(group)), -MAX_SHIFT, MAX_SHIFT)
 
 
 def mix_channel(part: Part, program: int, rng: random.Random) -> Channel:

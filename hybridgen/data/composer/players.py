@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hybridgen.data.composer.harmony import ladder, scale_over, voicing
-from hybridgen.data.composer.rhythm import STEP, fit, strokes
+from hybridgen.data.composer.rhythm import STEP, Stroke, fit, strokes
 from hybridgen.data.composer.stage import Event, Passage, Stage
 from hybridgen.plan import chord_pitches, split_chord
 
@@ -60,7 +60,7 @@ def figure_for(part: Part, stage: Stage, passage: Passage) -> str:
     return stage.choices("figure", part.role, part.centre, level).choice(part.figures[level])
 
 
-def bar_strokes(figure: str, stage: Stage, passage: Passage, bar: int):
+def bar_strokes(figure: str, stage: Stage, passage: Passage, bar: int) -> tuple[Stroke, ...]:
     """The notes of a figure in one bar of a section, struck again where a chord changes under a held note."""
     return strokes(fit(figure, stage.grid.meter, bar), passage.breaks(bar, stage.grid))
 
@@ -134,7 +134,9 @@ def walking_bass(part: Part, stage: Stage, passage: Passage) -> list[Event]:
     return events
 
 
-def _walk_pitch(rng, key: str, chord: str, following: str, last: int, centre: int, is_start: bool, leads: bool) -> int:
+def _walk_pitch(
+    rng: random.Random, key: str, chord: str, following: str, last: int, centre: int, is_start: bool, leads: bool
+) -> int:
     pitches = chord_pitches(chord)
     if is_start:
         return near(pitches[0], centre)
@@ -163,7 +165,7 @@ def chords(part: Part, stage: Stage, passage: Passage) -> list[Event]:
             elif stroke.sign == "c" and len(pitches) > 3:
                 pitches = tuple(p for p in pitches if p % 12 != split_chord(chord)[0])
             elif stroke.sign == "u":
-                level -= 8
+                level, pitches = level - 8, pitches[::-1]
             events += [Event(pitch, start, length, level) for pitch in pitches]
     if passage.closing:
         final = voicing(passage.bars[-1][0], part.centre, top, 4, part.is_open)
