@@ -34,7 +34,7 @@ class TrainState:
             {"params": [weight for weight in weights if weight.dim() >= 2], "weight_decay": config.weight_decay},
             {"params": [weight for weight in weights if weight.dim() < 2], "weight_decay": 0.0},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
 
     def set_rate(self, step: int, steps: int) -> None:
         """Sets the learning rate for step `step` (from 1) of `steps`."""
