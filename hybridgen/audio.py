@@ -17,8 +17,8 @@ import soxr
 from scipy.ndimage import minimum_filter1d
 from scipy.signal import sosfilt
 
-from . import manifest as manifests
-from .manifest import Manifest
+from hybridgen import manifest as manifests
+from hybridgen.manifest import Manifest
 
 TARGET_LUFS = -14.0
 CEILING_DBTP = -1.0

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from .manifest import replacing
+from hybridgen.manifest import replacing
 
 ALLOWED = ("config.yaml", "*.safetensors", "*.json", "*.md")  # all that is ever fetched from or sent to the Hub
 MAX_HEADER = 16 << 20  # bytes of JSON that list the tensors of a file
