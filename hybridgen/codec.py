@@ -1,0 +1,278 @@
+"""Waveform <-> latents: a stereo variational autoencoder that works on short-time spectra, never on single samples.
+
+Encoder: spectra of mid and side, ConvNeXt blocks at the spectral frame rate, then at the latent rate.
+Decoder: the mirror image, ending in magnitude and phase and an inverse transform (Vocos, arXiv 2306.00814).
+Both treat each frame alike and know no global state, so a long track can be cut into blocks without a seam.
+
+Shapes: B batch, N samples, T latent frames, C latent channels, R spectral frames in a latent frame, F = T·R,
+K = n_fft // 2 + 1 bins, D width of a frame.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ENCODE_BLOCK = 512  # latent frames encoded at once: keeps memory flat in the length
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """Shapes of the codec; every length in samples unless said otherwise."""
+
+    sample_rate: int  # Hz
+    hop_length: int  # samples in a latent frame; a multiple of frame_hop
+    latent_dim: int
+    n_fft: int  # samples in a spectral frame; an even multiple of frame_hop
+    frame_hop: int  # samples from one spectral frame to the next
+    phase_bins: int  # the encoder hears phase below this bin, and magnitudes everywhere
+    band_stops: tuple[int, ...]  # last bin + 1 of each band, ending at n_fft // 2 + 1
+    band_dims: tuple[int, ...]  # width of the projection into and out of each band
+    frame_dim: int  # width of the blocks at the rate of spectral frames
+    latent_width: int  # width of the blocks at the latent rate
+    encoder_layers: int  # blocks at the rate of spectral frames
+    decoder_layers: int
+    latent_layers: int  # blocks at the latent rate, in the encoder and in the decoder
+    expansion: int  # inner width of a block over its outer width
+
+    def __post_init__(self):
+        if self.hop_length % self.frame_hop:
+            raise ValueError(f"hop_length {self.hop_length} must be a multiple of frame_hop {self.frame_hop}")
+        if self.n_fft % (2 * self.frame_hop):
+            raise ValueError(f"n_fft {self.n_fft} must be an even multiple of frame_hop {self.frame_hop}")
+        if list(self.band_stops) != sorted(set(self.band_stops)) or self.band_stops[-1] != self.n_bins:
+            raise ValueError(f"band_stops {self.band_stops} must rise and end at n_fft // 2 + 1 = {self.n_bins}")
+        if len(self.band_dims) != len(self.band_stops):
+            raise ValueError(f"band_dims {self.band_dims} needs one width for each of band_stops {self.band_stops}")
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of a spectral frame."""
+        return self.n_fft // 2 + 1
+
+    @property
+    def bands(self) -> list[tuple[int, int]]:
+        """First bin and last bin + 1 of each band."""
+        return list(pairwise((0, *self.band_stops)))
+
+    @property
+    def ratio(self) -> int:
+        """Spectral frames in a latent frame (R)."""
+        return self.hop_length // self.frame_hop
+
+
+class Spectrum(nn.Module):
+    """Short-time Fourier transform and its inverse; frame f is centred on the middle of samples [f·hop, (f+1)·hop).
+
+    The sine window, used on both ways, makes overlapping frames add up to one without any division.
+    """
+
+    def __init__(self, n_fft: int, hop: int):
+        super().__init__()
+        self.n_fft, self.hop, self.pad = n_fft, hop, (n_fft - hop) // 2
+        window = torch.sin(torch.pi * (torch.arange(n_fft) + 0.5) / n_fft) * (2 * hop / n_fft) ** 0.5
+        self.register_buffer("window", window, persistent=False)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Complex spectra (..., F, K) of samples (..., pad + F·hop + pad)."""
+        return torch.fft.rfft(samples.unfold(-1, self.n_fft, self.hop) * self.window, norm="ortho")
+
+    def inverse(self, spectra: Tensor) -> Tensor:
+        """Samples (..., F·hop) from complex spectra (..., F, K); frames beyond the ends count as silence."""
+        frames = torch.fft.irfft(spectra, n=self.n_fft, norm="ortho") * self.window
+        pieces = frames.unflatten(-1, (-1, self.hop)).unbind(-2)  # n_fft / hop times (..., F, hop)
+        total = sum(F.pad(piece, (0, 0, i, len(pieces) - 1 - i)) for i, piece in enumerate(pieces))
+        return total.flatten(-2)[..., self.pad : total.shape[-2] * self.hop - self.pad]
+
+
+class Block(nn.Module):
+    """ConvNeXt block (arXiv 2201.03545) over (B, T, D): each frame sees one neighbour on each side."""
+
+    def __init__(self, dim: int, expansion: int):
+        super().__init__()
+        self.taps = nn.Parameter(torch.randn(3, dim) * 0.3 + torch.tensor([0.0, 1.0, 0.0])[:, None])
+        self.norm = nn.LayerNorm(dim)
+        self.up = nn.Linear(dim, expansion * dim)
+        self.down = nn.Linear(expansion * dim, dim)
+        self.scale = nn.Parameter(torch.full((dim,), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        before, after = F.pad(x[:, :-1], (0, 0, 1, 0)), F.pad(x[:, 1:], (0, 0, 0, 1))
+        mixed = before * self.taps[0] + x * self.taps[1] + after * self.taps[2]  # a depthwise convolution of three
+        return x + self.scale * self.down(F.gelu(self.up(self.norm(mixed))))
+
+
+def blocks(dim: int, expansion: int, n_layers: int) -> nn.Sequential:
+    """A stack of ConvNeXt blocks."""
+    return nn.Sequential(*(Block(dim, expansion) for _ in range(n_layers)))
+
+
+class Encoder(nn.Module):
+    """Spectra of mid and side -> mean and log variance of the latents."""
+
+    def __init__(self, config: CodecConfig):
+        super().__init__()
+        self.config = config
+        sizes = [2 * (b - a) + 4 * max(min(b, config.phase_bins) - a, 0) for a, b in config.bands]
+        self.bands = nn.ModuleList(nn.Linear(size, dim) for size, dim in zip(sizes, config.band_dims, strict=True))
+        self.mix = nn.Linear(sum(config.band_dims), config.frame_dim)
+        self.frames = blocks(config.frame_dim, config.expansion, config.encoder_layers)
+        self.fold = nn.Linear(config.ratio * config.frame_dim, config.latent_width)
+        self.latents = blocks(config.latent_width, config.expansion, config.latent_layers)
+        self.norm = nn.LayerNorm(config.latent_width)
+        self.head = nn.Linear(config.latent_width, 2 * config.latent_dim)
+        nn.init.constant_(self.head.bias[config.latent_dim :], -4)  # little noise at first: every channel gets used
+
+    def forward(self, spectra: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance, both (B, T, C), from spectra (B, 2, F, K) of mid and side."""
+        x = torch.cat([band(part) for band, part in zip(self.bands, self._features(spectra), strict=True)], -1)
+        x = self.frames(self.mix(F.gelu(x)))  # (B, F, D)
+        x = self.fold(x.unflatten(1, (-1, self.config.ratio)).flatten(2))  # (B, T, D)
+        mean, logvar = self.head(self.norm(self.latents(x))).float().chunk(2, -1)
+        return mean, logvar.clamp(-12, 4)
+
+    def _features(self, spectra: Tensor) -> Iterator[Tensor]:
+        """For each band (B, F, ·): log magnitudes, and power-law compressed complex values below phase_bins."""
+        power = torch.view_as_real(spectra).square().sum(-1)
+        level = 0.125 * torch.log(power + 1e-8) + 1  # (B, 2, F, K), about -1.3 … 1.6
+        low = slice(0, self.config.phase_bins)
+        tilt = (power[..., low, None] + 1e-8).pow(-0.35)
+        phase = torch.view_as_real(spectra)[..., low, :] * tilt  # (B, 2, F, K', 2), magnitude to the power of 0.3
+        for start, stop in self.config.bands:
+            parts = [level[..., start:stop].movedim(1, 2).flatten(2)]
+            if start < self.config.phase_bins:
+                parts.append(phase[..., start:stop, :].movedim(1, 2).flatten(2))
+            yield torch.cat(parts, -1)
+
+
+class Decoder(nn.Module):
+    """Latents -> spectra of mid and side, as magnitude and phase."""
+
+    def __init__(self, config: CodecConfig):
+        super().__init__()
+        self.config = config
+        self.lift = nn.Linear(config.latent_dim, config.latent_width)
+        self.latents = blocks(config.latent_width, config.expansion, config.latent_layers)
+        self.unfold = nn.Linear(config.latent_width, config.ratio * config.frame_dim)
+        self.frames = blocks(config.frame_dim, config.expansion, config.decoder_layers)
+        self.norm = nn.LayerNorm(config.frame_dim)
+        self.mix = nn.Linear(config.frame_dim, sum(config.band_dims))
+        self.bands = nn.ModuleList(
+            nn.Linear(dim, 4 * (b - a)) for dim, (a, b) in zip(config.band_dims, config.bands, strict=True)
+        )
+        level = -1.0 - 1.2 * torch.log1p(torch.arange(config.n_bins) / 8)  # music falls off like this, on average
+        self.register_buffer("level", torch.stack([level, level - 1.5]), persistent=False)  # side is weaker than mid
+
+    @property
+    def reach(self) -> int:
+        """Spectral frames on each side that a decoded frame's samples depend on."""
+        overlap = self.config.n_fft // (2 * self.config.frame_hop)
+        return self.config.latent_layers * self.config.ratio + self.config.decoder_layers + overlap
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Complex spectra (B, 2, F, K) of mid and side from latents (B, T, C)."""
+        x = self.unfold(self.latents(self.lift(latents)))
+        x = self.frames(x.unflatten(2, (self.config.ratio, -1)).flatten(1, 2))  # (B, F, D)
+        parts = F.gelu(self.mix(self.norm(x))).split(self.config.band_dims, -1)
+        values = [band(part).unflatten(2, (4, -1)) for band, part in zip(self.bands, parts, strict=True)]
+        magnitude, phase = torch.cat(values, -1).float().movedim(2, 1).chunk(2, 1)  # each (B, 2, F, K)
+        return torch.polar((magnitude + self.level[:, None]).clamp(max=5).exp(), phase)
+
+
+class Codec(nn.Module):
+    """The autoencoder: samples (B, 2, N) <-> latents (B, T, C) of zero mean and unit variance in each channel.
+
+    `context` is the number of latent frames on each side that a decoded frame depends on.
+    """
+
+    def __init__(self, config: CodecConfig):
+        super().__init__()
+        self.config = config
+        self.sample_rate, self.hop_length, self.latent_dim = config.sample_rate, config.hop_length, config.latent_dim
+        self.spectrum = Spectrum(config.n_fft, config.frame_hop)
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.context = ceil(self.decoder.reach / config.ratio)
+        self.register_buffer("latent_mean", torch.zeros(config.latent_dim))
+        self.register_buffer("latent_std", torch.ones(config.latent_dim))
+
+    def posterior(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance (B, T, C) of the raw latents of samples (B, 2, N); T = ceil(N / hop_length)."""
+        n_latents = ceil(samples.shape[-1] / self.hop_length)
+        padding = (self.spectrum.pad, n_latents * self.hop_length - samples.shape[-1] + self.spectrum.pad)
+        return self.encoder(self.spectrum(mid_side(F.pad(samples, padding))))
+
+    @torch.no_grad()
+    def encode(self, samples: Tensor) -> Tensor:
+        """Latents (B, T, C), T = ceil(N / hop_length), of samples (B, 2, N); silence surrounds the samples."""
+        if samples.dim() != 3 or samples.shape[1] != 2 or samples.shape[2] == 0:
+            raise ValueError(f"samples of shape {tuple(samples.shape)} are not (batch, 2, samples) with samples > 0")
+        n_latents = ceil(samples.shape[-1] / self.hop_length)
+        starts = range(0, n_latents, ENCODE_BLOCK)
+        return torch.cat([self._encode_block(samples, start, n_latents) for start in starts], 1)
+
+    def _encode_block(self, samples: Tensor, start: int, n_latents: int) -> Tensor:
+        """Latents start … start + ENCODE_BLOCK (or the end) of the track, from the samples that they depend on."""
+        stop = min(start + ENCODE_BLOCK, n_latents)
+        first = max(start - self._encoder_context, 0)
+        last = min(stop + self._encoder_context, n_latents)
+        mean, _ = self.posterior(samples[..., first * self.hop_length : last * self.hop_length])
+        return self.normalise(mean[:, start - first : stop - first])
+
+    @property
+    def _encoder_context(self) -> int:
+        config = self.config
+        overlap = config.n_fft // (2 * config.frame_hop)
+        return ceil((config.latent_layers * config.ratio + config.encoder_layers + overlap) / config.ratio)
+
+    def normalise(self, raw: Tensor) -> Tensor:
+        """Raw latents (B, T, C) of the encoder -> zero mean and unit variance."""
+        return (raw - self.latent_mean) / self.latent_std
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Samples (B, 2, T·hop_length) from latents (B, T, C); zero latents surround the track."""
+        padded = F.pad(latents, (0, 0, self.context, self.context))
+        margin = self.context * self.hop_length
+        return self._decode_inside(padded)[..., margin:-margin]
+
+    def decode_blocks(
+        self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = 128
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Latent frames [start, stop) of a track (T, C) as (first sample, samples (2, n)), block after block.
+
+        Blocks lie at fixed multiples of `block` frames whatever is asked, each with its exact context and one shape:
+        a changed latent changes the samples that it reaches and no other, bit for bit.
+        """
+        stop = len(latents) if stop is None else stop
+        if not 0 <= start <= stop <= len(latents):
+            raise ValueError(f"frames {start} to {stop} are not inside the track of {len(latents)} frames")
+        for first in range(start // block * block, stop, block):
+            begin, end = max(start, first), min(stop, first + block)
+            samples = self._decode_block(latents, first, block)
+            yield (
+                begin * self.hop_length,
+                samples[:, (begin - first) * self.hop_length : (end - first) * self.hop_length],
+            )
+
+    @torch.no_grad()
+    def _decode_block(self, latents: Tensor, first: int, block: int) -> Tensor:
+        """Samples (2, block·hop) of the frames from `first`; zero latents lie beyond both ends of the track."""
+        low, high = first - self.context, first + block + self.context
+        inside = latents[max(low, 0) : high]
+        padded = F.pad(inside, (0, 0, max(-low, 0), high - max(low, 0) - len(inside)))
+        margin = self.context * self.hop_length
+        return self._decode_inside(padded[None])[0, :, margin:-margin]
+
+    def _decode_inside(self, latents: Tensor) -> Tensor:
+        """Samples (B, 2, T·hop) of which all but `context` frames at each end are exact."""
+        return mid_side(self.spectrum.inverse(self.decoder(latents * self.latent_std + self.latent_mean)))
+
+
+def mid_side(samples: Tensor) -> Tensor:
+    """Left and right (B, 2, N) to mid and side, or back: the rotation is its own inverse."""
+    left, right = samples.unbind(1)
+    return torch.stack([left + right, left - right], 1) * 0.5**0.5

@@ -1,0 +1,1 @@
+"""What the training scripts share: losses, discriminators, averaged weights, checkpoints, log."""

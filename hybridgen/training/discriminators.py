@@ -1,0 +1,59 @@
+"""Who tells generated sound from real: small convolutional judges of complex spectra (arXiv 2306.06546, 2210.13438).
+
+Shapes: B batch, N samples, F spectral frames, K bins, H channels of a layer.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from hybridgen.training.losses import stft
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """One judge for each window length."""
+
+    windows: tuple[int, ...]  # samples
+    channels: tuple[int, ...]  # of the hidden layers; frequency is halved twice by the first and once by each other
+
+
+class SpectrumDiscriminator(nn.Module):
+    """Two-dimensional convolutions over frames and bins of left and right, real and imaginary."""
+
+    def __init__(self, window: int, channels: tuple[int, ...]):
+        super().__init__()
+        self.window = window
+        sizes = (4, *channels)
+        self.layers = nn.ModuleList(
+            weight_norm(nn.Conv2d(a, b, (3, 8 if i == 0 else 5), (1, 4 if i == 0 else 2), (1, 2)))
+            for i, (a, b) in enumerate(zip(sizes, channels, strict=False))
+        )
+        self.head = weight_norm(nn.Conv2d(channels[-1], 1, 3, padding=1))
+
+    def forward(self, samples: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """A score for each region, and the features of each layer (B, H, F, ·), from samples (B, 2, N)."""
+        spectra = stft(samples, self.window, self.window // 4)
+        tilt = (spectra.real.square() + spectra.imag.square() + 1e-8).pow(-0.25)  # magnitude to the power of 0.5
+        x = torch.view_as_real(spectra * tilt).movedim(-1, 2).flatten(1, 2)  # (B, 4, F, K)
+        features = []
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), 0.1)
+            features.append(x)
+        return self.head(x), features
+
+
+class Discriminators(nn.Module):
+    """All judges together."""
+
+    def __init__(self, config: DiscriminatorConfig):
+        super().__init__()
+        self.judges = nn.ModuleList(SpectrumDiscriminator(window, config.channels) for window in config.windows)
+
+    def forward(self, samples: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Scores, one map for each judge, and the features of all layers, from samples (B, 2, N)."""
+        answers = [judge(samples) for judge in self.judges]
+        return [score for score, _ in answers], [feature for _, features in answers for feature in features]

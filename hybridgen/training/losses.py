@@ -1,0 +1,126 @@
+"""What it costs to sound different: spectral losses of the codec, its prior, and its adversarial game.
+
+Shapes: B batch, N samples, F spectral frames, K bins, M mel bands, T latent frames, C latent channels.
+"""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@lru_cache(maxsize=32)
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
+    """Triangular mel filters (K, M) from 0 Hz to the Nyquist frequency, each peaking at 1 (HTK's mel scale)."""
+    top = 2595 * torch.log10(torch.tensor(1 + sample_rate / 2 / 700))
+    edges = 700 * (10 ** (torch.linspace(0, float(top), n_mels + 2, dtype=torch.float64) / 2595) - 1)
+    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)[:, None]
+    width = sample_rate / n_fft  # slopes no steeper than a bin, so that no filter is empty
+    rise = 1 + (bins - edges[1:-1]) / (edges[1:-1] - edges[:-2]).clamp(min=width)
+    fall = 1 - (bins - edges[1:-1]) / (edges[2:] - edges[1:-1]).clamp(min=width)
+    return torch.minimum(rise, fall).clamp(min=0).float()
+
+
+def stft(samples: Tensor, n_fft: int, hop: int) -> Tensor:
+    """Complex spectra (..., F, K) of samples (..., N), Hann window, a full-scale sine peaking near 1."""
+    window = torch.hann_window(n_fft, device=samples.device) * (4 / n_fft)
+    return torch.fft.rfft(samples.unfold(-1, n_fft, hop) * window)
+
+
+def magnitude(spectra: Tensor) -> Tensor:
+    """Absolute value with a gradient everywhere."""
+    real, imag = torch.view_as_real(spectra).unbind(-1)
+    return (real.square() + imag.square() + 1e-14).sqrt()
+
+
+class SpectralLoss(nn.Module):
+    """Distances at several window lengths, of left and right in one half of the batch, of mid and side in the other.
+
+    Log-mel: mean absolute difference in units of 10 dB, over a soft floor of -80 dB below the excerpt's loudest band.
+    Magnitude: spectral convergence, the relative error of the linear magnitudes (arXiv 1910.11480).
+    Complex: difference of spectra compressed to the power of 0.3, phase included, below `complex_limit` Hz.
+    """
+
+    def __init__(self, sample_rate: int, windows: tuple[int, ...], mels: tuple[int, ...], complex_limit: float):
+        super().__init__()
+        self.sample_rate, self.windows, self.mels, self.complex_limit = sample_rate, windows, mels, complex_limit
+
+    def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Scalars `mel`, `magnitude` and `complex` for samples (B, 2, N), averaged over the windows."""
+        x, y = two_views(prediction), two_views(target)
+        parts = [self._one(x, y, n_fft, n_mels) for n_fft, n_mels in zip(self.windows, self.mels, strict=True)]
+        return {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
+
+    def _one(self, x: Tensor, y: Tensor, n_fft: int, n_mels: int) -> dict[str, Tensor]:
+        filters = mel_filters(self.sample_rate, n_fft, n_mels).to(x.device)
+        stop = int(self.complex_limit / self.sample_rate * n_fft)
+        x_parts, x_size = compressed(x, n_fft, stop)
+        with torch.no_grad():
+            y_parts, y_size = compressed(y, n_fft, stop)
+        x_mel, y_mel = x_size @ filters, y_size @ filters
+        floor = 1e-4 * y_mel.amax((1, 2, 3), keepdim=True) + 1e-6
+        distance = (x_size - y_size).square().sum((1, 2, 3)) / (y_size.square().sum((1, 2, 3)) + 1e-3)
+        return {
+            "mel": 2 * (torch.log10(x_mel + floor) - torch.log10(y_mel + floor)).abs().mean(),
+            "magnitude": (distance + 1e-8).sqrt().mean(),
+            "complex": torch.stack([(a - b).abs().mean() for a, b in zip(x_parts, y_parts, strict=True)]).mean(),
+        }
+
+
+def compressed(samples: Tensor, n_fft: int, stop: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Real and imaginary parts with magnitudes to the power of 0.3, below bin `stop`, and all linear magnitudes."""
+    real, imag = torch.view_as_real(stft(samples, n_fft, n_fft // 2)).unbind(-1)
+    size = (real.square() + imag.square() + 1e-14).sqrt()
+    tilt = (size[..., :stop] + 1e-5).pow(-0.7)
+    return (real[..., :stop] * tilt, imag[..., :stop] * tilt), size
+
+
+def two_views(samples: Tensor) -> Tensor:
+    """Left and right of the examples of even number, mid and side of the others, (B, 2, N)."""
+    left, right = samples.unbind(1)
+    views = torch.stack([left + right, left - right], 1) * 0.5
+    odd = torch.arange(len(samples), device=samples.device)[:, None, None] % 2 == 1
+    return torch.where(odd, views, samples)
+
+
+@torch.no_grad()
+def log_mel_distance(prediction: Tensor, target: Tensor, sample_rate: int) -> Tensor:
+    """Mean absolute log-mel difference in dB (B,): 128 bands, window 2048, floor 80 dB under the target's maximum."""
+    filters = mel_filters(sample_rate, 2048, 128).to(target.device)
+    x, y = (magnitude(stft(samples, 2048, 512)) @ filters for samples in (prediction, target))  # (B, 2, F, M)
+    floor = 1e-4 * y.amax((1, 2, 3), keepdim=True)
+    return 20 * (torch.log10(torch.maximum(x, floor)) - torch.log10(torch.maximum(y, floor))).abs().mean((1, 2, 3))
+
+
+@torch.no_grad()
+def stft_distance(prediction: Tensor, target: Tensor) -> Tensor:
+    """Spectral convergence plus mean log10 magnitude difference (B,), over windows of 512, 1024 and 2048."""
+    total = torch.zeros(len(target), device=target.device)
+    for n_fft in (512, 1024, 2048):
+        x, y = (magnitude(stft(samples, n_fft, n_fft // 4)) for samples in (prediction, target))
+        convergence = (x - y).square().sum((1, 2, 3)).sqrt() / y.square().sum((1, 2, 3)).sqrt().clamp(min=1e-5)
+        total += convergence + (torch.log10(x + 1e-5) - torch.log10(y + 1e-5)).abs().mean((1, 2, 3))
+    return total / 3
+
+
+def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
+    """Nats of a diagonal normal (B, T, C) against the standard normal: summed over C, averaged over B and T."""
+    return 0.5 * (mean.square() + logvar.exp() - logvar - 1).sum(-1).mean()
+
+
+def generator_loss(scores: list[Tensor]) -> Tensor:
+    """Least squares (arXiv 1611.04076): what was generated should be scored 1."""
+    return torch.stack([(1 - score).square().mean() for score in scores]).mean()
+
+
+def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Least squares: what is real should be scored 1, what was generated 0."""
+    pairs = zip(real, fake, strict=True)
+    return torch.stack([(1 - r).square().mean() + f.square().mean() for r, f in pairs]).mean()
+
+
+def feature_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Mean distance of the discriminators' features, relative to the size of the real ones (arXiv 2210.13438)."""
+    pairs = zip(real, fake, strict=True)
+    return torch.stack([F.l1_loss(f, r.detach()) / (r.detach().abs().mean() + 1e-4) for r, f in pairs]).mean()

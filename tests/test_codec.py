@@ -1,0 +1,128 @@
+"""The codec: lengths, blocks, and how far a latent reaches."""
+
+import pytest
+import torch
+
+from hybridgen.codec import ENCODE_BLOCK, Codec, CodecConfig, Spectrum, mid_side
+
+HOP = 64
+CONFIG = CodecConfig(
+    sample_rate=8000,
+    hop_length=HOP,
+    latent_dim=4,
+    n_fft=64,
+    frame_hop=32,
+    phase_bins=12,
+    band_stops=(8, 33),
+    band_dims=(8, 6),
+    frame_dim=8,
+    latent_width=12,
+    encoder_layers=1,
+    decoder_layers=2,
+    latent_layers=1,
+    expansion=2,
+)
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    torch.manual_seed(0)
+    codec = Codec(CONFIG).eval().requires_grad_(False)
+    codec.latent_mean.normal_()
+    codec.latent_std.uniform_(0.5, 2.0)
+    return codec
+
+
+@pytest.fixture(scope="module")
+def latents() -> torch.Tensor:
+    return torch.randn(75, 4, generator=torch.Generator().manual_seed(1))
+
+
+def whole(codec: Codec, latents: torch.Tensor, block: int) -> torch.Tensor:
+    return torch.cat([samples for _, samples in codec.decode_blocks(latents, block=block)], 1)
+
+
+@pytest.mark.parametrize("n_samples", [1, HOP - 1, HOP, HOP + 1, 10 * HOP + 7])
+def test_latents_cover_the_samples_and_no_more(codec, n_samples):
+    latents = codec.encode(torch.randn(2, 2, n_samples) * 0.1)
+    n_latents = -(-n_samples // HOP)
+    assert latents.shape == (2, n_latents, 4)
+    assert codec.decode(latents).shape == (2, 2, n_latents * HOP)
+
+
+def test_encoding_in_blocks_equals_encoding_at_once(codec):
+    samples = torch.randn(1, 2, (ENCODE_BLOCK * 2 + 9) * HOP - 5) * 0.1
+    at_once = codec.normalise(codec.posterior(samples)[0])
+    assert torch.allclose(codec.encode(samples), at_once, atol=1e-5)
+
+
+@pytest.mark.parametrize("block", [1, 16, 75, 128])
+def test_decoding_in_blocks_equals_decoding_at_once(codec, latents, block):
+    assert torch.allclose(whole(codec, latents, block), codec.decode(latents[None])[0], atol=1e-5)
+
+
+def test_blocks_lie_where_they_lie_whatever_is_asked(codec, latents):
+    track = whole(codec, latents, 16)
+    pieces = list(codec.decode_blocks(latents, 21, 50, block=16))
+    assert [first for first, _ in pieces] == [21 * HOP, 32 * HOP, 48 * HOP]
+    assert torch.equal(torch.cat([samples for _, samples in pieces], 1), track[:, 21 * HOP : 50 * HOP])
+
+
+@pytest.mark.parametrize("frame", [0, 31, 40, 74])
+def test_an_edit_changes_its_reach_and_not_a_bit_more(codec, latents, frame):
+    edited = latents.clone()
+    edited[frame] += 1
+    changed = (whole(codec, latents, 16) != whole(codec, edited, 16)).any(0).nonzero().squeeze(1)
+    assert changed.min() >= (frame - codec.context) * HOP
+    assert changed.max() < (frame + codec.context + 1) * HOP
+
+
+def test_the_context_is_needed_and_suffices(codec):
+    latents = torch.zeros(1, 31, 4, requires_grad=True)
+    output = codec.decode(latents)[..., 15 * HOP : 16 * HOP]
+    touched = torch.autograd.grad(output.square().sum(), latents)[0][0].abs().sum(-1).nonzero().squeeze(1)
+    assert (touched.min(), touched.max()) == (15 - codec.context, 15 + codec.context)
+
+
+def test_batch_of_two_equals_two_of_one(codec):
+    samples = torch.randn(2, 2, 20 * HOP) * 0.1
+    latents = codec.encode(samples)
+    assert torch.allclose(latents[1:], codec.encode(samples[1:]), atol=1e-5)
+    assert torch.allclose(codec.decode(latents)[1:], codec.decode(latents[1:]), atol=1e-5)
+
+
+def test_the_spectrum_is_undone_exactly():
+    for n_fft, hop in ((64, 32), (64, 16), (96, 16)):
+        spectrum = Spectrum(n_fft, hop)
+        samples = torch.randn(2, 10 * hop)
+        padded = torch.nn.functional.pad(samples, (spectrum.pad, spectrum.pad))
+        inner = slice(n_fft, -n_fft)
+        assert torch.allclose(spectrum.inverse(spectrum(padded))[:, inner], samples[:, inner], atol=1e-5)
+
+
+def test_mid_and_side_turn_back():
+    samples = torch.randn(2, 2, 100)
+    assert torch.allclose(mid_side(mid_side(samples)), samples, atol=1e-6)
+
+
+def test_silence_and_full_scale_stay_finite(codec):
+    for samples in (torch.zeros(1, 2, 640), torch.ones(1, 2, 640), torch.full((1, 2, 640), 1e3)):
+        assert codec.decode(codec.encode(samples)).isfinite().all()
+    assert codec.decode(torch.full((1, 8, 4), 1e4)).isfinite().all()
+
+
+def test_mono_and_empty_are_refused(codec):
+    with pytest.raises(ValueError, match="samples of shape"):
+        codec.encode(torch.zeros(1, 1, 100))
+    with pytest.raises(ValueError, match="samples of shape"):
+        codec.encode(torch.zeros(1, 2, 0))
+    with pytest.raises(ValueError, match="frames 0 to 9"):
+        list(codec.decode_blocks(torch.zeros(8, 4), 0, 9))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("hop_length", 50), ("n_fft", 96), ("band_stops", (8, 32)), ("band_dims", (8,))]
+)
+def test_shapes_that_do_not_fit_are_named(field, value):
+    with pytest.raises(ValueError, match=field):
+        CodecConfig(**{name: getattr(CONFIG, name) for name in CONFIG.__dataclass_fields__} | {field: value})

@@ -1,0 +1,125 @@
+"""Losses: zero for what is equal, right units, gradients everywhere, and a game that both sides can win."""
+
+import math
+
+import pytest
+import torch
+
+from hybridgen.training import losses
+from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
+from hybridgen.training.ema import EMA
+
+RATE = 44100
+
+
+def music(n_examples: int = 2, n_samples: int = 4096) -> torch.Tensor:
+    time = torch.arange(n_samples) / RATE
+    tone = 0.3 * torch.sin(2 * math.pi * 440 * time) + 0.1 * torch.sin(2 * math.pi * 3000 * time)
+    return torch.stack([tone, 0.5 * tone]).repeat(n_examples, 1, 1) + 0.01 * torch.randn(n_examples, 2, n_samples)
+
+
+def spectral_loss() -> losses.SpectralLoss:
+    return losses.SpectralLoss(RATE, windows=(256, 1024), mels=(32, 64), complex_limit=6000.0)
+
+
+def test_equal_sounds_cost_nothing():
+    samples = music()
+    assert all(value.item() < 1e-3 for value in spectral_loss()(samples, samples).values())
+    assert losses.log_mel_distance(samples, samples, RATE).eq(0).all()
+    assert losses.stft_distance(samples, samples).eq(0).all()
+
+
+def test_half_the_level_is_six_decibels():
+    samples = music()
+    assert torch.allclose(losses.log_mel_distance(samples / 2, samples, RATE), torch.tensor(6.02), atol=0.3)
+
+
+def test_a_low_pass_is_heard_and_its_distance_is_bounded_by_the_floor():
+    noise = torch.randn(1, 2, RATE)
+    spectrum = torch.fft.rfft(noise)
+    spectrum[..., 8000:] = 0
+    distance = losses.log_mel_distance(torch.fft.irfft(spectrum, n=RATE), noise, RATE)
+    assert 5 < distance.item() < 80
+
+
+def test_a_shift_by_one_sample_costs_phase_and_hardly_any_level():
+    samples = music()
+    parts = spectral_loss()(samples.roll(4, -1), samples)
+    assert parts["complex"] > 3 * spectral_loss()(samples * 0.99, samples)["complex"]
+    assert parts["mel"] < 0.3
+
+
+def test_silence_has_finite_gradients():
+    for target in (torch.zeros(2, 2, 4096), music(n_samples=4096)):
+        prediction = torch.zeros(2, 2, 4096, requires_grad=True)
+        sum(spectral_loss()(prediction, target).values()).backward()
+        assert prediction.grad.isfinite().all()
+
+
+def test_mid_and_side_are_judged_too():
+    samples = music()
+    flipped = samples * torch.tensor([1.0, -1.0])[:, None]
+    assert losses.log_mel_distance(flipped, samples, RATE).max() < 1e-3
+    assert spectral_loss()(flipped, samples)["mel"] > 0.1
+
+
+@pytest.mark.parametrize(("n_fft", "n_mels"), [(256, 32), (2048, 160)])
+def test_every_mel_band_hears_something(n_fft, n_mels):
+    filters = losses.mel_filters(RATE, n_fft, n_mels)
+    assert filters.shape == (n_fft // 2 + 1, n_mels)
+    assert filters.sum(0).min() > 0
+    assert filters.max() <= 1
+
+
+def test_divergence_of_the_prior_from_itself_is_zero():
+    zeros = torch.zeros(2, 5, 4)
+    assert losses.kl_divergence(zeros, zeros) == 0
+    assert losses.kl_divergence(zeros + 1, zeros) == pytest.approx(2.0)  # half a nat for each of 4 channels
+
+
+def test_the_best_scores_cost_nothing():
+    real, fake = [torch.ones(2, 1, 3, 3)], [torch.zeros(2, 1, 3, 3)]
+    assert losses.discriminator_loss(real, fake) == 0
+    assert losses.generator_loss(real) == 0
+    assert losses.feature_loss(real, real) == 0
+    assert losses.discriminator_loss(fake, real) == 2
+
+
+def test_judges_learn_to_tell_noise_from_music():
+    torch.manual_seed(0)
+    judges = Discriminators(DiscriminatorConfig(windows=(256, 512), channels=(4, 4)))
+    optimizer = torch.optim.AdamW(judges.parameters(), lr=2e-2)
+    real, fake = music(), 0.3 * torch.randn(2, 2, 4096)
+    for _ in range(25):
+        loss = losses.discriminator_loss(judges(real)[0], judges(fake)[0])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert loss < 0.45  # who cannot tell them apart scores both one half and pays 0.5
+
+
+def test_features_carry_gradients_to_the_decoder_only():
+    judges = Discriminators(DiscriminatorConfig(windows=(256,), channels=(4, 4))).requires_grad_(False)
+    output = music().requires_grad_()
+    scores, features = judges(output)
+    (losses.generator_loss(scores) + losses.feature_loss(judges(music())[1], features)).backward()
+    assert output.grad.abs().sum() > 0
+
+
+def test_the_average_follows_and_gives_the_weights_back():
+    module = torch.nn.Linear(2, 2)
+    ema = EMA(module, decay=0.9)
+    before = module.weight.detach().clone()
+    with torch.no_grad():
+        module.weight += 1
+    for _ in range(200):
+        ema.update(module)
+    with ema.applied(module):
+        assert torch.allclose(module.weight, before + 1, atol=1e-3)
+        module.weight.data.zero_()
+    assert torch.equal(module.weight, before + 1)
+
+
+def test_a_decay_of_one_never_learns():
+    with pytest.raises(ValueError, match=r"decay 1\.0"):
+        EMA(torch.nn.Linear(1, 1), decay=1.0)
