@@ -171,6 +171,9 @@ UNDERSTOOD = {
     "trap, C#m, 140bpm": {"tempo": 140, "key": "Db minor"},
     "a song in G": {"key": "G major"},
     "a slow b minor song": {"key": "B minor"},
+    "82 bpm A minor clarinet": {"tempo": 82, "key": "A minor"},
+    "dub reggae Dm": {"key": "D minor"},
+    "key of C, no key change": {"key": "C major"},
     "A aeolian": {"key": "A minor"},
     # meter
     "7/8": {"meter": "7/8"},
@@ -182,6 +185,8 @@ UNDERSTOOD = {
     "16 bars": {"bars": 16},
     "32-bar loop": {"bars": 32},
     "sixteen bars": {"bars": 16},
+    "a piano solo 12 bars long": {"bars": 12},
+    "mid-tempo 80s synthwave at 113 bpm, 20 bars": {"tempo": 113, "bars": 20},
     "twenty-four measures in A minor": {"bars": 24, "key": "A minor"},
     "8-bit, 8 bars": {"bars": 8},
     "2 minutes long": {"seconds": 120},

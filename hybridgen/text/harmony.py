@@ -3,7 +3,7 @@
 import re
 
 from hybridgen.plan import PITCHES, parse_chord, parse_key, scale_pitches, split_key
-from hybridgen.text.reader import Reader, before, clip, compiled
+from hybridgen.text.reader import REFUSED_LIST, Reader, before, clip, compiled
 
 Chords = tuple[tuple[str, ...], ...]  # one or two names for each bar
 
@@ -137,13 +137,17 @@ BARE_KEY = re.compile(rf"\b(?:[Ii]n|IN)\s(?P<letter>[A-G]|[a-g](?={ACCIDENTAL}))
 NAMED_KEY = compiled(rf"\bkey(?:\s+of|\s+is|\s?[:=])\s?(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?(?P<short>m)?(?![\w#'])")
 MODAL = compiled(rf"(?:(?<![\w#'])(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?[\s-]+)?\b(?P<mode>{MODES})\b")
 NO_TONIC = compiled(
-    r"(?<![\w#'])(?P<odd>(?:in the key of\s)?[h-z])[\s-]*(?:major|minor)\b|\b(?P<odd_key>in the key of\s\S+)"
+    r"(?<![\w#'])(?P<odd>(?:in the key of\s)?[h-z])[\s-]*(?:major|minor)\b|\b(?P<odd_key>in the key of\s[^\s\x00]+)"
     r"|\b(?:in\s+)?(?:an?\s+)?(?:minor|major)[\s-]+(?:key|keys|tonality|mode|scale)\b"
     r"|\bin\s(?:minor|major)\b"
 )
 UNCLEAR_KEY = re.compile(
     r"(?<![\w#'/])(?:[A-G][#b]?m(?![\w#'])(?!\sI\b)|(?:[A-G][#b]?|[b-g][#b]?)[\s-]*(?i:major|minor)\b)"
 )
+CHORD_AFTER = compiled(r"\s(?:I|chords?|stabs?|dash|to|and)\b")
+CHORD_BEFORE = compiled(r"\b(?:on|to|from|with|and|a|an|the|I)\s$")
+CLAUSE_END = compiled(r"\s*(?:$|[,;|.)\x00])")
+MID_SENTENCE = re.compile(r"[^.!?\s]\s*$")
 KEY_OF = compiled(r"\bkey(?:\s+of|\s+is|\s?[:=])?\s*$")
 KEY_CHANGE = compiled(
     r"\b(?:key[\s-]+changes?|changes?\s+(?:of\s+)?key|changing\s+keys?|modulat(?:es?|ing|ion)\s+(?:up|down|to))\b"
@@ -158,7 +162,7 @@ CLEAR_BEFORE = compiled(r"(?:^|[^\w\s'-]|\b(?:in|key|of|is))\s*$")
 
 def find_key(reader: Reader) -> str | None:
     """The key: a tonic and a mode, in any usual spelling."""
-    for match in reader.take(KEY_CHANGE):
+    for match in reader.take(KEY_CHANGE, lambda match: not REFUSED_LIST.search(before(match))):
         reader.note(match.start(), f"{clip(match[0])!r}: one key holds for the whole plan")
     found = [(match.start(), read_key(reader, match)) for match in reader.ask(KEY, is_key)]
     found += find_modes(reader)
@@ -205,17 +209,17 @@ def is_key(match: re.Match) -> bool:
     """Whether "A minor" is a key, or "a minor" the article and an adjective."""
     if match["letter"] not in "aA" or match["sign"] or match["scale"] or re.match(r"a[-_]", match[0], re.IGNORECASE):
         return True
-    leading, mid_sentence = before(match), re.compile(r"[^.!?\x00\s]\s*$").search(before(match))
+    leading, mid_sentence = before(match), MID_SENTENCE.search(before(match))
     if KEY_OF.search(leading) or (match["letter"] == "A" and mid_sentence and not leading.isupper()):
         return True
     return bool(CLEAR_BEFORE.search(leading) and CLEAR_AFTER.match(match.string, match.end()))
 
 
 def is_short_key(match: re.Match) -> bool:
-    """ "Em" is a key after "in" or "key", and at the head of a clause."""
-    if re.compile(r"\s(?:I|chords?|stabs?|dash|to|and)\b").match(match.string, match.end()):
+    """ "Em" is a key after "in" or "key" and at the head or the end of a clause, if it is no chord there."""
+    if CHORD_AFTER.match(match.string, match.end()) or CHORD_BEFORE.search(before(match)):
         return False
-    return bool(CLEAR_BEFORE.search(before(match)))
+    return bool(CLEAR_BEFORE.search(before(match)) or CLAUSE_END.match(match.string, match.end()))
 
 
 def is_bare_key(match: re.Match) -> bool:

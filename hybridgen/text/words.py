@@ -80,8 +80,8 @@ TEMPO_RANGE = compiled(
 )
 TEMPO = compiled(
     rf"(?P<bpm>{COUNT}){BPM}"
-    rf"|\b(?:tempo|bpm|metronome)(?:\s*(?:of|is|at|around|about|near|marking|set\s+to|[:=~≈@]))*\s*(?P<named>{NUMBER})"
-    rf"(?:{BPM})?(?!\s*[/:]\s*\d|[\s-]*(?:bars?|measures?|min|sec)|[.,]?\d)"
+    rf"|(?<![\w-])(?:tempo|bpm|metronome)(?:\s*(?:of|is|at|around|about|near|marking|set\s+to|[:=~≈@]))*\s*(?P<named>{NUMBER})"
+    rf"(?:{BPM})?(?!\s*[/:]\s*\d|[\s-]*(?:bars?|measures?|min|sec)|[.,]?\d|[a-z])"
     rf"|♩\s*=\s*(?P<note>{NUMBER})"
 )
 
@@ -160,7 +160,7 @@ PART = rf"(?:{'|'.join(sorted(PARTS, key=len, reverse=True))})"
 BARS = compiled(rf"(?P<count>{COUNT})(?P<half>\s+and\s+a\s+half)?[\s-]*(?:bars?|measures?)\b(?!\s*/)")
 SECTION = compiled(
     rf"(?P<count>{COUNT})[\s-]*(?:bars?|measures?)\s+(?:long\s+|of\s+)?(?:an?\s+)?(?P<part>{PART})s?\b"
-    rf"|\b(?P<part_first>{PART})\s*(?:of|:|=|\(|is|lasts)?\s*(?P<count_last>{COUNT})[\s-]*(?:bars?|measures?)\b"
+    rf"|(?<!piano )\b(?P<part_first>{PART})\s*(?:of|:|=|\(|is|lasts)?\s*(?P<count_last>{COUNT})[\s-]*(?:bars?|measures?)\b"
 )
 TIME = compiled(
     rf"(?P<hours>{COUNT})[\s-]*(?:hours?|hrs?)\b"
