@@ -160,7 +160,8 @@ PART = rf"(?:{'|'.join(sorted(PARTS, key=len, reverse=True))})"
 BARS = compiled(rf"(?P<count>{COUNT})(?P<half>\s+and\s+a\s+half)?[\s-]*(?:bars?|measures?)\b(?!\s*/)")
 SECTION = compiled(
     rf"(?P<count>{COUNT})[\s-]*(?:bars?|measures?)\s+(?:long\s+|of\s+)?(?:an?\s+)?(?P<part>{PART})s?\b"
-    rf"|(?<!piano )\b(?P<part_first>{PART})\s*(?:of|:|=|\(|is|lasts)?\s*(?P<count_last>{COUNT})[\s-]*(?:bars?|measures?)\b"
+    rf"|(?<!piano )\b(?P<part_first>{PART})\s*(?:of|:|=|\(|is|lasts)?\s*(?P<count_last>{COUNT})"
+    r"[\s-]*(?:bars?|measures?)\b"
 )
 TIME = compiled(
     rf"(?P<hours>{COUNT})[\s-]*(?:hours?|hrs?)\b"
