@@ -117,8 +117,9 @@ def mix(parts: Iterable[np.ndarray]) -> Audio:
     total[:, total.shape[1] - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     audio = Audio(total, SAMPLE_RATE)
     gain = TARGET_LUFS - audio.loudness()
-    limited = audio.master(gain).loudness()  # drums lose 1 to 4 dB to the limiter, half of which comes back this way
-    return audio.master(gain + TARGET_LUFS - limited)
+    limited = audio.master(gain)
+    lost = TARGET_LUFS - limited.loudness()  # drums lose 1 to 4 dB to the limiter; about half can be given back
+    return audio.master(gain + lost) if lost > 0.3 else limited
 
 
 class _Player:

@@ -1,0 +1,250 @@
+"""The synthetic corpus on disk: songs/000123.flac (the master) beside songs/000123.json (everything known about it).
+
+Each song follows from (seed, index, range of seconds) alone, so writing may stop and go on at any time, on any number
+of processes, and a song that is written again is the same file, byte for byte. Every twentieth song is held out.
+
+Run it: python -m hybridgen.data.corpus --out corpus --hours 10
+"""
+
+import argparse
+import functools
+import json
+import math
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from hybridgen.data.captions import caption
+from hybridgen.data.composer import compose
+from hybridgen.data.song import Channel, Note, Song
+from hybridgen.data.synth import Synth, find_soundfont, mix
+from hybridgen.plan import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Plan
+
+N_CAPTIONS = 10
+HOLD_OUT = 20  # of as many songs one, the last, is for testing
+SECONDS = (20.0, 60.0)
+
+
+@dataclass(frozen=True)
+class SongRecord:
+    """One song of a corpus folder: what a trainer asks for; `song` reads the notes too."""
+
+    index: int
+    audio: Path  # FLAC, 44.1 kHz stereo, plan.length samples
+    plan: Plan
+    genre: str
+    mood: tuple[str, ...]
+    captions: tuple[str, ...]
+    split: str  # train, test
+
+    def song(self) -> Song:
+        """The whole song, with its notes and its mix."""
+        facts = json.loads(self.audio.with_suffix(".json").read_text(encoding="utf-8"))
+        return Song(
+            index=self.index,
+            seed=facts["seed"],
+            genre=self.genre,
+            mood=self.mood,
+            plan=self.plan,
+            notes=tuple(Note(*row) for row in facts["notes"]),
+            channels=tuple(Channel(**fields) for fields in facts["channels"]),
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run of `write` did."""
+
+    written: int  # songs
+    found: int  # songs that were there already
+    audio_hours: float  # written in this run
+    wall_seconds: float
+
+    def __str__(self) -> str:
+        speed = 3600 * self.audio_hours / max(self.wall_seconds, 1e-9)
+        return (
+            f"{self.written} songs written ({self.audio_hours:.2f} hours, {speed:.0f} times real time), "
+            f"{self.found} were there"
+        )
+
+
+def split(index: int) -> str:
+    """'test' for every twentieth song, else 'train'; by the song's identity, so it never changes."""
+    return "test" if index % HOLD_OUT == HOLD_OUT - 1 else "train"
+
+
+def write(
+    folder: Path,
+    seed: int,
+    first: int,
+    count: int,
+    seconds: tuple[float, float] = SECONDS,
+    workers: int = 2,
+) -> Summary:
+    """Writes songs first ... first + count - 1 of this seed, those not there yet, each lasting within `seconds`.
+
+    Raises ValueError where the folder holds another corpus (other seed, seconds or soundfont), or for a bad range.
+    """
+    _check(first, count, seconds, workers)
+    folder = Path(folder)
+    _sign(folder, seed, seconds)
+    todo = [index for index in range(first, first + count) if not _path(folder, index).exists()]
+    start, length = time.monotonic(), 0
+    make = functools.partial(_write_song, folder, seed, seconds=seconds)
+    with tqdm(total=count, initial=count - len(todo), unit="song", desc=str(folder)) as bar:
+        for n_samples in _run(make, todo, workers):
+            length += n_samples
+            bar.set_postfix_str(f"{length / SAMPLE_RATE / (time.monotonic() - start):.0f}x real time", refresh=False)
+            bar.update()
+    return Summary(len(todo), count - len(todo), length / SAMPLE_RATE / 3600, time.monotonic() - start)
+
+
+def read(folder: Path) -> list[SongRecord]:
+    """The songs of a corpus folder in order of their index; ValueError where there are none."""
+    paths = sorted((Path(folder) / "songs").glob("*.json"))
+    if not paths:
+        raise ValueError(f"corpus folder {str(folder)!r} holds no songs/*.json; write them: {_COMMAND}")
+    return [_read_record(path) for path in paths]
+
+
+_COMMAND = "python -m hybridgen.data.corpus --out FOLDER --hours 10"
+
+
+def _read_record(path: Path) -> SongRecord:
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return SongRecord(
+        index=facts["index"],
+        audio=path.with_suffix(".flac"),
+        plan=Plan.from_json(json.dumps(facts["plan"])),
+        genre=facts["genre"],
+        mood=tuple(facts["mood"]),
+        captions=tuple(facts["captions"]),
+        split=split(facts["index"]),
+    )
+
+
+def _path(folder: Path, index: int) -> Path:
+    """The file that is written last: where it stands, the song is complete."""
+    return folder / "songs" / f"{index:06d}.json"
+
+
+def _check(first: int, count: int, seconds: tuple[float, float], workers: int) -> None:
+    low, high = seconds
+    if not MIN_SECONDS <= low <= high <= MAX_SECONDS:
+        raise ValueError(f"seconds {low:g} to {high:g}: allowed are {MIN_SECONDS:g} to {MAX_SECONDS:g}, rising")
+    for name, value, least in (("first", first, 0), ("count", count, 1), ("workers", workers, 1)):
+        if value < least:
+            raise ValueError(f"{name} {value}: allowed are {least} and more")
+
+
+def _sign(folder: Path, seed: int, seconds: tuple[float, float]) -> None:
+    """Notes in corpus.json what the folder's songs follow from, or checks that it is the same as before."""
+    soundfont = find_soundfont()
+    facts = {"seed": seed, "seconds": list(seconds), "sample_rate": SAMPLE_RATE, "soundfont": soundfont.path.name}
+    path = folder / "corpus.json"
+    if path.exists():
+        there = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in facts.items():
+            if there.get(name) != value:
+                raise ValueError(f"{path}: the songs there have {name} {there.get(name)}, asked for {value}")
+    else:
+        (folder / "songs").mkdir(parents=True, exist_ok=True)
+        _replace(
+            path,
+            lambda part: part.write_text(
+                json.dumps({**facts, "notice": soundfont.notice}, indent=1) + "\n", encoding="utf-8"
+            ),
+        )
+
+
+def _run(make: Callable[[int], int], todo: Iterable[int], workers: int) -> Iterator[int]:
+    """make(index) for each index, as they come."""
+    if workers == 1:
+        yield from map(make, todo)
+        return
+    # spawn: a forked process would inherit the locks of this one's threads
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            for future in as_completed([pool.submit(make, index) for index in todo]):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@functools.cache
+def _synth() -> Synth:
+    """This process's synthesizer: loading a font takes a second."""
+    return Synth()
+
+
+def _write_song(folder: Path, seed: int, index: int, seconds: tuple[float, float]) -> int:
+    """Composes, plays and writes one song; its length in samples."""
+    song = compose(seed, index, seconds)
+    audio = mix([_synth().play(song)])
+    assert audio.samples.shape == (2, song.plan.length)
+    path = _path(folder, index)
+    _replace(
+        path.with_suffix(".flac"),
+        lambda part: soundfile.write(part, audio.samples.T, SAMPLE_RATE, subtype="PCM_16", format="FLAC"),
+    )
+    _replace(path, lambda part: part.write_text(_song_json(song), encoding="utf-8"))
+    return song.plan.length
+
+
+def _song_json(song: Song) -> str:
+    facts = {
+        "index": song.index,
+        "seed": song.seed,
+        "genre": song.genre,
+        "mood": song.mood,
+        "captions": [caption(song, random.Random(f"{song.seed} {song.index} {i}")) for i in range(N_CAPTIONS)],
+        "plan": json.loads(song.plan.to_json()),
+        "channels": [asdict(channel) for channel in song.channels],
+        "notes": [astuple(note) for note in song.notes],  # role, pitch, start, duration, velocity
+    }
+    return json.dumps(facts, ensure_ascii=False) + "\n"
+
+
+def _replace(path: Path, save: Callable[[Path], object]) -> None:
+    """Saves beside `path` and then renames, so that no half of a file is ever found there."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    save(part)
+    part.replace(path)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line: `python -m hybridgen.data.corpus --out corpus --hours 10`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hybridgen.data.corpus",
+        description="Composes and plays the synthetic corpus. Run it again to go on where it stopped.",
+        epilog="An hour of music takes about 380 MB, and two minutes on one core.",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where songs/ is written")
+    parser.add_argument("--hours", type=float, default=10.0, help="of music, about (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another corpus (default %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, nargs=2, default=SECONDS, metavar=("LOW", "HIGH"), help="length of a song"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
+    asked = parser.parse_args(argv)
+    try:
+        if not 0 < asked.hours < math.inf:
+            raise ValueError(f"hours {asked.hours}: allowed is more than 0")
+        count = math.ceil(asked.hours * 3600 / (sum(asked.seconds) / 2))
+        print(write(asked.out, asked.seed, 0, count, tuple(asked.seconds), asked.workers))
+    except (ValueError, OSError) as error:
+        print(f"corpus: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
