@@ -8,10 +8,10 @@ Shapes: B batch, N samples, T latent frames, C latent channels, R spectral frame
 K = n_fft // 2 + 1 bins, D width of a frame.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
+from math import ceil, prod
 
 import torch
 import torch.nn.functional as F
@@ -247,32 +247,80 @@ class Codec(nn.Module):
         Blocks lie at fixed multiples of `block` frames whatever is asked, each with its exact context and one shape:
         a changed latent changes the samples that it reaches and no other, bit for bit.
         """
-        stop = len(latents) if stop is None else stop
-        if not 0 <= start <= stop <= len(latents):
-            raise ValueError(f"frames {start} to {stop} are not inside the track of {len(latents)} frames")
-        for first in range(start // block * block, stop, block):
-            begin, end = max(start, first), min(stop, first + block)
-            samples = self._decode_block(latents, first, block)
-            yield (
-                begin * self.hop_length,
-                samples[:, (begin - first) * self.hop_length : (end - first) * self.hop_length],
-            )
-
-    @torch.no_grad()
-    def _decode_block(self, latents: Tensor, first: int, block: int) -> Tensor:
-        """Samples (2, block·hop) of the frames from `first`; zero latents lie beyond both ends of the track."""
-        low, high = first - self.context, first + block + self.context
-        inside = latents[max(low, 0) : high]
-        padded = F.pad(inside, (0, 0, max(-low, 0), high - max(low, 0) - len(inside)))
-        margin = self.context * self.hop_length
-        return self._decode_inside(padded[None])[0, :, margin:-margin]
+        return decode_blocks(self._decode_inside, latents, (start, stop), block, self.context)
 
     def _decode_inside(self, latents: Tensor) -> Tensor:
         """Samples (B, 2, T·hop) of which all but `context` frames at each end are exact."""
         return mid_side(self.spectrum.inverse(self.decoder(latents * self.latent_std + self.latent_mean)))
 
 
+@torch.no_grad()
+def decode_blocks(
+    decode: Callable[[Tensor], Tensor], latents: Tensor, span: tuple[int, int | None], block: int, context: int
+) -> Iterator[tuple[int, Tensor]]:
+    """`Codec.decode_blocks` for any `decode` that is exact inside `context` frames; zero latents surround the track."""
+    start, stop = span[0], len(latents) if span[1] is None else span[1]
+    if not 0 <= start <= stop <= len(latents):
+        raise ValueError(f"frames {start} to {stop} are not inside the track of {len(latents)} frames")
+    for first in range(start // block * block, stop, block):
+        low, high = first - context, first + block + context
+        inside = latents[max(low, 0) : high]
+        padded = F.pad(inside, (0, 0, max(-low, 0), high - max(low, 0) - len(inside)))
+        samples = decode(padded[None])[0]  # (2, (context + block + context)·hop)
+        hop = samples.shape[-1] // len(padded)
+        begin, end = max(start, first), min(stop, first + block)
+        yield begin * hop, samples[:, (begin - low) * hop : (end - low) * hop]
+
+
 def mid_side(samples: Tensor) -> Tensor:
     """Left and right (B, 2, N) to mid and side, or back: the rotation is its own inverse."""
     left, right = samples.unbind(1)
     return torch.stack([left + right, left - right], 1) * 0.5**0.5
+
+
+class DacCodec(nn.Module):
+    """Descript's audio codec (arXiv 2306.06546) under the contract of `Codec`, its continuous latents before any codes.
+
+    `dac` is a `transformers.DacModel`; left and right are coded each for itself, their channels stacked in the latents.
+    `latent_mean` and `latent_std` are to be set from a corpus. A track is encoded at once, its memory grows with it.
+    """
+
+    def __init__(self, dac: nn.Module):
+        super().__init__()
+        self.dac = dac
+        self.sample_rate, self.hop_length = dac.config.sampling_rate, prod(dac.config.upsampling_ratios)
+        self.latent_dim = 2 * dac.config.hidden_size
+        self.context = dac_context(dac.config.upsampling_ratios)
+        self.register_buffer("latent_mean", torch.zeros(self.latent_dim))
+        self.register_buffer("latent_std", torch.ones(self.latent_dim))
+
+    @torch.no_grad()
+    def encode(self, samples: Tensor) -> Tensor:
+        """Latents (B, T, C), T = ceil(N / hop_length), of samples (B, 2, N)."""
+        padded = F.pad(samples, (0, -samples.shape[-1] % self.hop_length))
+        latents = self.dac.encoder(padded.reshape(-1, 1, padded.shape[-1]))  # (B·2, C / 2, T)
+        return (latents.unflatten(0, (-1, 2)).flatten(1, 2).mT - self.latent_mean) / self.latent_std
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Samples (B, 2, T·hop_length) from latents (B, T, C); zero latents surround the track."""
+        margin = self.context * self.hop_length
+        return self._decode_inside(F.pad(latents, (0, 0, self.context, self.context)))[..., margin:-margin]
+
+    def decode_blocks(
+        self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = 128
+    ) -> Iterator[tuple[int, Tensor]]:
+        """As `Codec.decode_blocks`."""
+        return decode_blocks(self._decode_inside, latents, (start, stop), block, self.context)
+
+    def _decode_inside(self, latents: Tensor) -> Tensor:
+        raw = (latents * self.latent_std + self.latent_mean).mT.unflatten(1, (2, -1)).flatten(0, 1)
+        return self.dac.decoder(raw).unflatten(0, (-1, 2)).squeeze(2)
+
+
+def dac_context(ratios: Sequence[int]) -> int:
+    """Latent frames on each side that DAC's decoder looks at: kernels of 7, dilated 1, 3 and 9 at each of its rates."""
+    reach, rate = 3.0, 1
+    for ratio in ratios:
+        reach += 1 / rate + 3 * (1 + 3 + 9) / (rate * ratio)
+        rate *= ratio
+    return ceil(reach + 3 / rate)

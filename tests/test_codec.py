@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hybridgen.codec import ENCODE_BLOCK, Codec, CodecConfig, Spectrum, mid_side
+from hybridgen.codec import ENCODE_BLOCK, Codec, CodecConfig, DacCodec, Spectrum, mid_side
 
 HOP = 64
 CONFIG = CodecConfig(
@@ -126,3 +126,35 @@ def test_mono_and_empty_are_refused(codec):
 def test_shapes_that_do_not_fit_are_named(field, value):
     with pytest.raises(ValueError, match=field):
         CodecConfig(**{name: getattr(CONFIG, name) for name in CONFIG.__dataclass_fields__} | {field: value})
+
+
+@pytest.fixture(scope="module")
+def dac() -> DacCodec:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.DacConfig(
+        encoder_hidden_size=4,
+        decoder_hidden_size=16,
+        downsampling_ratios=[2, 4],
+        upsampling_ratios=[4, 2],
+        n_codebooks=1,
+        codebook_dim=2,
+    )
+    return DacCodec(transformers.DacModel(config)).eval().requires_grad_(False)
+
+
+def test_dac_keeps_the_contract(dac):
+    latents = dac.encode(torch.randn(2, 2, 803) * 0.1)
+    assert latents.shape == (2, 101, dac.latent_dim)
+    samples = dac.decode(latents)
+    assert samples.shape == (2, 2, 101 * dac.hop_length)
+    blocks = torch.cat([part for _, part in dac.decode_blocks(latents[1], block=32)], 1)
+    assert torch.allclose(blocks, samples[1], atol=1e-5)
+
+
+def test_dac_codes_each_side_for_itself(dac):
+    samples = torch.randn(1, 2, 80)
+    half = dac.latent_dim // 2
+    swapped = dac.encode(samples.flip(1))
+    assert torch.allclose(dac.encode(samples), torch.cat([swapped[..., half:], swapped[..., :half]], -1), atol=1e-5)
+    assert torch.allclose(dac.decode(swapped).flip(1), dac.decode(dac.encode(samples)), atol=1e-5)

@@ -9,6 +9,7 @@ import random
 import sys
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,13 +99,11 @@ def crops(files: list[Path], train: TrainConfig, rng: random.Random) -> Tensor:
 
 def reconstruct(codec: Codec, samples: Tensor, train: TrainConfig, noise: torch.Generator) -> tuple[Tensor, Tensor]:
     """Samples decoded from a draw of the posterior, and its divergence from the prior."""
-    device = samples.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=train.bfloat16):
-        with torch.set_grad_enabled(not train.freeze_encoder):
-            mean, logvar = codec.posterior(samples)
-            draw = torch.randn(mean.shape, generator=noise).to(mean.device)
-            latents = codec.normalise(mean + draw * (0.5 * logvar).exp())
-        return codec.decode(latents), losses.kl_divergence(mean, logvar)
+    with torch.set_grad_enabled(not train.freeze_encoder):
+        mean, logvar = codec.posterior(samples)
+        draw = torch.randn(mean.shape, generator=noise).to(mean.device)
+        latents = codec.normalise(mean + draw * (0.5 * logvar).exp())
+    return codec.decode(latents), losses.kl_divergence(mean, logvar)
 
 
 def spectral(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
@@ -149,12 +148,63 @@ def validate(codec: Codec, files: list[Path], train: TrainConfig) -> dict[str, f
 @torch.no_grad()
 def measure_latents(codec: Codec, files: list[Path], train: TrainConfig) -> None:
     """Sets the codec's mean and deviation of each channel from up to 200 crops of the corpus."""
-    codec.latent_mean.zero_(), codec.latent_std.fill_(1)
+    codec.latent_mean.zero_()
+    codec.latent_std.fill_(1)
     rng = random.Random(train.seed)
     chosen = rng.sample(files, min(len(files), 200))
-    crops = (torch.from_numpy(read_crop(path, 8 * codec.sample_rate, rng).copy()) for path in chosen)
-    latents = torch.cat([codec.encode(crop[None].to(train.device))[0] for crop in tqdm(crops, "latents")])
-    codec.latent_mean.copy_(latents.mean(0)), codec.latent_std.copy_(latents.std(0).clamp(min=1e-3))
+    parts = (torch.from_numpy(read_crop(path, 8 * codec.sample_rate, rng).copy()) for path in chosen)
+    latents = torch.cat([codec.encode(part[None].to(train.device))[0] for part in tqdm(parts, "latents")])
+    codec.latent_mean.copy_(latents.mean(0))
+    codec.latent_std.copy_(latents.std(0).clamp(min=1e-3))
+
+
+class Run:
+    """What changes while training: the codec, its average, the discriminators, and the moments of both sides."""
+
+    def __init__(self, codec: Codec, train: TrainConfig):
+        self.codec, self.ema = codec, EMA(codec, train.ema)
+        self.judges = Discriminators(train.discriminators).to(train.device)
+        self.optimizer = adam([weight for weight in codec.parameters() if weight.requires_grad], train)
+        self.judge_optimizer = adam(list(self.judges.parameters()), train)
+
+    def save(self, out: Path, step: int) -> None:
+        """Writes a checkpoint into the run's folder."""
+        tensors = {
+            "codec": self.codec.state_dict(),
+            "ema": self.ema.weights,
+            "judges": self.judges.state_dict(),
+            "optimizer": checkpoints.optimizer_tensors(self.optimizer),
+            "judge_optimizer": checkpoints.optimizer_tensors(self.judge_optimizer),
+        }
+        checkpoints.save(out, Checkpoint(step, tensors, {"ema_updates": self.ema.n_updates}))
+
+    def resume(self, out: Path) -> int:
+        """Puts the newest checkpoint of the run back, if there is one; the step that it was made at, or 0."""
+        place = checkpoints.latest(out)
+        if place is None:
+            return 0
+        checkpoint = checkpoints.load(place)
+        self.codec.load_state_dict(checkpoint.tensors["codec"])
+        self.ema.load(checkpoint.tensors["ema"], checkpoint.state["ema_updates"])
+        self.judges.load_state_dict(checkpoint.tensors["judges"])
+        checkpoints.restore_optimizer(self.optimizer, checkpoint.tensors["optimizer"])
+        checkpoints.restore_optimizer(self.judge_optimizer, checkpoint.tensors["judge_optimizer"])
+        return checkpoint.step
+
+
+def adam(weights: list[nn.Parameter], train: TrainConfig) -> torch.optim.AdamW:
+    """The optimizer of codec and discriminators."""
+    return torch.optim.AdamW(weights, lr=train.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3)
+
+
+def build(train: TrainConfig) -> Codec:
+    """The codec to train, with the weights to begin with."""
+    model = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
+    codec = Codec(config.build(CodecConfig, config.read(model)["codec"])).to(train.device)
+    if train.start:
+        load_weights(codec, train.start)
+    codec.encoder.requires_grad_(not train.freeze_encoder)
+    return codec
 
 
 def main(path: str, *overrides: str) -> None:
@@ -162,42 +212,38 @@ def main(path: str, *overrides: str) -> None:
     train = config.load(TrainConfig, path, overrides)
     torch.set_num_threads(train.threads)
     torch.manual_seed(train.seed)
-    model = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    codec = Codec(config.build(CodecConfig, config.read(model)["codec"])).to(train.device)
-    if train.start:
-        load_weights(codec, train.start)
-    codec.encoder.requires_grad_(not train.freeze_encoder)
-    judges = Discriminators(train.discriminators).to(train.device)
+    run, out = Run(build(train), train), Path(train.out)
+    codec, judges, ema = run.codec, run.judges, run.ema
     spectral_loss = losses.SpectralLoss(codec.sample_rate, train.windows, train.mels, train.complex_limit)
-    optimizer = adam([p for p in codec.parameters() if p.requires_grad], train)
-    judge_optimizer = adam(judges.parameters(), train)
-    ema = EMA(codec, train.ema)
-    out = Path(train.out)
-    first = resume(out, codec, ema, judges, optimizer, judge_optimizer)
+    first = run.resume(out)
     files, held_out = music_files(train.data)
     adversarial = train.adversarial_weight > 0
+    half = partial(torch.autocast, torch.device(train.device).type, torch.bfloat16, enabled=train.bfloat16)
 
     with Log(out) as log, checkpoints.stop_on_signal() as stop:
         bar = tqdm(range(first + 1, train.steps + 1), "codec", initial=first, total=train.steps, mininterval=5)
         for step in bar:
             rng, noise = checkpoints.generators(train.seed, step)
-            set_rate(optimizer, train.learning_rate * schedule(step, train))
-            set_rate(judge_optimizer, train.learning_rate * schedule(step, train))
+            set_rate(run.optimizer, train.learning_rate * schedule(step, train))
+            set_rate(run.judge_optimizer, train.learning_rate * schedule(step, train))
             samples = crops(files, train, rng).to(train.device)
-            output, kl = reconstruct(codec, samples, train, noise)
+            with half():
+                output, kl = reconstruct(codec, samples, train, noise)
             parts = spectral_loss(output, samples) | {"kl": kl}
             loss = spectral(parts, train) + train.kl_weight * kl
 
             if adversarial:
-                real, fake = judges(samples)[0], judges(output.detach())[0]
-                parts["judges"] = losses.discriminator_loss(real, fake)
+                with half():
+                    (real, wanted), (fake, _) = judges(samples), judges(output.detach())
+                    parts["judges"] = losses.discriminator_loss(real, fake)
                 parts["judges"].backward()
                 nn.utils.clip_grad_norm_(judges.parameters(), train.clip)
-                judge_optimizer.step()
-                judge_optimizer.zero_grad()
+                run.judge_optimizer.step()
+                run.judge_optimizer.zero_grad()
             if adversarial and step > train.adversarial_start:
                 judges.requires_grad_(False)
-                (scores, features), (_, wanted) = judges(output), judges(samples)
+                with half():
+                    scores, features = judges(output)
                 judges.requires_grad_(True)
                 parts["adversarial"] = losses.generator_loss(scores)
                 parts["features"] = losses.feature_loss(wanted, features)
@@ -206,8 +252,8 @@ def main(path: str, *overrides: str) -> None:
 
             loss.backward()
             norm = nn.utils.clip_grad_norm_(codec.parameters(), train.clip)
-            optimizer.step()
-            optimizer.zero_grad()
+            run.optimizer.step()
+            run.optimizer.zero_grad()
             ema.update(codec)
 
             if step % train.log_every == 0:
@@ -217,7 +263,7 @@ def main(path: str, *overrides: str) -> None:
                 with ema.applied(codec):
                     log.write(step, validate(codec, held_out, train))
             if step % train.save_every == 0 or step == train.steps or stop.asked:
-                checkpoints.save(out, snapshot(step, codec, ema, judges, optimizer, judge_optimizer))
+                run.save(out, step)
             if stop.asked:
                 return
 
@@ -225,51 +271,6 @@ def main(path: str, *overrides: str) -> None:
         if not train.freeze_encoder:
             measure_latents(codec, files, train)
         save_weights(codec, out / "codec.safetensors")
-
-
-def adam(parameters: list[nn.Parameter], train: TrainConfig) -> torch.optim.AdamW:
-    """The optimizer of codec and discriminators."""
-    return torch.optim.AdamW(parameters, lr=train.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3)
-
-
-def snapshot(
-    step: int,
-    codec: Codec,
-    ema: EMA,
-    judges: Discriminators,
-    optimizer: torch.optim.Optimizer,
-    judge_optimizer: torch.optim.Optimizer,
-) -> Checkpoint:
-    """Everything that changes while training."""
-    tensors = {
-        "codec": codec.state_dict(),
-        "ema": ema.weights,
-        "judges": judges.state_dict(),
-        "optimizer": checkpoints.optimizer_tensors(optimizer),
-        "judge_optimizer": checkpoints.optimizer_tensors(judge_optimizer),
-    }
-    return Checkpoint(step, tensors, {"ema_updates": ema.n_updates})
-
-
-def resume(
-    out: Path,
-    codec: Codec,
-    ema: EMA,
-    judges: Discriminators,
-    optimizer: torch.optim.Optimizer,
-    judge_optimizer: torch.optim.Optimizer,
-) -> int:
-    """Puts the newest checkpoint of the run back, if there is one; the step that it was made at, or 0."""
-    place = checkpoints.latest(out)
-    if place is None:
-        return 0
-    checkpoint = checkpoints.load(place)
-    codec.load_state_dict(checkpoint.tensors["codec"])
-    ema.load(checkpoint.tensors["ema"], checkpoint.state["ema_updates"])
-    judges.load_state_dict(checkpoint.tensors["judges"])
-    checkpoints.restore_optimizer(optimizer, checkpoint.tensors["optimizer"])
-    checkpoints.restore_optimizer(judge_optimizer, checkpoint.tensors["judge_optimizer"])
-    return checkpoint.step
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class SpectrumDiscriminator(nn.Module):
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.1)
             features.append(x)
-        return self.head(x), features
+        return self.head(x).float(), features
 
 
 class Discriminators(nn.Module):
