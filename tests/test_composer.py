@@ -1,6 +1,7 @@
 """Songs of the synthetic corpus: their labels are what is played."""
 
 import os
+import random
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -8,14 +9,13 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from hybridgen.data.composer import GENRES, compose
+from hybridgen.data.composer import GENRES, compose, form
 from hybridgen.data.composer.genres import STYLES
 from hybridgen.data.composer.harmony import parse_progression, voicing
+from hybridgen.data.composer.melody import RANGES
 from hybridgen.data.composer.performance import MAX_SHIFT
 from hybridgen.data.composer.rhythm import fit, grid, strokes
 from hybridgen.plan import KEYS, METERS, SAMPLE_RATE, Plan, chord_pitches, meter_quarters, split_chord
-
-PITCHED = ("bass", "keys", "guitar", "strings", "winds", "pad")
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +174,34 @@ def test_a_track_ends_on_its_tonic_and_is_not_cut(songs):
         last = song.plan.bar_starts()[-2] / SAMPLE_RATE
         onsets = [note.start for note in song.notes if note.start > last - 0.02]
         assert onsets and max(onsets) < last + 1.5
+
+
+def test_melodies_stay_on_their_instruments(songs):
+    for song in songs:
+        for channel in song.channels:
+            if channel.role in ("lead", "winds") and channel.program in RANGES:
+                low, high = RANGES[channel.program]
+                pitches = [note.pitch for note in song.notes if note.role == channel.role]
+                assert np.mean([low - 2 <= pitch <= high + 2 for pitch in pitches]) > 0.97, (song.genre, channel)
+
+
+def test_repeated_sections_are_recognised(songs):
+    for song in songs[:60]:
+        chords = defaultdict(set)
+        for section in song.plan.sections[:-1]:
+            chords[section.label].add(section.bars[0].chords)
+        assert all(len(first) == 1 for first in chords.values())
+
+
+@pytest.mark.parametrize("forms", [form.SONG, form.DANCE, form.JAZZ, form.DRIFT, form.ARC])
+def test_forms_fill_any_number_of_bars(forms):
+    for n_bars in range(2, 400, 3):
+        shapes = form.shape_track(random.Random(n_bars), n_bars, forms, drive=1)
+        assert sum(shape.n_bars for shape in shapes) == n_bars
+        assert shapes[-1].label == "outro" and len(shapes) >= 2
+        if n_bars >= 20:
+            assert len({shape.label for shape in shapes}) >= 3
+            assert all(shape.n_bars % 4 == 0 for shape in shapes[:-1])
 
 
 def test_figures_take_the_accents_of_the_meter():

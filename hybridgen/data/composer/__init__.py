@@ -71,7 +71,7 @@ def _draw_time(
 ) -> tuple[tuple[Tempo, ...], int, float]:
     """Tempo marks, bars (at least 2), and the tail's seconds, so that all together lasts about `seconds`."""
     low, high = (SLOWEST, FASTEST) if rng.random() < OUTLIERS else style.tempo
-    bpm = rng.uniform(low, high) * (rng.uniform(1.0, 1.35) if bar_grid.compound else 1.0)
+    bpm = rng.uniform(low, high) * (rng.uniform(1.2, 1.6) if bar_grid.compound else 1.0)
     bpm = min(FASTEST, round(bpm) if rng.random() < 0.7 else round(bpm, 1))
     tail = rng.uniform(0.3, 2.0)
     kind = rng.random()
@@ -93,8 +93,9 @@ def _write_harmony(
     rng: random.Random, style: Style, stage: Stage, shapes: tuple[Shape, ...], bpm: float
 ) -> tuple[Passage, ...]:
     bar_seconds = stage.grid.quarters * 60 / bpm
-    hold = rng.choice(style.holds) if bar_seconds > 1.4 else 2
-    packs = bar_seconds > 3.2 and rng.random() < 0.5
+    is_short = any(shape.n_bars < 4 for shape in shapes[:-1])
+    hold = 1 if is_short else rng.choice(style.holds) if bar_seconds > 1.4 else 2
+    packs = bar_seconds > 2.8 and rng.random() < (0.8 if is_short else 0.5)
     progressions = style.major if stage.key.endswith("major") else style.minor
     writer = harmoniser(rng, stage.key, progressions, hold, stage.grid.halves, packs)
     passages, first = [], 0

@@ -155,7 +155,7 @@ STYLES: tuple[Style, ...] = (
         parts=(
             Part("guitar", chords, (27, 28), (fig.FUNK_CHOPS,), 62, pan=-0.35, velocity=2),
             Part("drums", kit(*fig.FUNK_KIT), (0, 8), velocity=6),
-            Part("bass", bass, (36, 33, 37), (fig.FUNK_BASS,), 38, velocity=8),
+            Part("bass", bass, (36, 33, 37), (fig.FUNK_BASS,), 38, velocity=8, gain_db=4),
             Part(
                 "keys",
                 chords,
@@ -364,7 +364,7 @@ STYLES: tuple[Style, ...] = (
             Part("guitar", power_chords, (30, 29), (fig.HELD + fig.CHUGS, fig.CHUGS), 43, pan=-0.3, velocity=4),
             Part("drums", kit(*fig.METAL_KIT), (16, 8), velocity=12, gain_db=1),
             Part("bass", bass, (34,), (fig.ROOTS_EIGHTHS,), 33, velocity=8),
-            Part("keys", chords, (18, 0), (fig.HELD,), 60, chance=0.7, velocity=-6, pan=0.3),
+            Part("keys", chords, (18, 0, 16), (fig.HELD,), 60, pan=0.3),
             Part("lead", melody(2), (30, 29, 81), centre=74, enters=4, rests=("break",), pan=0.15, turns=True),
             Part("strings", pad, (48, 49), centre=64, chance=0.6, enters=3, velocity=-4, reverb=0.4),
         ),

@@ -81,12 +81,12 @@ def _play_fill(part: Part, stage: Stage, passage: Passage, bar: int, fill: str, 
 
 
 def _roll(part: Part, stage: Stage, passage: Passage, rng: random.Random) -> list[Event]:
-    """A snare that doubles its pace twice towards the end of the section."""
+    """A snare through the last four bars of a section that doubles its pace twice."""
     events = []
-    for bar in range(passage.n_played):
-        pace = (4, 2, 1)[min(2, 3 * bar // max(1, passage.n_played - 1))] if passage.n_played > 1 else 2
-        for step in range(0, stage.grid.steps, pace):
-            level = loudness(part, stage, passage, step, False, rng) - 18 + 3 * bar
+    for bar in range(max(0, passage.n_played - 4), passage.n_played):
+        left = passage.n_played - bar
+        for step in range(0, stage.grid.steps, 1 if left == 1 else 2 if left == 2 else 4):
+            level = loudness(part, stage, passage, step, False, rng) - 10 - 3 * left
             events.append(Event(SNARE, stage.quarter(passage, bar, step), STEP, max(20, min(120, level))))
     return events
 

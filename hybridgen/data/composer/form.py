@@ -46,11 +46,11 @@ class Shape:
 
 def shape_track(rng: random.Random, n_bars: int, forms: tuple[str, ...], drive: int) -> tuple[Shape, ...]:
     """Sections that fill exactly `n_bars` >= 2, the last an outro; `drive` -2..2 lifts the energy of all."""
-    unit = 4 if n_bars >= 14 else 2 if n_bars >= 5 else 1
+    unit = 4 if n_bars >= 13 or (n_bars >= 8 and rng.random() < 0.6) else 2 if n_bars >= 5 else n_bars - 1
     outro = n_bars % unit or unit
+    if outro == n_bars or unit == n_bars - 1:
+        outro, unit = 1, n_bars - 1
     units = (n_bars - outro) // unit
-    if units == 0:
-        outro, units, unit = 1, 1, n_bars - 1
     sizes = _split(rng, units, max(len(form) for form in forms))
     letters = _choose(rng, forms, len(sizes))
     labels = [LETTERS[letter] for letter in letters]

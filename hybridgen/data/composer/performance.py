@@ -14,8 +14,8 @@ from hybridgen.plan import SAMPLE_RATE, Plan
 MAX_SHIFT = 0.018  # seconds that a note may leave its place
 CHORD_SPREAD = 0.15  # share of the human timing that is each note's own; the rest moves a chord as one
 STRUM = 0.003  # seconds from string to string of a strummed chord
-GAIN_DB = {"drums": 0.0, "percussion": -7.0, "bass": 0.0, "keys": -2.0, "guitar": -2.0}
-OTHER_GAIN_DB = -3.0
+GAIN_DB = {"drums": -6.5, "percussion": -7.0, "bass": -2.5, "keys": 0.0, "guitar": 0.0}
+OTHER_GAIN_DB = -1.5
 
 
 def swing_quarters(quarters: np.ndarray, grid: Grid, unit: float, ratio: float) -> np.ndarray:

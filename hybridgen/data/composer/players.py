@@ -50,7 +50,7 @@ class Groove:
 def loudness(part: Part, stage: Stage, passage: Passage, step: int, accent: bool, rng: random.Random) -> int:
     """Velocity 1-127 of a note at `step`: energy, weight in the bar, accent, and a human spread."""
     level = 62 + 5 * passage.energy + part.velocity
-    level += (-7, -3, 3, 9)[stage.weight(step)] + (9 if accent else 0) + rng.randint(-4, 4)
+    level += (-12, -6, 3, 10)[stage.weight(step)] + (9 if accent else 0) + rng.randint(-4, 4)
     return max(20, min(127, level))
 
 
