@@ -201,38 +201,21 @@ class State:
         programs = dict(fixed.instruments or ())
         must = _fixed_roles(fixed) if fixed.instruments is None else tuple(programs)
         may = ROLES if fixed.instruments is None else must
-        at_least = 1 if self.controls is not None and may else 0
-        roles = self._roles(may, must, at_least)
-        mask = next(roles)
-        while True:  # a program follows each role, so the list of roles is driven by hand
-            token = yield mask
+        at_least = 0 if self.controls is None or not may else 1
+        while True:
+            token = yield _role_mask([role for role, _ in self.instruments], may, must, at_least)
             if token == STOP:
                 return
             role = ROLES[token - ROLE.start]
             program = yield from self._pick(PROGRAM, PROGRAMS, programs.get(role))
             self.instruments.append((role, program))
-            mask = roles.send(token)
-
-    def _roles(self, may: Sequence[str], must: Sequence[str], at_least: int) -> Choice:
-        """Roles of `may` in order and STOP; all of `must` among them, and no fewer than `at_least`."""
-        chosen: list[str] = []
-        while True:
-            missing = [role for role in must if role not in chosen]
-            start = ROLES.index(chosen[-1]) + 1 if chosen else 0
-            stop = ROLES.index(missing[0]) + 1 if missing else len(ROLES)
-            follow = [ROLE.start + ROLES.index(role) for role in may if start <= ROLES.index(role) < stop]
-            can_stop = not missing and len(chosen) >= at_least
-            token = yield _mask(*follow, STOP) if can_stop else _mask(*follow)
-            if token == STOP:
-                return tuple(chosen)
-            chosen.append(ROLES[token - ROLE.start])
 
     def _section(self, fixed: Section | None) -> Choice:
         fixed_bars = fixed.bars if fixed else ()
         label = yield from self._pick(LABEL, LABELS, fixed and fixed.label)
         length = yield from self._length(len(fixed_bars) or None)
         energy = yield from self._pick(ENERGY, ENERGIES, fixed.energy if fixed else None)
-        roles = yield from self._section_roles(fixed.roles if fixed else None)
+        roles = yield from self._roles(fixed.roles if fixed else None)
         self.section_bars_left = length
         bars = []
         while self.section_bars_left:
@@ -251,21 +234,16 @@ class State:
                 return length + 1 + token - LENGTH.start
             length += BASE
 
-    def _section_roles(self, fixed: tuple[str, ...] | None) -> Choice:
-        names = [role for role, _ in self.instruments]
-        if fixed is not None:
-            return (yield from self._roles(fixed, fixed, 0))
-        if self.controls is not None:
-            return (yield from self._roles(names, (), min(len(names), 1)))
-        roles = self._roles(names, (), 0)
-        token = yield next(roles) | _mask(NO_ROLES)
-        if token == NO_ROLES:
-            return None
-        try:
-            while True:
-                token = yield roles.send(token)
-        except StopIteration as stop:
-            return stop.value
+    def _roles(self, fixed: tuple[str, ...] | None) -> Choice:
+        may = [role for role, _ in self.instruments] if fixed is None else fixed
+        at_least = 0 if self.controls is None or not may else 1
+        chosen: list[str] = []
+        while True:
+            mask = _role_mask(chosen, may, fixed or (), at_least)
+            token = yield mask | _mask(NO_ROLES) if self.controls is None and not chosen else mask
+            if token in (STOP, NO_ROLES):
+                return tuple(chosen) if token == STOP else None
+            chosen.append(ROLES[token - ROLE.start])
 
     def _bar(self, fixed: Bar | None) -> Choice:
         chords = self._fixed_chords(fixed)
@@ -313,6 +291,16 @@ class State:
         bpm = yield from self._bpm(tempos)
         self._elapsed += 60 * passed / (min(last.bpm, bpm) if last.ramp else last.bpm)
         self.tempo.append(Tempo(bar, bpm, ramp))
+
+
+def _role_mask(chosen: Sequence[str], may: Sequence[str], must: Sequence[str], at_least: int) -> np.ndarray:
+    """Roles of `may` that come after those chosen, none past one of `must`; STOP once enough are there."""
+    missing = [role for role in must if role not in chosen]
+    start = ROLES.index(chosen[-1]) + 1 if chosen else 0
+    stop = ROLES.index(missing[0]) + 1 if missing else len(ROLES)
+    follow = [ROLE.start + ROLES.index(role) for role in may if start <= ROLES.index(role) < stop]
+    can_stop = not missing and len(chosen) >= at_least
+    return _mask(*follow, STOP) if can_stop else _mask(*follow)
 
 
 def _bars_within(seconds: float, meter: str, bpm: float | np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ continues with codes once `corpus` and `prepared` are given; each checkpoint als
 
 import sys
 from contextlib import closing
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -55,7 +55,7 @@ class TrainConfig:
 
 def losses(model: Planner, batch: Batch, label_smoothing: float) -> dict[str, Tensor]:
     """Cross-entropy in nats, a mean over what is no padding: of a score token, and of a code where there are codes."""
-    score_logits, code_logits = model(*astuple(batch))
+    score_logits, code_logits = model(*vars(batch).values())
     values = {"score": F.cross_entropy(score_logits.transpose(1, 2), batch.tokens, ignore_index=-1)}
     if code_logits is not None:
         targets = batch.codes.transpose(1, 2)  # (B, P, Q)

@@ -6,13 +6,15 @@ beside the training composes them ahead. No step meets a song that another met, 
 Shapes: B batch, S text tokens, E text width, L score tokens, P code frames, Q codebooks, F control features, R roles.
 """
 
+import itertools
 import multiprocessing
+import queue
 import random
 import signal
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
 
 import numpy as np
 import torch
@@ -110,32 +112,38 @@ def encode(encoder: TextEncoder, prompts: Sequence[str]) -> list[np.ndarray]:
 def scores(cfg: ScoreConfig, text: TextConfig, first_step: int) -> Iterator[Batch]:
     """Batches of composed songs for steps first_step, first_step + 1, ... (from 1), made ahead by a process of its own.
 
-    Close the iterator (or let it go) to end the process.
+    The process starts with the first batch and ends when the iterator is closed; RuntimeError if it ends before.
     """
     number, skip = divmod(first_step - 1, POOL)
     context = multiprocessing.get_context("spawn")  # a forked child would inherit PyTorch's threads, broken
-    with ProcessPoolExecutor(1, context, _start_worker, (cfg, text)) as executor:
-        pools: deque[Future] = deque()
+    pools = context.Queue(AHEAD)
+    process = context.Process(target=_compose_on, args=(cfg, text, number, pools), daemon=True)
+    process.start()
+    try:
         while True:
-            while len(pools) < 1 + AHEAD:
-                pools.append(executor.submit(_worker_pool, number))
-                number += 1
-            for examples in pools.popleft().result()[skip:]:
+            for examples in _next_pool(pools, process)[skip:]:
                 yield collate(examples)
             skip = 0
+    finally:
+        process.terminate()
+        process.join()
 
 
-_worker: dict = {}  # what the composing process keeps between two pools
-
-
-def _start_worker(cfg: ScoreConfig, text: TextConfig) -> None:
+def _compose_on(cfg: ScoreConfig, text: TextConfig, number: int, pools: Queue) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training decides when to stop
     torch.set_num_threads(1)
-    _worker.update(cfg=cfg, encoder=TextEncoder(text))
+    encoder = TextEncoder(text)
+    for i in itertools.count(number):
+        pools.put(compose_pool(cfg, encoder, FIRST_TRAIN, i))
 
 
-def _worker_pool(number: int) -> list[list[Example]]:
-    return compose_pool(_worker["cfg"], _worker["encoder"], FIRST_TRAIN, number)
+def _next_pool(pools: Queue, process: BaseProcess) -> list[list[Example]]:
+    while True:
+        try:
+            return pools.get(timeout=5)
+        except queue.Empty:
+            if not process.is_alive():
+                raise RuntimeError(f"the composing process ended with code {process.exitcode}") from None
 
 
 def rendered(tracks: Sequence[Track], n: int, empty_text: Tensor, seed: int, step: int) -> Batch:
