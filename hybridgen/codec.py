@@ -1,7 +1,7 @@
 """Waveform <-> latents: a stereo variational autoencoder that works on short-time spectra, never on single samples.
 
 Encoder: spectra of mid and side, ConvNeXt blocks at the spectral frame rate, then at the latent rate.
-Decoder: the mirror image, ending in magnitude and phase and an inverse transform (Vocos, arXiv 2306.00814).
+Decoder: the mirror image, ending in spectra and their inverse transform (as Vocos, arXiv 2306.00814).
 Both treat each frame alike and know no global state, so a long track can be cut into blocks without a seam.
 
 Shapes: B batch, N samples, T latent frames, C latent channels, R spectral frames in a latent frame, F = T·R,
@@ -150,7 +150,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents -> spectra of mid and side, as magnitude and phase."""
+    """Latents -> spectra of mid and side: a complex number without phase wraps, times a level on a log scale."""
 
     def __init__(self, config: CodecConfig):
         super().__init__()
@@ -162,7 +162,7 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(config.frame_dim)
         self.mix = nn.Linear(config.frame_dim, sum(config.band_dims))
         self.bands = nn.ModuleList(
-            nn.Linear(dim, 4 * (b - a)) for dim, (a, b) in zip(config.band_dims, config.bands, strict=True)
+            nn.Linear(dim, 6 * (b - a)) for dim, (a, b) in zip(config.band_dims, config.bands, strict=True)
         )
         level = -1.0 - 1.2 * torch.log1p(torch.arange(config.n_bins) / 8)  # music falls off like this, on average
         self.register_buffer("level", torch.stack([level, level - 1.5]), persistent=False)  # side is weaker than mid
@@ -178,9 +178,10 @@ class Decoder(nn.Module):
         x = self.unfold(self.latents(self.lift(latents)))
         x = self.frames(x.unflatten(2, (self.config.ratio, -1)).flatten(1, 2))  # (B, F, D)
         parts = F.gelu(self.mix(self.norm(x))).split(self.config.band_dims, -1)
-        values = [band(part).unflatten(2, (4, -1)) for band, part in zip(self.bands, parts, strict=True)]
-        magnitude, phase = torch.cat(values, -1).float().movedim(2, 1).chunk(2, 1)  # each (B, 2, F, K)
-        return torch.polar((magnitude + self.level[:, None]).clamp(max=5).exp(), phase)
+        values = [band(part).unflatten(2, (6, -1)) for band, part in zip(self.bands, parts, strict=True)]
+        size, real, imag = torch.cat(values, -1).float().movedim(2, 1).chunk(3, 1)  # each (B, 2, F, K)
+        size = (size + self.level[:, None]).clamp(max=5).exp()
+        return torch.complex(size * real, size * imag)
 
 
 class Codec(nn.Module):
