@@ -5,6 +5,7 @@ What the same weights have made already is left as it is, so a stopped run goes 
 """
 
 import argparse
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,14 +40,22 @@ def encode_song(record: SongRecord, codec: Codec, codec_hash: str, text: TextEnc
     )
 
 
+def encoder_hash(codec: Codec) -> str:
+    """SHA-256 of all of a codec that its latents depend on: a decoder that is trained further changes nothing."""
+    digest = hashlib.sha256()
+    for name, value in sorted(codec.state_dict().items()):
+        if not name.startswith("decoder."):
+            digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
 def write_latents(records: list[SongRecord], asked: argparse.Namespace) -> None:
     """Prepares each song that this codec has not prepared yet."""
     model = config.read(asked.model)
     codec = Codec(config.build(CodecConfig, model["codec"])).eval()
     text = TextEncoder(config.build(TextConfig, model["text"]))
-    weights = asked.codec / "codec.safetensors"
-    load_weights(codec, weights)
-    codec_hash = sha256(weights)
+    load_weights(codec, asked.codec / "codec.safetensors")
+    codec_hash = encoder_hash(codec)
     for record in tqdm(records, "latents", mininterval=2):
         path = prepared_path(asked.out, record.index)
         if not path.exists() or load_prepared(path).codec != codec_hash:

@@ -41,8 +41,8 @@ class Prepared:
     loudness: Tensor  # (P,) float16, see `loudness`
     texts: tuple[Tensor, ...]  # a caption each: (S, E) float16
     codes: Tensor | None  # (Q, P) int16
-    codec: str  # SHA-256 of the weights that made the latents
-    quantizer: str | None  # and of those that made the codes
+    codec: str  # SHA-256 of the encoder that made the latents
+    quantizer: str | None  # and of the quantizer that made the codes
 
 
 @dataclass(frozen=True)
