@@ -1,8 +1,9 @@
 """The composer of the synthetic corpus: songs with form, harmony, groove, melody and a mix, from two integers.
 
-The files in the order of the work: `genres` (the style table, with `progressions`), `form` (sections), `harmony`
-(chords), `rhythm` (figures in any meter), `players`, `drums` and `melody` (notes on the grid), `performance` (swing,
-human timing, mix). Everything is drawn from text seeds: the same (seed, index, seconds) gives the same song anywhere.
+The files in the order of the work: `genres` (the style table: `electronic`, `acoustic`, with `figures` and
+`progressions`), `form` (sections), `harmony` (chords), `rhythm` (figures in any meter), `players`, `drums` and `melody`
+(notes on the grid), `performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed, index,
+seconds) gives the same song anywhere.
 """
 
 import random
@@ -72,6 +73,7 @@ def _draw_time(
     """Tempo marks, bars (at least 2), and the tail's seconds, so that all together lasts about `seconds`."""
     low, high = (SLOWEST, FASTEST) if rng.random() < OUTLIERS else style.tempo
     bpm = rng.uniform(low, high) * (rng.uniform(1.2, 1.6) if bar_grid.compound else 1.0)
+    bpm = max(bpm, 1.5 * SLOWEST) if bar_grid.compound else bpm  # a beat is a dotted quarter there
     bpm = min(FASTEST, round(bpm) if rng.random() < 0.7 else round(bpm, 1))
     tail = rng.uniform(0.3, 2.0)
     kind = rng.random()

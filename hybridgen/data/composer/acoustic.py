@@ -87,7 +87,7 @@ STYLES: tuple[Style, ...] = (
                 reverb=0.35,
             ),
             Part("keys", melody(1), (0,), centre=74, velocity=10, rests=("build",), turns=True),
-            Part("keys", bass, (0,), (fig.ROOTS, fig.ROOTS_FIFTH), 38, enters=3, velocity=-4),
+            Part("keys", bass, (0,), (fig.ROOTS + fig.ROOTS_FIFTH, fig.LEFT_HAND), 38, enters=3, velocity=-4),
             Part("keys", chords, (0,), (fig.HELD, fig.PIANO_POP), 61, enters=5, velocity=-8),
         ),
     ),
@@ -308,7 +308,16 @@ STYLES: tuple[Style, ...] = (
             Part(
                 "lead", melody(2, True), (27, 29, 22, 26), centre=70, rests=("intro",), pan=0.1, velocity=6, turns=True
             ),
-            Part("keys", chords, (0, 16, 18), (fig.HELD, fig.PIANO_POP), 60, chance=0.7, enters=2, pan=0.3),
+            Part(
+                "keys",
+                chords,
+                (0, 16, 18),
+                (fig.HELD + fig.PIANO_ROLL, fig.PIANO_ROLL),
+                60,
+                chance=0.7,
+                enters=2,
+                pan=0.3,
+            ),
             Part("winds", melody(1, True), (66, 65), centre=68, chance=0.4, enters=3, pan=0.2, turns=True),
         ),
     ),

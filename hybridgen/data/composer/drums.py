@@ -11,6 +11,7 @@ KICK, RIM, SNARE, CLAP, CLOSED, PEDAL, OPEN, CRASH, RIDE = 36, 37, 38, 39, 42, 4
 TAMBOURINE, COWBELL, CABASA, MARACAS, CLAVES, WOODBLOCK = 54, 56, 69, 70, 75, 76
 HIGH_BONGO, LOW_BONGO, MUTE_CONGA, OPEN_CONGA, LOW_CONGA, TRIANGLE = 60, 61, 62, 63, 64, 81
 TOMS = (50, 48, 47, 45, 43)
+PULSES = (CLOSED, CABASA, MARACAS)  # what plays many notes to a beat
 QUIET_LABELS = ("intro", "break", "interlude")
 
 FILLS = (  # one bar each; s snare, 1-5 toms from high to low, k kick
@@ -60,6 +61,7 @@ def _play_bar(
         if stroke.step < stop:
             level = loudness(part, stage, passage, stroke.step, stroke.accent, rng) + drum.velocity
             level -= 28 if stroke.sign == "g" else 0  # ghost notes
+            level -= 8 if drum.pitch in PULSES and stage.weight(stroke.step) < 2 else 0  # the pulse is the beat
             start = stage.quarter(passage, bar, stroke.step)
             out.append(Event(drum.pitch, start, stroke.length * STEP, max(12, min(127, level))))
     return out
