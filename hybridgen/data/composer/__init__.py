@@ -2,8 +2,8 @@
 
 The files in the order of the work: `genres` (the style table: `electronic`, `acoustic`, with `figures` and
 `progressions`), `form` (sections), `harmony` (chords), `rhythm` (figures in any meter), `players`, `drums` and `melody`
-(notes on the grid), `performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed, index,
-seconds) gives the same song anywhere.
+(notes on the grid), `performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed,
+index, seconds) gives the same song anywhere.
 """
 
 import random
