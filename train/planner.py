@@ -36,6 +36,7 @@ class TrainConfig:
     prepared: str | None  # folder that train/prepare.py wrote, with codes
     out: str  # folder of the run
     threads: int  # CPU threads of the training; the composer beside it takes one more, some of the time
+    bfloat16: bool  # matrix products in bfloat16: faster where the hardware has it, 12 times slower elsewhere
     seed: int
     steps: int
     scores: ScoreConfig
@@ -105,7 +106,8 @@ def main(path: str, *overrides: str) -> None:
                 batch = planner_data.rendered(tracks, train.rendered_batch_size, empty_text, train.seed, step)
             else:
                 batch = next(scores)
-            parts = losses(model, batch, train.label_smoothing)
+            with torch.autocast("cpu", torch.bfloat16, enabled=train.bfloat16):
+                parts = losses(model, batch, train.label_smoothing)
             loss = parts["codes"] + train.score_weight * parts["score"] if "codes" in parts else parts["score"]
             loss.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), train.optim.clip)
