@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from hybridgen import config
 from hybridgen.codec import Codec, CodecConfig
+from hybridgen.data import corpus
 from hybridgen.training import checkpoints, losses
 from hybridgen.training.checkpoints import Checkpoint
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
@@ -67,8 +68,9 @@ class TrainConfig:
 
 
 def is_held_out(path: Path) -> bool:
-    """Whether a file is for validation only: one in 25, by its name, wherever it lies and whatever else is there."""
-    return zlib.crc32(path.stem.encode()) % 25 == 0
+    """Whether a file is for validation only: the songs that the corpus holds out, or one name in twenty of any other."""
+    number = int(path.stem) if path.stem.isdecimal() else zlib.crc32(path.stem.encode())
+    return corpus.split(number) == "test"
 
 
 def music_files(folder: str) -> tuple[list[Path], list[Path]]:
