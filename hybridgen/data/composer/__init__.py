@@ -17,7 +17,7 @@ from hybridgen.data.composer.harmony import harmoniser
 from hybridgen.data.composer.melody import centre_for
 from hybridgen.data.composer.performance import mix_channel, perform
 from hybridgen.data.composer.players import Part
-from hybridgen.data.composer.rhythm import Grid, grid
+from hybridgen.data.composer.rhythm import STEP, Grid, grid
 from hybridgen.data.composer.stage import Event, Passage, Stage
 from hybridgen.data.composer.style import Style
 from hybridgen.data.song import Song
@@ -46,7 +46,7 @@ def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> S
     key = rng.choice(KEYS)
     drive = rng.choice(style.drive)
     marks, n_bars, tail = _draw_time(rng, style, bar_grid, rng.uniform(low, high))
-    stage = Stage(text, bar_grid, key)
+    stage = Stage(text, bar_grid, key, pulse=marks[0].bpm / (bar_grid.beat_lengths[0] * STEP))
     shapes = shape_track(rng, n_bars, style.forms, drive)
     passages = _write_harmony(rng, style, stage, shapes, marks[0].bpm)
     cast, programs = _draw_cast(rng, style)

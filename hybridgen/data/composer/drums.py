@@ -57,13 +57,15 @@ def _play_bar(
     part: Part, stage: Stage, passage: Passage, bar: int, drum: Groove, stop: int, rng: random.Random
 ) -> list[Event]:
     out = []
+    keeps_pulse = drum.pitch in PULSES
     for stroke in strokes(fit(drum.figure, stage.grid.meter, bar)):
-        if stroke.step < stop:
-            level = loudness(part, stage, passage, stroke.step, stroke.accent, rng) + drum.velocity
-            level -= 28 if stroke.sign == "g" else 0  # ghost notes
-            level -= 8 if drum.pitch in PULSES and stage.weight(stroke.step) < 2 else 0  # the pulse is the beat
-            start = stage.quarter(passage, bar, stroke.step)
-            out.append(Event(drum.pitch, start, stroke.length * STEP, max(12, min(127, level))))
+        off_beat = keeps_pulse and stage.weight(stroke.step) < 2
+        if stroke.step >= stop or (off_beat and stage.is_slow and passage.energy < 5):
+            continue
+        level = loudness(part, stage, passage, stroke.step, stroke.accent, rng) + drum.velocity
+        level -= (28 if stroke.sign == "g" else 0) + (8 if off_beat else 0)  # ghost notes; the pulse is the beat
+        start = stage.quarter(passage, bar, stroke.step)
+        out.append(Event(drum.pitch, start, stroke.length * STEP, max(12, min(127, level))))
     return out
 
 

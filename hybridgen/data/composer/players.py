@@ -55,8 +55,9 @@ def loudness(part: Part, stage: Stage, passage: Passage, step: int, accent: bool
 
 
 def figure_for(part: Part, stage: Stage, passage: Passage) -> str:
-    """The part's figure at this energy; sections of one label share it."""
+    """The part's figure at this energy, calmer in slow songs; sections of like energy share it."""
     level = min(len(part.figures) - 1, passage.energy * len(part.figures) // 7)
+    level = max(0, level - stage.is_slow)
     return stage.choices("figure", part.role, part.centre, level).choice(part.figures[level])
 
 

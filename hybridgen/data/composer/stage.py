@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from hybridgen.data.composer.rhythm import STEP, Grid
 
+SLOW_PULSE = 92.0
+
 
 class Event(NamedTuple):
     """A note on the grid, before swing and humanisation."""
@@ -54,6 +56,12 @@ class Stage:
     seed: str
     grid: Grid
     key: str
+    pulse: float  # beats a minute, as one taps them
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether busy figures would make listeners tap twice a beat."""
+        return self.pulse < SLOW_PULSE
 
     def choices(self, *purpose: object) -> random.Random:
         """Random choices for a purpose: the same whenever it comes back, so that repeats repeat."""
