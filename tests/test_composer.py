@@ -15,7 +15,7 @@ from hybridgen.data.composer.harmony import parse_progression, voicing
 from hybridgen.data.composer.melody import RANGES
 from hybridgen.data.composer.performance import MAX_SHIFT
 from hybridgen.data.composer.rhythm import fit, grid, strokes
-from hybridgen.plan import KEYS, METERS, SAMPLE_RATE, Plan, chord_pitches, meter_quarters, split_chord
+from hybridgen.plan import KEYS, METERS, QUALITIES, SAMPLE_RATE, Plan, chord_pitches, meter_quarters, split_chord
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,8 @@ def test_everything_occurs(songs):
     keys = Counter(song.plan.key for song in songs)
     assert max(keys.values()) < 40  # 16.7 on average
     assert 0.03 < np.mean([len(song.plan.tempo) > 1 for song in songs]) < 0.15
+    qualities = {split_chord(name)[1] for song in songs for bar in song.plan.bars for name in bar.chords}
+    assert qualities == set(QUALITIES)
     tempi = [mark.bpm for song in songs for mark in song.plan.tempo]
     assert min(tempi) < 60 and max(tempi) > 180
 

@@ -4,7 +4,7 @@ from hybridgen.data.composer.harmony import Progressions
 
 JAZZY = (("", ("maj7", "6", "maj7")), ("m", ("m7", "m7", "m9")), ("dom", ("7", "9")), ("maj7", ("maj7", "maj9")))
 AIRY = (("", ("", "add9", "")), ("m", ("m", "m7")), ("dom", ("", "sus4")))
-ROCKING = (("", ("", "")), ("m", ("m", "m")), ("dom", ("", "", "sus4")))
+ROCKING = (("", ("", "", "", "5")), ("m", ("m", "m", "m", "5")), ("dom", ("", "", "sus4")))
 FUNKY = (("7", ("7", "9")), ("m7", ("m7", "m9")), ("dom", ("7", "9")))
 
 POP_MAJOR = Progressions(
@@ -57,6 +57,7 @@ JAZZ_MAJOR = Progressions(
         "Imaj7 | IVmaj7 | iii7 VI7 | ii7 V7",
         "Imaj7 | Imaj7 | ii7 | V7 | iii7 | VI7 | ii7 | V7",
         "I6 | ii7 V7 | I6 | ii7 V7",
+        "Imaj7 | #idim7 | ii7 | V7",
     ),
     chorus=("Imaj7 | II7 | ii7 | V7", "Imaj7 | iii7 VI7 | ii7 | V7", "Imaj7 | I7 | IVmaj7 | iv6"),
     bridge=("ii7 | V7 | Imaj7 | VI7", "IVmaj7 | iv6 | iii7 VI7 | ii7 V7", "v7 | I7 | IVmaj7 | V7"),
@@ -68,6 +69,7 @@ JAZZ_MINOR = Progressions(
         "i7 | iv7 | iim7b5 | V7",
         "i6 | bVI7 | iim7b5 V7 | i6",
         "i7 | i7 | iv7 | i7 | iim7b5 | V7 | i7 | V7",
+        "i7 | viidim7 | i7 | V7",
         "i7 bVImaj7 | iim7b5 V7 | i7 | V7",
     ),
     chorus=("i7 | bVII7 | bVImaj7 | V7", "iv7 | bVII7 | bIIImaj7 | V7", "i7 | iv7 | V7 | i7"),
@@ -83,7 +85,12 @@ MELLOW_MAJOR = Progressions(
         "Imaj7 | IVmaj7 | ii7 | V7",
         "Imaj7 | iii7 | vi7 | IVmaj7",
     ),
-    chorus=("Imaj7 | IVmaj7 | iii7 vi7 | ii7 V7", "Imaj7 | V7 | vi7 | IVmaj7", "Imaj7 | iii7 | IVmaj7 | iv6"),
+    chorus=(
+        "Imaj7 | IVmaj7 | iii7 vi7 | ii7 V7",
+        "Imaj7 | V7 | vi7 | IVmaj7",
+        "Imaj7 | iii7 | IVmaj7 | iv6",
+        "Imaj7 | Iaug | IVmaj7 | iv6",
+    ),
     bridge=("ii7 | iii7 | IVmaj7 | V7", "IVmaj7 | iii7 | ii7 | V7"),
     cadence=("V7", "IV", "V9"),
     colours=JAZZY,
@@ -122,7 +129,7 @@ EPIC_MAJOR = Progressions(
     colours=(("", ("", "", "add9")), ("dom", ("", "sus4"))),
 )
 EPIC_MINOR = Progressions(
-    verse=("i | bVI | bIII | bVII", "i | bVI | iv | V", "i | v | bVI | iv", "i | i | bVI | V"),
+    verse=("i | bVI | bIII | bVII", "i | bVI | iv | V", "i | v | bVI | iv", "i | i | bVI | V", "i | viidim7 | i | V"),
     chorus=("i | bVI | bIII | V", "i | bVII | bVI | V", "i | iv | bVI | V"),
     bridge=("iv | i | bVI | V", "bVI | bIII | iv | V", "bVI | iv | bII | V"),
     cadence=("V", "V7"),
@@ -213,7 +220,7 @@ FOLK_MINOR = Progressions(
 )
 CHIP_MAJOR = Progressions(
     verse=("I | IV | V | I", "I | V | vi | IV", "I | bVI | bVII | I", "I | IV | I | V", "I | ii | V | I"),
-    chorus=("I | V | vi | IV", "IV | V | I | I", "I | bIII | IV | V"),
+    chorus=("I | V | vi | IV", "IV | V | I | I", "I | bIII | IV | V", "I | Iaug | IV | V"),
     bridge=("vi | IV | V | V", "bVI | bVII | I | V"),
     cadence=("V", "bVII"),
 )
@@ -229,6 +236,8 @@ CLASSICAL_MAJOR = Progressions(
         "I | IV | V | I",
         "I | vi | ii V | I",
         "I | ii | V7 | I",
+        "I | viidim | I | V7",
+        "I | Iaug | IV | V7",
         "I | V | vi | iii | IV | I | IV | V",
     ),
     chorus=("I | IV ii | V | I", "I | vi | IV | V7", "IV | I | V7 | I"),
@@ -236,7 +245,14 @@ CLASSICAL_MAJOR = Progressions(
     cadence=("V7", "V7", "V"),
 )
 CLASSICAL_MINOR = Progressions(
-    verse=("i | V | i | V", "i | iv | V7 | i", "i | bVI | iv | V7", "i | bVII | bIII | V"),
+    verse=(
+        "i | V | i | V",
+        "i | iv | V7 | i",
+        "i | viidim7 | i | V7",
+        "i | iidim | V7 | i",
+        "i | bVI | iv | V7",
+        "i | bVII | bIII | V",
+    ),
     chorus=("i | iv | V7 | i", "bIII | bVII | i | V", "i | bVI | iim7b5 V7 | i"),
     bridge=("bIII | bVII | i | V7", "iv | i | bVI | V7"),
     cadence=("V7",),
