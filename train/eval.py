@@ -20,9 +20,10 @@ from hybridgen import manifest
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.corpus import SongRecord
-from hybridgen.metrics import distances, harmony, rhythm, spectral
+from hybridgen.metrics import distances, spectral
+from hybridgen.metrics.hearing import Hearing, hear, summarise
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import SAMPLE_RATE, Plan
+from hybridgen.plan import SAMPLE_RATE
 from hybridgen.plot import plot
 from hybridgen.text import find_controls
 
@@ -51,24 +52,6 @@ class Question:
     key: str
     seed: int
     song: SongRecord
-
-
-@dataclass(frozen=True)
-class Hearing:
-    """What the estimators hear in one sound, beside what was asked for."""
-
-    tempo_asked: float  # beats a minute as one taps them: dotted quarters in compound meters
-    tempo_found: float
-    beat_ms: float
-    beat_hits: float
-    drift_percent: float
-    key_asked: str
-    key_found: str
-    key_rank: int  # of the asked key, 1 is best
-    chord_agreement: float
-    lufs: float
-    above_12k_db: float
-    stereo_width: float
 
 
 def main() -> None:
@@ -127,28 +110,6 @@ def ask(record: SongRecord) -> Question | None:
     return None
 
 
-def hear(samples: np.ndarray, plan: Plan, tempo: float, key: str) -> Hearing:
-    """Measures samples (2, N) against a tempo and key that were asked, and the beats and chords of a plan."""
-    beats = rhythm.beats(samples)
-    grid = plan.beat_starts() / SAMPLE_RATE
-    error = rhythm.compare_beats(beats, grid[grid < plan.seconds])
-    ranking = harmony.key(samples)
-    return Hearing(
-        tempo_asked=rhythm.pulse(tempo, plan.meter),
-        tempo_found=rhythm.beat_rate(beats),
-        beat_ms=error.median_ms,
-        beat_hits=error.hit_rate,
-        drift_percent=error.drift_percent,
-        key_asked=key,
-        key_found=ranking[0],
-        key_rank=1 + ranking.index(key),
-        chord_agreement=harmony.chord_agreement(plan, samples),
-        lufs=Audio(samples, SAMPLE_RATE).loudness(),
-        above_12k_db=spectral.energy_above(samples),
-        stereo_width=spectral.stereo_width(samples),
-    )
-
-
 def measure_codec(pipe: Pipeline, records: list[SongRecord]) -> dict[str, dict[str, float]]:
     """How far songs are from themselves after the codec, and after two corruptions that everybody knows."""
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -198,24 +159,6 @@ def measure_music(pipe: Pipeline, questions: list[Question], size: Size, out: Pa
         "music": {row: summarise(hearings[row]) for row in rows},
         "hearings": {row: [asdict(hearing) for hearing in hearings[row]] for row in rows},
         "embeddings": {row: np.stack(embeddings[row]) for row in rows},
-    }
-
-
-def summarise(hearings: list[Hearing]) -> dict[str, float]:
-    """Shares and medians over the tracks of a row."""
-    tempi = [(hearing.tempo_found, hearing.tempo_asked) for hearing in hearings]
-    return {
-        "tempo within 4 %": float(np.mean([rhythm.tempo_correct(*pair) for pair in tempi])),
-        "tempo an octave off": float(np.mean([rhythm.octave_error(*pair) for pair in tempi])),
-        "beat error, ms": float(np.nanmedian([hearing.beat_ms for hearing in hearings])),
-        "beats hit": float(np.nanmean([hearing.beat_hits for hearing in hearings])),
-        "drift, %": float(np.nanmedian(np.abs([hearing.drift_percent for hearing in hearings]))),
-        "key first": float(np.mean([hearing.key_rank == 1 for hearing in hearings])),
-        "key first or second": float(np.mean([hearing.key_rank <= 2 for hearing in hearings])),
-        "chord agreement": float(np.nanmean([hearing.chord_agreement for hearing in hearings])),
-        "loudness, LUFS": float(np.median([hearing.lufs for hearing in hearings])),
-        "above 12 kHz, dB": float(np.median([hearing.above_12k_db for hearing in hearings])),
-        "stereo width": float(np.median([hearing.stereo_width for hearing in hearings])),
     }
 
 

@@ -4,4 +4,5 @@ rhythm    tempo, beats, drift
 harmony   key, chords
 spectral  distances between two sounds, bandwidth, width, reference corruptions
 distances separation and kernel distance between two sets of sounds
+hearing   all of it about one track, beside what was asked
 """

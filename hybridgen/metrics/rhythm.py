@@ -11,14 +11,18 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 from scipy.stats import theilslopes
 
-from hybridgen.metrics.spectral import SAMPLE_RATE, mono
+from hybridgen.metrics.profiles import profiles
+from hybridgen.metrics.spectral import SAMPLE_RATE, SEMITONE_RATE, mono, semitones
 from hybridgen.plan import METER_BEATS
 
 HOP = 512
 FRAME_RATE = SAMPLE_RATE / HOP  # 86.1 Hz
 N_BANDS = 4
-MIN_PULSE, MAX_PULSE = 40.0, 240.0
-TYPICAL_PULSE, PULSE_OCTAVES = 110.0, 0.9  # a broad preference: centre, and standard deviation in octaves
+PULSES = np.geomspace(38.0, 240.0, 700)  # (G,) beats a minute that are tried
+BEAT_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4)  # of a beat's length
+BAR_RATIOS = (1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4, 6, 8)
+MEMORY = 8  # frames that `novelty` compares, a third of a second
+FAINT = 0.03  # of the strongest: what is weaker hardly counts as weaker still
 HIT_SECONDS = 0.07  # a beat within this of the grid is a hit, as in mir_eval's F-measure
 
 
@@ -33,24 +37,42 @@ def onset_strength(samples: np.ndarray) -> np.ndarray:
     return bands
 
 
-def pulse_scores(bands: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(pulses a minute (G,), how well each explains the onsets (G,)), from `onset_strength`.
+def novelty(spectrum: np.ndarray) -> np.ndarray:
+    """(1, F): how much louder notes are after each moment than before it, given `semitones`; it peaks at new chords."""
+    x = np.log1p(1000.0 * spectrum / max(spectrum.max(), 1e-9))
+    total = np.cumsum(np.pad(x, ((0, 0), (MEMORY, MEMORY)), mode="edge"), axis=1)
+    past, here, future = total[:, : -2 * MEMORY], total[:, MEMORY:-MEMORY], total[:, 2 * MEMORY :]
+    return np.maximum(future - here - (here - past), 0.0).sum(axis=0, keepdims=True)
 
-    The spectrum of the onsets peaks at the pulse and its multiples, their autocorrelation at the pulse and its
-    fractions: the product keeps the pulse (Peeters 2007, https://doi.org/10.1155/2007/67215).
+
+def pulse_features(bands: np.ndarray, changes: np.ndarray) -> np.ndarray:
+    """(G, D): what speaks for each of `PULSES` in `onset_strength` (K, F) and in `novelty`.
+
+    Periodicities of all bands, of the lowest and of the highest; of the changes of harmony, which come with bars; then
+    the pulse itself, in octaves, and its square.
     """
-    pulses = np.geomspace(MIN_PULSE, MAX_PULSE, 1000)
-    x = bands - bands.mean(axis=1, keepdims=True)
+    octaves = np.log2(PULSES / 100.0)
+    onsets = periodicities(bands, FRAME_RATE, BEAT_RATIOS)
+    kept = (onsets.mean(axis=0), onsets[0], onsets[-1], periodicities(changes, SEMITONE_RATE, BAR_RATIOS)[0])
+    return np.concatenate([np.log(FAINT + np.concatenate(kept)), [octaves, octaves**2]]).T
+
+
+def periodicities(curves: np.ndarray, rate: float, ratios: tuple[float, ...]) -> np.ndarray:
+    """(K, 2 R, G): of curves (K, F) at `rate` Hz, the autocorrelation at R ratios of every pulse's period, and the
+    spectrum at the same periods; relative to the largest, not negative.
+    """
+    x = curves - curves.mean(axis=1, keepdims=True)
     size = 2 ** int(np.ceil(np.log2(8 * x.shape[1])))
-    spectrum = np.abs(np.fft.rfft(x, size, axis=1))  # (K, size / 2 + 1)
-    correlation = np.fft.irfft(spectrum**2, size, axis=1)[:, : x.shape[1]]
-    correlation = np.maximum(correlation / np.maximum(correlation[:, :1], 1e-9), 0.0).mean(axis=0)
-    spectrum = (spectrum / np.maximum(spectrum.max(axis=1, keepdims=True), 1e-9)).mean(axis=0)
-    lags = 60.0 * FRAME_RATE / pulses
-    by_lag = np.interp(lags, np.arange(len(correlation)), correlation, right=0.0)
-    by_frequency = np.interp(pulses / 60.0, np.arange(len(spectrum)) * FRAME_RATE / size, spectrum)
-    prior = np.exp(-0.5 * (np.log2(pulses / TYPICAL_PULSE) / PULSE_OCTAVES) ** 2)
-    return pulses, by_lag * by_frequency * prior
+    spectrum = np.abs(np.fft.rfft(x, size, axis=1))
+    correlation = np.maximum(np.fft.irfft(spectrum**2, size, axis=1)[:, : x.shape[1]], 0.0)
+    periods = np.outer(ratios, 60.0 / PULSES)  # seconds
+    return np.concatenate([_read(correlation, periods * rate), _read(spectrum, size / (periods * rate))], axis=1)
+
+
+def _read(curves: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Curves (K, F), the largest of each scaled to 1, at positions (R, G): (K, R, G), 0 past the end."""
+    curves = curves / np.maximum(curves.max(axis=1, keepdims=True), 1e-9)
+    return np.stack([np.interp(at, np.arange(len(curve)), curve, right=0.0) for curve in curves])
 
 
 def tempo(samples: np.ndarray) -> float:
@@ -63,12 +85,11 @@ def beats(samples: np.ndarray) -> np.ndarray:
     bands = onset_strength(samples)
     if not bands.any():
         return np.zeros(0)
-    pulses, scores = pulse_scores(bands)
-    strength = bands.sum(axis=0)
-    found = librosa.beat.beat_track(
-        onset_envelope=strength, sr=SAMPLE_RATE, hop_length=HOP, bpm=pulses[np.argmax(scores)], trim=False, units="time"
+    pulse_found = PULSES[np.argmax(pulse_features(bands, novelty(semitones(samples))) @ profiles().pulse)]
+    _, times = librosa.beat.beat_track(
+        onset_envelope=bands.sum(axis=0), sr=SAMPLE_RATE, hop_length=HOP, bpm=pulse_found, trim=False, units="time"
     )
-    return found[1]
+    return times
 
 
 def beat_rate(times: np.ndarray) -> float:

@@ -13,6 +13,9 @@ SAMPLE_RATE = 44_100
 N_MELS = 128
 MEL_WINDOW, MEL_HOP = 2048, 512
 MEL_FLOOR = 1e-4  # 80 dB below the loudest
+SEMITONE_HOP = 2048
+SEMITONE_RATE = SAMPLE_RATE / SEMITONE_HOP  # frames a second
+LOWEST_SEMITONE, N_SEMITONES = 24, 102  # C1 to F9, 11.8 kHz
 STFT_WINDOWS = (512, 1024, 2048)
 
 
@@ -71,6 +74,19 @@ def stft_distance(reference: np.ndarray, found: np.ndarray) -> StftDistance:
 
 def _stft(samples: np.ndarray, window: int) -> np.ndarray:
     return librosa.stft(np.asarray(samples, np.float32), n_fft=window, hop_length=window // 4)
+
+
+def semitones(samples: np.ndarray) -> np.ndarray:
+    """Constant-Q magnitudes (102, F), one row a semitone from C1 at A = 440 Hz."""
+    spectrum = librosa.cqt(
+        mono(samples),
+        sr=SAMPLE_RATE,
+        hop_length=SEMITONE_HOP,
+        fmin=float(librosa.midi_to_hz(LOWEST_SEMITONE)),
+        n_bins=N_SEMITONES,
+        tuning=0.0,
+    )
+    return np.abs(spectrum).astype(np.float64)
 
 
 def energy_above(samples: np.ndarray, cutoff: float = 12_000.0) -> float:
