@@ -47,7 +47,7 @@ def kernel_floor(reference: np.ndarray, n: int, draws: int = 200, seed: int = 0)
 
 
 def _gaussian(a: np.ndarray, b: np.ndarray, bandwidth: float) -> np.ndarray:
-    return np.exp(-cdist(a, b, "sqeuclidean") / (2.0 * bandwidth**2))
+    return np.exp(-cdist(a, b, "sqeuclidean") / max(2.0 * bandwidth**2, 1e-12))
 
 
 def _off_diagonal_mean(kernel: np.ndarray) -> float:
