@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+TONE_LEVEL = -3.5  # log amplitude of a tone before anything is learned
 ENCODE_BLOCK = 512  # latent frames encoded at once: keeps memory flat in the length
 
 
@@ -38,6 +39,10 @@ class CodecConfig:
     decoder_layers: int
     latent_layers: int  # blocks at the latent rate, in the encoder and in the decoder
     expansion: int  # inner width of a block over its outer width
+    tone_range: tuple[int, int]  # lowest and highest tone, in semitones from A at 440 Hz
+    tone_steps: int  # tones in a semitone
+    tone_window: int  # samples over which the encoder measures them
+    tone_dim: int  # width of the projection into and out of their levels
 
     def __post_init__(self):
         if self.hop_length % self.frame_hop:
@@ -48,6 +53,11 @@ class CodecConfig:
             raise ValueError(f"band_stops {self.band_stops} must rise and end at n_fft // 2 + 1 = {self.n_bins}")
         if len(self.band_dims) != len(self.band_stops):
             raise ValueError(f"band_dims {self.band_dims} needs one width for each of band_stops {self.band_stops}")
+
+    @property
+    def n_tones(self) -> int:
+        """Tones of the bank (J)."""
+        return (self.tone_range[1] - self.tone_range[0]) * self.tone_steps + 1
 
     @property
     def n_bins(self) -> int:
@@ -89,6 +99,51 @@ class Spectrum(nn.Module):
         return total.flatten(-2)[..., self.pad : total.shape[-2] * self.hop - self.pad]
 
 
+class Tones(nn.Module):
+    """A bank of tones, a fraction of a semitone apart: their levels in a sound, and their sound at given levels."""
+
+    def __init__(self, config: CodecConfig):
+        super().__init__()
+        self.hop, self.latent_hop, self.rate = config.frame_hop, config.hop_length, config.sample_rate
+        semitones = config.tone_range[0] + torch.arange(config.n_tones, dtype=torch.float64) / config.tone_steps
+        self.register_buffer("hertz", 440 * 2 ** (semitones / 12), persistent=False)  # (J,)
+        self.window = config.tone_window
+        self.pad = (self.window - self.latent_hop) // 2
+        self.register_buffer("hann", torch.hann_window(self.window) * (2 / self.window), persistent=False)
+        self.register_buffer("filters", self._filters(config.tone_steps), persistent=False)
+        self.register_buffer("waves", self._waves(), persistent=False)
+
+    def _filters(self, steps: int) -> Tensor:
+        """Triangles (K', J) round each tone over the bins of the long window, at least a bin wide on each side."""
+        width = self.rate / self.window
+        bins = torch.arange(int(self.hertz[-1] / width) + 4, dtype=torch.float64)[:, None] * width
+        reach = (self.hertz * (2 ** (1 / (12 * steps)) - 1)).clamp(min=width)
+        return (1 - (bins - self.hertz).abs() / reach).clamp(min=0).float()
+
+    def _waves(self) -> Tensor:
+        """Cosine and minus sine of each tone (2J, 2·hop) round the middle of a frame, under a Hann window."""
+        time = (torch.arange(2 * self.hop, dtype=torch.float64) + 0.5 - self.hop) / self.rate
+        angle = 2 * torch.pi * self.hertz[:, None] * time
+        window = torch.cos(torch.pi / 2 * (time * self.rate / self.hop)).square()
+        return (torch.cat([angle.cos(), -angle.sin()]) * window).float()
+
+    def power(self, samples: Tensor) -> Tensor:
+        """Power (..., T, J) of samples (..., pad + T·latent hop + pad) at each tone, about 1/3 for a full-scale sine."""
+        spectra = torch.fft.rfft(samples.unfold(-1, self.window, self.latent_hop) * self.hann)
+        return torch.view_as_real(spectra[..., : len(self.filters)]).square().sum(-1) @ self.filters
+
+    def sound(self, gains: Tensor, first: int) -> Tensor:
+        """Samples (..., F·hop) of complex amplitudes (..., F, J); `first` is the absolute number of the first frame."""
+        frames = first + torch.arange(gains.shape[-2], dtype=torch.float64, device=gains.device) + 0.5
+        cycles = (frames[:, None] * self.hop * self.hertz / self.rate).frac()  # (F, J)
+        turned = gains * torch.polar(torch.ones_like(cycles), 2 * torch.pi * cycles).to(gains.dtype)
+        with torch.autocast(gains.device.type, enabled=False):  # half precision would make the oscillators hiss
+            pieces = torch.cat([turned.real, turned.imag], -1) @ self.waves  # (..., F, 2·hop)
+        early, late = pieces.unflatten(-1, (2, self.hop)).unbind(-2)
+        total = F.pad(early, (0, 0, 0, 1)) + F.pad(late, (0, 0, 1, 0))
+        return total.flatten(-2)[..., self.hop // 2 : -(self.hop // 2)]
+
+
 class Block(nn.Module):
     """ConvNeXt block (arXiv 2201.03545) over (B, T, D): each frame sees one neighbour on each side."""
 
@@ -121,17 +176,19 @@ class Encoder(nn.Module):
         self.bands = nn.ModuleList(nn.Linear(size, dim) for size, dim in zip(sizes, config.band_dims, strict=True))
         self.mix = nn.Linear(sum(config.band_dims), config.frame_dim)
         self.frames = blocks(config.frame_dim, config.expansion, config.encoder_layers)
-        self.fold = nn.Linear(config.ratio * config.frame_dim, config.latent_width)
+        self.tones = nn.Linear(2 * config.n_tones, config.tone_dim)
+        self.fold = nn.Linear(config.ratio * config.frame_dim + config.tone_dim, config.latent_width)
         self.latents = blocks(config.latent_width, config.expansion, config.latent_layers)
         self.norm = nn.LayerNorm(config.latent_width)
         self.head = nn.Linear(config.latent_width, 2 * config.latent_dim)
         nn.init.constant_(self.head.bias[config.latent_dim :], -4)  # little noise at first: every channel gets used
 
-    def forward(self, spectra: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance, both (B, T, C), from spectra (B, 2, F, K) of mid and side."""
+    def forward(self, spectra: Tensor, tones: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance, both (B, T, C), from spectra (B, 2, F, K) and tones (B, 2, T, J) of mid and side."""
         x = torch.cat([band(part) for band, part in zip(self.bands, self._features(spectra), strict=True)], -1)
         x = self.frames(self.mix(F.gelu(x)))  # (B, F, D)
-        x = self.fold(x.unflatten(1, (-1, self.config.ratio)).flatten(2))  # (B, T, D)
+        heard = F.gelu(self.tones(tones.movedim(1, 2).flatten(2)))
+        x = self.fold(torch.cat([x.unflatten(1, (-1, self.config.ratio)).flatten(2), heard], -1))  # (B, T, D)
         mean, logvar = self.head(self.norm(self.latents(x))).float().chunk(2, -1)
         return mean, logvar.clamp(-12, 4)
 
@@ -150,7 +207,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents -> spectra of mid and side: a complex number without phase wraps, times a level on a log scale."""
+    """Latents -> spectra and tones of mid and side: complex numbers without phase wraps, times log levels."""
 
     def __init__(self, config: CodecConfig):
         super().__init__()
@@ -160,10 +217,11 @@ class Decoder(nn.Module):
         self.unfold = nn.Linear(config.latent_width, config.ratio * config.frame_dim)
         self.frames = blocks(config.frame_dim, config.expansion, config.decoder_layers)
         self.norm = nn.LayerNorm(config.frame_dim)
-        self.mix = nn.Linear(config.frame_dim, sum(config.band_dims))
+        self.mix = nn.Linear(config.frame_dim, sum(config.band_dims) + config.tone_dim)
         self.bands = nn.ModuleList(
             nn.Linear(dim, 6 * (b - a)) for dim, (a, b) in zip(config.band_dims, config.bands, strict=True)
         )
+        self.tones = nn.Linear(config.tone_dim, 6 * config.n_tones)
         level = -1.0 - 1.2 * torch.log1p(torch.arange(config.n_bins) / 8)  # music falls off like this, on average
         self.register_buffer("level", torch.stack([level, level - 1.5]), persistent=False)  # side is weaker than mid
 
@@ -173,15 +231,21 @@ class Decoder(nn.Module):
         overlap = self.config.n_fft // (2 * self.config.frame_hop)
         return self.config.latent_layers * self.config.ratio + self.config.decoder_layers + overlap
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """Complex spectra (B, 2, F, K) of mid and side from latents (B, T, C)."""
+    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Complex spectra (B, 2, F, K) and tones (B, 2, F, J) of mid and side from latents (B, T, C)."""
         x = self.unfold(self.latents(self.lift(latents)))
         x = self.frames(x.unflatten(2, (self.config.ratio, -1)).flatten(1, 2))  # (B, F, D)
-        parts = F.gelu(self.mix(self.norm(x))).split(self.config.band_dims, -1)
+        *parts, tones = F.gelu(self.mix(self.norm(x))).split((*self.config.band_dims, self.config.tone_dim), -1)
         values = [band(part).unflatten(2, (6, -1)) for band, part in zip(self.bands, parts, strict=True)]
-        size, real, imag = torch.cat(values, -1).float().movedim(2, 1).chunk(3, 1)  # each (B, 2, F, K)
-        size = (size + self.level[:, None]).clamp(max=5).exp()
-        return torch.complex(size * real, size * imag)
+        tones = self.tones(tones).unflatten(2, (6, -1))
+        return scaled(torch.cat(values, -1), self.level[:, None]), scaled(tones, TONE_LEVEL)
+
+
+def scaled(values: Tensor, level: Tensor | float) -> Tensor:
+    """Complex (B, 2, F, ·) from values (B, F, 6, ·): of mid and side the log size above `level`, and both parts."""
+    size, real, imag = values.float().movedim(2, 1).chunk(3, 1)
+    size = (size + level).clamp(max=5).exp()
+    return torch.complex(size * real, size * imag)
 
 
 class Codec(nn.Module):
@@ -195,6 +259,7 @@ class Codec(nn.Module):
         self.config = config
         self.sample_rate, self.hop_length, self.latent_dim = config.sample_rate, config.hop_length, config.latent_dim
         self.spectrum = Spectrum(config.n_fft, config.frame_hop)
+        self.tones = Tones(config)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.context = ceil(self.decoder.reach / config.ratio)
@@ -204,8 +269,11 @@ class Codec(nn.Module):
     def posterior(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance (B, T, C) of the raw latents of samples (B, 2, N); T = ceil(N / hop_length)."""
         n_latents = ceil(samples.shape[-1] / self.hop_length)
-        padding = (self.spectrum.pad, n_latents * self.hop_length - samples.shape[-1] + self.spectrum.pad)
-        return self.encoder(self.spectrum(mid_side(F.pad(samples, padding))))
+        rest = n_latents * self.hop_length - samples.shape[-1]
+        sides = mid_side(F.pad(samples, (self.tones.pad, rest + self.tones.pad)))
+        inner = self.tones.pad - self.spectrum.pad
+        levels = 0.125 * torch.log(self.tones.power(sides) + 1e-9) + 1.5  # about -1 … 1.5
+        return self.encoder(self.spectrum(sides[..., inner:-inner]), levels)
 
     @torch.no_grad()
     def encode(self, samples: Tensor) -> Tensor:
@@ -228,7 +296,8 @@ class Codec(nn.Module):
     def _encoder_context(self) -> int:
         config = self.config
         overlap = config.n_fft // (2 * config.frame_hop)
-        return ceil((config.latent_layers * config.ratio + config.encoder_layers + overlap) / config.ratio)
+        spectra = ceil((config.encoder_layers + overlap) / config.ratio)
+        return config.latent_layers + max(spectra, ceil(config.tone_window / (2 * config.hop_length)))
 
     def normalise(self, raw: Tensor) -> Tensor:
         """Raw latents (B, T, C) of the encoder -> zero mean and unit variance."""
@@ -238,7 +307,7 @@ class Codec(nn.Module):
         """Samples (B, 2, T·hop_length) from latents (B, T, C); zero latents surround the track."""
         padded = F.pad(latents, (0, 0, self.context, self.context))
         margin = self.context * self.hop_length
-        return self._decode_inside(padded)[..., margin:-margin]
+        return self._decode_inside(padded, -self.context)[..., margin:-margin]
 
     def decode_blocks(
         self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = 128
@@ -250,16 +319,17 @@ class Codec(nn.Module):
         """
         return decode_blocks(self._decode_inside, latents, (start, stop), block, self.context)
 
-    def _decode_inside(self, latents: Tensor) -> Tensor:
-        """Samples (B, 2, T·hop) of which all but `context` frames at each end are exact."""
-        return mid_side(self.spectrum.inverse(self.decoder(latents * self.latent_std + self.latent_mean)))
+    def _decode_inside(self, latents: Tensor, first: int) -> Tensor:
+        """Samples (B, 2, T·hop) of frames from `first` on, of which all but `context` at each end are exact."""
+        spectra, tones = self.decoder(latents * self.latent_std + self.latent_mean)
+        return mid_side(self.spectrum.inverse(spectra) + self.tones.sound(tones, first * self.config.ratio))
 
 
 @torch.no_grad()
 def decode_blocks(
-    decode: Callable[[Tensor], Tensor], latents: Tensor, span: tuple[int, int | None], block: int, context: int
+    decode: Callable[[Tensor, int], Tensor], latents: Tensor, span: tuple[int, int | None], block: int, context: int
 ) -> Iterator[tuple[int, Tensor]]:
-    """`Codec.decode_blocks` for any `decode` that is exact inside `context` frames; zero latents surround the track."""
+    """`Codec.decode_blocks` for any `decode` of latents from a frame on that is exact inside `context` frames."""
     start, stop = span[0], len(latents) if span[1] is None else span[1]
     if not 0 <= start <= stop <= len(latents):
         raise ValueError(f"frames {start} to {stop} are not inside the track of {len(latents)} frames")
@@ -267,7 +337,7 @@ def decode_blocks(
         low, high = first - context, first + block + context
         inside = latents[max(low, 0) : high]
         padded = F.pad(inside, (0, 0, max(-low, 0), high - max(low, 0) - len(inside)))
-        samples = decode(padded[None])[0]  # (2, (context + block + context)·hop)
+        samples = decode(padded[None], low)[0]  # (2, (context + block + context)·hop)
         hop = samples.shape[-1] // len(padded)
         begin, end = max(start, first), min(stop, first + block)
         yield begin * hop, samples[:, (begin - low) * hop : (end - low) * hop]
@@ -305,7 +375,7 @@ class DacCodec(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """Samples (B, 2, T·hop_length) from latents (B, T, C); zero latents surround the track."""
         margin = self.context * self.hop_length
-        return self._decode_inside(F.pad(latents, (0, 0, self.context, self.context)))[..., margin:-margin]
+        return self._decode_inside(F.pad(latents, (0, 0, self.context, self.context)), 0)[..., margin:-margin]
 
     def decode_blocks(
         self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = 128
@@ -313,7 +383,7 @@ class DacCodec(nn.Module):
         """As `Codec.decode_blocks`."""
         return decode_blocks(self._decode_inside, latents, (start, stop), block, self.context)
 
-    def _decode_inside(self, latents: Tensor) -> Tensor:
+    def _decode_inside(self, latents: Tensor, _first: int) -> Tensor:
         raw = (latents * self.latent_std + self.latent_mean).mT.unflatten(1, (2, -1)).flatten(0, 1)
         return self.dac.decoder(raw).unflatten(0, (-1, 2)).squeeze(2)
 

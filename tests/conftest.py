@@ -54,6 +54,10 @@ MICRO = PipelineConfig(
         decoder_layers=2,
         latent_layers=1,
         expansion=2,
+        tone_range=(-12, 12),
+        tone_steps=1,
+        tone_window=8192,
+        tone_dim=8,
     ),
     sampling=SamplingConfig(
         num_steps=2,

@@ -1,9 +1,11 @@
 """The codec: lengths, blocks, and how far a latent reaches."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from hybridgen.codec import ENCODE_BLOCK, Codec, CodecConfig, DacCodec, Spectrum, mid_side
+from hybridgen.codec import ENCODE_BLOCK, Codec, CodecConfig, DacCodec, Spectrum, Tones, mid_side
 
 HOP = 64
 CONFIG = CodecConfig(
@@ -21,6 +23,10 @@ CONFIG = CodecConfig(
     decoder_layers=2,
     latent_layers=1,
     expansion=2,
+    tone_range=(-12, 12),
+    tone_steps=1,
+    tone_window=256,
+    tone_dim=6,
 )
 
 
@@ -98,6 +104,27 @@ def test_the_spectrum_is_undone_exactly():
         padded = torch.nn.functional.pad(samples, (spectrum.pad, spectrum.pad))
         inner = slice(n_fft, -n_fft)
         assert torch.allclose(spectrum.inverse(spectrum(padded))[:, inner], samples[:, inner], atol=1e-5)
+
+
+def test_a_tone_of_constant_gain_is_one_unbroken_sine_wherever_it_begins():
+    tones = Tones(CONFIG)
+    gains = torch.zeros(40, CONFIG.n_tones, dtype=torch.complex64)
+    gains[:, 17] = 0.5  # five semitones above A at 440 Hz
+    whole = tones.sound(gains, 0)
+    time = (torch.arange(len(whole), dtype=torch.float64) + 0.5) / CONFIG.sample_rate
+    sine = 0.5 * torch.cos(2 * torch.pi * 440 * 2 ** (5 / 12) * time).float()
+    inner = slice(CONFIG.frame_hop, -CONFIG.frame_hop)
+    assert torch.allclose(whole[inner], sine[inner], atol=1e-4)
+    later = tones.sound(gains[25:], 25)
+    assert torch.allclose(later[CONFIG.frame_hop :], whole[25 * CONFIG.frame_hop :][CONFIG.frame_hop :], atol=1e-5)
+
+
+def test_a_tone_is_measured_where_it_is():
+    tones = Tones(replace(CONFIG, tone_window=2048))
+    time = torch.arange(8000) / CONFIG.sample_rate
+    power = tones.power(torch.sin(2 * torch.pi * 440 * 2 ** (-3 / 12) * time))
+    assert (power.argmax(-1) == 9).all()
+    assert 0.2 < power.max() < 0.5
 
 
 def test_mid_and_side_turn_back():

@@ -16,10 +16,11 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from hybridgen import config
-from hybridgen.codec import Codec, CodecConfig
+from hybridgen.codec import Codec, CodecConfig, mid_side
 from hybridgen.data import corpus
 from hybridgen.training import checkpoints, losses
 from hybridgen.training.checkpoints import Checkpoint
@@ -53,9 +54,8 @@ class TrainConfig:
     ema: float
     windows: tuple[int, ...]  # of the spectral losses, samples
     mels: tuple[int, ...]  # bands for each window
-    complex_limit: float  # Hz: phase counts below
     magnitude_weight: float
-    complex_weight: float
+    tone_weight: float
     kl_weight: float
     discriminators: DiscriminatorConfig
     adversarial_weight: float  # 0: no discriminators
@@ -68,7 +68,7 @@ class TrainConfig:
 
 
 def is_held_out(path: Path) -> bool:
-    """Whether a file is for validation only: the songs that the corpus holds out, or one name in twenty of any other."""
+    """Whether a file is for validation only: the songs that the corpus holds out, or one other name in twenty."""
     number = int(path.stem) if path.stem.isdecimal() else zlib.crc32(path.stem.encode())
     return corpus.split(number) == "test"
 
@@ -110,7 +110,14 @@ def reconstruct(codec: Codec, samples: Tensor, train: TrainConfig, noise: torch.
 
 def spectral(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
     """The weighted sum of the spectral losses."""
-    return parts["mel"] + train.magnitude_weight * parts["magnitude"] + train.complex_weight * parts["complex"]
+    weights = {"mel": 1.0, "magnitude": train.magnitude_weight, "tones": train.tone_weight}
+    return sum(weight * parts[name] for name, weight in weights.items())
+
+
+def tones(codec: Codec, output: Tensor, target: Tensor) -> Tensor:
+    """How far the tones of the output are from those of the target, mid and side."""
+    padded = (F.pad(mid_side(samples), (codec.tones.pad, codec.tones.pad)) for samples in (output, target))
+    return losses.tone_loss(*map(codec.tones.power, padded))
 
 
 def ramp(step: int, train: TrainConfig) -> float:
@@ -216,7 +223,7 @@ def main(path: str, *overrides: str) -> None:
     torch.manual_seed(train.seed)
     run, out = Run(build(train), train), Path(train.out)
     codec, judges, ema = run.codec, run.judges, run.ema
-    spectral_loss = losses.SpectralLoss(codec.sample_rate, train.windows, train.mels, train.complex_limit)
+    spectral_loss = losses.SpectralLoss(codec.sample_rate, train.windows, train.mels)
     first = run.resume(out)
     files, held_out = music_files(train.data)
     adversarial = train.adversarial_weight > 0
@@ -231,7 +238,7 @@ def main(path: str, *overrides: str) -> None:
             samples = crops(files, train, rng).to(train.device)
             with half():
                 output, kl = reconstruct(codec, samples, train, noise)
-            parts = spectral_loss(output, samples) | {"kl": kl}
+            parts = spectral_loss(output, samples) | {"kl": kl, "tones": tones(codec, output, samples)}
             loss = spectral(parts, train) + train.kl_weight * kl
 
             if adversarial:

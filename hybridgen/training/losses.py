@@ -38,40 +38,30 @@ class SpectralLoss(nn.Module):
 
     Log-mel: mean absolute difference in units of 10 dB, over a soft floor of -80 dB below the excerpt's loudest band.
     Magnitude: spectral convergence, the relative error of the linear magnitudes (arXiv 1910.11480).
-    Complex: difference of spectra compressed to the power of 0.3, phase included, below `complex_limit` Hz.
     """
 
-    def __init__(self, sample_rate: int, windows: tuple[int, ...], mels: tuple[int, ...], complex_limit: float):
+    def __init__(self, sample_rate: int, windows: tuple[int, ...], mels: tuple[int, ...]):
         super().__init__()
-        self.sample_rate, self.windows, self.mels, self.complex_limit = sample_rate, windows, mels, complex_limit
+        self.sample_rate, self.windows, self.mels = sample_rate, windows, mels
 
     def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Scalars `mel`, `magnitude` and `complex` for samples (B, 2, N), averaged over the windows."""
+        """Scalars `mel` and `magnitude` for samples (B, 2, N), averaged over the windows."""
         x, y = two_views(prediction), two_views(target)
         parts = [self._one(x, y, n_fft, n_mels) for n_fft, n_mels in zip(self.windows, self.mels, strict=True)]
         return {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
 
     def _one(self, x: Tensor, y: Tensor, n_fft: int, n_mels: int) -> dict[str, Tensor]:
         filters = mel_filters(self.sample_rate, n_fft, n_mels).to(x.device)
-        stop = int(self.complex_limit / self.sample_rate * n_fft)
-        x, x_size = spectra(x, n_fft)
+        x_size = magnitude(stft(x, n_fft, n_fft // 2))
         with torch.no_grad():
-            y, y_size = spectra(y, n_fft)
+            y_size = magnitude(stft(y, n_fft, n_fft // 2))
         x_mel, y_mel = x_size @ filters, y_size @ filters
         floor = 1e-4 * y_mel.amax((1, 2, 3), keepdim=True) + 1e-6
         error = (x_size - y_size).square().sum((1, 2, 3)) / (y_size.square().sum((1, 2, 3)) + 1e-3)
-        x_tilt, y_tilt = ((size[..., :stop] + 1e-5).pow(-0.7) for size in (x_size, y_size))
         return {
             "mel": 2 * (torch.log10(x_mel + floor) - torch.log10(y_mel + floor)).abs().mean(),
             "magnitude": (error + 1e-8).sqrt().mean(),
-            "complex": (x[..., :stop] * x_tilt - y[..., :stop] * y_tilt).abs().mean(),
         }
-
-
-def spectra(samples: Tensor, n_fft: int) -> tuple[Tensor, Tensor]:
-    """Real and imaginary parts (2, B, 2, F, K), and magnitudes (B, 2, F, K), of samples (B, 2, N)."""
-    parts = torch.view_as_real(stft(samples, n_fft, n_fft // 2)).movedim(-1, 0)
-    return parts, (parts.square().sum(0) + 1e-14).sqrt()
 
 
 def two_views(samples: Tensor) -> Tensor:
@@ -80,6 +70,12 @@ def two_views(samples: Tensor) -> Tensor:
     views = torch.stack([left + right, left - right], 1) * 0.5
     odd = torch.arange(len(samples), device=samples.device)[:, None, None] % 2 == 1
     return torch.where(odd, views, samples)
+
+
+def tone_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean log difference in units of 10 dB of powers (B, 2, T, J) of tones, 60 dB under the loudest and up."""
+    floor = 1e-6 * target.amax((1, 2, 3), keepdim=True) + 1e-10
+    return (torch.log10(prediction + floor) - torch.log10(target + floor)).abs().mean()
 
 
 @torch.no_grad()
