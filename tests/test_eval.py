@@ -1,4 +1,4 @@
-"""The evaluation asks held-out captions and hears composer, codec and model alike; its estimators can be fitted anew."""
+"""The evaluation asks held-out captions and hears composer, codec and model; its estimators can be fitted anew."""
 
 import json
 from dataclasses import dataclass
