@@ -29,16 +29,16 @@ def note_profiles() -> np.ndarray:
 def notes(spectrum: np.ndarray, spans: np.ndarray) -> np.ndarray:
     """(S, M): how much of each note sounds in each span (S, 2) of seconds, given `semitones`.
 
-    Non-negative least squares against notes with partials, as in NNLS chroma (Mauch and Dixon, ISMIR 2010); the median
-    over time passes over drums.
+    Non-negative least squares against notes with partials, as in NNLS chroma (Mauch and Dixon, ISMIR 2010); averaging
+    square roots keeps short loud drums small.
     """
-    profiles = note_profiles()
+    partials = note_profiles()
     found = np.zeros((len(spans), N_NOTES))
     for i, (start, stop) in enumerate(np.rint(np.asarray(spans) * SEMITONE_RATE).astype(int)):
         part = spectrum[:, max(start, 0) : max(stop, start + 1)]
         if part.size:
             level = np.sqrt(part).mean(axis=1) ** 2
-            found[i], _ = nnls(profiles, level)
+            found[i], _ = nnls(partials, level)
     return found
 
 
