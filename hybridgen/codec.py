@@ -128,7 +128,7 @@ class Tones(nn.Module):
         return (torch.cat([angle.cos(), -angle.sin()]) * window).float()
 
     def power(self, samples: Tensor) -> Tensor:
-        """Power (..., T, J) of samples (..., pad + T·latent hop + pad) at each tone, about 1/3 for a full-scale sine."""
+        """Power (..., T, J) of samples (..., pad + T·latent hop + pad) at each tone, about 1/3 for a full sine."""
         spectra = torch.fft.rfft(samples.unfold(-1, self.window, self.latent_hop) * self.hann)
         return torch.view_as_real(spectra[..., : len(self.filters)]).square().sum(-1) @ self.filters
 

@@ -1,0 +1,99 @@
+"""The whole way, tiny: a corpus is composed and played, every stage makes steps on it, and the result makes a track."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from hybridgen import config
+from hybridgen.data import corpus
+from hybridgen.pipeline import Pipeline
+
+ROOT = Path(__file__).parents[1]
+N_SONGS = 20  # the last is the first that is held out
+
+
+def script(name: str) -> ModuleType:
+    """A file of train/ as a module."""
+    spec = importlib.util.spec_from_file_location(f"train_{name}", ROOT / "train" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def train(stage: str, folder: Path, *overrides: str) -> None:
+    """Run one stage's script on the corpus in `folder`."""
+    shared = (
+        f"model={folder}/model.yaml",
+        f"out={folder}/runs/{stage}",
+        "log_every=1",
+        "valid_every=2",
+        "save_every=2",
+    )
+    script(stage).main(str(ROOT / f"configs/train/{stage}.yaml"), *shared, *overrides)
+
+
+@pytest.fixture(scope="module")
+def folder(pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of short songs, two of them rendered, one of these held out."""
+    folder = tmp_path_factory.mktemp("chain")
+    corpus.write(folder / "corpus", seed=0, first=N_SONGS - 2, count=2, seconds=(6.0, 8.0), workers=1)
+    (folder / "model.yaml").write_text(yaml.safe_dump(config.dump(pipe.config)))
+    return folder
+
+
+def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path):
+    rendered = (f"corpus={folder}/corpus", f"prepared={folder}/prepared")
+    prepare = ["--corpus", f"{folder}/corpus", "--out", f"{folder}/prepared", "--model", f"{folder}/model.yaml"]
+    prepare += ["--codec", f"{folder}/runs/codec", "--captions", "1"]
+
+    train("codec", folder, f"data={folder}/corpus/songs", "steps=2", "batch_size=1", "crop=16384", "bfloat16=false")
+    script("prepare").main(prepare)
+    train("quantizer", folder, *rendered, "steps=2", "batch_size=2", "window=16")
+    script("prepare").main([*prepare, "--quantizer", f"{folder}/runs/quantizer"])
+    train("planner", folder, *rendered, "steps=2", "rendered_share=1.0", "scores.batch_size=2", "scores.seconds=[5, 8]")
+    phases = ("phases=[{steps: 1, window: 16, batch_size: 2}, {steps: 1, window: 32, batch_size: 1}]",)
+    train("renderer", folder, *rendered, *phases)
+
+    export = script("export")
+    export.main(
+        export.parser().parse_args(
+            ["--runs", f"{folder}/runs", "--model", f"{folder}/model.yaml", "--out", f"{folder}/model"]
+        )
+    )
+    record = json.loads((folder / "model/training.json").read_text())
+    assert all(record["stages"][stage] for stage in ("codec", "quantizer", "planner", "renderer"))
+    track = Pipeline.from_pretrained(folder / "model").generate("rock, 120 bpm", seconds=2, seed=1)
+    assert track.samples.shape == (2, 88_200)
+
+
+def test_the_decoder_is_polished_against_discriminators_and_the_encoder_stays(folder: Path):
+    data = (f"data={folder}/corpus/songs", "steps=2", "batch_size=1", "crop=16384", "bfloat16=false")
+    start = f"start={folder}/runs/codec/codec.safetensors"
+    polish = ("freeze_encoder=true", "adversarial_weight=0.1", "adversarial_start=0", "adversarial_ramp=1")
+    train("codec", folder, *data, start, *polish, f"out={folder}/runs/codec2")
+    before, after = (codec_weights(folder, run) for run in ("codec", "codec2"))
+    assert all(before[name].equal(after[name]) for name in before if name.startswith(("encoder.", "latent_")))
+    assert any(not before[name].equal(after[name]) for name in before if name.startswith("decoder."))
+
+
+def codec_weights(folder: Path, run: str) -> dict:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "runs" / run / "codec.safetensors")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/models").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_model_loads_and_its_stages_fit(path: Path):
+    from hybridgen.pipeline import PipelineConfig
+
+    assert config.load(PipelineConfig, path).codec.latent_dim == 64
+
+
+@pytest.mark.parametrize("stage", ["codec", "quantizer", "planner", "renderer"])
+def test_every_training_config_loads(stage: str):
+    module = script(stage)
+    assert config.load(module.TrainConfig, ROOT / f"configs/train/{stage}.yaml").model == "tiny"
