@@ -131,3 +131,9 @@ def test_the_average_follows_and_gives_the_weights_back():
 def test_a_decay_of_one_never_learns():
     with pytest.raises(ValueError, match=r"decay 1\.0"):
         EMA(torch.nn.Linear(1, 1), decay=1.0)
+
+
+def test_chroma_follows_the_notes_and_not_the_level():
+    powers = torch.rand(2, 50, 37, generator=torch.Generator().manual_seed(0)) ** 8
+    assert losses.chroma_correlation(powers * torch.rand(50, 1), powers, 3) > 0.999
+    assert losses.chroma_correlation(powers.roll(7, 1), powers, 3).abs() < 0.3

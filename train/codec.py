@@ -114,10 +114,9 @@ def spectral(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
     return sum(weight * parts[name] for name, weight in weights.items())
 
 
-def tones(codec: Codec, output: Tensor, target: Tensor) -> Tensor:
-    """How far the tones of the output are from those of the target, mid and side."""
-    padded = (F.pad(mid_side(samples), (codec.tones.pad, codec.tones.pad)) for samples in (output, target))
-    return losses.tone_loss(*map(codec.tones.power, padded))
+def tones(codec: Codec, samples: Tensor) -> Tensor:
+    """Power (B, 2, T, J) of the tones in the mid and side of samples (B, 2, N)."""
+    return codec.tones.power(F.pad(mid_side(samples), (codec.tones.pad, codec.tones.pad)))
 
 
 def ramp(step: int, train: TrainConfig) -> float:
@@ -149,9 +148,10 @@ def validate(codec: Codec, files: list[Path], train: TrainConfig) -> dict[str, f
         target = torch.from_numpy(samples.copy())[None].to(train.device)
         output = codec.decode(codec.encode(target))[..., : target.shape[-1]]
         mel = losses.log_mel_distance(output, target, codec.sample_rate)
-        results.append((mel.item(), losses.stft_distance(output, target).item()))
-    mel, distance = np.mean(results, 0)
-    return {"valid/mel_db": float(mel), "valid/stft": float(distance)}
+        played, wanted = (tones(codec, sound)[0] for sound in (output, target))
+        chroma = losses.chroma_correlation(played, wanted, codec.config.tone_steps)
+        results.append((mel.item(), losses.stft_distance(output, target).item(), chroma.item()))
+    return dict(zip(("valid/mel_db", "valid/stft", "valid/chroma"), np.mean(results, 0).tolist(), strict=True))
 
 
 @torch.no_grad()
@@ -238,7 +238,8 @@ def main(path: str, *overrides: str) -> None:
             samples = crops(files, train, rng).to(train.device)
             with half():
                 output, kl = reconstruct(codec, samples, train, noise)
-            parts = spectral_loss(output, samples) | {"kl": kl, "tones": tones(codec, output, samples)}
+            parts = spectral_loss(output, samples) | {"kl": kl}
+            parts["tones"] = losses.tone_loss(tones(codec, output), tones(codec, samples))
             loss = spectral(parts, train) + train.kl_weight * kl
 
             if adversarial:

@@ -88,6 +88,22 @@ def log_mel_distance(prediction: Tensor, target: Tensor, sample_rate: int) -> Te
 
 
 @torch.no_grad()
+def chroma_correlation(prediction: Tensor, target: Tensor, steps: int) -> Tensor:
+    """How well the notes survive, () in -1 … 1, from powers (2, T, J) of tones, `steps` a semitone.
+
+    The correlation over time of each pitch class's share of a frame, a mean over the twelve. Log-mel distance does not
+    notice when every note is lost; this does.
+    """
+    classes = (
+        torch.arange(target.shape[-1], device=target.device).add(steps // 2).div(steps, rounding_mode="floor") % 12
+    )
+    fold = F.one_hot(classes, 12).to(target.dtype)  # (J, 12)
+    x, y = (F.normalize(power.sum(0).sqrt() @ fold, dim=-1) for power in (prediction, target))
+    x, y = x - x.mean(0), y - y.mean(0)
+    return ((x * y).sum(0) / (x.square().sum(0) * y.square().sum(0) + 1e-12).sqrt()).mean()
+
+
+@torch.no_grad()
 def stft_distance(prediction: Tensor, target: Tensor) -> Tensor:
     """Spectral convergence plus mean log10 magnitude difference (B,), over windows of 512, 1024 and 2048."""
     total = torch.zeros(len(target), device=target.device)
