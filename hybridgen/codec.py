@@ -181,16 +181,18 @@ class Encoder(nn.Module):
         self.latents = blocks(config.latent_width, config.expansion, config.latent_layers)
         self.norm = nn.LayerNorm(config.latent_width)
         self.head = nn.Linear(config.latent_width, 2 * config.latent_dim)
+        self.shortcut = nn.Linear(2 * config.n_tones, config.latent_dim)  # notes are learned late without it
         nn.init.constant_(self.head.bias[config.latent_dim :], -4)  # little noise at first: every channel gets used
 
     def forward(self, spectra: Tensor, tones: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance, both (B, T, C), from spectra (B, 2, F, K) and tones (B, 2, T, J) of mid and side."""
         x = torch.cat([band(part) for band, part in zip(self.bands, self._features(spectra), strict=True)], -1)
         x = self.frames(self.mix(F.gelu(x)))  # (B, F, D)
-        heard = F.gelu(self.tones(tones.movedim(1, 2).flatten(2)))
+        tones = tones.movedim(1, 2).flatten(2)  # (B, T, 2J)
+        heard = F.gelu(self.tones(tones))
         x = self.fold(torch.cat([x.unflatten(1, (-1, self.config.ratio)).flatten(2), heard], -1))  # (B, T, D)
         mean, logvar = self.head(self.norm(self.latents(x))).float().chunk(2, -1)
-        return mean, logvar.clamp(-12, 4)
+        return mean + self.shortcut(tones).float(), logvar.clamp(-12, 4)
 
     def _features(self, spectra: Tensor) -> Iterator[Tensor]:
         """For each band (B, F, ·): log magnitudes, and power-law compressed complex values below phase_bins."""
@@ -222,6 +224,10 @@ class Decoder(nn.Module):
             nn.Linear(dim, 6 * (b - a)) for dim, (a, b) in zip(config.band_dims, config.bands, strict=True)
         )
         self.tones = nn.Linear(config.tone_dim, 6 * config.n_tones)
+        self.shortcut = nn.Linear(config.latent_dim, 2 * config.n_tones)
+        nn.init.normal_(self.tones.weight, std=0.02)
+        with torch.no_grad():  # a cosine of steady phase, until something better is learned
+            self.tones.bias.copy_(torch.tensor([0.0, 0, 1, 1, 0, 0]).repeat_interleave(config.n_tones))
         level = -1.0 - 1.2 * torch.log1p(torch.arange(config.n_bins) / 8)  # music falls off like this, on average
         self.register_buffer("level", torch.stack([level, level - 1.5]), persistent=False)  # side is weaker than mid
 
@@ -237,7 +243,8 @@ class Decoder(nn.Module):
         x = self.frames(x.unflatten(2, (self.config.ratio, -1)).flatten(1, 2))  # (B, F, D)
         *parts, tones = F.gelu(self.mix(self.norm(x))).split((*self.config.band_dims, self.config.tone_dim), -1)
         values = [band(part).unflatten(2, (6, -1)) for band, part in zip(self.bands, parts, strict=True)]
-        tones = self.tones(tones).unflatten(2, (6, -1))
+        direct = self.shortcut(latents).repeat_interleave(self.config.ratio, 1)
+        tones = (self.tones(tones) + F.pad(direct, (0, 2 * direct.shape[-1]))).unflatten(2, (6, -1))
         return scaled(torch.cat(values, -1), self.level[:, None]), scaled(tones, TONE_LEVEL)
 
 
