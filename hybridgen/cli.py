@@ -356,13 +356,14 @@ def run_encode(args: argparse.Namespace) -> None:
 
 
 def run_decode(args: argparse.Namespace) -> None:
-    from hybridgen import weights
-    from hybridgen.audio import Audio
+    from hybridgen import audio, weights
     from hybridgen.plan import SAMPLE_RATE
 
     _check_outputs(args.out)
     latents, n_samples = weights.load_latents(args.file)
-    Audio(_load(args).decode(latents, n_samples), SAMPLE_RATE).save(args.out)
+    samples = _load(args).decode(latents, n_samples)
+    audio.master(samples, gain_db=0.0)  # the level as it is, peaks limited
+    audio.Audio(samples, SAMPLE_RATE).save(args.out)
     print(f"{args.out}: {n_samples / SAMPLE_RATE:.3f} s")
 
 

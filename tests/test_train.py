@@ -54,7 +54,7 @@ def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path):
     script("prepare").main(prepare)
     train("quantizer", folder, *rendered, "steps=2", "batch_size=2", "window=16")
     script("prepare").main([*prepare, "--quantizer", f"{folder}/runs/quantizer"])
-    train("planner", folder, *rendered, "steps=2", "rendered_share=1.0", "scores.batch_size=2", "scores.seconds=[5, 8]")
+    train("planner", folder, *rendered, "steps=2", "rendered_share=1.0", "scores.batch_size=4", "scores.seconds=[5, 8]")
     phases = ("phases=[{steps: 1, window: 16, batch_size: 2}, {steps: 1, window: 32, batch_size: 1}]",)
     train("renderer", folder, *rendered, *phases)
 
