@@ -79,7 +79,6 @@ def main() -> None:
     }
     used = {question.song.index for question in questions}
     others = [record for record in held_out if record.index not in used][: size.reference_songs]
-    report["references"] = len(others)
     report["sets"] = measure_sets(report.pop("embeddings"), [q.song.genre for q in questions], others)
     (args.out / "report.json").write_text(json.dumps(without_nan(report), indent=1, ensure_ascii=False) + "\n")
     text = render_report(report, size)
@@ -196,7 +195,7 @@ def render_report(report: dict, size: Size) -> str:
     lines = [f"# {report['model']}, measured", ""]
     lines += [f"Codec, on {size.codec_songs} held-out songs:", "", *table(report["codec"]), ""]
     lines += [f"Music, on {size.prompts} held-out prompts of {size.seconds:g} s:", "", *table(report["music"]), ""]
-    lines += [f"Sets, against {report['references']} other held-out songs:", "", *table(report["sets"]), ""]
+    lines += [f"Sets, against at most {size.reference_songs} other held-out songs:", "", *table(report["sets"]), ""]
     lines += ["| prompt | model | composer |", "|---|---|---|"]
     for number, question in enumerate(report["questions"][: size.pictures], start=1):
         lines.append(f"| {question['prompt']} | ![]({number}-model.png) | ![]({number}-composer.png) |")
