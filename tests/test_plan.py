@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from hybridgen import grammar
 from hybridgen.plan import (
     CODE_HOP,
     KEYS,
@@ -74,11 +75,13 @@ def _random_section(rng: random.Random, roles: list[str]) -> Section:
     return Section(rng.choice([None, *LABELS]), bars, rng.choice([None, *range(8)]), playing)
 
 
-def test_a_thousand_fuzzed_plans_survive_json():
+def test_a_thousand_fuzzed_plans_survive_json_and_tokens():
     rng = random.Random(0)
     for _ in range(1000):
         plan = random_plan(rng)
         assert Plan.from_json(plan.to_json()) == plan
+        beside = (plan.prompt, plan.seed, plan.n_samples, plan.beats, plan.codes)
+        assert grammar.parse(grammar.tokens(plan), *beside) == plan
         assert plan.text()
 
 
