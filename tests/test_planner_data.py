@@ -65,13 +65,16 @@ def test_collate_pads_what_is_shorter():
 
 def test_rendered_songs_carry_codes_and_controls_of_like_length():
     tracks = [make_track(index, 2 + 2 * index) for index in range(5)]
-    batch = planner_data.rendered(tracks, 3, torch.zeros(2, 5), seed=0, step=1)
-    again = planner_data.rendered(tracks, 3, torch.zeros(2, 5), seed=0, step=1)
-    others = [planner_data.rendered(tracks, 3, torch.zeros(2, 5), seed=0, step=step) for step in range(2, 8)]
+    room = 4 * (tracks[2].n_frames // 4)
+    batch = planner_data.rendered(tracks, room, torch.zeros(2, 5), seed=0, step=1)
+    again = planner_data.rendered(tracks, room, torch.zeros(2, 5), seed=0, step=1)
+    others = [planner_data.rendered(tracks, room, torch.zeros(2, 5), seed=0, step=step) for step in range(2, 14)]
     assert torch.equal(batch.codes, again.codes)
     assert not all(torch.equal(batch.codes[:, 0, 0], other.codes[:, 0, 0]) for other in others)
-    assert batch.features.shape == (3, batch.codes.shape[2], N_FEATURES)
-    for row in range(3):
+    assert len({len(other.codes) for other in others}) > 1  # many short songs or few long ones
+    assert all(len(other.codes) <= len(tracks) for other in others)
+    assert batch.features.shape == (len(batch.codes), batch.codes.shape[2], N_FEATURES)
+    for row in range(len(batch.codes)):
         index = int(batch.codes[row, 0, 0])
         n_frames = tracks[index].n_frames // 4
         assert (batch.codes[row, :, :n_frames] == index).all() and (batch.codes[row, :, n_frames:] == -1).all()

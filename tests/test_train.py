@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 import yaml
 
 from hybridgen import config
@@ -97,3 +98,13 @@ def test_every_model_loads_and_its_stages_fit(path: Path):
 def test_every_training_config_loads(stage: str):
     module = script(stage)
     assert config.load(module.TrainConfig, ROOT / f"configs/train/{stage}.yaml").model == "tiny"
+
+
+def test_the_renderer_meets_codes_and_context_as_spoilt_as_they_will_be():
+    renderer, rng = script("renderer"), torch.Generator().manual_seed(0)
+    codes = torch.zeros(200, 4, 50, dtype=torch.int64)
+    wrong = (renderer.spoil_codes(codes, 1000, 0.1, rng) != codes).float().mean(dim=(1, 2))
+    assert 0.08 < wrong.mean() < 0.12 and wrong.min() < 0.02 and wrong.max() > 0.17
+    noise = renderer.spoil_context(torch.zeros(200, 50, 4), 0.2, rng).std(dim=(1, 2))
+    assert noise.min() < 0.02 and 0.17 < noise.max() < 0.23
+    assert torch.equal(renderer.spoil_context(codes.float(), 0.0, rng), codes.float())

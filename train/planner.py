@@ -24,7 +24,7 @@ from hybridgen.training.dataset import Track
 from hybridgen.training.log import Log
 from hybridgen.training.planner_data import Batch, ScoreConfig
 from hybridgen.training.state import OptimConfig, TrainState
-from hybridgen.weights import save_weights
+from hybridgen.weights import load_weights, save_weights
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class TrainConfig:
     corpus: str | None  # folder of rendered songs; None: scores alone
     prepared: str | None  # folder that train/prepare.py wrote, with codes
     out: str  # folder of the run
+    start: str | None  # weights to begin with
     threads: int  # CPU threads of the training; the composer beside it takes one more, some of the time
     bfloat16: bool  # matrix products in bfloat16: faster where the hardware has it, 12 times slower elsewhere
     seed: int
     steps: int
     scores: ScoreConfig
-    rendered_batch_size: int  # songs with codes in a step
+    rendered_frames: int  # code frames in a step that learns songs with codes, about: so many songs as they make
     rendered_share: float  # of steps that learn songs with codes, where there are some
     score_weight: float  # of the score's loss in those steps; that of the codes counts 1
     label_smoothing: float  # of codes; a score's next token is too often certain
@@ -67,12 +68,14 @@ def losses(model: Planner, batch: Batch, label_smoothing: float) -> dict[str, Te
 
 
 @torch.no_grad()
-def validate(model: Planner, held_scores: list[Batch], held_out: list[Track], empty_text: Tensor) -> dict[str, float]:
+def validate(
+    model: Planner, held_scores: list[Batch], held_out: list[Track], empty_text: Tensor, n_frames: int
+) -> dict[str, float]:
     """Nats a score token on songs that no step sees; nats a code on rendered songs that are held out."""
     means = [losses(model, batch, 0.0)["score"].item() for batch in held_scores]
     values = {"valid/score": sum(means) / len(means)}
     if held_out:
-        batches = [planner_data.rendered(held_out, 4, empty_text, seed=0, step=step) for step in range(3)]
+        batches = [planner_data.rendered(held_out, n_frames, empty_text, 0, step) for step in range(3)]
         means = [losses(model, batch, 0.0)["codes"].item() for batch in batches]
         values["valid/codes"] = sum(means) / len(means)
     return values
@@ -87,6 +90,8 @@ def main(path: str, *overrides: str) -> None:
     shapes = config.read(preset)
     text = config.build(TextConfig, shapes["text"])
     model = Planner(config.build(PlannerConfig, shapes["planner"]))
+    if train.start is not None:
+        load_weights(model, train.start)
     state = TrainState(model, train.optim)
     out = Path(train.out)
     first = state.resume(out)
@@ -103,7 +108,7 @@ def main(path: str, *overrides: str) -> None:
             rng, _ = checkpoints.generators(train.seed, step)
             state.set_rate(step, train.steps)
             if tracks and rng.random() < train.rendered_share:
-                batch = planner_data.rendered(tracks, train.rendered_batch_size, empty_text, train.seed, step)
+                batch = planner_data.rendered(tracks, train.rendered_frames, empty_text, train.seed, step)
             else:
                 batch = next(scores)
             with torch.autocast("cpu", torch.bfloat16, enabled=train.bfloat16):
@@ -122,7 +127,7 @@ def main(path: str, *overrides: str) -> None:
             is_end = step == train.steps or stop.asked
             if step % train.valid_every == 0 or is_end:
                 with state.ema.applied(model):
-                    log.write(step, validate(model, held_scores, held_out, empty_text))
+                    log.write(step, validate(model, held_scores, held_out, empty_text, train.rendered_frames))
             if step % train.save_every == 0 or is_end:
                 state.save(out, step)
                 with state.ema.applied(model):

@@ -1,8 +1,8 @@
 """Trains the renderer on prepared songs: python train/renderer.py configs/train/renderer.yaml prepared=... out=...
 
-Every window is met with random frames known (inpainting), codes partly wrong (the planner's will be), and parts of the
-condition dropped (guidance). A stopped run continues with the same command; each checkpoint also writes the averaged
-weights as `renderer.safetensors` into `out`.
+Every window is met with random frames known (inpainting) and not quite clean, codes partly wrong (the planner's will
+be), and parts of the condition dropped (guidance). A stopped run continues with the same command; each checkpoint also
+writes the averaged weights as `renderer.safetensors` into `out`.
 """
 
 import sys
@@ -19,7 +19,7 @@ from hybridgen.training import checkpoints, dataset
 from hybridgen.training.dataset import Batch, Track
 from hybridgen.training.log import Log
 from hybridgen.training.state import OptimConfig, TrainState
-from hybridgen.weights import save_weights
+from hybridgen.weights import load_weights, save_weights
 
 KNOWN = ("none", "start", "end", "sides")  # which frames of a window are given
 VALID_TIMES = (0.1, 0.35, 0.6, 0.85)
@@ -42,6 +42,7 @@ class TrainConfig:
     corpus: str  # folder of songs
     prepared: str  # folder that train/prepare.py wrote, with codes
     out: str  # folder of the run
+    start: str | None  # weights to begin with
     threads: int  # CPU threads
     bfloat16: bool  # matrix products in bfloat16: faster where the hardware has it, 12 times slower elsewhere
     seed: int
@@ -49,7 +50,8 @@ class TrainConfig:
     optim: OptimConfig
     known_shares: tuple[float, float, float, float]  # of nothing, the start, the end, both sides
     known_weight: float  # of a known frame in the loss; an unknown one counts 1
-    wrong_codes: float  # share of codes that are replaced by random ones
+    wrong_codes: float  # share of codes that are replaced by random ones; a window has 0 to twice as many
+    context_noise: float  # on known frames, whose deviation is 1: a window has 0 to this much
     drop_shares: tuple[float, float, float, float]  # of text, codes, controls, timbre
     drop_all: float  # share of windows without any of them
     log_every: int  # steps
@@ -87,9 +89,16 @@ def known_frames(n: int, n_frames: int, shares: tuple[float, ...], rng: torch.Ge
 
 
 def spoil_codes(codes: Tensor, codebook_size: int, share: float, rng: torch.Generator) -> Tensor:
-    """Codes (B, Q, P) of which a random share is random."""
-    wrong = torch.rand(codes.shape, generator=rng) < share
+    """Codes (B, Q, P) of which a share is random; each row draws its own share from 0 to twice `share`."""
+    shares = 2 * share * torch.rand(len(codes), 1, 1, generator=rng)
+    wrong = torch.rand(codes.shape, generator=rng) < shares
     return torch.where(wrong, torch.randint(codebook_size, codes.shape, generator=rng), codes)
+
+
+def spoil_context(latents: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
+    """Latents (B, T, C) as far from clean as rendered ones may be: each row noisy by 0 to `deviation`."""
+    deviations = deviation * torch.rand(len(latents), 1, 1, generator=rng)
+    return latents + deviations * torch.randn(latents.shape, generator=rng)
 
 
 def keep_parts(n: int, train: TrainConfig, rng: torch.Generator) -> Tensor:
@@ -117,7 +126,11 @@ def training_loss(model: Renderer, batch: Batch, train: TrainConfig, rng: torch.
     n, n_frames, _ = batch.latents.shape
     known = known_frames(n, n_frames, train.known_shares, rng)
     cond = condition(batch, known)
-    cond = replace(cond, codes=spoil_codes(batch.codes, model.config.codebook_size, train.wrong_codes, rng))
+    cond = replace(
+        cond,
+        codes=spoil_codes(batch.codes, model.config.codebook_size, train.wrong_codes, rng),
+        context=spoil_context(batch.latents, train.context_noise, rng),
+    )
     t = flow.sample_t(n, rng)
     x_t, velocity = flow.path(torch.randn(batch.latents.shape, generator=rng), batch.latents, t)
     weight = batch.inside * torch.where(known, train.known_weight, 1.0)
@@ -151,6 +164,8 @@ def main(path: str, *overrides: str) -> None:
     torch.manual_seed(train.seed)
     preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
     model = Renderer(config.build(RendererConfig, config.read(preset)["renderer"]))
+    if train.start is not None:
+        load_weights(model, train.start)
     state = TrainState(model, train.optim)
     out = Path(train.out)
     first = state.resume(out)

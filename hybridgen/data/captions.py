@@ -1,7 +1,9 @@
 """What people would type to get a song: varied words from its exact labels.
 
-A caption says nothing that is not in the song; each fact may be left out. What `hybridgen.text.find_controls` finds in
-a caption is what stands in the plan, so a planner that learns from captions learns to obey.
+A caption says nothing that is not in the song; each fact may be left out. What is odd for the genre is hardly ever
+left out: so a planner learns that a "lo-fi beat" of which no more is said is slow and in 4/4. What
+`hybridgen.text.find_controls` finds in a caption is what stands in the plan, so a planner that learns from captions
+learns to obey.
 """
 
 import random
@@ -9,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hybridgen.data.composer import is_usual_tempo
 from hybridgen.data.song import Song
 from hybridgen.data.vocabulary import (
     ENERGY_WORDS,
@@ -32,6 +35,7 @@ SELF_NOUNS = {"music", "beats", "beat", "score", "soundtrack", "soundscape", "pi
 SELF_NOUNS |= {"groove", "jam", "shuffle", "instrumental", "soul", "strings", "tune", "soundtrack", "electro"}
 LEVELS = {"energetic", "quiet", "steady"}  # moods that say the energy already
 MASS_NOUNS = {"music", "beats", "soul", "strings"}
+ODD = 0.97  # how often a tempo or meter is said that nobody would expect
 KEPT = "without percussion vocals"  # a slip there would change what is said
 ORDERS = (
     "make me",
@@ -84,18 +88,19 @@ def captions(song: Song, n: int = 10) -> list[str]:
 def draw_words(song: Song, rng: random.Random) -> Words:
     """Which facts are said, and in which words; the genre if nothing else."""
     plan = song.plan
-    common = plan.meter == "4/4"
     names = name_instruments(song, rng)
     pace = pace_of(plan, rng) if rng.random() < 0.3 else None
+    tempo_share = ODD if not is_usual_tempo(song) else 0.35 if pace else 0.62
+    meter_share = 0.12 if plan.meter == "4/4" else ODD
     return Words(
         genre=rng.choice(GENRE_WORDS.get(song.genre, (song.genre,))) if rng.random() < 0.9 else None,
         moods=name_moods(song, rng) if rng.random() < 0.6 else (),
         instruments=draw_instruments(names, rng) if rng.random() < 0.72 else (),
         absent=name_absent(plan, rng) if rng.random() < 0.1 else None,
-        tempo=name_tempo(plan, rng) if rng.random() < (0.35 if pace else 0.62) else None,
+        tempo=name_tempo(plan, rng) if rng.random() < tempo_share else None,
         pace=pace,
         key=name_key(plan.key, rng) if plan.key and rng.random() < 0.48 else None,
-        meter=name_meter(plan.meter, rng) if plan.meter and rng.random() < (0.12 if common else 0.6) else None,
+        meter=name_meter(plan.meter, rng) if plan.meter and rng.random() < meter_share else None,
         bars=rng.choice(("{} bars", "{}-bar", "{} bars long")).format(plan.n_bars) if rng.random() < 0.1 else None,
         energy=name_energy(plan, rng) if rng.random() < 0.15 and not LEVELS & set(song.mood) else None,
         form=name_form(plan, names, rng) if rng.random() < 0.3 else None,
@@ -268,8 +273,9 @@ def tags(words: Words, rng: random.Random) -> str:
 
 def brief(words: Words, rng: random.Random) -> str:
     """ "lofi 84bpm Am"."""
-    some = [*present(words.tempo, words.key, words.pace), *words.moods[:1], *words.instruments[:1]]
-    some = rng.sample(some, min(len(some), rng.choice((1, 1, 2, 3))))
+    some = [*present(words.key, words.pace), *words.moods[:1], *words.instruments[:1]]
+    some = rng.sample(some, min(len(some), rng.choice((0, 1, 1, 2)))) + present(words.tempo, words.meter)
+    rng.shuffle(some)
     head = words.genre or rng.choice(words.nouns)
     loose = [word for word in some if word in words.moods or word == words.pace]
     return " ".join([*loose, head, *(word for word in some if word not in loose)])

@@ -31,7 +31,7 @@ from hybridgen.plan import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Plan
 
 N_CAPTIONS = 10
 HOLD_OUT = 20  # of as many songs one, the last, is for testing
-SECONDS = (20.0, 60.0)
+SECONDS = (20.0, 120.0)
 
 
 @dataclass(frozen=True)

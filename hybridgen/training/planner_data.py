@@ -26,7 +26,7 @@ from hybridgen.data.composer import compose
 from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Bar, Plan, Section
 from hybridgen.planner import pad_scores
 from hybridgen.text import TextConfig, TextEncoder
-from hybridgen.training.dataset import Track
+from hybridgen.training.dataset import CODE_FRAMES, Track
 
 FIRST_TRAIN, FIRST_VALID = 10_000_000, 5_000_000  # indices of composed songs; no rendered corpus is so large
 POOL = 4  # batches whose songs are sorted by length together, so that little is padding
@@ -146,15 +146,17 @@ def _next_pool(pools: Queue, process: BaseProcess) -> list[list[Example]]:
                 raise RuntimeError(f"the composing process ended with code {process.exitcode}") from None
 
 
-def rendered(tracks: Sequence[Track], n: int, empty_text: Tensor, seed: int, step: int) -> Batch:
-    """`n` whole rendered songs of like length, with their codes: a pure function of its arguments.
+def rendered(tracks: Sequence[Track], n_frames: int, empty_text: Tensor, seed: int, step: int) -> Batch:
+    """Whole rendered songs of like length, about `n_frames` code frames in all: a pure function of its arguments.
 
     empty_text (S, E): the states of the empty prompt. ValueError for a track that was prepared without a quantizer.
     """
     rng = random.Random(f"rendered {seed} {step}")
     by_length = sorted(tracks, key=lambda track: track.n_frames)
-    start = rng.randrange(max(1, len(by_length) - NEIGHBOURS * n + 1))
-    chosen = rng.sample(by_length[start : start + NEIGHBOURS * n], min(n, len(by_length)))
+    middle = rng.randrange(len(by_length))
+    n = min(max(1, CODE_FRAMES * n_frames // by_length[middle].n_frames), len(by_length))
+    start = max(0, min(middle - NEIGHBOURS * n // 2, len(by_length) - NEIGHBOURS * n))
+    chosen = rng.sample(by_length[start : start + NEIGHBOURS * n], n)
     plans = [hide(track.record.plan, rng) if rng.random() < HIDDEN else track.record.plan for track in chosen]
     text, text_mask = _pad_texts([_text(track, empty_text, rng) for track in chosen])
     return Batch(text, text_mask, *pad_scores([grammar.tokens(plan) for plan in plans]), *_frames(chosen, plans))

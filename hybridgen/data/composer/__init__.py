@@ -25,6 +25,7 @@ from hybridgen.plan import KEYS, MAX_SECONDS, METERS, ROLES, SAMPLE_RATE, Bar, P
 
 GENRES = tuple(style.name for style in STYLES)
 SLOWEST, FASTEST = 50.0, 200.0
+COMPOUND = (1.2, 1.6)  # times a style's tempo in quarter notes: in compound meters a beat is longer
 OUTLIERS, RAMPS, RITARDANDOS = 0.08, 0.05, 0.05  # shares of songs
 BUILD_SWELL, LIFT_SWELL, END_FADE = (-12.0, 8.0), (-3.0, 3.0), (0.0, -8.0)  # velocity from a section's start to its end
 MODE_MOODS = {"major": ("happy", "bright", "hopeful"), "minor": ("sad", "melancholic", "serious")}
@@ -61,6 +62,19 @@ def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> S
     return Song(index, seed, style.name, _draw_mood(rng, style, key, marks[0].bpm, shapes), plan, notes, channels)
 
 
+def is_usual_tempo(song: Song) -> bool:
+    """Whether the song begins as fast as songs of its genre and meter do, as all but `OUTLIERS` do; True where no
+    tempo or no such genre is known.
+    """
+    tempi = {style.name: style.tempo for style in STYLES}
+    if not song.plan.tempo or song.genre not in tempi:
+        return True
+    low, high = tempi[song.genre]
+    if song.plan.meter is not None and grid(song.plan.meter).compound:
+        low, high = max(COMPOUND[0] * low, 1.5 * SLOWEST), COMPOUND[1] * high
+    return low - 0.5 <= song.plan.tempo[0].bpm <= min(FASTEST, high) + 0.5
+
+
 def _draw_meter(rng: random.Random, style: Style) -> str:
     if rng.random() < style.common_time:
         return "4/4"
@@ -72,7 +86,7 @@ def _draw_time(
 ) -> tuple[tuple[Tempo, ...], int, float]:
     """Tempo marks, bars (at least 2), and the tail's seconds, so that all together lasts about `seconds`."""
     low, high = (SLOWEST, FASTEST) if rng.random() < OUTLIERS else style.tempo
-    bpm = rng.uniform(low, high) * (rng.uniform(1.2, 1.6) if bar_grid.compound else 1.0)
+    bpm = rng.uniform(low, high) * (rng.uniform(*COMPOUND) if bar_grid.compound else 1.0)
     bpm = max(bpm, 1.5 * SLOWEST) if bar_grid.compound else bpm  # a beat is a dotted quarter there
     bpm = min(FASTEST, round(bpm) if rng.random() < 0.7 else round(bpm, 1))
     tail = rng.uniform(0.3, 2.0)
