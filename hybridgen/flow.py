@@ -6,6 +6,7 @@ the velocity is x_1 - x_0 and sampling runs from t = 0 to t = 1.
 Shapes: B batch, T frames, C channels. `path`, `guide` and `solve` take any (B, ...).
 """
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -16,8 +17,10 @@ from torch import Tensor
 METHODS = ("euler", "midpoint", "adaptive")
 NOISE_BLOCK = 64  # frames drawn together
 MAX_SEED = 2**64 - 1
+MAX_SWAY = 2 / (math.pi - 2)  # beyond it, and below -1, times would not ascend
 
 Velocity = Callable[[Tensor, Tensor], Tensor]  # x_t (B, ...), t (B,) -> velocity (B, ...)
+Pair = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x_t, t -> conditional and unconditional velocity
 
 
 def path(x_0: Tensor, x_1: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,17 +50,66 @@ def guide(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
     return uncond + scale * (cond - uncond)
 
 
-def schedule(num_steps: int, shift: float = 1.0) -> Tensor:
-    """Times (num_steps + 1,) ascending from 0 to 1; `shift` > 1 takes smaller steps near the noise, 1 equal ones.
+def guide_projected(
+    cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: Tensor, parallel: float, limit: float | None = None
+) -> Tensor:
+    """Adaptive projected guidance without its momentum (https://arxiv.org/abs/2410.02416), from velocities (B, ...).
 
-    The shift is that of https://arxiv.org/abs/2403.03206, section 5.3.2. ValueError unless both are positive.
+    What guidance adds along the data that `cond` leads to makes it louder, the rest makes it better: of the former only
+    the share `parallel` is kept (1 and no limit: `guide`). limit: the largest root mean square, in units of the data,
+    of the difference that is scaled.
+    """
+    left = (1 - t).view(-1, *[1] * (x_t.dim() - 1))
+    data, change = x_t + left * cond, cond - uncond  # where cond leads; the difference in data is left * change
+    if limit is not None:
+        size = _mean(change.square()).sqrt() * left
+        change = change * (limit / size.clamp(min=1e-12)).clamp(max=1.0)
+    along = _mean(change * data) / _mean(data.square()).clamp(min=1e-12) * data
+    return cond + (scale - 1) * (change - (1 - parallel) * along)
+
+
+def guided(
+    wished: Velocity,
+    pair: Pair,
+    scale: float,
+    *,
+    interval: tuple[float, float] = (0.0, 1.0),
+    parallel: float = 1.0,
+    limit: float | None = None,
+) -> Velocity:
+    """The guided velocity: `pair` is asked at times in `interval`, `wished` alone, at half the cost, at all others.
+
+    Guidance in an interval: https://arxiv.org/abs/2404.07724. parallel, limit: of `guide_projected`.
+    """
+    low, high = interval
+
+    def velocity(x_t: Tensor, t: Tensor) -> Tensor:
+        if scale == 1 or not low <= t[0] <= high:
+            return wished(x_t, t)
+        cond, uncond = pair(x_t, t)
+        if parallel == 1 and limit is None:
+            return guide(cond, uncond, scale)
+        return guide_projected(cond, uncond, scale, x_t, t, parallel, limit)
+
+    return velocity
+
+
+def schedule(num_steps: int, shift: float = 1.0, sway: float = 0.0) -> Tensor:
+    """Times (num_steps + 1,) ascending from 0 to 1, in equal steps with shift 1 and sway 0.
+
+    `shift` > 1 and `sway` < 0 take smaller steps near the noise, < 1 and > 0 near the data. The shift is that of
+    https://arxiv.org/abs/2403.03206, section 5.3.2, the sway that of https://arxiv.org/abs/2410.06885. ValueError
+    unless num_steps and shift are positive and sway is -1 to 2 / (pi - 2).
     """
     if num_steps < 1:
         raise ValueError(f"num_steps {num_steps} must be at least 1")
     if not shift > 0:
         raise ValueError(f"shift {shift} must be above 0")
+    if not -1 <= sway <= MAX_SWAY:
+        raise ValueError(f"sway {sway} is outside -1 to {MAX_SWAY:.4f}")
     noise_left = torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
-    return (1 - shift * noise_left / (1 + (shift - 1) * noise_left)).float()
+    times = 1 - shift * noise_left / (1 + (shift - 1) * noise_left)
+    return (times + sway * (torch.cos(math.pi / 2 * times) - 1 + times)).float()
 
 
 def solve(
@@ -67,17 +119,19 @@ def solve(
     *,
     method: str = "euler",
     shift: float = 1.0,
+    sway: float = 0.0,
     tolerance: float = 1e-4,
     callback: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     """Carry `x_0` (B, ...) along `velocity` from t = 0 to t = 1.
 
     method: "euler" asks for the velocity once a step, "midpoint" twice, "adaptive" (Dormand-Prince, torchdiffeq) as
-    often as `tolerance`, relative and absolute, demands. callback: told (steps done, x_t) after each step.
+    often as `tolerance`, relative and absolute, demands. shift, sway: of `schedule`. callback: told (steps done, x_t)
+    after each step.
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is none of {', '.join(METHODS)}")
-    times = schedule(num_steps, shift).tolist()
+    times = schedule(num_steps, shift, sway).tolist()
     x_t = x_0
     for i, (t, t_next) in enumerate(pairwise(times)):
         if method == "euler":
@@ -108,6 +162,11 @@ def noise(seed: int, start: int, stop: int, channels: int) -> Tensor:
     frames = np.concatenate([np.zeros((0, channels), dtype=np.float32), *blocks])
     offset = first * NOISE_BLOCK
     return torch.from_numpy(frames[start - offset : stop - offset].copy())
+
+
+def _mean(x: Tensor) -> Tensor:
+    """(B, ...) -> the mean of each row, with as many dimensions."""
+    return x.mean(dim=tuple(range(1, x.dim())), keepdim=True)
 
 
 def _times(x: Tensor, t: float) -> Tensor:

@@ -10,73 +10,33 @@ S text tokens, E text width. Everything here is a batch of one; the models take 
 
 import itertools
 import json
-import secrets
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 import yaml
 from torch import Tensor
 
-from hybridgen import __version__, audio, config, flow, grammar, manifest, weights
+from hybridgen import __version__, audio, config, grammar, manifest, weights
 from hybridgen.audio import Audio
 from hybridgen.codec import Codec, CodecConfig
-from hybridgen.decoding import SamplingParams
-from hybridgen.plan import (
-    CODE_HOP,
-    LATENT_HOP,
-    METER_BEATS,
-    SAMPLE_RATE,
-    Bar,
-    Controls,
-    Plan,
-    Section,
-    check_bars,
-    check_meter,
-    check_prompt,
-    check_tempo,
-    meter_quarters,
-)
+from hybridgen.plan import CODE_HOP, LATENT_HOP, SAMPLE_RATE, Controls, Plan, check_prompt
+from hybridgen.plan.editing import check_same_time, keep_codes
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
-from hybridgen.renderer import Condition, Renderer, RendererConfig, windows
-from hybridgen.text import TextConfig, TextEncoder, find_controls
+from hybridgen.renderer import Renderer, RendererConfig
+from hybridgen.rendering import Progress, Rendering, SamplingConfig
+from hybridgen.request import Asked, check_seed, plan_of_recording, random_seed, resolve_controls
+from hybridgen.text import TextConfig, TextEncoder
 from hybridgen.track import LOSSLESS, Track, sidecar
 
-DEFAULT_SECONDS = 30.0
-MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
 DECODE_BLOCK = 128  # latent frames decoded at once, at fixed positions
 FADE = 2048  # samples from a recording's own sound to new bars
 STAGES = ("codec", "quantizer", "planner", "renderer")
-
-Progress = Callable[[str, int, int], None]  # (stage, done, total)
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How a track is sampled; lives with the weights, and every caller reads it from there."""
-
-    num_steps: int  # solver steps a window
-    guidance_scale: float  # 1 = none; above 1 every window costs twice
-    method: str  # of flow.solve
-    shift: float  # of flow.schedule
-    window: int  # latent frames rendered at once
-    overlap: int  # clean latent frames that a window sees of the one before
-    score: SamplingParams
-    codes: SamplingParams
-
-    def __post_init__(self) -> None:
-        if self.num_steps < 1:
-            raise ValueError(f"steps {self.num_steps} must be at least 1")
-        if not 0 <= self.guidance_scale <= 100:
-            raise ValueError(f"guidance {self.guidance_scale:g} is outside 0-100")
-        if self.method not in flow.METHODS:
-            raise ValueError(f"method {self.method!r} is none of {', '.join(flow.METHODS)}")
-        if not 0 < self.overlap < self.window or self.window % 4 or self.overlap % 4:
-            raise ValueError(f"window {self.window} and overlap {self.overlap} must be multiples of 4, overlap smaller")
 
 
 @dataclass(frozen=True)
@@ -161,39 +121,22 @@ class Pipeline:
         prompt: str,
         n: int = 1,
         *,
-        seconds: float | None = None,
-        bars: int | None = None,
-        tempo: float | None = None,
-        key: str | None = None,
-        meter: str | None = None,
-        sections: Sequence[Section] | None = None,
-        chords: Sequence[str | Sequence[str]] | None = None,
-        instruments: Mapping[str, int | None] | None = None,
         seed: int | None = None,
         progress: Progress | None = None,
+        **asked: Unpack[Asked],
     ) -> list[Plan]:
         """`n` scores for one prompt, with seeds seed, seed + 1, ...; their codes are written when they are rendered.
 
-        What is given here is kept exactly, and beats what the prompt says in words (a warning says so); the rest the
-        planner chooses. 30 seconds unless a length is given. chords: one entry a bar, repeated over the track.
-        Raises ValueError, naming the field and both values, for what cannot be done.
+        asked: seconds, bars, tempo, key, meter, sections, chords, instruments, as `Asked` says. What is given is kept
+        exactly, and beats what the prompt says in words (a warning says so); the rest the planner chooses. 30 seconds
+        unless a length is given. Raises ValueError, naming the field and both values, for what cannot be done.
         """
         if not check_prompt(prompt).strip():
             raise ValueError("prompt is empty: say in words what the music should be")
         if not 1 <= n <= 64:
             raise ValueError(f"n {n} is outside 1-64")
-        asked = Controls(
-            tempo,
-            key,
-            meter,
-            bars,
-            seconds,
-            _tuple(sections),
-            _tuple(chords),
-            _tuple(instruments and instruments.items()),
-        )
-        controls = resolve_controls(prompt, asked)
-        seeds = [check_seed(_random_seed() if seed is None else seed) + i for i in range(n)]
+        controls = resolve_controls(prompt, Controls(**asked))
+        seeds = [check_seed(random_seed() if seed is None else seed) + i for i in range(n)]
         text, text_mask = self._encode_text([prompt])
         rows = self.planner.write_score(
             text.expand(n, -1, -1), text_mask.expand(n, -1), [controls] * n, seeds, self.config.sampling.score, progress
@@ -233,36 +176,20 @@ class Pipeline:
         self,
         prompt: str,
         *,
-        seconds: float | None = None,
-        bars: int | None = None,
-        tempo: float | None = None,
-        key: str | None = None,
-        meter: str | None = None,
-        sections: Sequence[Section] | None = None,
-        chords: Sequence[str | Sequence[str]] | None = None,
-        instruments: Mapping[str, int | None] | None = None,
         seed: int | None = None,
         plan_seed: int | None = None,
         render_seed: int | None = None,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
         progress: Progress | None = None,
+        **asked: Unpack[Asked],
     ) -> Track:
-        """A track from a prompt: `plan`, then `render`. `seed` sets both seeds; a random one is taken and recorded."""
-        seed = _random_seed() if seed is None else seed
-        plan = self.plan(
-            prompt,
-            seconds=seconds,
-            bars=bars,
-            tempo=tempo,
-            key=key,
-            meter=meter,
-            sections=sections,
-            chords=chords,
-            instruments=instruments,
-            seed=seed if plan_seed is None else plan_seed,
-            progress=progress,
-        )[0]
+        """A track from a prompt: `plan`, then `render`. `seed` sets both seeds; a random one is taken and recorded.
+
+        asked: seconds, bars, tempo, key, meter, sections, chords, instruments, as `Asked` says.
+        """
+        seed = random_seed() if seed is None else seed
+        plan = self.plan(prompt, 1, seed=seed if plan_seed is None else plan_seed, progress=progress, **asked)[0]
         return self.render(
             plan,
             seed=seed if render_seed is None else render_seed,
@@ -343,20 +270,20 @@ class Pipeline:
         seed = check_seed(track.render_seed if seed is None else seed)
         sampling = self._sampling(num_steps, guidance_scale)
         check_same_time(track.plan, plan, bars)
-        plan = self.write_codes(_keep_codes(track.plan, plan, bars), progress)
+        plan = self.write_codes(keep_codes(track.plan, plan, bars), progress)
         start, stop = plan.frame_range(bars)
         latents = track.latents.copy()
         known = np.ones(plan.n_frames, dtype=bool)
         known[start:stop] = False
         reach = (max(0, start - sampling.overlap) // 4 * 4, min(plan.n_frames, stop + sampling.overlap))
-        for _ in self._fill(plan, seed, sampling, latents, known, reach, progress):
+        for _ in self._rendering(plan, seed, sampling).fill(latents, known, reach, progress):
             pass
         samples = self._splice(track, plan.length, latents, (start, stop))
         edit = {
             "plan": json.loads(plan.to_json()),
             "bars": list(bars),
             "render_seed": seed,
-            "sampling": asdict(sampling),
+            "sampling": config.dump(sampling),
         }
         record = replace(track.manifest, kind="edit", edits=[*track.manifest.edits, edit])
         return Track(samples, plan, latents, record)
@@ -461,12 +388,10 @@ class Pipeline:
         """(first sample, samples (2, n)) of a whole render in order, decoded as soon as their latents are there."""
         known = np.zeros(plan.n_frames, dtype=bool)
         done = 0
-        for ready in self._fill(plan, seed, sampling, latents, known, (0, plan.n_frames), progress):
-            stop = (
-                ready
-                if ready == plan.n_frames
-                else max(done, ready - self.codec.context) // DECODE_BLOCK * DECODE_BLOCK
-            )
+        for ready in self._rendering(plan, seed, sampling).fill(latents, known, (0, plan.n_frames), progress):
+            stop = ready
+            if ready < plan.n_frames:
+                stop = max(done, ready - self.codec.context) // DECODE_BLOCK * DECODE_BLOCK
             frames = torch.from_numpy(latents[:ready]).to(self.device)
             for first, block in self.codec.decode_blocks(frames, done, stop, DECODE_BLOCK):
                 yield first, block[:, : plan.length - first].cpu().numpy()
@@ -474,85 +399,9 @@ class Pipeline:
                     progress("decoding", min(first // LATENT_HOP + DECODE_BLOCK, plan.n_frames), plan.n_frames)
             done = stop
 
-    @torch.inference_mode()
-    def _fill(
-        self,
-        plan: Plan,
-        seed: int,
-        sampling: SamplingConfig,
-        latents: np.ndarray,
-        known: np.ndarray,
-        span: tuple[int, int],
-        progress: Progress | None,
-    ) -> Iterator[int]:
-        """Render the unknown frames of `latents` (T, C) in `span`, window by window; yields how far all is known."""
+    def _rendering(self, plan: Plan, seed: int, sampling: SamplingConfig) -> Rendering:
         text, text_mask = self._encode_text([plan.prompt])
-        schedule = windows(span[1] - span[0], sampling.window, sampling.overlap)
-        timbre = self._timbre(latents, known, sampling)
-        for i, (first, last) in enumerate(schedule):
-            start, stop = span[0] + first, min(span[0] + last, plan.n_frames)
-            cond = self._condition(plan, text, text_mask, latents, known, (start, stop), timbre)
-            noise = flow.noise(seed, start, start + cond.known.shape[1], latents.shape[1])[None].to(self.device)
-            window = self._solve(noise, cond, sampling, _steps(progress, i, len(schedule), sampling.num_steps))
-            fresh = ~known[start:stop]
-            latents[start:stop][fresh] = window[0, : stop - start].cpu().numpy()[fresh]
-            known[start:stop] = True
-            if timbre is None:
-                timbre = self._timbre(latents, known, sampling)
-            yield int(np.argmin(known)) if not known.all() else len(known)
-
-    def _timbre(self, latents: np.ndarray, known: np.ndarray, sampling: SamplingConfig) -> Tensor | None:
-        """What the first window sounds like (1, 2C); None while nothing of it is known."""
-        if not known[: sampling.window].any():
-            return None
-        first = torch.from_numpy(latents[: sampling.window][known[: sampling.window]])
-        return self.renderer.timbre(first[None].to(self.device))
-
-    def _condition(
-        self,
-        plan: Plan,
-        text: Tensor,
-        text_mask: Tensor,
-        latents: np.ndarray,
-        known: np.ndarray,
-        window: tuple[int, int],
-        timbre: Tensor | None,
-    ) -> Condition:
-        """What the renderer is told about latent frames start..stop, padded to whole code frames."""
-        start, stop = window
-        padded = -(-(stop - start) // 4) * 4
-        context = np.zeros((padded, latents.shape[1]), dtype=np.float32)
-        seen = np.zeros(padded, dtype=bool)
-        context[: stop - start], seen[: stop - start] = latents[start:stop], known[start:stop]
-        context[~seen] = 0
-        codes = torch.tensor(plan.codes)[:, start // 4 : (start + padded) // 4]
-        parts = {
-            "codes": codes,
-            "features": torch.from_numpy(plan.frame_controls(LATENT_HOP, start, start + padded)),
-            "instruments": torch.from_numpy(plan.instrument_ids()),
-            "context": torch.from_numpy(context),
-            "known": torch.from_numpy(seen),
-            "timbre": torch.zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
-        }
-        rows = {name: part[None].to(self.device) for name, part in parts.items()}
-        return Condition(text=text, text_mask=text_mask, **rows)
-
-    def _solve(
-        self, noise: Tensor, cond: Condition, sampling: SamplingConfig, callback: Callable[[int, Tensor], None] | None
-    ) -> Tensor:
-        """Latents (1, T, C) of one window, guided."""
-        scale = sampling.guidance_scale
-        both = cond.cat(cond.dropped()) if scale != 1 else cond
-
-        def velocity(x_t: Tensor, t: Tensor) -> Tensor:
-            if scale == 1:
-                return self.renderer(x_t, t, both)
-            wished, free = self.renderer(x_t.expand(2, -1, -1), t.expand(2), both).chunk(2)
-            return flow.guide(wished, free, scale)
-
-        return flow.solve(
-            velocity, noise, sampling.num_steps, method=sampling.method, shift=sampling.shift, callback=callback
-        )
+        return Rendering(self.renderer, plan, text, text_mask, seed, sampling)
 
     def _splice(self, track: Track, length: int, latents: np.ndarray, frames: tuple[int, int]) -> np.ndarray:
         """The track's samples with those that frames start..stop reach decoded and mastered anew, at the same gain."""
@@ -591,7 +440,7 @@ class Pipeline:
             plan=json.loads(plan.to_json()),
             plan_seed=plan.seed,
             render_seed=seed,
-            sampling=asdict(sampling),
+            sampling=config.dump(sampling),
             gain_db=gain_db,
             model=self.name,
             weights=self.weight_hashes,
@@ -612,88 +461,3 @@ class Pipeline:
 def is_recording(record: manifest.Manifest) -> bool:
     """Whether a track began as somebody's recording and not as a plan."""
     return bool(record.edits) and "recording" in record.edits[0]
-
-
-def resolve_controls(prompt: str, asked: Controls) -> Controls:
-    """What is asked in arguments, then in the words of the prompt, then the default length; warns of what loses."""
-    worded, notes = find_controls(prompt)
-    values = {}
-    for name, in_words in vars(worded).items():
-        given = getattr(asked, name)
-        if name in ("bars", "seconds", "sections") and _says_length(asked):
-            lost = in_words is not None and given != in_words
-        else:
-            lost = in_words is not None and given is not None and given != in_words
-            given = in_words if given is None else given
-        if lost:
-            notes = [*notes, f"{name} in the prompt ({in_words}) gives way to what was asked for explicitly"]
-        values[name] = given
-    if not any(values[name] for name in ("bars", "seconds", "sections")):
-        values["seconds"] = DEFAULT_SECONDS
-    for note in notes:
-        warnings.warn(note, stacklevel=3)
-    return Controls(**values)
-
-
-def _says_length(controls: Controls) -> bool:
-    return any(value is not None for value in (controls.bars, controls.seconds, controls.sections))
-
-
-def plan_of_recording(n_samples: int, tempo: float, downbeat: float, meter: str) -> Plan:
-    """A plan with the bars of a recording that holds `tempo` from `downbeat` (seconds) on, all else unknown.
-
-    ValueError when tempo or meter are none we have, or not one whole bar lies inside the recording.
-    """
-    check_tempo(tempo), check_meter(meter)
-    beats, bar_seconds = len(METER_BEATS[meter]), meter_quarters(meter) * 60 / tempo
-    n_bars = int((n_samples / SAMPLE_RATE - downbeat) / bar_seconds + 1e-6)
-    if downbeat < 0 or n_bars < 1:
-        raise ValueError(f"downbeat {downbeat:g} s leaves no whole bar in {n_samples / SAMPLE_RATE:.2f} s")
-    offsets = np.array(METER_BEATS[meter]) * 60 / tempo
-    times = downbeat + (np.arange(n_bars)[:, None] * bar_seconds + offsets).reshape(-1)
-    times = (*times.round(6).tolist(), round(downbeat + n_bars * bar_seconds, 6))
-    assert len(times) == n_bars * beats + 1
-    return Plan(sections=(Section(None, (Bar(),) * n_bars),), meter=meter, beats=times, n_samples=n_samples)
-
-
-def check_seed(seed: int) -> int:
-    """`seed` itself; ValueError outside 0 to 2**53 - 1."""
-    if not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed {seed} is outside 0-{MAX_SEED}")
-    return seed
-
-
-def check_same_time(old: Plan, new: Plan, bars: tuple[int, int]) -> None:
-    """ValueError unless `new` leaves the length and every bar outside `bars` where `old` has them."""
-    first, last = check_bars(bars, old.n_bars)
-    if (new.n_bars, new.length) != (old.n_bars, old.length):
-        raise ValueError(
-            f"the new plan has {new.n_bars} bars and {new.length} samples, the track {old.n_bars} and {old.length}: "
-            "render it as a new track instead"
-        )
-    moved = np.flatnonzero(new.bar_starts() != old.bar_starts()) + 1
-    moved = moved[(moved <= first) | (moved > last)]
-    if len(moved):
-        raise ValueError(f"the new plan moves bar {moved[0]}, which is outside bars {first}-{last}")
-
-
-def _keep_codes(old: Plan, new: Plan, bars: tuple[int, int]) -> Plan:
-    """`new` with the codes of `old` outside `bars`, and its own inside; unset where it has none."""
-    start, stop = new.frame_range(bars, CODE_HOP)
-    inside = new.codes or ((-1,) * new.n_code_frames,) * len(old.codes)
-    rows = zip(old.codes, inside, strict=True)
-    return replace(new, codes=tuple(row[:start] + own[start:stop] + row[stop:] for row, own in rows))
-
-
-def _steps(progress: Progress | None, window: int, n_windows: int, num_steps: int) -> Callable | None:
-    if progress is None:
-        return None
-    return lambda step, _: progress("rendering", window * num_steps + step, n_windows * num_steps)
-
-
-def _random_seed() -> int:
-    return secrets.randbelow(2**32)
-
-
-def _tuple(values: Sequence | None) -> tuple | None:
-    return None if values is None else tuple(values)

@@ -28,6 +28,8 @@ SHELVES = {
     "quantizer": 4,
     "data": 5,
     "metrics": 5,
+    "rendering": 5,
+    "request": 5,
     "training": 6,
     "pipeline": 6,
     "cli": 7,

@@ -48,6 +48,15 @@ def test_schedule_runs_from_noise_to_data_and_shift_stays_longer_near_noise():
     assert (shifted[1:-1] < plain[1:-1]).all()
 
 
+@pytest.mark.parametrize("sway", [-1.0, -0.5, 0.5, flow.MAX_SWAY])
+@pytest.mark.parametrize("shift", [0.5, 1.0, 3.0])
+def test_swayed_times_ascend_from_noise_to_data(shift, sway):
+    times, plain = flow.schedule(16, shift, sway), flow.schedule(16, shift)
+    assert times[0] == 0 and times[-1] == 1 and (times.diff() > 0).all()
+    assert ((times[1:-1] < plain[1:-1]) == (sway < 0)).all()
+    assert torch.equal(flow.schedule(16, shift, 0.0), plain)
+
+
 def test_callback_sees_every_step():
     seen = []
     flow.solve(lambda x, t: torch.ones_like(x), torch.zeros(1, 1), 4, callback=lambda i, x: seen.append((i, x.item())))
@@ -66,6 +75,72 @@ def test_guidance_scale_0_is_unconditional_and_1_conditional():
     torch.testing.assert_close(flow.guide(cond, uncond, 0.0), uncond)
     torch.testing.assert_close(flow.guide(cond, uncond, 1.0), cond)
     torch.testing.assert_close(flow.guide(cond, uncond, 3.0) - cond, 2 * (cond - uncond))
+
+
+def velocities(n: int = 3) -> tuple[torch.Tensor, ...]:
+    """cond, uncond, x_t (n, 5, 4), t (n,) in double precision."""
+    rng = torch.Generator().manual_seed(0)
+    return (*torch.randn(3, n, 5, 4, generator=rng, dtype=torch.float64), torch.linspace(0, 0.9, n).double())
+
+
+def test_projecting_nothing_away_is_plain_guidance():
+    cond, uncond, x_t, t = velocities()
+    torch.testing.assert_close(
+        flow.guide_projected(cond, uncond, 3.0, x_t, t, parallel=1.0), flow.guide(cond, uncond, 3.0)
+    )
+    torch.testing.assert_close(flow.guide_projected(cond, uncond, 1.0, x_t, t, parallel=0.0, limit=0.1), cond)
+
+
+def test_projected_guidance_adds_nothing_along_the_expected_data():
+    cond, uncond, x_t, t = velocities()
+    left = (1 - t)[:, None, None]
+    data = x_t + left * cond
+    found = x_t + left * flow.guide_projected(cond, uncond, 3.0, x_t, t, parallel=0.0)
+    torch.testing.assert_close(((found - data) * data).sum((1, 2)), torch.zeros(3, dtype=torch.float64))
+    wished = x_t + left * flow.guide(cond, uncond, 3.0)
+    across = (wished - data) - ((wished - data) * data).sum((1, 2), True) / data.square().sum((1, 2), True) * data
+    torch.testing.assert_close(found - data, across)
+
+
+def test_limited_guidance_moves_the_expected_data_no_further_than_that():
+    cond, uncond, x_t, t = velocities()
+
+    def moved(scale: float, limit: float | None) -> torch.Tensor:
+        by = flow.guide_projected(cond, uncond, scale, x_t, t, parallel=1.0, limit=limit) - cond
+        return ((1 - t)[:, None, None] * by).square().mean((1, 2)).sqrt()
+
+    torch.testing.assert_close(moved(2.0, 0.01), torch.full((3,), 0.01, dtype=torch.float64))
+    torch.testing.assert_close(moved(4.0, 0.01), 3 * moved(2.0, 0.01))
+    torch.testing.assert_close(moved(2.0, 1e6), moved(2.0, None))
+
+
+def guided_run(scale: float, interval: tuple[float, float]) -> tuple[torch.Tensor, int, int]:
+    """A solution in eight steps, and how often the condition alone and both sides were asked."""
+    calls = []
+
+    def wished(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return -x_t
+
+    def pair(x_t: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        calls.append(2)
+        return -x_t, -2 * x_t
+
+    out = flow.solve(flow.guided(wished, pair, scale, interval=interval), torch.ones(1, 4), 8)
+    return out, calls.count(1), calls.count(2)
+
+
+def test_guidance_works_in_its_interval_and_costs_nothing_outside():
+    always, *calls = guided_run(2.0, (0.0, 1.0))
+    assert calls == [0, 8]
+    plain = flow.solve(lambda x, t: flow.guide(-x, -2 * x, 2.0), torch.ones(1, 4), 8)
+    assert torch.equal(always, plain)
+    never, *calls = guided_run(1.0, (0.0, 1.0))
+    assert calls == [8, 0]
+    early, *calls = guided_run(2.0, (0.0, 0.3))  # t = 0, 1/8, 2/8
+    assert calls == [5, 3]
+    assert never[0, 0] < early[0, 0] < always[0, 0]
+    assert torch.equal(guided_run(2.0, (0.95, 1.0))[0], never)  # no step begins there
 
 
 def test_sampled_times_are_inside_the_path_and_repeatable():
@@ -96,6 +171,8 @@ def test_what_a_caller_can_get_wrong_is_named():
         flow.schedule(0)
     with pytest.raises(ValueError, match="shift -1"):
         flow.schedule(4, -1.0)
+    with pytest.raises(ValueError, match="sway -2"):
+        flow.schedule(4, sway=-2.0)
     with pytest.raises(ValueError, match="method 'rk9'"):
         flow.solve(lambda x, t: x, torch.zeros(1, 1), 4, method="rk9")
     with pytest.raises(ValueError, match="seed -1"):

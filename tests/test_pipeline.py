@@ -12,8 +12,9 @@ import torch
 
 from hybridgen import audio, grammar, manifest, weights
 from hybridgen.audio import Audio
-from hybridgen.pipeline import Pipeline, PipelineConfig, resolve_controls
+from hybridgen.pipeline import Pipeline, PipelineConfig
 from hybridgen.plan import LATENT_HOP, METERS, SAMPLE_RATE, Bar, Controls, Plan, Section, Tempo, meter_quarters
+from hybridgen.request import Asked, resolve_controls
 from hybridgen.track import Track, sidecar
 
 
@@ -264,6 +265,49 @@ def test_bad_requests_are_one_line(pipe: Pipeline, arguments: dict, words: str):
         warnings.simplefilter("ignore")
         pipe.generate(**({"prompt": "x"} | arguments))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"shift": 0.0}, "shift 0"),
+        ({"sway": 2.0}, "sway 2"),
+        ({"method": "rk9"}, "method 'rk9'"),
+        ({"guidance_interval": (0.5, 0.2)}, "guidance_interval 0.5 to 0.2"),
+        ({"guidance_interval": (0.0, 1.5)}, "guidance_interval 0 to 1.5"),
+        ({"guidance_parallel": -1.0}, "guidance_parallel -1"),
+        ({"guidance_limit": 0.0}, "guidance_limit 0"),
+        ({"overlap": 64}, "window 64 and overlap 64"),
+    ],
+)
+def test_bad_sampling_is_one_line(pipe: Pipeline, fields: dict, words: str):
+    with pytest.raises(ValueError, match=words) as error:
+        replace(pipe.config.sampling, **fields)
+    assert "\n" not in str(error.value)
+
+
+def test_a_misspelt_argument_is_no_wish(pipe: Pipeline):
+    with pytest.raises(TypeError, match="tempoo"):
+        pipe.generate("x", tempoo=90)
+    with pytest.raises(TypeError, match="'n'"):
+        pipe.generate("x", n=2)
+
+
+def test_what_can_be_asked_is_what_a_plan_can_be_held_to():
+    assert set(Asked.__annotations__) == set(Controls.__dataclass_fields__)
+
+
+def test_guidance_in_an_interval_costs_one_evaluation_outside_and_replays(pipe: Pipeline):
+    rows = []
+    hook = pipe.renderer.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
+    sampling = replace(
+        pipe.config.sampling, num_steps=4, guidance_interval=(0.2, 0.6), guidance_parallel=0.0, guidance_limit=1.0
+    )
+    track = pipe.with_sampling(sampling).render(plan_of(2), seed=5)
+    hook.remove()
+    assert rows[:4] == [1, 2, 2, 1]
+    record = manifest.Manifest.from_json(track.manifest.to_json())
+    assert np.array_equal(pipe.replay(record).samples, track.samples)
 
 
 def test_importing_the_package_touches_nothing():

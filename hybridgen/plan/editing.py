@@ -1,9 +1,11 @@
-"""Plan edits by bar range: what changes, and which codes must be written again."""
+"""Plan edits by bar range: what changes, what must stay, and which codes must be written again."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hybridgen.plan.harmony import parse_key, rekey_chord
 from hybridgen.plan.parts import (
@@ -54,6 +56,28 @@ def edit(plan: "Plan", bars: tuple[int, int] | None, change: Change) -> "Plan":
         new = replace(new, prompt=change.prompt)
     all_codes = change.tempo is not None or change.prompt is not None or change.instruments is not None
     return _unset_codes(new, (1, plan.n_bars) if all_codes else (first, last))
+
+
+def check_same_time(old: "Plan", new: "Plan", bars: tuple[int, int]) -> None:
+    """ValueError unless `new` leaves the length and every bar outside `bars` where `old` has them."""
+    first, last = check_bars(bars, old.n_bars)
+    if (new.n_bars, new.length) != (old.n_bars, old.length):
+        raise ValueError(
+            f"the new plan has {new.n_bars} bars and {new.length} samples, the track {old.n_bars} and {old.length}: "
+            "render it as a new track instead"
+        )
+    moved = np.flatnonzero(new.bar_starts() != old.bar_starts()) + 1
+    moved = moved[(moved <= first) | (moved > last)]
+    if len(moved):
+        raise ValueError(f"the new plan moves bar {moved[0]}, which is outside bars {first}-{last}")
+
+
+def keep_codes(old: "Plan", new: "Plan", bars: tuple[int, int]) -> "Plan":
+    """`new` with the codes of `old` outside `bars`, and its own inside; unset where it has none."""
+    start, stop = new.frame_range(bars, CODE_HOP)
+    inside = new.codes or ((-1,) * new.n_code_frames,) * len(old.codes)
+    rows = zip(old.codes, inside, strict=True)
+    return replace(new, codes=tuple(row[:start] + own[start:stop] + row[stop:] for row, own in rows))
 
 
 def _edit_instruments(plan: "Plan", change: Change) -> "Plan":

@@ -247,6 +247,8 @@ class Controls:
             set_field(self, "key", parse_key(self.key))
         if self.meter is not None:
             check_meter(self.meter)
+        if self.sections is not None:
+            set_field(self, "sections", tuple(self.sections))
         if self.chords is not None:
             set_field(self, "chords", tuple(parse_bar(bar) for bar in self.chords))
         if self.instruments is not None:
