@@ -7,7 +7,7 @@ pytest.importorskip("librosa")
 
 import torch
 
-from hybridgen.metrics import distances, harmony, rhythm, spectral
+from hybridgen.metrics import distances, embedding, harmony, rhythm, spectral
 from hybridgen.plan import KEYS, SAMPLE_RATE, Bar, Plan, Section, Tempo, chord_pitches, scale_pitches
 from hybridgen.training import losses
 
@@ -181,34 +181,61 @@ def test_width_tells_mono_stereo_and_inverted():
     assert spectral.stereo_width(np.stack([left, -left])) == 1.0
 
 
-# ---- distances
-
-
-def test_kernel_distance_is_zero_on_average_within_one_source_and_sees_another():
-    rng = np.random.default_rng(0)
-    same = [distances.kernel_distance(*rng.standard_normal((2, 60, 5))) for _ in range(100)]
-    assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(len(same))
-    reference = rng.standard_normal((60, 5))
-    mean, high = distances.kernel_floor(reference, n=30)
-    assert abs(mean) < high < distances.kernel_distance(reference, rng.standard_normal((60, 5)) + 1.0)
-
-
-def test_kernel_distance_takes_two_of_each():
-    with pytest.raises(ValueError, match="at least 2"):
-        distances.kernel_distance(np.zeros((1, 3)), np.zeros((5, 3)))
-
-
-def test_separation_is_half_by_chance_and_one_when_labels_lie_apart():
-    rng = np.random.default_rng(0)
-    labels = ["jazz", "techno", "waltz"] * 20
-    noise = rng.standard_normal((60, 4))
-    assert distances.separation(noise, labels) == pytest.approx(0.5, abs=0.05)
-    assert distances.separation(noise + 50 * np.unique(labels, return_inverse=True)[1][:, None], labels) == 1.0
-    assert np.isnan(distances.separation(noise, ["jazz"] * 60))
+# ---- embedding
 
 
 def test_description_hears_brightness_and_density():
-    dull = distances.describe(spectral.low_pass(clicks(60, 5.0), 2000.0))
-    bright = distances.describe(clicks(240, 5.0))
+    dull = embedding.describe(spectral.low_pass(clicks(60, 5.0), 2000.0))
+    bright = embedding.describe(clicks(240, 5.0))
     assert dull.shape == (65,)
     assert bright[:32].mean() > dull[:32].mean() and bright[-1] > dull[-1]
+
+
+@pytest.fixture(scope="module")
+def tunes() -> list[tuple[np.ndarray, Plan]]:
+    """Six sounds of 8 bars, each with a key, chords, a tempo and a quiet half of its own, and their plans."""
+    tunes = []
+    for i in range(6):
+        tonic, bpm = harmony.PITCHES[5 * i % 12], (90.0, 100.0, 120.0, 150.0)[i % 4]
+        names = [harmony.PITCHES[(5 * i + step) % 12] + mode for step, mode in ((0, ""), (9, "m"), (5, ""), (7, ""))]
+        seconds = 240.0 / bpm
+        half = play(names, seconds) + clicks(bpm, 4 * seconds)
+        bars = tuple(Bar((name,)) for name in names)
+        order = (0.3, 1.0) if i % 2 else (1.0, 0.3)
+        sections = tuple(Section(None, bars, energy=round(6 * level)) for level in order)
+        plan = Plan(sections=sections, tempo=(Tempo(1, bpm),), key=f"{tonic} major")
+        tunes.append((np.concatenate([level * half for level in order]), plan))
+    return tunes
+
+
+def test_right_plans_are_nearer_to_the_reference_than_exchanged_ones(tunes):
+    """As a set of sounds nothing has changed; only through the plans it looks wrong."""
+    seen = np.stack([embedding.in_plan(*tune) for tune in tunes])
+    exchanged = np.stack([embedding.in_plan(sound, tunes[i - 3][1]) for i, (sound, _) in enumerate(tunes)])
+    reference, found = seen[:3], (seen[3:], exchanged[3:])
+    right, wrong = (distances.frechet_distance(reference[:, 65:], x[:, 65:]) for x in found)
+    assert wrong > 5 * right
+    np.testing.assert_array_equal(seen[:, :65], exchanged[:, :65])
+
+
+def test_what_is_seen_through_a_plan_is_what_the_plan_says(tunes):
+    sound, plan = tunes[1]
+    seen = embedding.in_plan(sound, plan)
+    minor, other, key, phases, (beats, *_), (slope, correlation), changes = np.split(
+        seen[65:], (12, 24, 36, 52, 55, 57)
+    )
+    assert minor.argmax() == 0 == other.argmax() and minor[3] > 2 * minor[4] and other[4] > 2 * other[3]
+    assert key[0] > 1 > key[1]
+    assert set(np.argsort(phases)[-4:]) == {0, 4, 8, 12} and beats > 6
+    assert slope == pytest.approx(20 * np.log10(1 / 0.3) / 4, rel=0.1) and correlation > 0.6
+    assert changes > 3
+
+
+def test_a_plan_that_knows_nothing_and_a_silent_sound_are_seen_as_neutral():
+    neutral = np.concatenate([np.ones(52), np.zeros(6)])
+    sound = play(["C", "F"], 1.0)
+    length_alone = Plan(meter=None, n_samples=len(sound))
+    np.testing.assert_array_equal(embedding.in_plan(sound, length_alone)[65:], neutral)
+    silent = embedding.in_plan(np.zeros((2, SAMPLE_RATE)), plan_of([("C",), ("Am",)]))
+    np.testing.assert_array_equal(silent[65:], neutral)
+    assert np.isfinite(silent).all()
