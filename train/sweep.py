@@ -1,0 +1,180 @@
+"""Which sampling settings are worth their time: python train/sweep.py FOLDER --songs CORPUS --out FOLDER
+
+Held-out songs are rendered from their true plans and codes, so that only the sampling differs, and compared with what
+the codec makes of the songs themselves. Every setting sees the same noise. Writes sweep.md and sweep.json.
+T latent frames, N samples, d numbers of an embedding.
+"""
+
+import argparse
+import functools
+import json
+import multiprocessing
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from tqdm import tqdm
+
+from hybridgen import config
+from hybridgen.audio import Audio
+from hybridgen.data import corpus
+from hybridgen.data.corpus import SongRecord
+from hybridgen.metrics import distances, embedding, harmony, spectral
+from hybridgen.pipeline import Pipeline
+from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
+from hybridgen.rendering import Rendering, SamplingConfig
+from hybridgen.training import losses
+
+WORKERS = 2  # processes, a thread each
+
+# what differs from the model's own settings, one thing at a time; the first is the model's own
+GRID = (
+    "",
+    *(f"num_steps={n}" for n in (2, 3, 4, 6, 8, 16)),
+    *(f"num_steps={n} method=midpoint" for n in (1, 2, 3, 4, 8)),
+    *(f"num_steps=4 shift={shift}" for shift in (0.5, 2, 3)),
+    *(f"num_steps=4 sway={sway}" for sway in (-1, -0.5, 0.5)),
+    *(f"guidance_scale={scale}" for scale in (1, 1.5, 2, 3)),
+    *(f"guidance_interval={span}" for span in ("[0,0.3]", "[0,0.55]", "[0.2,0.8]", "[0.2,1]", "[0.45,1]")),
+    *(f"guidance_scale=3 guidance_interval={span}" for span in ("[0,0.55]", "[0.2,0.8]")),
+    *(f"guidance_scale={scale} guidance_parallel={share}" for scale in (2, 3) for share in (0, 0.5)),
+    *(f"guidance_scale={scale} guidance_parallel=0 guidance_limit=0.2" for scale in (2, 3)),
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One song under one setting, against the codec's version of it."""
+
+    evaluations: float  # of the renderer, a window; the two sides of guidance count as two
+    seconds: float  # of rendering, decoding apart
+    mel_db: float  # mean absolute difference; what is blurred fares well here
+    chroma: float  # correlation over time, mean of the twelve pitch classes
+    chords: float  # share of the time in which the plan's chord is heard
+    embedding: np.ndarray  # (d,)
+
+
+def main() -> None:
+    """Reads the command line, renders, writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="model folder")
+    parser.add_argument("--songs", type=Path, required=True, help="folder written by hybridgen.data.corpus")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the table")
+    parser.add_argument("--n", type=int, default=24, help="held-out songs (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each song at most (default %(default)s)")
+    parser.add_argument("--settings", nargs="+", default=GRID, metavar='"num_steps=4 sway=-1"', help="instead of all")
+    args = parser.parse_args()
+    for setting in args.settings:
+        sampling_of(load(args.model).config.sampling, setting)  # what is wrong with one is said before hours of work
+    records = [record for record in corpus.read(args.songs) if record.split == "test"][: args.n]
+    measure = functools.partial(measure_song, args.model, settings=tuple(args.settings), seconds=args.seconds)
+    with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
+        songs = list(tqdm(pool.map(measure, records), total=len(records), unit="song"))
+    rows = summarise(songs, args.settings)
+    lengths = [min(record.plan.seconds, args.seconds) for record in records]
+    text = f"{args.model}, {len(records)} held-out songs of {np.mean(lengths):.0f} s\n\n" + table(rows)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "sweep.md").write_text(text, encoding="utf-8")
+    (args.out / "sweep.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    print(text)
+
+
+@functools.cache
+def load(model: Path) -> Pipeline:
+    """This process's pipeline, on one thread."""
+    torch.set_num_threads(1)
+    return Pipeline.from_pretrained(model)
+
+
+def sampling_of(base: SamplingConfig, setting: str) -> SamplingConfig:
+    """`base` with what a setting such as "num_steps=4 sway=-1" changes; ValueError for what it cannot be."""
+    changes = dict(word.split("=", 1) for word in setting.split())
+    return config.build(SamplingConfig, config.dump(base) | {k: yaml.safe_load(v) for k, v in changes.items()})
+
+
+def measure_song(
+    model: Path, record: SongRecord, settings: Sequence[str], seconds: float
+) -> tuple[np.ndarray, list[Score]]:
+    """The embedding (d,) of the song after the codec, and a score for each setting."""
+    pipe = load(model)
+    latents = pipe.encode(Audio.load(record.audio))
+    codes = pipe.quantizer.encode(torch.from_numpy(latents)[None].to(pipe.device))[0]
+    plan = replace(record.plan, codes=tuple(map(tuple, codes.tolist())), prompt=record.captions[0])
+    n_frames = min(len(latents), int(seconds * SAMPLE_RATE / LATENT_HOP) // 4 * 4)
+    heard = replace(plan, n_samples=min(plan.length, n_frames * LATENT_HOP), codes=())  # the part that is compared
+    reference = pipe.decode(latents[:n_frames], heard.length)
+    base = pipe.config.sampling
+    scores = [score(pipe, plan, heard, reference, record.index, sampling_of(base, setting)) for setting in settings]
+    return embedding.describe(reference), scores
+
+
+def score(pipe: Pipeline, plan: Plan, heard: Plan, reference: np.ndarray, seed: int, sampling: SamplingConfig) -> Score:
+    """Renders the beginning of a plan, as long as `heard`, and compares it with the reference (2, N)."""
+    evaluations: list[int] = []
+    hook = pipe.renderer.register_forward_hook(lambda _, inputs, __: evaluations.append(len(inputs[0])))
+    latents = np.zeros((heard.n_frames, pipe.config.codec.latent_dim), dtype=np.float32)
+    known = np.zeros(heard.n_frames, dtype=bool)
+    with torch.inference_mode():
+        text, text_mask = pipe.text.encode([plan.prompt])
+    started = time.perf_counter()
+    rendering = Rendering(pipe.renderer, plan, text, text_mask, seed, sampling)
+    n_windows = len(list(rendering.fill(latents, known, (0, len(known)))))
+    took = time.perf_counter() - started
+    hook.remove()
+    samples = pipe.decode(latents, heard.length)
+    return Score(
+        evaluations=sum(evaluations) / n_windows,
+        seconds=took,
+        mel_db=spectral.log_mel_distance(reference, samples),
+        chroma=chroma_correlation(reference, samples),
+        chords=harmony.chord_agreement(heard, samples),
+        embedding=embedding.describe(samples),
+    )
+
+
+def chroma_correlation(reference: np.ndarray, found: np.ndarray) -> float:
+    """How well the notes of samples (2, N) agree, -1 to 1."""
+    powers = (torch.from_numpy(spectral.semitones(samples).T[None] ** 2) for samples in (found, reference))
+    return losses.chroma_correlation(*powers, steps=1).item()
+
+
+def summarise(songs: list[tuple[np.ndarray, list[Score]]], settings: Sequence[str]) -> list[dict[str, object]]:
+    """A row for each setting: means over the songs, and the standard error of the difference from the first setting."""
+    reference = np.stack([own for own, _ in songs])
+    scale = np.maximum(reference.std(axis=0), 1e-9)
+    rows = []
+    for i, setting in enumerate(settings):
+        scores = [each[i] for _, each in songs]
+        row: dict[str, object] = {"setting": setting or "the model's own"}
+        row |= {name: float(np.mean([getattr(s, name) for s in scores])) for name in ("evaluations", "seconds")}
+        found = np.stack([s.embedding for s in scores])
+        row["kernel"] = distances.kernel_distance(reference / scale, found / scale)
+        for name in ("mel_db", "chroma", "chords"):
+            values = np.array([getattr(s, name) for s in scores])
+            change = values - [getattr(each[0], name) for _, each in songs]
+            row[name] = float(np.nanmean(values))
+            row[f"{name}_error"] = float(np.nanstd(change, ddof=1) / np.sqrt(np.isfinite(change).sum()))
+        rows.append(row)
+    return rows
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """Markdown; ± is the standard error of the difference from the first row."""
+    lines = [
+        "| setting | evaluations a window | render, s | kernel distance | log-mel, dB | chroma | chords |",
+        "|---" * 7 + "|",
+    ]
+    for row in rows:
+        errors = [f"{row[name]:.3f} ± {row[f'{name}_error']:.3f}" for name in ("mel_db", "chroma", "chords")]
+        plain = f"{row['evaluations']:.1f} | {row['seconds']:.2f} | {row['kernel']:.1f}"
+        lines.append(f"| {row['setting']} | {plain} | {' | '.join(errors)} |")
+    return "\n".join(lines) + "\n\n± is the standard error of the difference from the first row.\n"
+
+
+if __name__ == "__main__":
+    main()
