@@ -173,7 +173,10 @@ def table(rows: list[dict[str, object]]) -> str:
         errors = [f"{row[name]:.3f} ± {row[f'{name}_error']:.3f}" for name in ("mel_db", "chroma", "chords")]
         plain = f"{row['evaluations']:.1f} | {row['seconds']:.2f} | {row['kernel']:.1f}"
         lines.append(f"| {row['setting']} | {plain} | {' | '.join(errors)} |")
-    return "\n".join(lines) + "\n\n± is the standard error of the difference from the first row.\n"
+    notes = (
+        "± is the standard error of the difference from the first row. The kernel distance is to the very same songs, "
+    )
+    return "\n".join([*lines, "", notes + "so it may be below 0: it ranks settings and says no more."]) + "\n"
 
 
 if __name__ == "__main__":
