@@ -31,6 +31,10 @@ from hybridgen.rendering import Rendering, SamplingConfig
 from hybridgen.training import losses
 
 WORKERS = 2  # processes, a thread each
+NOTES = (
+    "± is the standard error of the difference from the first row. The kernel distance is to the very same songs, "
+    "so it may be below 0: it ranks settings and says no more."
+)
 
 # what differs from the model's own settings, one thing at a time; the first is the model's own
 GRID = (
@@ -173,10 +177,7 @@ def table(rows: list[dict[str, object]]) -> str:
         errors = [f"{row[name]:.3f} ± {row[f'{name}_error']:.3f}" for name in ("mel_db", "chroma", "chords")]
         plain = f"{row['evaluations']:.1f} | {row['seconds']:.2f} | {row['kernel']:.1f}"
         lines.append(f"| {row['setting']} | {plain} | {' | '.join(errors)} |")
-    notes = (
-        "± is the standard error of the difference from the first row. The kernel distance is to the very same songs, "
-    )
-    return "\n".join([*lines, "", notes + "so it may be below 0: it ranks settings and says no more."]) + "\n"
+    return "\n".join([*lines, "", NOTES]) + "\n"
 
 
 if __name__ == "__main__":
