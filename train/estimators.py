@@ -1,51 +1,142 @@
-"""Fits what the estimators of tempo, chords and key know of music: python train/estimators.py CORPUS
+"""Fits what the estimators know of music: python train/estimators.py CORPUS
 
-Three linear models are fitted by maximum likelihood on a corpus' training songs and go to hybridgen/metrics/
-profiles.json; then the estimators are measured on its test songs. n cases, c candidates in each, d features.
+From a corpus' training songs, by maximum likelihood: three linear models of tempo, chords and key, which go to
+hybridgen/metrics/profiles.json, and two of genre and roles, which go to probe.safetensors beside it. Then the
+estimators are measured on the test songs. n cases, c candidates in each, d features.
 """
 
 import argparse
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.corpus import SongRecord
-from hybridgen.metrics import harmony, hearing, profiles, rhythm, spectral
+from hybridgen.metrics import harmony, hearing, probe, profiles, rhythm, spectral
+from hybridgen.metrics.probe import Probe
 from hybridgen.metrics.profiles import Profiles
-from hybridgen.plan import KEYS, SAMPLE_RATE
+from hybridgen.pipeline import Pipeline
+from hybridgen.plan import KEYS, ROLES, SAMPLE_RATE
 
 PENALTY = 1e-3  # on the squares of the weights
 EXCERPTS = ((0.0, 1.0), (0.0, 0.6), (0.2, 0.8))  # of a song, so that its key is not only looked for at its ends
 METRONOMES = 40
+PROFILE_SONGS, PROBE_SONGS = 400, 1400  # training songs to fit on at most
+PROBE_PENALTY = 0.01
+CODED = 4  # of as many training songs the probe hears one through the codec too: it will judge what a codec made
 
 
 def main() -> None:
     """Reads the command line, fits, writes, measures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path, help="folder written by hybridgen.data.corpus")
-    parser.add_argument("--songs", type=int, default=400, help="training songs to fit on (default %(default)s)")
+    parser.add_argument("--only", choices=("profiles", "probe"), help="fit one of the two")
+    parser.add_argument("--songs", type=int, help=f"to fit on (default {PROFILE_SONGS}, for the probe {PROBE_SONGS})")
     parser.add_argument("--tests", type=int, default=40, help="test songs to measure on (default %(default)s)")
-    parser.add_argument("--out", type=Path, default=profiles.PATH, help="where the numbers go (default %(default)s)")
+    parser.add_argument("--model", help="whose codec the probe's songs pass (default: the shipped preset)")
+    parser.add_argument("--out", type=Path, default=profiles.PATH.parent, help="folder (default: the package's)")
     args = parser.parse_args()
-    records = [r for r in corpus.read(args.corpus) if len(r.plan.tempo) == 1 and r.plan.key and r.plan.meter]
-    train = [record for record in records if record.split == "train"][: args.songs]
-    test = [record for record in records if record.split == "test"][: args.tests]
+    records = corpus.read(args.corpus)
+    train, test = ([record for record in records if record.split == split] for split in ("train", "test"))
+    if args.only != "profiles":
+        codec = Pipeline.from_pretrained(args.model)
+        fit_probe(train[: args.songs or PROBE_SONGS], test[: args.tests], codec, args.out / probe.PATH.name)
+    if args.only != "probe":
+        fit_profiles(train, test, args.songs or PROFILE_SONGS, args.tests, args.out / profiles.PATH.name)
 
-    pulses, chords, keys = measure(train)
+
+# ---- genre and roles
+
+
+def fit_probe(train: list[SongRecord], test: list[SongRecord], codec: Pipeline, path: Path) -> None:
+    """Fits the probe, writes it, and prints what it gets right."""
+    found, songs = hear_features(train, None, "listen"), train[::CODED]
+    found = np.concatenate([found, hear_features(songs, codec, "listen through the codec")])
+    songs = train + songs
+    genres = tuple(sorted({song.genre for song in songs}))
+    of_genre = np.array([[song.genre == genre for genre in genres] for song in songs])
+    of_roles = np.array([[role in probe.planned_roles(song.plan) for role in ROLES] for song in songs])
+    origin = f"{len(train)} training songs of a corpus by hybridgen.data.corpus, every {CODED}th through a codec too"
+    no_weights = np.zeros((found.shape[1] + 1, 0))
+    blank = Probe(genres, origin, found.mean(axis=0), np.maximum(found.std(axis=0), 1e-6), no_weights, no_weights)
+    x = blank.standardise(found)
+    fitted = dataclasses.replace(
+        blank,
+        genre_weights=fit_linear(x, of_genre, F.cross_entropy),
+        role_weights=fit_linear(x, of_roles, sum_of_binary_entropies),
+    )
+    fitted.save(path)
+    print(f"{path}: {origin}")
+    for name, through in (("test songs", None), ("through codec", codec)):
+        print_probe(name, fitted, test, hear_features(test, through, name))
+
+
+def hear_features(records: list[SongRecord], codec: Pipeline | None, name: str) -> np.ndarray:
+    """(n, f): the probe's features of songs, after a codec if one is given."""
+    rows = []
+    for record in tqdm(records, name, unit="song"):
+        samples = np.ascontiguousarray(probe.middle(Audio.load(record.audio).samples))
+        if codec is not None:
+            samples = codec.decode(codec.encode(Audio(samples, SAMPLE_RATE)), samples.shape[1])
+        rows.append(probe.features(samples))
+    return np.stack(rows)
+
+
+def fit_linear(x: np.ndarray, right: np.ndarray, loss: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
+    """Weights (d, c) of a linear model of features (n, d), the last of them 1, for labels (n, c)."""
+    features, labels = torch.from_numpy(x).float(), torch.from_numpy(right).float()
+    return minimise(
+        torch.zeros(x.shape[1], right.shape[1]),
+        lambda weights: loss(features @ weights, labels) + PROBE_PENALTY * weights[:-1].square().sum(),
+    )
+
+
+def sum_of_binary_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of independent labels, summed over them."""
+    return F.binary_cross_entropy_with_logits(logits, labels) * labels.shape[1]
+
+
+def print_probe(name: str, fitted: Probe, songs: list[SongRecord], found: np.ndarray) -> None:
+    """The shares of genres and of roles that are heard rightly, and of each role."""
+    asked = [probe.planned_roles(song.plan) for song in songs]
+    heard = [fitted.roles(row) for row in found]
+    genre = np.mean([fitted.genre(row) == song.genre for row, song in zip(found, songs, strict=True)])
+    roles = np.mean([probe.roles_agreement(*pair) for pair in zip(heard, asked, strict=True)])
+    print(f"{name:<16}genre {genre:.3f}   roles {roles:.3f} of {len(songs)} songs")
+    each = {role: np.mean([(role in a) == (role in b) for a, b in zip(heard, asked, strict=True)]) for role in ROLES}
+    print(f"{'':<16}" + "  ".join(f"{role} {share:.2f}" for role, share in each.items()))
+
+
+# ---- tempo, chords and key
+
+
+def fit_profiles(train: list[SongRecord], test: list[SongRecord], songs: int, tests: int, path: Path) -> None:
+    """Fits the profiles on songs of one tempo and key, writes them, and prints what all estimators hear."""
+    train, test = (
+        [r for r in part if len(r.plan.tempo) == 1 and r.plan.key and r.plan.meter] for part in (train, test)
+    )
+    pulses, chords, keys = measure(train[:songs])
     pulse = fit(*pulses)
     chord, chord_minor_bias = unfold(fit(*chords))
     key, key_minor_bias = unfold(fit(*keys))
-    origin = f"{len(train)} training songs of a corpus by hybridgen.data.corpus, and {METRONOMES} metronomes"
-    profiles.save(Profiles(pulse, chord, chord_minor_bias, key, key_minor_bias, origin), args.out)
-    if args.out == profiles.PATH:
+    origin = f"{len(train[:songs])} training songs of a corpus by hybridgen.data.corpus, and {METRONOMES} metronomes"
+    profiles.save(Profiles(pulse, chord, chord_minor_bias, key, key_minor_bias, origin), path)
+    if path == profiles.PATH:
         profiles.profiles.cache_clear()
-        floors = [listen(record) for record in tqdm(test, "measure", unit="song")]
+        floors = [listen(record) for record in tqdm(test[:tests], "measure", unit="song")]
         print("\n".join(f"{name:<22}{value:8.3f}" for name, value in hearing.summarise(floors).items()))
+
+
+def is_steady(record: SongRecord) -> bool:
+    """Whether a song has one tempo, a key and a meter."""
+    return len(record.plan.tempo) == 1 and record.plan.key is not None and record.plan.meter is not None
 
 
 def measure(records: list[SongRecord]) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
@@ -105,15 +196,24 @@ def unfold(weights: np.ndarray) -> tuple[np.ndarray, float]:
 def fit(features: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Weights (d,) under which a softmax over the candidates of features (n, c, d) prefers the right (n, c) ones."""
     x, is_wrong = torch.from_numpy(features), torch.from_numpy(~right)
-    weights = torch.zeros(x.shape[-1], requires_grad=True)
+
+    def loss(weights: Tensor) -> Tensor:
+        logits = torch.log_softmax(x @ weights, dim=1)
+        return -logits.masked_fill(is_wrong, -1e9).logsumexp(dim=1).mean() + PENALTY * weights.square().sum()
+
+    return minimise(torch.zeros(x.shape[-1]), loss)
+
+
+def minimise(start: Tensor, loss: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """The weights, from `start` on, at which a loss is least."""
+    weights = start.requires_grad_()
     optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        logits = torch.log_softmax(x @ weights, dim=1)
-        loss = -logits.masked_fill(is_wrong, -1e9).logsumexp(dim=1).mean() + PENALTY * weights.square().sum()
-        loss.backward()
-        return loss
+        value = loss(weights)
+        value.backward()
+        return value
 
     optimizer.step(closure)
     return weights.detach().double().numpy()
