@@ -1,15 +1,26 @@
-"""Measures a model against held-out songs of its corpus: python train/eval.py FOLDER --corpus CORPUS --out report
+"""Measures a model folder against songs that no training has seen: python train/eval.py FOLDER --out report
 
-Three rows are measured alike: the composer's own songs (what the estimators hear in a perfect answer: the floor), the
-same songs through the codec, and what the model makes of their captions. Estimators know neither prompt nor plan.
-Writes report.json (every figure of every track, prompts, seeds, hashes), report.md and pictures.
+The composer writes the songs (seed 1; trainings use others) and prompts that state their tempo and key. Estimators hear
+samples alone, and every figure stands beside its floor: the same figure of the composer's own songs. The work is cut
+into items, one file each in OUT/items, so that a run that was stopped goes on. Writes report.json (every figure of
+every track), report.md and pictures.
 """
 
 import argparse
+import contextlib
+import functools
+import hashlib
+import io
 import itertools
 import json
+import multiprocessing
+import statistics
+import sys
+import time
+import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,196 +30,382 @@ from tqdm import tqdm
 from hybridgen import manifest
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
-from hybridgen.data.corpus import SongRecord
-from hybridgen.metrics import distances, spectral
-from hybridgen.metrics.hearing import Hearing, hear, summarise
-from hybridgen.pipeline import Pipeline
-from hybridgen.plan import SAMPLE_RATE
-from hybridgen.plot import plot
+from hybridgen.data.captions import captions
+from hybridgen.data.composer import GENRES, compose
+from hybridgen.data.song import Song
+from hybridgen.data.synth import Synth
+from hybridgen.metrics import embedding, hearing, spectral
+from hybridgen.metrics.clap import Clap
+from hybridgen.pipeline import DECODE_BLOCK, Pipeline
+from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
+from hybridgen.renderer import windows
+from hybridgen.rendering import SamplingConfig
 from hybridgen.text import find_controls
+from train import figures, report
+
+SEED = 1  # of the songs; trainings use others
+SLACK = 0.5  # seconds by which a song may be shorter than asked; sets are compared without them
+TEMPI = (60.0, 180.0)
+WORKERS = 2  # processes, a thread each
+SPEED_PROMPT = "warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor"
 
 
 @dataclass(frozen=True)
 class Size:
     """How much is measured."""
 
-    codec_songs: int
-    prompts: int
-    seconds: float  # of each generated track
-    reference_songs: int  # other held-out songs at most, for the distances between sets
+    prompts: tuple[tuple[int, int], ...]  # (seconds, tracks of that length); the first are those of the ladder
+    references: int  # other songs of the first length
     pictures: int
+    speed_seconds: float
+    speed_runs: int
 
 
-FULL = Size(codec_songs=20, prompts=32, seconds=30.0, reference_songs=96, pictures=4)
-QUICK = Size(codec_songs=2, prompts=4, seconds=10.0, reference_songs=8, pictures=1)
+FULL = Size(((30, 64), (120, 16), (240, 4)), references=128, pictures=6, speed_seconds=120.0, speed_runs=3)
+QUICK = Size(((30, 20), (120, 2)), references=40, pictures=3, speed_seconds=120.0, speed_runs=1)
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt that states tempo and key in words, from a held-out song."""
+    """A prompt that states tempo and key, and the song that it was written for."""
 
     prompt: str
-    tempo: float
+    tempo: float  # quarter notes a minute
     key: str
-    seed: int
-    song: SongRecord
+    genre: str
+    seconds: int  # of the track; the song is at most SLACK shorter
+    seed: int  # of the track; the song's index
+    plan: Plan  # the song's
+    audio: Path
 
 
-def main() -> None:
-    """Reads the command line, measures, writes the report."""
+@dataclass(frozen=True)
+class Item:
+    """What one process does at one time, and one file in OUT/items."""
+
+    kind: str  # of KINDS
+    question: Question
+    other: Question | None = None  # whose plan the track is also seen through; None = no part of the ladder
+    picture: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.question.seconds}-{self.question.seed:06d}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all items share."""
+
+    model: Path
+    device: str
+    clap: Path | None
+    items: Path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Reads the command line, measures, writes and prints the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, help="model folder")
-    parser.add_argument("--corpus", type=Path, required=True, help="folder written by hybridgen.data.corpus")
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--songs", type=Path, help="folder of the songs, kept and used again (default OUT/songs)")
+    parser.add_argument("--quick", action="store_true", help="fewer songs: minutes, not an hour")
+    parser.add_argument("--clap", type=Path, help="folder of a CLAP checkpoint, to measure agreement with the prompts")
     parser.add_argument("--device", default="cpu", help="where to compute (default %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a few songs only: whether everything runs")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     size = QUICK if args.quick else FULL
-    held_out = [record for record in corpus.read(args.corpus) if record.split == "test"]
-    questions = choose_questions(held_out, size.prompts)
-    pipe = Pipeline.from_pretrained(args.model, device=args.device)
-    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        evaluate(args.model, args.out, size, songs=args.songs, clap=args.clap, device=args.device)
+    except (ValueError, OSError) as error:
+        print(f"eval: {error}", file=sys.stderr)
+        sys.exit(2)
 
-    report = {
-        "model": pipe.name,
+
+def evaluate(
+    model: Path, out: Path, size: Size, *, songs: Path | None = None, clap: Path | None = None, device: str = "cpu"
+) -> None:
+    """Measures the model, writes report.json, report.md and pictures to `out`, and prints the report's tables."""
+    if not model.is_dir():
+        raise ValueError(f"model {str(model)!r} is no folder")
+    out.mkdir(parents=True, exist_ok=True)
+    Synth()  # says what is missing before anything is loaded and chosen
+    pipe = Pipeline.from_pretrained(model, device=device)
+    questions, references = choose_all(size, songs or out / "songs")
+    job = Job(model, device, clap, out / "items" / signature(pipe, clap))
+    items = plan_work(questions, references, size, out)
+    run(items, job)
+    found = [(item.kind, item.question, json.loads((job.items / f"{item.name}.json").read_text())) for item in items]
+    measured = {
+        "model": str(model),
         "weights": pipe.weight_hashes,
+        "weights_mb": sum((model / name).stat().st_size for name in pipe.weight_hashes) / 1e6,
         "versions": manifest.versions(torch.get_num_threads()),
         "sampling": asdict(pipe.config.sampling),
-        "codec": measure_codec(pipe, held_out[: size.codec_songs]),
-        **measure_music(pipe, questions, size, args.out),
+        "size": asdict(size),
+        "songs_seed": SEED,
+        **figures.assemble(found),
+        "speed": measure_speed(pipe, size),
     }
-    used = {question.song.index for question in questions}
-    others = [record for record in held_out if record.index not in used][: size.reference_songs]
-    report["sets"] = measure_sets(report.pop("embeddings"), [q.song.genre for q in questions], others)
-    (args.out / "report.json").write_text(json.dumps(without_nan(report), indent=1, ensure_ascii=False) + "\n")
-    text = render_report(report, size)
-    (args.out / "report.md").write_text(text, encoding="utf-8")
-    print(text)
+    print(report.write(measured, out))
 
 
-def choose_questions(held_out: list[SongRecord], count: int) -> list[Question]:
-    """`count` prompts, the genres in turn, from songs in one tempo with a caption that states tempo and key."""
-    by_genre: dict[str, list[Question]] = {}
-    for record in held_out:
-        if (question := ask(record)) is not None:
-            by_genre.setdefault(record.genre, []).append(question)
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*(by_genre[genre] for genre in sorted(by_genre))))
-    questions = [question for question in in_turn if question is not None][:count]
-    if len(questions) < count:
-        raise SystemExit(f"the corpus has {len(questions)} held-out songs with tempo and key in a caption, not {count}")
-    return questions
+# ---------------------------------------------------------------------------------------------- what is asked
 
 
-def ask(record: SongRecord) -> Question | None:
-    """The first caption of a song that fixes exactly the song's tempo and key, if there is one."""
-    if len(record.plan.tempo) != 1:
+def choose_all(size: Size, songs: Path) -> tuple[list[Question], list[Question]]:
+    """The questions, longest first, and the reference songs; never the same song in both."""
+    longest_first = sorted(size.prompts, reverse=True)
+    questions = [question for seconds, count in longest_first for question in choose(seconds, count, songs, part=0)]
+    return questions, choose(size.prompts[0][0], size.references, songs, part=1)
+
+
+def choose(seconds: int, count: int, songs: Path, part: int) -> list[Question]:
+    """`count` questions about songs with even (part 0) or odd (1) index, all genres about as often and in turn."""
+    found: dict[str, list[Question]] = {genre: [] for genre in GENRES}
+    most = -(-count // len(GENRES))
+    with tqdm(total=count, desc=f"choosing songs of {seconds} s", unit="song") as bar:
+        for index in itertools.count(part, 2):
+            if bar.n == count:
+                break
+            song = compose(SEED, index, (seconds, seconds))
+            if len(found[song.genre]) < most and (question := ask(song, seconds, songs)):
+                found[song.genre].append(question)
+                bar.update()
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*found.values()))
+    return [question for question in in_turn if question is not None]
+
+
+def ask(song: Song, seconds: int, songs: Path) -> Question | None:
+    """The song's first caption that fixes its tempo and key, and no length; None where there is none, or where the
+    song is too short, too slow, too fast or changes its tempo.
+    """
+    plan = song.plan
+    if len(plan.tempo) != 1 or not TEMPI[0] <= plan.tempo[0].bpm <= TEMPI[1]:
         return None
-    for caption in record.captions:
+    if not seconds - SLACK <= plan.seconds <= seconds:
+        return None
+    audio = songs / str(seconds) / "songs" / f"{song.index:06d}.flac"
+    for caption in captions(song):
         asked, _ = find_controls(caption)
-        if asked.tempo is not None and asked.key == record.plan.key:
-            return Question(caption, asked.tempo, asked.key, record.index, record)
+        no_length = asked.bars is None and asked.seconds is None and asked.sections is None
+        if asked.tempo is not None and asked.key == plan.key and no_length:
+            return Question(caption, asked.tempo, asked.key, song.genre, seconds, song.index, plan, audio)
     return None
 
 
-def measure_codec(pipe: Pipeline, records: list[SongRecord]) -> dict[str, dict[str, float]]:
-    """How far songs are from themselves after the codec, and after two corruptions that everybody knows."""
-    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "codec": lambda samples: through_codec(pipe, samples),
-        "low-pass 8 kHz": spectral.low_pass,
-        "8-bit μ-law": spectral.mu_law,
+def plan_work(questions: list[Question], references: list[Question], size: Size, out: Path) -> list[Item]:
+    """All items, the longest first. In the ladder, each question is the `other` of the one before, in a circle."""
+    ladder = [question for question in questions if question.seconds == size.prompts[0][0]]
+    others = {q.seed: other for q, other in zip(ladder, (*ladder[1:], *ladder[:1]), strict=True)}
+    pictures = {question.seed: out / f"{i + 1}.png" for i, question in enumerate(ladder[: size.pictures])}
+    items = []
+    for question in questions:
+        other = others[question.seed] if question in ladder else None
+        picture = pictures.get(question.seed) if question in ladder else None
+        items += [Item("song", question, other), Item("model", question, other, picture)]
+    return items + [Item("reference", question) for question in references]
+
+
+# ---------------------------------------------------------------------------------------------- the items
+
+
+def run(items: list[Item], job: Job, workers: int = WORKERS) -> None:
+    """Does the items that are not done yet; what they find does not depend on how many processes there are."""
+    job.items.mkdir(parents=True, exist_ok=True)
+    todo = [item for item in items if not is_done(item, job)]
+    # spawn: a forked process would inherit the locks of this one's threads
+    context = multiprocessing.get_context("spawn")
+    with (
+        tqdm(total=len(items), initial=len(items) - len(todo), desc="measuring", unit="item") as bar,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=start_process) as pool,
+    ):
+        try:
+            for future in as_completed([pool.submit(work, job, item) for item in todo]):
+                future.result()
+                bar.update()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def start_process() -> None:
+    """Of the pool: one thread, and not a word of what a prompt says twice."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+
+
+def is_done(item: Item, job: Job) -> bool:
+    """Whether the item's file is there, and its picture where it has one."""
+    return (job.items / f"{item.name}.json").exists() and (item.picture is None or item.picture.exists())
+
+
+def work(job: Job, item: Item) -> None:
+    """Does one item and writes what it found; the file appears whole or not at all."""
+    start = time.process_time()
+    found = KINDS[item.kind](job, item)
+    found["cpu_seconds"] = round(time.process_time() - start, 2)
+    with manifest.replacing(job.items / f"{item.name}.json") as temporary:
+        temporary.write_text(json.dumps(figures.without_nan(found)) + "\n")
+
+
+def measure_reference(_job: Job, item: Item) -> dict:
+    """A song of the reference set, seen through its plan."""
+    return {"seen": seen(play(item.question), item.question.plan, item.question)}
+
+
+def measure_song(job: Job, item: Item) -> dict:
+    """The question's own song, and the codec's version of it; in the ladder also the renderer's version, and noise."""
+    question, pipe, samples = item.question, load(job.model, job.device), play(item.question)
+    latents = pipe.encode(Audio(samples, SAMPLE_RATE))
+    coded = pipe.decode(latents, samples.shape[-1])
+    sounds = {"real": samples, "codec": coded}
+    found = {"hearings": {row: hear(sound, question.plan, question) for row, sound in sounds.items()}}
+    if item.other is None:
+        return found
+    oracle = pipe.render(true_plan(pipe, question, latents), seed=question.seed).samples
+    rungs = {**sounds, "oracle": oracle, "noise": noise(samples.shape[-1], question.seed)}
+    ways = {"codec": coded, "low-pass 8 kHz": spectral.low_pass(samples), "8-bit μ-law": spectral.mu_law(samples)}
+    found["seen"] = {row: seen(sound, question.plan, question) for row, sound in rungs.items()}
+    found["likeness"] = {way: compare(samples, sound) for way, sound in ways.items()}
+    found["clicks"] = {"real": clicks(samples, pipe), "codec": clicks(coded, pipe)}
+    if job.clap is not None:
+        found["clap"] = load_clap(job.clap).agreement([samples], [question.prompt]).tolist()
+    return found
+
+
+def measure_model(job: Job, item: Item) -> dict:
+    """What the model makes of the question; in the ladder also seen through the other question's plan, and rendered
+    without being told of its plan.
+    """
+    question, pipe = item.question, load(job.model, job.device)
+    track = pipe.generate(question.prompt, seconds=question.seconds, seed=question.seed)
+    found = {
+        "plan": json.loads(track.plan.to_json()),
+        "hearings": {"generated": hear(track.samples, track.plan, question)},
     }
-    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in ways}
-    for record in tqdm(records, "codec", unit="song"):
-        samples = Audio.load(record.audio).samples
-        for name, way in ways.items():
-            found = way(samples)
-            stft = spectral.stft_distance(samples, found)
-            rows[name].append((spectral.log_mel_distance(samples, found), stft.convergence, stft.log_magnitude))
-    columns = ("log_mel_db", "stft_convergence", "stft_log_magnitude")
-    return {name: dict(zip(columns, np.mean(row, axis=0).tolist(), strict=True)) for name, row in rows.items()}
+    if item.picture is not None:
+        track.save(item.picture.with_suffix(".flac"), latents=False)
+        report.draw_pair((track.samples, track.plan), (play(question), question.plan), item.picture)
+    if item.other is None:
+        return found
+    other = pipe.plan(item.other.prompt, seconds=question.seconds, seed=item.other.seed)[0]
+    untold = pipe.with_sampling(untold_sampling(pipe.config.sampling)).render(track.plan, seed=question.seed)
+    rungs = {
+        "generated": (track.samples, track.plan),
+        "shuffled": (track.samples, other),
+        "none": (untold.samples, track.plan),
+    }
+    found["seen"] = {row: seen(samples, plan, question) for row, (samples, plan) in rungs.items()}
+    found["clicks"] = {"generated": clicks(track.samples, pipe)}
+    if job.clap is not None:
+        prompts = [question.prompt, item.other.prompt]
+        found["clap"] = load_clap(job.clap).agreement([track.samples] * 2, prompts).tolist()
+    return found
 
 
-def through_codec(pipe: Pipeline, samples: np.ndarray) -> np.ndarray:
-    """Samples (2, N) encoded and decoded."""
-    return pipe.decode(pipe.encode(Audio(samples, SAMPLE_RATE)), samples.shape[-1])
+KINDS: dict[str, Callable[[Job, Item], dict]] = {
+    "reference": measure_reference,
+    "song": measure_song,
+    "model": measure_model,
+}
 
 
-def measure_music(pipe: Pipeline, questions: list[Question], size: Size, out: Path) -> dict[str, object]:
-    """The three rows (composer, codec, model): a summary of each, every hearing, and the embeddings (n, d)."""
-    rows = ("composer", "codec", "model")
-    hearings: dict[str, list[Hearing]] = {row: [] for row in rows}
-    embeddings: dict[str, list[np.ndarray]] = {row: [] for row in rows}
-    for number, question in enumerate(tqdm(questions, "music", unit="prompt")):
-        song = Audio.load(question.song.audio).samples
-        track = pipe.generate(question.prompt, seconds=size.seconds, seed=question.seed)
-        sounds = (
-            (song, question.song.plan),
-            (through_codec(pipe, song), question.song.plan),
-            (track.samples, track.plan),
-        )
-        for row, (samples, plan) in zip(rows, sounds, strict=True):
-            hearings[row].append(hear(samples, plan, question.tempo, question.key))
-            embeddings[row].append(distances.describe(samples))
-        if number < size.pictures:
-            track.save(out / f"{number + 1}-model.flac", latents=False)
-            plot(track.samples, track.plan, out / f"{number + 1}-model.png")
-            plot(song, question.song.plan, out / f"{number + 1}-composer.png")
-    asked = [{"prompt": q.prompt, "seed": q.seed, "genre": q.song.genre, "seconds": size.seconds} for q in questions]
+@functools.cache
+def load(model: Path, device: str) -> Pipeline:
+    """This process's pipeline."""
+    return Pipeline.from_pretrained(model, device=device)
+
+
+@functools.cache
+def load_clap(folder: Path) -> Clap:
+    """This process's CLAP."""
+    return Clap(folder)
+
+
+def play(question: Question) -> np.ndarray:
+    """Samples (2, N) of the question's song, which is written first where it is not there yet."""
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar for each song
+        span = (float(question.seconds),) * 2
+        corpus.write(question.audio.parents[1], SEED, question.seed, 1, span, workers=1)
+    return Audio.load(question.audio).samples
+
+
+def hear(samples: np.ndarray, plan: Plan, question: Question) -> dict:
+    """Everything that is heard, as JSON has it."""
+    return asdict(hearing.hear(samples, plan, question.tempo, question.key, question.genre))
+
+
+def compare(samples: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """How far samples (2, N) are from what was made of them, N at least 0.05 s."""
+    stft = spectral.stft_distance(samples, found)
     return {
-        "questions": asked,
-        "music": {row: summarise(hearings[row]) for row in rows},
-        "hearings": {row: [asdict(hearing) for hearing in hearings[row]] for row in rows},
-        "embeddings": {row: np.stack(embeddings[row]) for row in rows},
+        "log_mel_db": spectral.log_mel_distance(samples, found),
+        "stft_convergence": stft.convergence,
+        "stft_log_magnitude": stft.log_magnitude,
     }
 
 
-def measure_sets(
-    embeddings: dict[str, np.ndarray], genres: list[str], others: list[SongRecord]
-) -> dict[str, dict[str, float]]:
-    """How well genres differ within each row, and how far each row is from other held-out songs."""
-    reference = [distances.describe(Audio.load(record.audio).samples) for record in tqdm(others, "reference")]
-    scale = np.maximum(np.std(reference, axis=0), 1e-9)
-    reference = np.stack(reference) / scale
-    mean, high = distances.kernel_floor(reference, n=len(genres))
+def seen(samples: np.ndarray, plan: Plan, question: Question) -> list[float]:
+    """Embedding (d,) of a sound and a plan, both cut to the same length for all questions of the same seconds."""
+    length = round((question.seconds - SLACK) * SAMPLE_RATE)
+    return embedding.in_plan(samples[:, :length], replace(plan, n_samples=length, codes=())).tolist()
+
+
+def true_plan(pipe: Pipeline, question: Question, latents: np.ndarray) -> Plan:
+    """The plan of the question's song with everything that the renderer can be told: the prompt, the song's codes."""
+    codes = pipe.quantizer.encode(torch.from_numpy(latents)[None].to(pipe.device))[0].tolist()
+    return replace(question.plan, prompt=question.prompt, codes=tuple(map(tuple, codes)))
+
+
+def untold_sampling(sampling: SamplingConfig) -> SamplingConfig:
+    """The same with nothing of text, plan and codes told at any time."""
+    return replace(
+        sampling, guidance_scale=0.0, guidance_interval=(0.0, 1.0), guidance_parallel=1.0, guidance_limit=None
+    )
+
+
+def noise(length: int, seed: int) -> np.ndarray:
+    """White noise (2, length) at -14 LUFS."""
+    samples = np.random.default_rng(seed).standard_normal((2, length), dtype=np.float32)
+    return Audio(0.1 * samples, SAMPLE_RATE).master().samples
+
+
+def clicks(samples: np.ndarray, pipe: Pipeline) -> dict[str, dict[str, float]]:
+    """Clicks where the codec's blocks, its frames and the renderer's windows meet, if the sound was made in them."""
+    n_frames = -(-samples.shape[-1] // LATENT_HOP)
+    spans = windows(n_frames, pipe.config.sampling.window, pipe.config.sampling.overlap)
+    borders = {
+        "block": np.arange(DECODE_BLOCK, n_frames, DECODE_BLOCK),
+        "frame": np.arange(1, n_frames),
+        "window": np.array([stop for _, stop in spans[:-1]]),
+    }
+    return {name: asdict(hearing.clicks(samples, LATENT_HOP * frames)) for name, frames in borders.items()}
+
+
+def signature(pipe: Pipeline, clap: Path | None) -> str:
+    """What items depend on besides their songs, as the name of a folder."""
+    facts = [pipe.weight_hashes, asdict(pipe.config.sampling), str(pipe.device), clap and str(clap)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+# ---------------------------------------------------------------------------------------------- speed
+
+
+def measure_speed(pipe: Pipeline, size: Size) -> dict[str, float]:
+    """Seconds from prompt to mastered samples, the median of some runs, alone on all cores."""
+    pipe.generate(SPEED_PROMPT, seconds=2.0, seed=0)
+    runs = []
+    for seed in range(size.speed_runs):
+        start = time.perf_counter()
+        pipe.generate(SPEED_PROMPT, seconds=size.speed_seconds, seed=seed)
+        runs.append(time.perf_counter() - start)
+    seconds = statistics.median(runs)
     return {
-        row: {
-            "genre separation": distances.separation(found, genres),
-            "kernel distance": distances.kernel_distance(reference, found / scale),
-            "floor mean": mean,
-            "floor 95 %": high,
-        }
-        for row, found in embeddings.items()
+        "track_seconds": size.speed_seconds,
+        "seconds": seconds,
+        "times_real_time": size.speed_seconds / seconds,
+        "threads": torch.get_num_threads(),
+        "runs": size.speed_runs,
     }
-
-
-def without_nan(value: object) -> object:
-    """The same with null for every number that is none: JSON knows no NaN."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def render_report(report: dict, size: Size) -> str:
-    """The report as Markdown."""
-    lines = [f"# {report['model']}, measured", ""]
-    lines += [f"Codec, on {size.codec_songs} held-out songs:", "", *table(report["codec"]), ""]
-    lines += [f"Music, on {size.prompts} held-out prompts of {size.seconds:g} s:", "", *table(report["music"]), ""]
-    lines += [f"Sets, against at most {size.reference_songs} other held-out songs:", "", *table(report["sets"]), ""]
-    lines += ["| prompt | model | composer |", "|---|---|---|"]
-    for number, question in enumerate(report["questions"][: size.pictures], start=1):
-        lines.append(f"| {question['prompt']} | ![]({number}-model.png) | ![]({number}-composer.png) |")
-    return "\n".join(lines) + "\n"
-
-
-def table(rows: dict[str, dict[str, float]]) -> list[str]:
-    """Markdown lines of named rows with the same columns."""
-    columns = list(next(iter(rows.values())))
-    body = [
-        f"| {name} | " + " | ".join(f"{row[column]:.3g}" for column in columns) + " |" for name, row in rows.items()
-    ]
-    return ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|", *body]
 
 
 if __name__ == "__main__":
