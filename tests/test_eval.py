@@ -138,12 +138,15 @@ def test_untold_is_untold_at_all_times(pipe: Pipeline):
 
 def test_a_click_is_found_at_its_border_only():
     rng = np.random.default_rng(0)
+    borders = np.arange(1, 8) * 4096
     samples = np.cumsum(rng.standard_normal((2, 40_000)), axis=1) * 0.01
-    clean = hearing.clicks(samples, np.arange(1, 8) * 4096)
-    assert 0.8 < clean.rms < 1.2 and 0.6 < clean.peak < 1.4
-    samples[:, 4096:] += 1.0
-    assert hearing.clicks(samples, np.array([4096])).rms > 5.0 > 1.2 > hearing.clicks(samples, np.array([8192])).rms
+    clean = hearing.clicks(samples, borders)
+    assert 0.8 < clean.local < 1.2 and 0.8 < clean.rms < 1.2 and 0.6 < clean.peak < 1.4
+    samples += (np.arange(40_000)[:, None] >= borders).sum(axis=1)  # a step at every border
+    found, beside = hearing.clicks(samples, borders), hearing.clicks(samples, borders + 2048)
+    assert min(found.local, found.rms, found.peak) > 5.0 and max(beside.local, beside.rms) < 1.2
     assert np.isnan(hearing.clicks(samples, np.array([], dtype=int)).rms)
+    assert np.isnan(hearing.clicks(np.zeros((2, 40_000)), borders).local)
 
 
 # ---- the report
@@ -176,7 +179,7 @@ def found_items(good: bool) -> list[tuple[str, Question, dict]]:
     rng = np.random.default_rng(0)
     found = [("reference", question(100 + i), {"seen": rng.standard_normal(30).tolist()}) for i in range(24)]
     away = {row: 0.5 * step + rng.standard_normal((12, 30)) for step, row in enumerate(figures.RUNGS)}
-    borders = {name: {"rms": 1.0, "peak": 1.0} for name in ("block", "frame", "window")}
+    borders = {name: {"local": 1.0, "rms": 1.0, "peak": 1.0} for name in ("block", "frame", "window")}
     likeness = {"log_mel_db": 4.0, "stft_convergence": 0.5, "stft_log_magnitude": 0.3}
     for i, genre in zip(range(12), itertools.cycle(GENRES[:4])):
         q = question(i, genre=genre)

@@ -41,6 +41,7 @@ from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
 from hybridgen.renderer import windows
 from hybridgen.rendering import SamplingConfig
 from hybridgen.text import find_controls
+from hybridgen.weights import sha256
 from train import figures, report
 
 SEED = 1  # of the songs; trainings use others
@@ -382,8 +383,10 @@ def clicks(samples: np.ndarray, pipe: Pipeline) -> dict[str, dict[str, float]]:
 
 
 def signature(pipe: Pipeline, clap: Path | None) -> str:
-    """What items depend on besides their songs, as the name of a folder."""
+    """What items depend on besides their songs, as the name of a folder: the model, the estimators, this file."""
+    sources = [Path(__file__), *(path for path in Path(hearing.__file__).parent.iterdir() if path.is_file())]
     facts = [pipe.weight_hashes, asdict(pipe.config.sampling), str(pipe.device), clap and str(clap)]
+    facts.append({path.name: sha256(path) for path in sources})
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -239,10 +239,15 @@ def checks(report: dict) -> list[dict]:
 
 
 def click_rows(sounds: dict[str, dict[str, dict[str, float]]]) -> list[tuple[str, float, str, float]]:
-    """Clicks of codec and model at each border, which may be a fifth more than in real songs, and than 1."""
+    """Clicks of codec and model at each border, which may be a fifth more than in real songs there, and than 1."""
     borders = [("codec", "block"), ("codec", "frame"), *(("generated", name) for name in sounds["generated"])]
     return [
-        (f"clicks, {row}, {border}", sounds[row][border]["rms"], "<=", 1.2 * max(sounds["real"][border]["rms"], 1.0))
+        (
+            f"clicks, {row}, {border}",
+            sounds[row][border]["local"],
+            "<=",
+            1.2 * max(sounds["real"][border]["local"], 1.0),
+        )
         for row, border in borders
     ]
 

@@ -51,7 +51,12 @@ def page(report: dict, out: Path) -> str:
         f"Sets of {n} sounds as seen through their plans, in the {d} directions in which the reference varies most.",
         *("", *ladder_table(report)),
         *("", "## The codec", "", "Medians over songs.", "", *codec_table(report)),
-        *("", "Bends at borders against elsewhere; 1 = no clicks.", "", *click_table(report)),
+        *(
+            "",
+            "Bends of the wave at borders, against those around them (local) and in the whole track; 1 = no clicks.",
+            "",
+            *click_table(report),
+        ),
         *agreement_lines(report),
         *("", "## Seen", "", "Left: generated. Right: the composer's song.", ""),
         *(f"- {row['prompt']}\n\n  ![]({i}.png)" for i, row in pictured(report, out)),
@@ -134,12 +139,9 @@ def codec_table(report: dict) -> list[str]:
 
 
 def click_table(report: dict) -> list[str]:
-    borders = list(report["clicks"]["real"])
-    columns = ["", *(f"{border}, {name}" for border in borders for name in ("rms", "peak"))]
-    return table(
-        columns,
-        [(row, *(at[b][name] for b in borders for name in ("rms", "peak"))) for row, at in report["clicks"].items()],
-    )
+    borders = [(border, name) for border, values in report["clicks"]["real"].items() for name in values]
+    rows = [(row, *(at[border][name] for border, name in borders)) for row, at in report["clicks"].items()]
+    return table(["", *(", ".join(border) for border in borders)], rows)
 
 
 def agreement_lines(report: dict) -> list[str]:

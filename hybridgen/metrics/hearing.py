@@ -12,6 +12,7 @@ from hybridgen.metrics import harmony, probe, rhythm, spectral, structure
 from hybridgen.plan import SAMPLE_RATE, Plan
 
 CLICK_REACH = 32  # samples on either side of a border in which a click would be
+CLICK_AROUND = 1024  # samples on either side that say how much is normal there
 
 
 @dataclass(frozen=True)
@@ -102,20 +103,38 @@ def _median(values: list[float]) -> float:
 
 @dataclass(frozen=True)
 class Clicks:
-    """How much more samples bend within 32 of certain borders than elsewhere; about 1 where there are no clicks."""
+    """How much more samples bend within 32 of certain borders than elsewhere; about 1 where there are no clicks.
 
-    rms: float  # ratio of the root mean squares of the second difference; NaN where there is no border or no sound
-    peak: float  # ratio of its 99.9th percentiles
+    Bends are second differences. All are NaN where there is no border or no sound.
+    """
+
+    local: float  # root mean square against that of the 1,024 samples on either side, median over borders
+    rms: float  # root mean square of all borders together against that of the rest of the track
+    peak: float  # the same of 99.9th percentiles; low where few samples are near a border
 
 
 def clicks(samples: np.ndarray, borders: np.ndarray) -> Clicks:
-    """Listens to samples (2, N) around borders, each the index of the first sample after one."""
+    """Listens to samples (2, N) around borders (n,), each the index of the first sample after one."""
     bend = np.abs(np.diff(np.asarray(samples, dtype=np.float64), n=2, axis=-1))  # [i] is centred on sample i + 1
-    around = np.add.outer(np.asarray(borders, dtype=int) - 1, np.arange(-CLICK_REACH, CLICK_REACH)).reshape(-1)
+    centres = np.asarray(borders, dtype=int) - 1
+    around = np.add.outer(centres, np.arange(-CLICK_REACH, CLICK_REACH)).reshape(-1)
     near = np.zeros(bend.shape[-1], dtype=bool)
     near[around[(around >= 0) & (around < len(near))]] = True
     if not near.any() or near.all() or not bend[:, ~near].any():
-        return Clicks(float("nan"), float("nan"))
+        return Clicks(float("nan"), float("nan"), float("nan"))
     there, elsewhere = bend[:, near], bend[:, ~near]
-    rms = np.sqrt((there**2).mean() / (elsewhere**2).mean())
-    return Clicks(float(rms), float(np.percentile(there, 99.9) / max(np.percentile(elsewhere, 99.9), 1e-12)))
+    return Clicks(
+        local=_local_bend((bend**2).mean(axis=0), centres),
+        rms=float(np.sqrt((there**2).mean() / (elsewhere**2).mean())),
+        peak=float(np.percentile(there, 99.9) / max(np.percentile(elsewhere, 99.9), 1e-12)),
+    )
+
+
+def _local_bend(power: np.ndarray, centres: np.ndarray) -> float:
+    """Median over centres of the root of power (N,) near them against that around them; those at the ends are left."""
+    total = np.concatenate([[0.0], np.cumsum(power)])
+    inside = centres[(centres >= CLICK_AROUND) & (centres <= len(power) - CLICK_AROUND)]
+    near, around = (total[inside + reach] - total[inside - reach] for reach in (CLICK_REACH, CLICK_AROUND))
+    rest = (around - near) / (CLICK_AROUND - CLICK_REACH)
+    loud = rest > 1e-9 * power.mean()
+    return float(np.median(np.sqrt(near[loud] / CLICK_REACH / rest[loud]))) if loud.any() else float("nan")
