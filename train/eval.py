@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from hybridgen import manifest
@@ -229,8 +230,9 @@ def run(items: list[Item], job: Job, workers: int = WORKERS) -> None:
 
 
 def start_process() -> None:
-    """Of the pool: one thread, and not a word of what a prompt says twice."""
+    """Of the pool: one thread for torch and for numpy, and not a word of what a prompt says twice."""
     torch.set_num_threads(1)
+    threadpool_limits(1)
     warnings.simplefilter("ignore")
 
 
