@@ -1,5 +1,7 @@
 """Models of a few thousand random parameters, in the shapes that the stages agree on."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,10 @@ from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import QuantizerConfig
 from hybridgen.renderer import RendererConfig
 from hybridgen.text import TextConfig
+
+# Each process of pytest-xdist compiles librosa's loops for itself: two that write one cache at once can break it
+NUMBA_CACHE = tempfile.TemporaryDirectory(prefix="hybridgen-numba-")
+os.environ["NUMBA_CACHE_DIR"] = NUMBA_CACHE.name
 
 MICRO = PipelineConfig(
     text=TextConfig(),

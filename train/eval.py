@@ -215,6 +215,7 @@ def run(items: list[Item], job: Job, workers: int = WORKERS) -> None:
     """Does the items that are not done yet; what they find does not depend on how many processes there are."""
     job.items.mkdir(parents=True, exist_ok=True)
     todo = [item for item in items if not is_done(item, job)]
+    hearing.compile_estimators()
     # spawn: a forked process would inherit the locks of this one's threads
     context = multiprocessing.get_context("spawn")
     with (

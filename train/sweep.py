@@ -24,7 +24,7 @@ from hybridgen import config
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.corpus import SongRecord
-from hybridgen.metrics import distances, embedding, harmony, spectral
+from hybridgen.metrics import distances, embedding, harmony, hearing, spectral
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
 from hybridgen.rendering import Rendering, SamplingConfig
@@ -77,6 +77,7 @@ def main() -> None:
         sampling_of(load(args.model).config.sampling, setting)  # what is wrong with one is said before hours of work
     records = [record for record in corpus.read(args.songs) if record.split == "test"][: args.n]
     measure = functools.partial(measure_song, args.model, settings=tuple(args.settings), seconds=args.seconds)
+    hearing.compile_estimators()
     with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
         songs = list(tqdm(pool.map(measure, records), total=len(records), unit="song"))
     rows = summarise(songs, args.settings)

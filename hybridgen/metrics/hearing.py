@@ -138,3 +138,14 @@ def _local_bend(power: np.ndarray, centres: np.ndarray) -> float:
     rest = (around - near) / (CLICK_AROUND - CLICK_REACH)
     loud = rest > 1e-9 * power.mean()
     return float(np.median(np.sqrt(near[loud] / CLICK_REACH / rest[loud]))) if loud.any() else float("nan")
+
+
+def compile_estimators() -> None:
+    """Lets librosa compile and cache its loops, once, in this process.
+
+    To be called before a pool is started: processes that write numba's cache at the same time can leave a broken one,
+    and whoever reads it crashes.
+    """
+    noise = np.random.default_rng(0).standard_normal((2, 4 * SAMPLE_RATE)).astype(np.float32)
+    rhythm.beats(noise)
+    harmony.key(noise)
