@@ -85,7 +85,8 @@ def interval(
     """95 % interval (low, high) of a distance, over which sounds happen to be in `found`.
 
     Bootstrap percentiles, shifted so that the draws' mean is the distance itself: sounds that are drawn twice make a
-    set look narrower than it is, which biases every draw alike.
+    set look narrower than it is, which biases every draw alike. In simulations with 40 sounds it held the distance of
+    the source in 91 and 92 of 100 cases: a little narrow.
     """
     reference, found = _sets(reference, found)
     rng = np.random.default_rng(seed)
