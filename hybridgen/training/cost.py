@@ -1,0 +1,228 @@
+"""What a training step costs: floating-point operations, and how much of a device's peak a run makes of them.
+
+Counted are matrix products, convolutions and attention; a product of (n, k) and (k, m) is 2·n·k·m operations. Its
+backward pass is one such product for each factor that needs a gradient: two for a layer inside the network, one for a
+layer whose input is data. Norms, rotations, softmax, lookups and Fourier transforms are not counted, nor is anything
+that is computed twice: these are the model's operations, so that utilisation falls when work is wasted. Attention counts
+every pair of slots, for the masks of the planner spare no work. Activation checkpointing runs the blocks forward again;
+`Work.recomputed` says how much that is.
+
+Shapes: B songs, windows or crops; S text tokens, L score tokens, P code frames, T latent frames, N samples, D width.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from hybridgen import grammar
+from hybridgen.codec import CodecConfig
+from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.planner import PlannerConfig
+from hybridgen.quantizer import CODE_FRAMES, N_PITCHES, QuantizerConfig
+from hybridgen.renderer import PATCH, RendererConfig
+from hybridgen.training.discriminators import DiscriminatorConfig
+
+# Dense bfloat16 operations a second, from the vendor's data sheets; random numbers at full power reach less (the best
+# matrix product that we measured on an H200 was 790e12). The first name that the device's name contains counts.
+PEAKS = {"H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
+
+
+@dataclass(frozen=True)
+class Product:
+    """Matrix products or attention of one part of a model."""
+
+    name: str
+    flops: float  # of the forward pass
+    gradients: int = 2  # factors that need one
+    in_block: bool = False  # a repeated block: run forward again under activation checkpointing
+
+
+@dataclass(frozen=True)
+class Work:
+    """The products of a training step."""
+
+    products: tuple[Product, ...]
+
+    @property
+    def forward(self) -> float:
+        """Operations of the forward pass."""
+        return sum(product.flops for product in self.products)
+
+    @property
+    def backward(self) -> float:
+        """Operations of the backward pass, recomputation apart."""
+        return sum(product.flops * product.gradients for product in self.products)
+
+    @property
+    def flops(self) -> float:
+        """Operations of the step, forward and backward."""
+        return self.forward + self.backward
+
+    @property
+    def recomputed(self) -> float:
+        """Operations that activation checkpointing adds."""
+        return sum(product.flops for product in self.products if product.in_block)
+
+
+def peak_flops(device_name: str) -> float | None:
+    """Dense bfloat16 operations a second of a device, as `torch.cuda.get_device_name` calls it; None: not known."""
+    return next((peak for name, peak in PEAKS.items() if name in device_name), None)
+
+
+def utilisation(flops: float, seconds: float, device_name: str, n_devices: int = 1) -> float | None:
+    """Share of the devices' peak that a step of `flops` operations in `seconds` makes; None for an unknown device."""
+    peak = peak_flops(device_name)
+    return None if peak is None else flops / (seconds * peak * n_devices)
+
+
+def planner(cfg: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_frames: int = 0) -> Work:
+    """A step on `n_songs` sequences of (padded) S text tokens, a start slot, L score tokens and P code frames."""
+    dim, depth, levels = cfg.dim, cfg.depth_dim, cfg.n_codebooks
+    slots = n_text + 1 + n_tokens + n_frames
+    kv_dim = cfg.n_kv_heads * dim // cfg.n_heads
+    block = 2 * dim * dim + 2 * dim * kv_dim + 3 * dim * cfg.hidden_dim  # weights: wq and wo, wkv, SwiGLU
+    products = [
+        Product("text", matrix(n_songs * n_text, cfg.text_dim * dim), gradients=1),
+        Product("blocks", matrix(n_songs * slots, cfg.n_layers * block), in_block=True),
+        Product("attention", cfg.n_layers * attention(n_songs, slots, slots, dim), in_block=True),
+        Product("score head", matrix(n_songs * n_tokens, dim * grammar.VOCAB_SIZE)),
+    ]
+    if n_frames:
+        head = dim * depth + 3 * depth * cfg.depth_hidden_dim + depth * cfg.codebook_size  # weights that a code meets
+        products += [
+            Product("controls", matrix(n_songs * n_frames, (N_FEATURES + len(ROLES)) * dim), gradients=1),
+            Product("depth head", matrix(n_songs * n_frames * levels, head)),
+        ]
+    return Work(tuple(products))
+
+
+def renderer(cfg: RendererConfig, n_windows: int, n_text: int, n_frames: int) -> Work:
+    """A step on `n_windows` windows of T latent frames, each told S text tokens."""
+    dim, n_tokens, n_keys = cfg.dim, n_frames // PATCH, 1 + n_text
+    rows, n_cross = n_windows * n_tokens, ceil(cfg.n_layers / cfg.cross_every)
+    inputs = PATCH * (2 * cfg.latent_dim + 1) + PATCH * N_FEATURES + len(ROLES)  # what is known of a token
+    block = 4 * dim * dim + 3 * dim * cfg.ffn_dim  # weights: wq, wkv and wo, SwiGLU
+    cross = matrix(rows, 2 * dim * dim) + matrix(n_windows * n_keys, 2 * dim * dim)  # wq and wo, wkv
+    return Work(
+        (
+            Product("embedding", matrix(rows, inputs * dim), gradients=1),
+            Product("text", matrix(n_windows * n_text, cfg.text_dim * dim), gradients=1),
+            Product("time and timbre", matrix(n_windows, (dim + 2 * cfg.latent_dim) * dim), gradients=1),
+            Product("modulation", matrix(n_windows, 8 * dim * dim)),
+            Product("blocks", matrix(rows, cfg.n_layers * block), in_block=True),
+            Product("attention", cfg.n_layers * attention(n_windows, n_tokens, n_tokens, dim), in_block=True),
+            Product("cross", n_cross * (cross + attention(n_windows, n_tokens, n_keys, dim)), in_block=True),
+            Product("out", matrix(rows, dim * PATCH * cfg.latent_dim)),
+        )
+    )
+
+
+def quantizer(cfg: QuantizerConfig, n_windows: int, n_frames: int) -> Work:
+    """A step on `n_windows` windows of T latent frames."""
+    dim, rows, latents = cfg.dim, n_windows * ceil(n_frames / CODE_FRAMES), CODE_FRAMES * cfg.latent_dim
+    n_played = len(ROLES) * (1 + N_PITCHES) + N_PITCHES + 1
+    return Work(
+        (
+            Product("latents in", matrix(rows, latents * dim), gradients=1),
+            Product("mixers", matrix(rows, 3 * 4 * dim * dim)),  # each a convolution of three taps and a matrix
+            Product("codebooks", matrix(rows, 2 * cfg.n_codebooks * dim * cfg.code_dim)),
+            Product("nearest", matrix(rows, cfg.n_codebooks * cfg.code_dim * cfg.codebook_size), gradients=0),
+            Product("latents and heads", matrix(rows, dim * (latents + n_played))),
+        )
+    )
+
+
+def codec(
+    cfg: CodecConfig,
+    n_crops: int,
+    n_samples: int,
+    windows: tuple[int, ...],
+    mels: tuple[int, ...],
+    frozen: bool = False,
+    judges: DiscriminatorConfig | None = None,
+) -> Work:
+    """A step on `n_crops` crops of N samples: the codec, its spectral losses, and the game against its judges if any.
+
+    `windows` and `mels` are those of `SpectralLoss`; `frozen`: the encoder does not learn.
+    """
+    reach = cfg.latent_layers + ceil((cfg.decoder_layers + cfg.n_fft // (2 * cfg.frame_hop)) / cfg.ratio)
+    heard = ceil(n_samples / cfg.hop_length)
+    encoded, decoded = n_crops * heard, n_crops * (heard + 2 * reach)  # latent frames
+    top = 440 * 2 ** (cfg.tone_range[1] / 12) * cfg.tone_window / cfg.sample_rate
+    measure = matrix(2 * encoded, (int(top) + 4) * cfg.n_tones)  # tones of mid and side
+    spectral = sum(
+        matrix(n_crops * 2 * ((n_samples - window) // (window // 2) + 1), (window // 2 + 1) * n_mels)
+        for window, n_mels in zip(windows, mels, strict=True)
+    )
+    learns = 0 if frozen else 1  # a product of the encoder has so many gradients for each factor that could have one
+    products = [
+        Product("tones heard", measure, gradients=0),
+        *encoder(cfg, encoded, learns),
+        *decoder(cfg, decoded, learns),
+        Product("tones sounded", matrix(2 * decoded * cfg.ratio, 4 * cfg.n_tones * cfg.frame_hop), gradients=1),
+        Product("losses", measure + spectral, gradients=1),
+        Product("losses' targets", measure + spectral, gradients=0),
+    ]
+    return Work((*products, *(game(judges, n_crops, n_samples) if judges else ())))
+
+
+def encoder(cfg: CodecConfig, n_latents: int, learns: int) -> list[Product]:
+    """The codec's encoder on so many latent frames."""
+    bands = zip(cfg.bands, cfg.band_dims, strict=True)
+    heard = sum((2 * (b - a) + 4 * max(min(b, cfg.phase_bins) - a, 0)) * dim for (a, b), dim in bands)
+    fold = (cfg.ratio * cfg.frame_dim + cfg.tone_dim + 2 * cfg.latent_dim) * cfg.latent_width  # and the head
+    inner = matrix(n_latents * cfg.ratio, sum(cfg.band_dims) * cfg.frame_dim) + matrix(n_latents, fold)
+    tones = 2 * cfg.n_tones * (cfg.tone_dim + cfg.latent_dim)
+    outer = matrix(n_latents * cfg.ratio, heard) + matrix(n_latents, tones)
+    blocks = convnext(cfg, n_latents, cfg.encoder_layers)
+    return [
+        Product("encoder in", outer, gradients=learns),
+        Product("encoder", inner, gradients=2 * learns),
+        Product("encoder blocks", blocks, gradients=2 * learns, in_block=True),
+    ]
+
+
+def decoder(cfg: CodecConfig, n_latents: int, learns: int) -> list[Product]:
+    """The codec's decoder on so many latent frames."""
+    width, values = cfg.latent_width, sum(cfg.band_dims) + cfg.tone_dim
+    bands = sum(6 * (b - a) * dim for (a, b), dim in zip(cfg.bands, cfg.band_dims, strict=True))
+    frame = cfg.frame_dim * values + bands + 6 * cfg.tone_dim * cfg.n_tones
+    inner = matrix(n_latents * cfg.ratio, frame) + matrix(n_latents, width * cfg.ratio * cfg.frame_dim)
+    return [
+        Product("decoder in", matrix(n_latents, cfg.latent_dim * (width + 2 * cfg.n_tones)), gradients=1 + learns),
+        Product("decoder", inner),
+        Product("decoder blocks", convnext(cfg, n_latents, cfg.decoder_layers), in_block=True),
+    ]
+
+
+def convnext(cfg: CodecConfig, n_latents: int, n_layers: int) -> float:
+    """Forward operations of the ConvNeXt blocks of one side, at both of its rates."""
+    frames = matrix(n_latents * cfg.ratio, n_layers * 2 * cfg.expansion * cfg.frame_dim**2)
+    return frames + matrix(n_latents, cfg.latent_layers * 2 * cfg.expansion * cfg.latent_width**2)
+
+
+def game(cfg: DiscriminatorConfig, n_crops: int, n_samples: int) -> list[Product]:
+    """Judges hear real and decoded sound and learn; then the codec learns what they say of the decoded."""
+    first, rest = 0.0, 0.0
+    for window in cfg.windows:
+        n_spectra, n_bins = (n_samples - window) // (window // 4) + 1, window // 2 + 1
+        for i, (a, b) in enumerate(zip((4, *cfg.channels), cfg.channels, strict=False)):
+            width, stride = (8, 4) if i == 0 else (5, 2)
+            n_bins = (n_bins + 4 - width) // stride + 1
+            layer = matrix(n_crops * n_spectra * n_bins, 3 * width * a * b)
+            first, rest = (first + layer, rest) if i == 0 else (first, rest + layer)
+        rest += matrix(n_crops * n_spectra * n_bins, 9 * cfg.channels[-1])
+    return [
+        Product("judges in", 2 * first, gradients=1),
+        Product("judges", 2 * rest),
+        Product("judged", first + rest, gradients=1),
+    ]
+
+
+def matrix(rows: int, n_weights: int) -> float:
+    """Operations of `rows` vectors each multiplied with matrices of so many weights in all."""
+    return 2.0 * rows * n_weights
+
+
+def attention(n_rows: int, n_queries: int, n_keys: int, dim: int) -> float:
+    """Operations of one layer of attention of width `dim` (over all heads): scores, and the mean of the values."""
+    return 4.0 * n_rows * n_queries * n_keys * dim
