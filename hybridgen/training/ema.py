@@ -1,44 +1,52 @@
 """Averaged weights: the model that is shipped is the moving average of the one that was trained."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim import AdamW
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "ema")  # what the optimizer keeps of each weight
 
 
-class EMA:
-    """Exponential moving average of a module's parameters and buffers; young averages forget faster."""
+class AveragingAdamW(AdamW):
+    """AdamW that keeps the moving average of the weights as one more moment beside its own two.
 
-    def __init__(self, module: nn.Module, decay: float):
+    So the average is made from the fp32 weights that the optimizer sees, and is cut into parts, moved to the CPU and
+    gathered as DeepSpeed does with every moment, in any ZeRO stage. Young averages forget faster. `n_updates` counts
+    the updates so far; whoever calls `step` raises it before, once for all groups. With `hold` set a step does nothing.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], betas: tuple[float, float], decay: float):
         if not 0 <= decay < 1:
-            raise ValueError(f"decay {decay} must be in [0, 1)")
-        self.decay, self.n_updates = decay, 0
-        self.weights: dict[str, Tensor] = {name: value.detach().clone() for name, value in module.state_dict().items()}
+            raise ValueError(f"ema {decay} must be in [0, 1)")
+        super().__init__(groups, lr=0.0, betas=betas, fused=True)
+        self.decay, self.n_updates, self.hold = decay, 0, False
+
+    def prepare(self, weights: Iterable[Tensor]) -> None:
+        """Makes the moments of weights that have none yet: zeros, and the weights as they are for their average."""
+        for weight in weights:
+            if not self.state[weight]:
+                zeros = {name: torch.zeros_like(weight, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
+                count = torch.full((), float(self.n_updates), device=weight.device)
+                self.state[weight] |= {"step": count, **zeros, "ema": weight.detach().clone()}
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """Moves the average towards the module as it is now."""
-        self.n_updates += 1
+    def step(self, closure: None = None) -> None:
+        """One update of the weights that have a gradient, then of their average."""
+        if self.hold:
+            return
+        weights = [weight for group in self.param_groups for weight in group["params"] if weight.grad is not None]
+        if not weights:
+            return
+        self.prepare(weights)
+        super().step(closure)
         rate = 1 - min(self.decay, (1 + self.n_updates) / (10 + self.n_updates))
-        for name, value in module.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].lerp_(value, rate)
-            else:
-                self.weights[name].copy_(value)
+        torch._foreach_lerp_([self.state[weight]["ema"] for weight in weights], weights, rate)
 
-    def load(self, weights: dict[str, Tensor], n_updates: int) -> None:
-        """Continues the average that a checkpoint holds."""
-        for name, value in self.weights.items():
-            value.copy_(weights[name])
+    def count(self, n_updates: int) -> None:
+        """Continues after so many updates."""
         self.n_updates = n_updates
-
-    @contextmanager
-    def applied(self, module: nn.Module) -> Iterator[None]:
-        """Inside the block the module holds the averaged weights; afterwards its own again."""
-        own = {name: value.detach().clone() for name, value in module.state_dict().items()}
-        module.load_state_dict(self.weights)
-        try:
-            yield
-        finally:
-            module.load_state_dict(own)
+        for moments in self.state.values():
+            moments["step"].fill_(n_updates)

@@ -1,0 +1,75 @@
+"""Which process of how many this is, as `torchrun`, `deepspeed` or SLURM says it in the environment.
+
+The one file of the training code that reads and sets environment variables.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+
+LAUNCHERS = (("RANK", "LOCAL_RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS"))
+SLURM_PORT = 29_500  # where the processes of a SLURM job meet, unless MASTER_PORT says otherwise
+PATIENCE = timedelta(minutes=60)  # rank 0 validates and writes while the others wait
+
+
+@dataclass(frozen=True)
+class Place:
+    """One process among all that train together."""
+
+    rank: int
+    local_rank: int  # on its machine
+    world_size: int
+
+    def device(self, kind: str) -> torch.device:
+        """The device of this process: "cpu", or its own GPU of the machine for "cuda"."""
+        return torch.device(kind, self.local_rank) if kind == "cuda" else torch.device(kind)
+
+
+def place() -> Place:
+    """Where a launcher has put this process; rank 0 of 1 without one."""
+    for names in LAUNCHERS:
+        if all(name in os.environ for name in names):
+            return Place(*(int(os.environ[name]) for name in names))
+    return Place(0, 0, 1)
+
+
+def join(device: torch.device) -> Place:
+    """Meets the other processes, once: gloo between CPUs, NCCL between GPUs. A process alone is its own group."""
+    here = place()
+    os.environ["LOCAL_RANK"] = str(here.local_rank)  # DeepSpeed asks for these two
+    os.environ.setdefault("DS_ACCELERATOR", device.type)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if torch.distributed.is_initialized():
+        return here
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if here.world_size == 1:
+        store = torch.distributed.HashStore()
+    else:
+        host, port = os.environ.get("MASTER_ADDR", _first_host()), int(os.environ.get("MASTER_PORT", SLURM_PORT))
+        store = torch.distributed.TCPStore(host, port, here.world_size, here.rank == 0 and _hosts_store(), PATIENCE)
+    torch.distributed.init_process_group(
+        backend, store=store, rank=here.rank, world_size=here.world_size, timeout=PATIENCE
+    )
+    return here
+
+
+def leave() -> None:
+    """Ends what `join` began, so that no process waits for one that has gone."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _hosts_store() -> bool:
+    """torchrun keeps the store in a process of its own; elsewhere rank 0 does."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+
+
+def _first_host() -> str:
+    """The first name of SLURM's list of nodes: "gpu[03-05,9]" begins with gpu03; this machine without SLURM."""
+    head, bracket, rest = os.environ.get("SLURM_JOB_NODELIST", "localhost").partition("[")
+    if not bracket or "," in head:
+        return head.split(",")[0]
+    return head + rest.split("]")[0].split(",")[0].split("-")[0]
