@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from hybridgen.text import TextConfig, TextEncoder
 from hybridgen.training import checkpoints, dataset, planner_data
 from hybridgen.training.dataset import Track
 from hybridgen.training.log import Log
+from hybridgen.training.objectives import planner_losses
 from hybridgen.training.planner_data import Batch, ScoreConfig
 from hybridgen.training.state import OptimConfig, TrainState
 from hybridgen.weights import load_weights, save_weights
@@ -55,28 +55,16 @@ class TrainConfig:
             raise ValueError(f"corpus {self.corpus} and prepared {self.prepared} go together: give both or neither")
 
 
-def losses(model: Planner, batch: Batch, label_smoothing: float) -> dict[str, Tensor]:
-    """Cross-entropy in nats, a mean over what is no padding: of a score token, and of a code where there are codes."""
-    score_logits, code_logits = model(*vars(batch).values())
-    values = {"score": F.cross_entropy(score_logits.transpose(1, 2), batch.tokens, ignore_index=-1)}
-    if code_logits is not None:
-        targets = batch.codes.transpose(1, 2)  # (B, P, Q)
-        values["codes"] = F.cross_entropy(
-            code_logits.permute(0, 3, 1, 2), targets, ignore_index=-1, label_smoothing=label_smoothing
-        )
-    return values
-
-
 @torch.no_grad()
 def validate(
     model: Planner, held_scores: list[Batch], held_out: list[Track], empty_text: Tensor, n_frames: int
 ) -> dict[str, float]:
     """Nats a score token on songs that no step sees; nats a code on rendered songs that are held out."""
-    means = [losses(model, batch, 0.0)["score"].item() for batch in held_scores]
+    means = [planner_losses(model, batch, 0.0)["score"].item() for batch in held_scores]
     values = {"valid/score": sum(means) / len(means)}
     if held_out:
         batches = [planner_data.rendered(held_out, n_frames, empty_text, 0, step) for step in range(3)]
-        means = [losses(model, batch, 0.0)["codes"].item() for batch in batches]
+        means = [planner_losses(model, batch, 0.0)["codes"].item() for batch in batches]
         values["valid/codes"] = sum(means) / len(means)
     return values
 
@@ -112,7 +100,7 @@ def main(path: str, *overrides: str) -> None:
             else:
                 batch = next(scores)
             with torch.autocast("cpu", torch.bfloat16, enabled=train.bfloat16):
-                parts = losses(model, batch, train.label_smoothing)
+                parts = planner_losses(model, batch, train.label_smoothing)
             loss = parts["codes"] + train.score_weight * parts["score"] if "codes" in parts else parts["score"]
             loss.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), train.optim.clip)

@@ -6,22 +6,22 @@ writes the averaged weights as `renderer.safetensors` into `out`.
 """
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from hybridgen import config, flow
-from hybridgen.renderer import PARTS, Condition, Renderer, RendererConfig
+from hybridgen.renderer import PARTS, Renderer, RendererConfig
 from hybridgen.training import checkpoints, dataset
-from hybridgen.training.dataset import Batch, Track
+from hybridgen.training.dataset import Track
 from hybridgen.training.log import Log
+from hybridgen.training.objectives import Gaps, condition, renderer_loss
 from hybridgen.training.state import OptimConfig, TrainState
 from hybridgen.weights import load_weights, save_weights
 
-KNOWN = ("none", "start", "end", "sides")  # which frames of a window are given
 VALID_TIMES = (0.1, 0.35, 0.6, 0.85)
 
 
@@ -36,7 +36,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run; shares are probabilities."""
+    """One run."""
 
     model: str  # preset or YAML file whose `renderer` section has the shapes
     corpus: str  # folder of songs
@@ -48,19 +48,10 @@ class TrainConfig:
     seed: int
     phases: tuple[Phase, ...]
     optim: OptimConfig
-    known_shares: tuple[float, float, float, float]  # of nothing, the start, the end, both sides
-    known_weight: float  # of a known frame in the loss; an unknown one counts 1
-    wrong_codes: float  # share of codes that are replaced by random ones; a window has 0 to twice as many
-    context_noise: float  # on known frames, whose deviation is 1: a window has 0 to this much
-    drop_shares: tuple[float, float, float, float]  # of text, codes, controls, timbre
-    drop_all: float  # share of windows without any of them
+    gaps: Gaps
     log_every: int  # steps
     valid_every: int
     save_every: int
-
-    def __post_init__(self) -> None:
-        if abs(sum(self.known_shares) - 1) > 1e-6:
-            raise ValueError(f"known_shares {self.known_shares} sum to {sum(self.known_shares):g}, not to 1")
 
     @property
     def steps(self) -> int:
@@ -74,69 +65,6 @@ class TrainConfig:
                 return phase
             step -= phase.steps
         raise AssertionError(f"step {step} lies past the last phase")
-
-
-def known_frames(n: int, n_frames: int, shares: tuple[float, ...], rng: torch.Generator) -> Tensor:
-    """(n, n_frames) bool: nothing, up to half from the start, up to half from the end, or both; never everything."""
-    kinds = torch.multinomial(torch.tensor(shares), n, replacement=True, generator=rng)
-    lengths = (torch.rand(n, 2, generator=rng) * 0.5 * n_frames).long().clamp(min=1)
-    start = torch.isin(kinds, torch.tensor([KNOWN.index("start"), KNOWN.index("sides")]))
-    end = torch.isin(kinds, torch.tensor([KNOWN.index("end"), KNOWN.index("sides")]))
-    frames = torch.arange(n_frames)
-    known_start = (frames < lengths[:, :1]) & start[:, None]
-    known_end = (frames >= n_frames - lengths[:, 1:] + 1) & end[:, None]
-    return known_start | known_end
-
-
-def spoil_codes(codes: Tensor, codebook_size: int, share: float, rng: torch.Generator) -> Tensor:
-    """Codes (B, Q, P) of which a share is random; each row draws its own share from 0 to twice `share`."""
-    shares = 2 * share * torch.rand(len(codes), 1, 1, generator=rng)
-    wrong = torch.rand(codes.shape, generator=rng) < shares
-    return torch.where(wrong, torch.randint(codebook_size, codes.shape, generator=rng), codes)
-
-
-def spoil_context(latents: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
-    """Latents (B, T, C) as far from clean as rendered ones may be: each row noisy by 0 to `deviation`."""
-    deviations = deviation * torch.rand(len(latents), 1, 1, generator=rng)
-    return latents + deviations * torch.randn(latents.shape, generator=rng)
-
-
-def keep_parts(n: int, train: TrainConfig, rng: torch.Generator) -> Tensor:
-    """(n, 4) bool: which parts of the condition each row is told."""
-    dropped = torch.rand(n, len(PARTS), generator=rng) < torch.tensor(train.drop_shares)
-    return ~(dropped | (torch.rand(n, 1, generator=rng) < train.drop_all))
-
-
-def condition(batch: Batch, known: Tensor) -> Condition:
-    """All that there is to say about a batch."""
-    return Condition(
-        text=batch.text,
-        text_mask=batch.text_mask,
-        codes=batch.codes,
-        features=batch.features,
-        instruments=batch.instruments,
-        context=batch.latents,
-        known=known,
-        timbre=Renderer.timbre(batch.reference),
-    )
-
-
-def training_loss(model: Renderer, batch: Batch, train: TrainConfig, rng: torch.Generator) -> Tensor:
-    """Flow matching on unknown frames, mostly, under a condition with random gaps and errors."""
-    n, n_frames, _ = batch.latents.shape
-    known = known_frames(n, n_frames, train.known_shares, rng)
-    cond = condition(batch, known)
-    cond = replace(
-        cond,
-        codes=spoil_codes(batch.codes, model.config.codebook_size, train.wrong_codes, rng),
-        context=spoil_context(batch.latents, train.context_noise, rng),
-    )
-    t = flow.sample_t(n, rng)
-    x_t, velocity = flow.path(torch.randn(batch.latents.shape, generator=rng), batch.latents, t)
-    weight = batch.inside * torch.where(known, train.known_weight, 1.0)
-    with torch.autocast("cpu", torch.bfloat16, enabled=train.bfloat16):
-        said = model(x_t, t, cond.dropped(keep_parts(n, train, rng)))
-    return flow.loss(said.float(), velocity, weight)
 
 
 @torch.no_grad()
@@ -177,7 +105,8 @@ def main(path: str, *overrides: str) -> None:
             phase, (_, rng) = train.phase(step), checkpoints.generators(train.seed, step)
             state.set_rate(step, train.steps)
             batch = dataset.batch(tracks, phase.batch_size, phase.window, train.seed, step)
-            loss = training_loss(model, batch, train, rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=train.bfloat16):
+                loss = renderer_loss(model, batch, train.gaps, rng)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), train.optim.clip)
             state.optimizer.step()
