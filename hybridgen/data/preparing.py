@@ -1,0 +1,261 @@
+"""Preparing: audio and labels in, shards with latents, controls, text states and codes out.
+
+A shard is the unit of work: it is there whole or not at all, so a stopped run goes on where it was. The bytes are the
+same for any number of processes, each of one thread, because the order of sums depends on the threads.
+
+Shapes: as in `prepared`.
+"""
+
+import functools
+import hashlib
+import json
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import soundfile
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from hybridgen import config
+from hybridgen.codec import Codec, CodecConfig
+from hybridgen.data import shards
+from hybridgen.data.corpus import SongRecord
+from hybridgen.data.prepared import FORMAT, Labels, Notes, codes_path, latents_path, read_catalogue
+from hybridgen.data.shards import Damaged, Shard
+from hybridgen.data.song import Note
+from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, SAMPLE_RATE
+from hybridgen.quantizer import CODE_FRAMES, Quantizer, QuantizerConfig
+from hybridgen.text import TextConfig, TextEncoder
+from hybridgen.weights import load_weights, sha256
+
+SHARD_HOURS = 1.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A track that is to be prepared."""
+
+    labels: Labels
+    audio: Path  # as long as the plan
+    notes: Path | None  # JSON with `notes`: [[role, pitch, start, duration, velocity], ...]; None: unknown
+
+
+def from_corpus(record: SongRecord) -> Source:
+    """A song of the synthetic corpus."""
+    name = f"{record.index:06d}"
+    labels = Labels(name, record.split, record.plan, record.captions, record.genre, record.mood)
+    return Source(labels, record.audio, record.audio.with_suffix(".json"))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What latents and text states follow from."""
+
+    model: Path  # YAML with the shapes of codec and text encoder
+    codec: Path  # folder of codec.safetensors
+    captions: int  # texts kept of each track
+    codec_sha256: str | None = None  # of its weights: `write` looks
+
+
+def write(sources: Sequence[Source], out: Path, recipe: Recipe, hours: float = SHARD_HOURS, workers: int = 1) -> None:
+    """Prepares tracks in shards of up to `hours` of music; shards that follow from the same things already stay.
+
+    Codes that a quantizer made of latents that stay, stay too. ValueError for no tracks, or two of one name.
+    """
+    _check_names(out, sources)
+    out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(".*.tmp"):
+        left.unlink()  # by a run that was killed
+    recipe = replace(recipe, codec_sha256=sha256(recipe.codec / "codec.safetensors"))
+    codec_hash = encoder_hash(_encoders(recipe)[0])
+    chunks = split_hours(sources, hours)
+    tasks = [(i, chunk, _latents_facts(chunk, codec_hash, recipe.captions)) for i, chunk in enumerate(chunks)]
+    todo = [task for task in tasks if not _is_there(latents_path(out, task[0]), task[2])]
+    if todo:
+        (out / "catalogue").unlink(missing_ok=True)  # nobody is to train on a folder that changes
+    n_left = sum(len(chunk) for _, chunk, _ in todo)
+    with tqdm(total=len(sources), initial=len(sources) - n_left, desc="latents", mininterval=2) as bar:
+        for n_tracks in _run(functools.partial(_write_latents, out, recipe), todo, workers):
+            bar.update(n_tracks)
+    _write_catalogue(out, len(tasks))
+
+
+def write_codes(out: Path, model: Path, weights: Path, workers: int = 1) -> None:
+    """Adds the codes of a quantizer (its safetensors) to a prepared folder; those that it made already stay."""
+    entries, quantizer = read_catalogue(out)["shards"], sha256(weights)
+    tasks = [(i, {"quantizer": quantizer, "of": entry["latents"]}) for i, entry in enumerate(entries)]
+    todo = [task for task in tasks if not _is_there(codes_path(out, task[0]), task[1])]
+    n_tracks, n_left = sum(len(e["names"]) for e in entries), sum(len(entries[i]["names"]) for i, _ in todo)
+    with tqdm(total=n_tracks, initial=n_tracks - n_left, desc="codes", mininterval=2) as bar:
+        for n_written in _run(functools.partial(_write_codes, out, model, weights), todo, workers):
+            bar.update(n_written)
+    _write_catalogue(out, len(entries))
+
+
+def split_hours(sources: Sequence[Source], hours: float) -> list[list[Source]]:
+    """Tracks one after the other, up to so many hours of music together, or one that is longer."""
+    chunks: list[list[Source]] = []
+    room = 0.0
+    for source in sources:
+        if not chunks or source.labels.plan.length > room:
+            chunks.append([])
+            room = hours * 3600 * SAMPLE_RATE
+        chunks[-1].append(source)
+        room -= source.labels.plan.length
+    return chunks
+
+
+def pad_frames(latents: Tensor) -> Tensor:
+    """(T', C) -> (T, C) with T the next multiple of 4: the last frame is repeated."""
+    missing = -len(latents) % CODE_FRAMES
+    return torch.cat([latents, latents[-1:].expand(missing, -1)])
+
+
+def loudness(samples: np.ndarray) -> np.ndarray:
+    """Level (P,) float32 of each code frame of samples (2, N): 0 at -20 dB RMS, 1 for 10 dB more; at least -4."""
+    n_code_frames = -(-samples.shape[1] // CODE_HOP)
+    padded = np.pad(samples, ((0, 0), (0, n_code_frames * CODE_HOP - samples.shape[1])))
+    power = np.square(padded).reshape(2, n_code_frames, CODE_HOP).mean(axis=(0, 2))
+    return (np.log10(power + 1e-6) + 2).astype(np.float32)
+
+
+def encoder_hash(codec: Codec) -> str:
+    """SHA-256 of all of a codec that its latents depend on: a decoder that is trained further changes nothing."""
+    digest = hashlib.sha256()
+    for name, value in sorted(codec.state_dict().items()):
+        if not name.startswith("decoder."):
+            digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def encode(source: Source, codec: Codec, text: TextEncoder, n_captions: int) -> dict[str, bytes]:
+    """The parts of one track; ValueError when the audio is not as long as the plan says."""
+    plan = source.labels.plan
+    samples, rate = soundfile.read(source.audio, dtype="float32", always_2d=True)
+    if rate != codec.sample_rate or samples.shape != (plan.length, 2):
+        raise ValueError(f"{source.audio}: {samples.shape} at {rate} Hz, the plan has {plan.length} samples")
+    latents = pad_frames(codec.encode(torch.from_numpy(samples.T.copy())[None])[0]).half().numpy()
+    arrays = {
+        "latents": latents,
+        "loudness": loudness(samples.T).astype(np.float16),
+        "controls": plan.frame_controls(LATENT_HOP, 0, len(latents)).astype(np.float16),
+        "instruments": plan.instrument_ids().astype(np.int16),
+    }
+    arrays |= {f"text.{i}": states for i, states in enumerate(_text_states(source.labels, text, n_captions))}
+    parts = {"safetensors": safetensors.numpy.save(arrays), "json": source.labels.to_json()}
+    if source.notes is not None:
+        rows = json.loads(source.notes.read_text(encoding="utf-8"))["notes"]
+        parts["notes.safetensors"] = safetensors.numpy.save(vars(Notes.of(Note(*row) for row in rows)))
+    return parts
+
+
+def _text_states(labels: Labels, text: TextEncoder, n_captions: int) -> list[np.ndarray]:
+    captions = labels.captions[:n_captions]
+    if not captions:
+        return [np.zeros((0, text.config.dim), dtype=np.float16)]
+    states, mask = text.encode(captions)
+    return [row[present].half().numpy() for row, present in zip(states, mask, strict=True)]
+
+
+def _check_names(out: Path, sources: Sequence[Source]) -> None:
+    counts = Counter(source.labels.name for source in sources)
+    if not counts:
+        raise ValueError(f"prepared {out}: no tracks to prepare")
+    name, n = counts.most_common(1)[0]
+    if n > 1:
+        raise ValueError(f"prepared {out}: {n} tracks have the name {name}")
+
+
+def _write_latents(out: Path, recipe: Recipe, task: tuple[int, list[Source], dict[str, Any]]) -> int:
+    number, chunk, facts = task
+    codec, text = _encoders(recipe)
+    samples = ((source.labels.name, encode(source, codec, text, recipe.captions)) for source in chunk)
+    shards.write(latents_path(out, number), samples, facts)
+    return len(chunk)
+
+
+def _write_codes(out: Path, model: Path, weights: Path, task: tuple[int, dict[str, str]]) -> int:
+    number, facts = task
+    latents, quantizer = Shard(latents_path(out, number)), _quantizer(model, weights, facts["quantizer"])
+
+    def code(row: int) -> dict[str, bytes]:
+        arrays = safetensors.numpy.load(bytes(latents.read(row, "safetensors")))
+        codes = quantizer.encode(torch.from_numpy(arrays["latents"])[None].float())[0].to(torch.int16)
+        return {"codes.safetensors": safetensors.numpy.save({"codes": codes.contiguous().numpy()})}
+
+    shards.write(codes_path(out, number), ((name, code(row)) for row, name in enumerate(latents.names)), facts)
+    return len(latents)
+
+
+def _latents_facts(chunk: Sequence[Source], codec_hash: str, n_captions: int) -> dict[str, Any]:
+    """All that a shard follows from, but for the sound: it is written again when any of this is different."""
+    labels = [source.labels for source in chunk]
+    return {
+        "codec": codec_hash,
+        "captions": n_captions,
+        "features": N_FEATURES,
+        "labels": hashlib.sha256(b"".join(one.to_json() for one in labels)).hexdigest(),
+        "lengths": [one.plan.length for one in labels],
+        "splits": [one.split for one in labels],
+    }
+
+
+def _is_there(path: Path, facts: dict[str, Any]) -> bool:
+    try:
+        return Shard(path).facts == facts
+    except Damaged:
+        return False
+
+
+def _write_catalogue(out: Path, n_shards: int) -> None:
+    entries, quantizers = [], set()
+    for number in range(n_shards):
+        latents = Shard(latents_path(out, number))
+        codes = Shard(codes_path(out, number)) if codes_path(out, number).with_suffix(".index").exists() else None
+        has_codes = codes is not None and codes.facts["of"] == latents.digest
+        quantizers.add(codes.facts["quantizer"] if has_codes else None)
+        entry = {"latents": latents.digest, "codes": codes.digest if has_codes else None, "names": list(latents.names)}
+        entries.append(entry | {key: latents.facts[key] for key in ("lengths", "splits")})
+    facts = {
+        "format": FORMAT,
+        "codec": latents.facts["codec"],
+        "captions": latents.facts["captions"],
+        "quantizer": quantizers.pop() if len(quantizers) == 1 else None,
+        "shards": entries,
+    }
+    shards.write_sealed(out / "catalogue", (json.dumps(facts) + "\n").encode())
+
+
+def _run(make: Callable[[Any], int], tasks: Sequence[Any], workers: int) -> Iterator[int]:
+    """make(task) for each task in order; on spawned processes of one thread each, or here."""
+    if workers == 1:
+        yield from map(make, tasks)
+        return
+    context = multiprocessing.get_context("spawn")  # a forked process would inherit the locks of this one's threads
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        yield from pool.map(make, tasks)
+
+
+@functools.cache
+def _encoders(recipe: Recipe) -> tuple[Codec, TextEncoder]:
+    """This process's codec and text encoder; other weights in the same file have another hash in the recipe."""
+    shapes = config.read(recipe.model)
+    codec = Codec(config.build(CodecConfig, shapes["codec"])).eval()
+    load_weights(codec, recipe.codec / "codec.safetensors")
+    return codec, TextEncoder(config.build(TextConfig, shapes["text"]))
+
+
+@functools.cache
+def _quantizer(model: Path, weights: Path, weights_sha256: str) -> Quantizer:
+    """This process's quantizer; the hash is there so that other weights in the same file are another quantizer."""
+    quantizer = Quantizer(config.build(QuantizerConfig, config.read(model)["quantizer"])).eval()
+    load_weights(quantizer, weights)
+    return quantizer

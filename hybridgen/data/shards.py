@@ -1,0 +1,169 @@
+"""Shards: plain tar files that WebDataset can read, each beside an index that knows where everything is and its hash.
+
+A sample is a name and its parts: `000123.safetensors`, `000123.json` are the parts `safetensors` and `json` of 000123.
+A part's span is its tar header, its data and its padding, the last one's the end of the archive too; so every byte of a
+tar lies in one span, and the index holds the SHA-256 of each. The index is JSON, a line for each sample, under a line
+with the SHA-256 of all the rest. The same samples make the same bytes; nothing is ever unpacked to a path.
+
+Shapes: N samples, K kinds of parts.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybridgen.manifest import replacing
+
+BLOCK = 512  # bytes: a tar's headers are as long, and its data is padded to multiples
+END = bytes(2 * BLOCK)  # of an archive
+NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")  # WebDataset takes all after the first dot for the kind of part
+KIND = re.compile(r"[a-z0-9.]{1,19}")
+
+
+class Damaged(ValueError):
+    """Stored bytes are missing, or are not those that were written."""
+
+
+def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], facts: Mapping[str, Any]) -> None:
+    """Writes a shard: samples as (name, kind -> data), and in its index facts that JSON can hold.
+
+    Tar and index appear whole or not at all, the index last: a shard is there when its index is. ValueError for a name
+    that is no file name everywhere, or that comes twice.
+    """
+    index = path.with_suffix(".index")
+    index.unlink(missing_ok=True)  # first: an old index must not be found beside a new tar
+    rows: dict[str, dict[str, tuple[int, int, int, str]]] = {}
+    with replacing(path) as temporary, temporary.open("wb") as tar:
+        pending = b""  # a span is written when it is known whether it is the last
+        for name, parts in samples:
+            if name in rows or not NAME.fullmatch(name):
+                raise ValueError(f"{path}: name {name!r} {'comes twice' if name in rows else f'is not {NAME.pattern}'}")
+            rows[name] = {}
+            for kind, data in parts.items():
+                tar.write(pending)
+                pending = _header(name, kind, len(data)) + data + bytes(-len(data) % BLOCK)
+                rows[name][kind] = (tar.tell(), len(data), tar.tell() + len(pending), _digest(pending))
+                last = (name, kind)
+        if not pending:
+            raise ValueError(f"{path}: a shard of no parts")
+        pending += END
+        start, size, stop, _ = rows[last[0]][last[1]]
+        rows[last[0]][last[1]] = (start, size, stop + len(END), _digest(pending))
+        tar.write(pending)
+    lines = [{"facts": dict(facts)}, *({"name": name, "parts": parts} for name, parts in rows.items())]
+    write_sealed(index, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+
+
+def write_sealed(path: Path, data: bytes) -> None:
+    """Writes a file whose first line is the SHA-256 of the rest; it appears whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(f"{_digest(data)}\n".encode() + data)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new names too, so that a power cut finds what was said to be there
+    finally:
+        os.close(folder)
+
+
+def read_sealed(path: Path) -> tuple[str, bytes]:
+    """The digest and the data of a file that `write_sealed` wrote; Damaged when they do not belong together."""
+    try:
+        digest, _, data = path.read_bytes().partition(b"\n")
+    except OSError as error:
+        raise Damaged(f"{path}: {error.strerror}") from None
+    if digest != _digest(data).encode():
+        raise Damaged(f"{path}: not the bytes that were written")
+    return digest.decode(), data
+
+
+class Shard:
+    """Reads a shard's parts at random. An open index takes some 60 bytes a part; the tar is opened for each read.
+
+    Each process checks the hash of a part when it first reads it; Damaged for an index, a tar or a part that fails.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.digest, data = read_sealed(path.with_suffix(".index"))
+        try:
+            head, *samples = (json.loads(line) for line in data.splitlines())
+            self.facts: dict[str, Any] = head["facts"]
+            self.names = tuple(sample["name"] for sample in samples)
+            self._rows = {kind: i for i, kind in enumerate(sorted({kind for s in samples for kind in s["parts"]}))}
+            self._spans = np.full((len(samples), len(self._rows), 3), -1, dtype=np.int64)  # start, size, stop
+            self._digests = np.zeros((len(samples), len(self._rows), 32), dtype=np.uint8)
+            for i, sample in enumerate(samples):
+                for kind, (*span, digest) in sample["parts"].items():
+                    self._spans[i, self._rows[kind]] = span
+                    self._digests[i, self._rows[kind]] = bytearray.fromhex(digest)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise Damaged(f"{path.with_suffix('.index')}: no index of a shard: {error}") from None
+        self._verified = np.zeros(self._digests.shape[:2], dtype=bool)
+        self._check_tar()
+
+    def _check_tar(self) -> None:
+        try:
+            size = self.path.stat().st_size
+        except OSError as error:
+            raise Damaged(f"{self.path}: {error.strerror}") from None
+        if size != self._spans[..., 2].max(initial=0):
+            raise Damaged(f"{self.path}: {size} bytes, its index says {self._spans[..., 2].max(initial=0)}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, row: int, kind: str) -> memoryview | None:
+        """The data of one part of sample `row`; None if the sample has no such part."""
+        column = self._rows.get(kind)
+        if column is None or self._spans[row, column, 0] < 0:
+            return None
+        start, size, stop = self._spans[row, column].tolist()
+        name = f"{self.path}: {self.names[row]}.{kind}"
+        try:
+            with self.path.open("rb", buffering=0) as tar:
+                span = os.pread(tar.fileno(), stop - start, start)
+        except OSError as error:
+            raise Damaged(f"{name}: {error.strerror}") from None
+        if len(span) != stop - start or BLOCK + size > len(span):
+            raise Damaged(f"{name}: {len(span)} bytes, its index says {stop - start}")
+        if not self._verified[row, column]:
+            if hashlib.sha256(span).digest() != self._digests[row, column].tobytes():
+                raise Damaged(f"{name}: not the bytes that were written")
+            self._verified[row, column] = True
+        return memoryview(span)[BLOCK : BLOCK + size]
+
+
+def damage(path: Path) -> list[str]:
+    """Reads every byte of a shard and of its index; says what is not as it was written, a line for each part."""
+    try:
+        shard = Shard(path)
+    except Damaged as error:
+        return [str(error)]
+    found = []
+    for row in range(len(shard)):
+        for kind in shard._rows:
+            try:
+                shard.read(row, kind)
+            except Damaged as error:
+                found.append(str(error))
+    return found
+
+
+def _header(name: str, kind: str, size: int) -> bytes:
+    """A tar header without time, owner or host; ValueError for a kind that no path can be made of."""
+    if not KIND.fullmatch(kind):
+        raise ValueError(f"kind {kind!r} is not {KIND.pattern}")
+    info = tarfile.TarInfo(f"{name}.{kind}")
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
