@@ -110,13 +110,14 @@ class Tones(nn.Module):
         self.window = config.tone_window
         self.pad = (self.window - self.latent_hop) // 2
         self.register_buffer("hann", torch.hann_window(self.window) * (2 / self.window), persistent=False)
-        self.register_buffer("filters", self._filters(config.tone_steps), persistent=False)
+        self.register_buffer("filters", self._filters(config.tone_steps, config.tone_range[1]), persistent=False)
         self.register_buffer("waves", self._waves(), persistent=False)
 
-    def _filters(self, steps: int) -> Tensor:
+    def _filters(self, steps: int, highest: int) -> Tensor:
         """Triangles (K', J) round each tone over the bins of the long window, at least a bin wide on each side."""
         width = self.rate / self.window
-        bins = torch.arange(int(self.hertz[-1] / width) + 4, dtype=torch.float64)[:, None] * width
+        n_bins = int(440 * 2 ** (highest / 12) / width) + 4  # a number and no tensor: shapes are known on "meta" too
+        bins = torch.arange(n_bins, dtype=torch.float64)[:, None] * width
         reach = (self.hertz * (2 ** (1 / (12 * steps)) - 1)).clamp(min=width)
         return (1 - (bins - self.hertz).abs() / reach).clamp(min=0).float()
 

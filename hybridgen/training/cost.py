@@ -3,7 +3,7 @@
 Counted are matrix products, convolutions and attention; a product of (n, k) and (k, m) is 2·n·k·m operations. Its
 backward pass is one such product for each factor that needs a gradient: two for a layer inside the network, one for a
 layer whose input is data. Norms, rotations, softmax, lookups and Fourier transforms are not counted, nor is anything
-that is computed twice: these are the model's operations, so that utilisation falls when work is wasted. Attention counts
+that is computed twice: these are the model's operations, so that waste lowers utilisation. Attention counts
 every pair of slots, for the masks of the planner spare no work. Activation checkpointing runs the blocks forward again;
 `Work.recomputed` says how much that is.
 
