@@ -3,14 +3,17 @@
 Shapes: B batch, T latent frames, C latent channels, Q codebooks, P code frames.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hybridgen import flow
-from hybridgen.planner import Planner
+from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import PARTS, Condition, Renderer
 from hybridgen.training.dataset import Batch as Windows
 from hybridgen.training.planner_data import Batch as Scores
@@ -20,14 +23,42 @@ KNOWN = ("none", "start", "end", "sides")  # which frames of a window are given
 
 def planner_losses(model: Planner, batch: Scores, label_smoothing: float) -> dict[str, Tensor]:
     """Cross-entropy in nats, a mean over what is no padding: of a score token, and of a code where there are codes."""
+    counts = planner_counts(batch)
+    return {name: total / counts[name] for name, total in planner_sums(model, batch, label_smoothing).items()}
+
+
+def planner_sums(model: Callable[..., Any], batch: Scores, label_smoothing: float) -> dict[str, Tensor]:
+    """Cross-entropy in nats, summed over what is no padding: `score`, and `codes` where there are codes."""
     score_logits, code_logits = model(*vars(batch).values())
-    values = {"score": F.cross_entropy(score_logits.transpose(1, 2), batch.tokens, ignore_index=-1)}
+    sums = {"score": _cross_entropy(score_logits.transpose(1, 2), batch.tokens, 0.0)}
     if code_logits is not None:
         targets = batch.codes.transpose(1, 2)  # (B, P, Q)
-        values["codes"] = F.cross_entropy(
-            code_logits.permute(0, 3, 1, 2), targets, ignore_index=-1, label_smoothing=label_smoothing
-        )
-    return values
+        sums["codes"] = _cross_entropy(code_logits.permute(0, 3, 1, 2), targets, label_smoothing)
+    return sums
+
+
+def planner_counts(batch: Scores) -> dict[str, Tensor]:
+    """How many tokens, and codes, `planner_sums` sums over."""
+    counts = {"score": (batch.tokens >= 0).sum()}
+    return counts if batch.codes is None else counts | {"codes": (batch.codes >= 0).sum()}
+
+
+def with_empty_frame(batch: Scores, cfg: PlannerConfig) -> Scores:
+    """A batch of scores alone with one code frame that counts for nothing: every weight then has a gradient.
+
+    ZeRO wants the same weights used in every step. The frame is behind the score, which does not see it.
+    """
+    n = len(batch.tokens)
+    return replace(
+        batch,
+        codes=torch.full((n, cfg.n_codebooks, 1), -1),
+        features=torch.zeros(n, 1, N_FEATURES),
+        instruments=torch.zeros(n, len(ROLES), dtype=torch.int64),
+    )
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    return F.cross_entropy(logits.float(), targets, ignore_index=-1, reduction="sum", label_smoothing=label_smoothing)
 
 
 @dataclass(frozen=True)
@@ -46,21 +77,58 @@ class Gaps:
             raise ValueError(f"known_shares {self.known_shares} sum to {sum(self.known_shares):g}, not to 1")
 
 
-def renderer_loss(model: Renderer, batch: Windows, gaps: Gaps, rng: torch.Generator) -> Tensor:
-    """Flow matching on unknown frames, mostly, under a condition with random gaps and errors."""
-    n, n_frames, _ = batch.latents.shape
-    known = known_frames(n, n_frames, gaps.known_shares, rng)
-    cond = condition(batch, known)
-    cond = replace(
-        cond,
-        codes=spoil_codes(batch.codes, model.config.codebook_size, gaps.wrong_codes, rng),
-        context=spoil_context(batch.latents, gaps.context_noise, rng),
-    )
-    t = flow.sample_t(n, rng)
-    x_t, velocity = flow.path(torch.randn(batch.latents.shape, generator=rng), batch.latents, t)
+@dataclass(frozen=True)
+class Task:
+    """A batch as the renderer meets it: somewhere on the way from noise, told some of what there is to say."""
+
+    x_t: Tensor  # (B, T, C)
+    t: Tensor  # (B,)
+    cond: Condition
+    velocity: Tensor  # (B, T, C)
+    weight: Tensor  # (B, T) of a frame in the loss
+
+    def to(self, device: torch.device) -> "Task":
+        """The same on a device."""
+        cond = Condition(**{name: value.to(device) for name, value in vars(self.cond).items()})
+        parts = {name: value.to(device) for name, value in vars(self).items() if name != "cond"}
+        return Task(**parts, cond=cond)
+
+
+def draw_task(batch: Windows, gaps: Gaps, codebook_size: int) -> Task:
+    """Random gaps, errors, times and noise, each row's a function of its seed alone."""
+    rows = [
+        _draw_row(batch.latents[i : i + 1], batch.codes[i : i + 1], gaps, codebook_size, seed)
+        for i, seed in enumerate(batch.seeds.tolist())
+    ]
+    known, codes, context, t, x_0, keep = (torch.cat(column) for column in zip(*rows, strict=True))
+    x_t, velocity = flow.path(x_0, batch.latents, t)
+    cond = replace(condition(batch, known), codes=codes, context=context)
     weight = batch.inside * torch.where(known, gaps.known_weight, 1.0)
-    said = model(x_t, t, cond.dropped(keep_parts(n, gaps, rng)))
-    return flow.loss(said.float(), velocity, weight)
+    return Task(x_t, t, cond.dropped(keep), velocity, weight)
+
+
+def _draw_row(latents: Tensor, codes: Tensor, gaps: Gaps, codebook_size: int, seed: int) -> tuple[Tensor, ...]:
+    rng = torch.Generator().manual_seed(seed)
+    return (
+        known_frames(1, latents.shape[1], gaps.known_shares, rng),
+        spoil_codes(codes, codebook_size, gaps.wrong_codes, rng),
+        spoil_context(latents, gaps.context_noise, rng),
+        flow.sample_t(1, rng),
+        torch.randn(latents.shape, generator=rng),
+        keep_parts(1, gaps, rng),
+    )
+
+
+def renderer_sum(model: Callable[..., Tensor], task: Task) -> Tensor:
+    """Flow matching: the squared error of a frame's velocity, weighted and summed over all frames."""
+    error = (model(task.x_t, task.t, task.cond).float() - task.velocity).square().mean(dim=-1)  # (B, T)
+    return (error * task.weight).sum()
+
+
+def renderer_loss(model: Renderer, batch: Windows, gaps: Gaps) -> Tensor:
+    """Flow matching on unknown frames, mostly, under a condition with random gaps and errors: a mean over frames."""
+    task = draw_task(batch, gaps, model.config.codebook_size).to(model.out.weight.device)
+    return renderer_sum(model, task) / task.weight.sum()
 
 
 def condition(batch: Windows, known: Tensor) -> Condition:
