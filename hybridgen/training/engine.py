@@ -156,6 +156,22 @@ class Engine:
         dist.all_gather(parts, rows.detach().contiguous())
         return torch.cat(parts)
 
+    def spread(self, value: Tensor) -> Tensor:
+        """A tensor of rank 0 on every rank; the others give one of its shape and dtype."""
+        value = value.detach().to(self.device, copy=True).contiguous()
+        if self.world_size > 1:
+            dist.broadcast(value, 0)
+        return value
+
+    def tell(self, facts: Any) -> Any:
+        """What rank 0 says, on every rank: anything that JSON can hold."""
+        if self.world_size == 1:
+            return facts
+        said = torch.tensor(list(json.dumps(facts).encode()) if self.rank == 0 else [], dtype=torch.uint8)
+        n_bytes = int(self.spread(torch.tensor(len(said))))
+        said = self.spread(said if self.rank == 0 else torch.empty(n_bytes, dtype=torch.uint8))
+        return json.loads(bytes(said.tolist()))
+
     def micro_ranks(self) -> list[tuple[int, int]]:
         """For each micro-batch of this rank, which of how many equal parts of the global batch it is."""
         n = self.config.micro_batches
@@ -200,11 +216,7 @@ class Engine:
             self._check(tensors)
 
         def give(part: str, name: str, like: Tensor, shape: torch.Size) -> Tensor:
-            value = tensors[part][name].to(self.device, like.dtype) if self.rank == 0 else None
-            value = torch.empty(shape, dtype=like.dtype, device=self.device) if value is None else value.contiguous()
-            if self.world_size > 1:
-                dist.broadcast(value, 0)
-            return value
+            return self.spread(tensors[part][name].to(like.dtype) if self.rank == 0 else like.new_empty(shape))
 
         single = torch.empty((), dtype=torch.float32)
         for name, weight in self.model.named_parameters():
@@ -297,7 +309,9 @@ def read_settings(config: EngineConfig, clip: float, max_stage: int) -> dict[str
     zero["stage"] = stage = min(zero["stage"], max_stage)
     bfloat16 = settings.get("bf16", {}).get("enabled", False)
     if bfloat16 and stage < 2:
-        raise ValueError(f"engine.deepspeed {path}: bf16 needs stage 2 or 3, got {stage}; engine.bfloat16 goes with any")
+        raise ValueError(
+            f"engine.deepspeed {path}: bf16 needs stage 2 or 3, got {stage}; engine.bfloat16 goes with any"
+        )
     if stage < 3:
         zero.pop("offload_param", None)
     return settings | {

@@ -1,41 +1,122 @@
-"""What a run tells: one JSON line per entry in `log.jsonl`, and TensorBoard's file where it is installed."""
+"""What a run tells: numbers, sounds, pictures and texts, into its folder and to TensorBoard, or W&B where asked.
+
+`log.jsonl` has one JSON line per entry; `shown/` keeps what a validation let hear and see. N: samples.
+"""
 
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import soundfile
 
-def _board(folder: Path) -> object | None:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(folder / "tensorboard")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Log:
-    """Appends numbers to a run's folder; a context manager."""
+    """Appends to a run's folder; a context manager. A process that is not to tell anything is given no folder."""
 
-    def __init__(self, folder: Path):
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path | None, wandb: str | None = None):
+        """wandb: the project there; ValueError where W&B is not installed."""
+        self.folder, self._file, self._board, self._wandb = folder, None, None, None
+        if folder is None:
+            return
+        (folder / "shown").mkdir(parents=True, exist_ok=True)
         self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
-        self._board = _board(folder)
+        self._board = _board(folder / "tensorboard")
+        self._wandb = None if wandb is None else _wandb(wandb, folder)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """One entry: the step, the time in seconds since 1970, and the values."""
+        if self._file is None:
+            return
         entry = {"step": step, "time": round(time.time(), 1)} | {name: float(f"{x:.6g}") for name, x in values.items()}
         self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step)
+
+    def audio(self, step: int, name: str, samples: np.ndarray, sample_rate: int) -> None:
+        """Samples (2, N); what is beyond full scale is cut."""
+        if self.folder is None:
+            return
+        soundfile.write(self._shown(step, name, "flac"), np.clip(samples, -1, 1).T, sample_rate)
+        if self._board is not None:  # TensorBoard plays one channel
+            self._board.add_audio(name, np.clip(samples, -1, 1).mean(0), step, sample_rate)
+
+    def picture(self, step: int, name: str, figure: "Figure") -> None:
+        """A matplotlib figure."""
+        if self.folder is None:
+            return
+        figure.savefig(self._shown(step, name, "png"), dpi=90)
+        if self._board is not None:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            self._board.add_image(name, np.asarray(canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
+
+    def text(self, step: int, name: str, text: str) -> None:
+        """A text as it is."""
+        if self.folder is None:
+            return
+        self._shown(step, name, "txt").write_text(text + "\n", encoding="utf-8")
+        if self._board is not None:
+            self._board.add_text(name, f"```\n{text}\n```", step)
+
+    def _shown(self, step: int, name: str, suffix: str) -> Path:
+        return self.folder / "shown" / f"{name}_{step:08d}.{suffix}"
 
     def __enter__(self) -> "Log":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._board is not None:
             self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish(exit_code=0 if kind is None else 1)
+
+
+class Meter:
+    """How much went through between two readings, for each second."""
+
+    def __init__(self) -> None:
+        self._begin, self._amounts = time.monotonic(), {}
+
+    def add(self, amounts: Mapping[str, float]) -> None:
+        """Counts what a step of all ranks took."""
+        for name, amount in amounts.items():
+            self._amounts[name] = self._amounts.get(name, 0.0) + amount
+
+    def read(self) -> dict[str, float]:
+        """Amounts a second since the last reading, as `name_per_s`; begins anew."""
+        now = time.monotonic()
+        seconds = max(now - self._begin, 1e-9)
+        rates = {f"{name}_per_s": amount / seconds for name, amount in self._amounts.items()}
+        self._begin, self._amounts = now, {}
+        return rates
+
+
+def _board(folder: Path) -> Any | None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(folder)
+
+
+def _wandb(project: str, folder: Path) -> Any:
+    try:
+        import wandb
+    except ImportError:
+        raise ValueError(f"wandb {project!r}: W&B is not installed; pip install wandb, or wandb: null") from None
+    return wandb.init(project=project, name=folder.name, dir=folder)
