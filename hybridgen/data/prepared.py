@@ -23,10 +23,11 @@ import safetensors.numpy
 from hybridgen.data import shards
 from hybridgen.data.shards import Damaged, Shard
 from hybridgen.data.song import Note
-from hybridgen.plan import CODE_HOP, N_FEATURES, ROLES, Plan
-from hybridgen.quantizer import CODE_FRAMES
+from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, ROLES, Plan
+
 
 FORMAT = 1
+CODE_FRAMES = CODE_HOP // LATENT_HOP
 MAX_BAD = 0.001  # share of damaged tracks above which training stops
 SPLITS = ("train", "test")
 
@@ -135,14 +136,13 @@ class Songs:
         """The notes of track `i`, None where they are unknown; Damaged as above."""
         return None if self._part(i, "notes.safetensors") is None else Notes(**self._arrays(i, "notes.safetensors"))
 
-    def first_whole(self, candidates: Iterable[int], read: Callable[[int], Read]) -> Read:
-        """What `read` gives of the first candidate that is not damaged; ValueError when too many tracks are."""
-        for i in candidates:
-            try:
-                return read(i)
-            except Damaged as error:
-                self._count_bad(i, str(error))
-        raise ValueError(f"prepared {self.folder}: none of the tracks asked for is whole")
+    def whole(self, i: int, read: Callable[[int], Read]) -> Read | None:
+        """read(i), or None for a track that is damaged; ValueError when too many of those that were asked for are."""
+        try:
+            return read(i)
+        except Damaged as error:
+            self._count_bad(i, str(error))
+            return None
 
     def _count_bad(self, i: int, reason: str) -> None:
         if i in self.bad:

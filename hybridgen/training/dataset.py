@@ -1,63 +1,121 @@
-"""Prepared tracks in memory, and the windows of them that a training step sees.
+"""What a training step sees: windows of prepared tracks, a pure function of (seed, step) for the global batch.
 
-A prepared folder holds, for each track of a corpus, `000123.safetensors`: latents, loudness, text states of its
-captions and, once a quantizer is trained, codes. Ten hours take about 100 MB of latents and as much again of controls,
-so all of it stays in memory and no worker is needed. What a step sees is a pure function of (seed, step).
+The order is a pseudo-random permutation of all windows, another one each epoch, computed for one index in constant
+time: a run goes on at sample 10^9 as fast as at the first. Where a window begins, and what else is drawn for it, comes
+from (seed, epoch, window). So ranks, workers and what is made ahead change nothing but the speed: rank r of w takes
+rows r B/w to (r+1) B/w of the global batch. A micro-batch of gradient accumulation is such a rank too.
 
 Shapes: B batch, T latent frames (a multiple of 4), P = T / 4 code frames, C latent channels, Q codebooks, S text
 tokens, E text width, F control features, R roles.
 """
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
-import torch.nn.functional as F
-from torch import Tensor
-from tqdm import tqdm
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
-from hybridgen.data import corpus
-from hybridgen.data.corpus import SongRecord
-from hybridgen.data.song import Note
-from hybridgen.manifest import replacing
+from hybridgen.data.prepared import Notes, Songs, Track
 from hybridgen.plan import CODE_HOP, LATENT_HOP, ROLES, SAMPLE_RATE
-from hybridgen.quantizer import Played
-from hybridgen.weights import check_header
+from hybridgen.quantizer import CODE_FRAMES, Played
 
-CODE_FRAMES = CODE_HOP // LATENT_HOP
 DRUM_ROLES = ("drums", "percussion")
+TONAL = [i for i, role in enumerate(ROLES) if role not in DRUM_ROLES]
 EDGE_SHARE = 0.1  # of the windows begin with the track, and as many end with it
+ROUNDS = 6  # of the Feistel network
+TRIES = 100  # tracks that may be damaged one after the other
+AHEAD = 2  # batches that each worker makes before they are asked for
+
+Made = TypeVar("Made")
+
+
+def load(folder: str | Path) -> tuple[Songs, Songs]:
+    """Tracks of a prepared folder to train on, and held-out ones; ValueError unless there are some of both."""
+    train, held_out = Songs(folder, "train"), Songs(folder, "test")
+    if not len(train) or not len(held_out):
+        raise ValueError(f"prepared {folder} has {len(train)} tracks to train on and {len(held_out)} held out")
+    return train, held_out
+
+
+class Permutation:
+    """A pseudo-random bijection of range(n), one for each key: a Feistel network, walked until it lands inside.
+
+    Constant time and no table: the domain is a power of two below 2n, so two rounds of walking are enough on average.
+    """
+
+    def __init__(self, n: int, *key: int):
+        if n < 1:
+            raise ValueError(f"a permutation of {n}: at least 1")
+        self.n = n
+        self.right_bits = (n - 1).bit_length() // 2
+        self.left_bits = (n - 1).bit_length() - self.right_bits
+        stream = hashlib.shake_128(repr(key).encode()).digest(8 * ROUNDS)
+        self.keys = [int.from_bytes(stream[i : i + 8], "little") for i in range(0, len(stream), 8)]
+
+    def __call__(self, i: int) -> int:
+        """Where index i of range(n) goes."""
+        if not 0 <= i < self.n:
+            raise ValueError(f"index {i} is outside a permutation of {self.n}")
+        i = self._shuffle(i)
+        while i >= self.n:  # a cycle through i comes back into range(n), at i itself at the latest
+            i = self._shuffle(i)
+        return i
+
+    def _shuffle(self, i: int) -> int:
+        left, right = i >> self.right_bits, i & ((1 << self.right_bits) - 1)
+        for even, odd in zip(self.keys[::2], self.keys[1::2], strict=True):
+            left ^= _mix(right ^ even) >> (64 - self.left_bits)
+            right ^= _mix(left ^ odd) >> (64 - self.right_bits)
+        return left << self.right_bits | right
+
+
+def _mix(x: int) -> int:
+    """64 bits that depend on every bit of x (the finaliser of MurmurHash3)."""
+    x = ((x ^ x >> 33) * 0xFF51AFD7ED558CCD) & 0xFFFFFFFFFFFFFFFF
+    x = ((x ^ x >> 33) * 0xC4CEB9FE1A85EC53) & 0xFFFFFFFFFFFFFFFF
+    return x ^ x >> 33
+
+
+def rank_rows(n: int, rank: int, world_size: int) -> range:
+    """The rows of a global batch of `n` that a rank takes; ValueError where the ranks do not share it evenly."""
+    if n % world_size or not 0 <= rank < world_size:
+        raise ValueError(f"a global batch of {n} rows cannot be shared evenly: rank {rank} of {world_size}")
+    share = n // world_size
+    return range(rank * share, (rank + 1) * share)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What `train/prepare.py` writes for one track."""
+class Phase:
+    """So many steps on windows of a few lengths, one for each step; in every so many steps each comes once."""
 
-    latents: Tensor  # (T, C) float16, T a multiple of 4: the last frame is repeated
-    loudness: Tensor  # (P,) float16, see `loudness`
-    texts: tuple[Tensor, ...]  # a caption each: (S, E) float16
-    codes: Tensor | None  # (Q, P) int16
-    codec: str  # SHA-256 of the encoder that made the latents
-    quantizer: str | None  # and of the quantizer that made the codes
+    steps: int
+    windows: tuple[int, ...]  # latent frames, multiples of 4
+    frames: int  # latent frames of a global batch: as many windows as they hold
+
+    def __post_init__(self) -> None:
+        for window in self.windows:
+            if window % CODE_FRAMES or not 0 < window <= self.frames:
+                raise ValueError(
+                    f"window of {window} frames is no multiple of {CODE_FRAMES} up to frames {self.frames}"
+                )
 
 
 @dataclass(frozen=True)
-class Track:
-    """A track to train on."""
+class Row:
+    """One window of a batch, and what else was drawn for it."""
 
-    record: SongRecord
-    prepared: Prepared
-    features: Tensor  # (T, F) float16
-    instruments: Tensor  # (R,) int64
-
-    @property
-    def n_frames(self) -> int:
-        """Latent frames, a multiple of 4; the last up to three may lie past the end of the music."""
-        return len(self.prepared.latents)
+    song: int
+    start: int  # first latent frame
+    reference: int  # first frame of another window of the same track
+    caption: float  # 0-1: which of the captions
+    seed: int  # for noise that no number of ranks changes
 
 
 @dataclass(frozen=True)
@@ -72,145 +130,225 @@ class Batch:
     codes: Tensor  # (B, Q, P) int64
     features: Tensor  # (B, T, F)
     instruments: Tensor  # (B, R) int64
+    seeds: Tensor  # (B,) int64, a function of (seed, epoch, window)
 
 
-def load(corpus_folder: str | Path, prepared_folder: str | Path) -> tuple[list[Track], list[Track]]:
-    """Tracks to train on, and held-out tracks; those of the corpus that are prepared, in order of index."""
-    tracks = []
-    for record in tqdm(corpus.read(Path(corpus_folder)), "tracks", mininterval=2):
-        path = prepared_path(prepared_folder, record.index)
-        if path.exists():
-            tracks.append(make_track(record, load_prepared(path)))
-    train = [track for track in tracks if track.record.split == "train"]
-    held_out = [track for track in tracks if track.record.split == "test"]
-    if not train or not held_out:
-        raise ValueError(f"prepared {prepared_folder} has {len(train)} tracks to train on and {len(held_out)} held out")
-    return train, held_out
+@dataclass(frozen=True)
+class Windows:
+    """Which windows a step (from 1) sees. Long tracks come more often, tracks shorter than the window not at all.
+
+    In an epoch of windows of one length each track comes once for every whole window that it holds; the windows
+    themselves lie anywhere in it, some at its very start and some at its end. A damaged track is replaced by others.
+    """
+
+    songs: Songs
+    phases: tuple[Phase, ...]
+    seed: int
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        longest = self.songs.n_frames.max(initial=0)
+        for phase in self.phases:
+            for window in phase.windows:
+                rank_rows(phase.frames // window, self.rank, self.world_size)
+                if window > longest:
+                    raise ValueError(f"window of {window} frames is longer than each of the {len(self.songs)} tracks")
+
+    def rows(self, step: int) -> tuple[int, list[Row]]:
+        """The window's length at a step, and this rank's rows, as if no track were damaged."""
+        window, keys = self._keys(step)
+        return window, [self._row(*key) for key in keys]
+
+    def read(self, step: int) -> tuple[int, list[tuple[Row, Track]]]:
+        """The window's length at a step, and this rank's rows with their tracks."""
+        window, keys = self._keys(step)
+        return window, [self._whole(*key) for key in keys]
+
+    def _keys(self, step: int) -> tuple[int, list[tuple[int, int, int, int]]]:
+        """The window's length, and (phase, window, epoch, slot) of each row: a slot is one of all windows there are."""
+        number, step = self._phase(step)
+        phase = self.phases[number]
+        block, place = divmod(step, len(phase.windows))
+        window = phase.windows[Permutation(len(phase.windows), self.seed, number, block)(place)]
+        n_rows, n_slots = phase.frames // window, int(self._stops[window][-1])
+        keys = []
+        for row in rank_rows(n_rows, self.rank, self.world_size):
+            epoch, index = divmod(block * n_rows + row, n_slots)
+            keys.append((number, window, epoch, Permutation(n_slots, self.seed, number, window, epoch)(index)))
+        return window, keys
+
+    def _phase(self, step: int) -> tuple[int, int]:
+        """The phase of a step that is counted from 1, and the step inside it from 0; the last phase has no end."""
+        step -= 1
+        for number, phase in enumerate(self.phases[:-1]):
+            if step < phase.steps:
+                return number, step
+            step -= phase.steps
+        return len(self.phases) - 1, step
+
+    @cached_property
+    def _stops(self) -> dict[int, np.ndarray]:
+        """Window -> for each track the slot after its last one."""
+        windows = {window for phase in self.phases for window in phase.windows}
+        return {window: np.cumsum(self.songs.n_frames // window) for window in windows}
+
+    def _row(self, number: int, window: int, epoch: int, slot: int) -> Row:
+        song = int(np.searchsorted(self._stops[window], slot, side="right"))
+        rng = np.random.default_rng([self.seed, number, window, epoch, slot])
+        start, reference = (draw_start(int(self.songs.n_frames[song]), window, rng) for _ in range(2))
+        return Row(song, start, reference, rng.random(), int(rng.integers(2**63)))
+
+    def _whole(self, number: int, window: int, epoch: int, slot: int) -> tuple[Row, Track]:
+        """The row of a slot and its track; where that is damaged, of another slot that follows from the first."""
+        others = np.random.default_rng([self.seed, number, window, epoch, slot, 1])
+        for _ in range(TRIES):
+            row = self._row(number, window, epoch, slot)
+            track = self.songs.whole(row.song, self.songs.__getitem__)
+            if track is not None:
+                return row, track
+            slot = int(others.integers(self._stops[window][-1]))
+        raise ValueError(f"prepared {self.songs.folder}: {TRIES} tracks in a row are damaged")
 
 
-def make_track(record: SongRecord, prepared: Prepared) -> Track:
-    """A track with the controls of its plan; ValueError when the latents are not as long as the plan."""
-    plan, n_frames = record.plan, len(prepared.latents)
-    if n_frames != plan.n_code_frames * CODE_FRAMES:
-        raise ValueError(f"song {record.index}: {n_frames} prepared frames, but the plan has {plan.n_frames}")
-    features = torch.from_numpy(plan.frame_controls(LATENT_HOP, 0, n_frames)).half()
-    return Track(record, prepared, features, torch.from_numpy(plan.instrument_ids()))
+def draw_start(n_frames: int, window: int, rng: np.random.Generator) -> int:
+    """First frame, a multiple of 4, of a window of a track of `n_frames`."""
+    last = (n_frames - window) // CODE_FRAMES
+    edge, start = rng.random(), int(rng.integers(last + 1))
+    return CODE_FRAMES * (0 if edge < EDGE_SHARE else last if edge < 2 * EDGE_SHARE else start)
 
 
-def prepared_path(folder: str | Path, index: int) -> Path:
-    """Where the track of this index is."""
-    return Path(folder) / f"{index:06d}.safetensors"
+@dataclass(frozen=True)
+class WindowBatches(Windows):
+    """The renderer's batches; ValueError for songs that were prepared without a quantizer."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_codes(self.songs)
 
-def save_prepared(path: Path, prepared: Prepared) -> None:
-    """Writes one track; the file appears whole or not at all."""
-    tensors = {"latents": prepared.latents, "loudness": prepared.loudness}
-    tensors |= {f"text.{i}": text for i, text in enumerate(prepared.texts)}
-    metadata = {"codec": prepared.codec}
-    if prepared.codes is not None:
-        tensors["codes"] = prepared.codes
-        metadata["quantizer"] = prepared.quantizer
-    with replacing(path) as temporary:
-        safetensors.torch.save_file({name: x.contiguous() for name, x in tensors.items()}, temporary, metadata)
-
-
-def load_prepared(path: Path) -> Prepared:
-    """Reads one track; ValueError for a file that is not whole."""
-    check_header(path)
-    with safetensors.safe_open(path, framework="pt") as file:
-        names, metadata = file.keys(), file.metadata()
-        n_texts = sum(name.startswith("text.") for name in names)
-        texts = tuple(file.get_tensor(f"text.{i}") for i in range(n_texts))
-        codes = file.get_tensor("codes") if "codes" in names else None
-        return Prepared(
-            latents=file.get_tensor("latents"),
-            loudness=file.get_tensor("loudness"),
-            texts=texts,
-            codes=codes,
-            codec=metadata["codec"],
-            quantizer=metadata.get("quantizer"),
+    def __call__(self, step: int) -> Batch:
+        """This rank's rows of the batch of a step, counted from 1."""
+        window, rows = self.read(step)
+        spans = [slice(row.start, row.start + window) for row, _ in rows]
+        code_spans = [slice(span.start // CODE_FRAMES, span.stop // CODE_FRAMES) for span in spans]
+        tracks = [track for _, track in rows]
+        n_inside = torch.tensor([-(-track.length // LATENT_HOP) - span.start for track, span in _pairs(tracks, spans)])
+        text, text_mask = pad_texts([track.texts[int(row.caption * len(track.texts))] for row, track in rows])
+        return Batch(
+            latents=_stack([track.latents[span] for track, span in _pairs(tracks, spans)]).float(),
+            inside=torch.arange(window) < n_inside[:, None],
+            reference=_stack([track.latents[row.reference : row.reference + window] for row, track in rows]).float(),
+            text=text,
+            text_mask=text_mask,
+            codes=_stack([track.codes[:, span] for track, span in _pairs(tracks, code_spans)]).long(),
+            features=_stack([track.controls[span] for track, span in _pairs(tracks, spans)]).float(),
+            instruments=_stack([track.instruments for track in tracks]).long(),
+            seeds=torch.tensor([row.seed for row, _ in rows]),
         )
 
 
-def pad_frames(latents: Tensor) -> Tensor:
-    """(T', C) -> (T, C) with T the next multiple of 4: the last frame is repeated."""
-    missing = -len(latents) % CODE_FRAMES
-    return torch.cat([latents, latents[-1:].expand(missing, -1)])
+@dataclass(frozen=True)
+class PlayedBatches(Windows):
+    """The quantizer's batches: latents (B, T, C), and what is played in them."""
+
+    def __call__(self, step: int) -> tuple[Tensor, Played]:
+        """This rank's rows of the batch of a step, counted from 1; ValueError for a track whose notes are unknown."""
+        window, rows = self.read(step)
+        latents = _stack([track.latents[row.start : row.start + window] for row, track in rows]).float()
+        parts = []
+        for row, track in rows:
+            span = slice(row.start // CODE_FRAMES, (row.start + window) // CODE_FRAMES)
+            parts.append([target[:, span] for target in vars(self._played(row.song, track)).values()])
+        return latents, Played(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _played(self, song: int, track: Track) -> Played:
+        notes = self.songs.notes(song)
+        if notes is None:
+            raise ValueError(f"track {track.name}: its notes are unknown, and the quantizer learns from notes")
+        return played(notes, track.loudness)
 
 
-def loudness(samples: np.ndarray) -> np.ndarray:
-    """Level (P,) float32 of each code frame of samples (2, N): 0 at -20 dB RMS, 1 for 10 dB more; at least -4."""
-    n_code_frames = -(-samples.shape[1] // CODE_HOP)
-    padded = np.pad(samples, ((0, 0), (0, n_code_frames * CODE_HOP - samples.shape[1])))
-    power = np.square(padded).reshape(2, n_code_frames, CODE_HOP).mean(axis=(0, 2))
-    return (np.log10(power + 1e-6) + 2).astype(np.float32)
-
-
-def played(notes: Iterable[Note], loudness: Tensor) -> Played:
+def played(notes: Notes, loudness: np.ndarray) -> Played:
     """Targets for the quantizer, a batch of one: what begins and what sounds in each of the P code frames."""
-    n_code_frames = len(loudness)
+    n_code_frames, rate = len(loudness), SAMPLE_RATE / CODE_HOP
+    first = (notes.starts * rate).astype(int)
+    after = ((notes.starts + notes.durations) * rate).astype(int) + 1
+    inside = first < n_code_frames
     onsets = np.zeros((n_code_frames, len(ROLES)), dtype=np.float32)
-    pitches = np.zeros((n_code_frames, len(ROLES), 12), dtype=np.float32)
-    rate = SAMPLE_RATE / CODE_HOP
-    for note in notes:
-        first, last = int(note.start * rate), int((note.start + note.duration) * rate)
-        role = ROLES.index(note.role)
-        onsets[first : first + 1, role] = 1
-        pitches[first : last + 1, role, note.pitch % 12] = 1
-    tonal = [i for i, role in enumerate(ROLES) if role not in DRUM_ROLES]
-    chroma = pitches[:, tonal].max(axis=1)
-    parts = (torch.from_numpy(part)[None] for part in (onsets, pitches, chroma))
-    return Played(*parts, loudness=loudness.float()[None])
+    onsets[first[inside], notes.roles[inside]] = 1
+    changes = np.zeros((n_code_frames + 1, len(ROLES), 12), dtype=np.int32)  # in how many notes sound
+    np.add.at(changes, (np.minimum(first, n_code_frames), notes.roles, notes.pitches % 12), 1)
+    np.add.at(changes, (np.minimum(after, n_code_frames), notes.roles, notes.pitches % 12), -1)
+    pitches = (changes.cumsum(axis=0)[:-1] > 0).astype(np.float32)
+    parts = (onsets, pitches, pitches[:, TONAL].max(axis=1), loudness.astype(np.float32))
+    return Played(*(torch.from_numpy(part)[None] for part in parts))
 
 
-def draw(tracks: Sequence[Track], n: int, n_frames: int, rng: np.random.Generator) -> list[tuple[Track, int]]:
-    """`n` windows of `n_frames` as (track, first frame): long tracks more often, starts on multiples of 4.
+def check_codes(songs: Songs) -> None:
+    """ValueError for songs that were prepared without a quantizer, or with two."""
+    if songs.facts["quantizer"] is None:
+        raise ValueError(f"prepared {songs.folder} has no codes of one quantizer: prepare it with --quantizer first")
 
-    Some windows begin with the track and some end with it. ValueError when no track is long enough.
+
+def pad_texts(texts: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Text states (S, E) of several lengths as float32 (B, S, E), zero where there is no token, and mask (B, S)."""
+    lengths = torch.tensor([len(text) for text in texts])
+    padded = nn.utils.rnn.pad_sequence([torch.tensor(text).float() for text in texts], batch_first=True)
+    return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+
+
+def _stack(arrays: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))
+
+
+def _pairs(tracks: list[Track], spans: list[slice]) -> Iterator[tuple[Track, slice]]:
+    return zip(tracks, spans, strict=True)
+
+
+def stream(makers: Sequence[Callable[[int], Made]], steps: range, workers: int) -> Iterator[list[Made]]:
+    """What each maker makes of each step, in order; the same for any number of workers, 0 is none.
+
+    makers: pure functions of the step, one for each micro-batch. Workers are processes that make whole steps ahead;
+    they end when the iterator is closed. A ValueError of theirs is raised here.
     """
-    if n_frames % CODE_FRAMES:
-        raise ValueError(f"window of {n_frames} frames is not a multiple of {CODE_FRAMES}")
-    lengths = np.array([track.n_frames if track.n_frames >= n_frames else 0 for track in tracks], dtype=float)
-    if not lengths.any():
-        raise ValueError(f"window of {n_frames} frames is longer than each of the {len(tracks)} tracks")
-    chosen = rng.choice(len(tracks), size=n, p=lengths / lengths.sum())
-    return [(tracks[i], draw_start(tracks[i], n_frames, rng)) for i in chosen]
-
-
-def draw_start(track: Track, n_frames: int, rng: np.random.Generator) -> int:
-    """First frame of a window of a track."""
-    last = (track.n_frames - n_frames) // CODE_FRAMES
-    edge = rng.random()
-    start = 0 if edge < EDGE_SHARE else last if edge < 2 * EDGE_SHARE else int(rng.integers(last + 1))
-    return start * CODE_FRAMES
-
-
-def batch(tracks: Sequence[Track], n: int, n_frames: int, seed: int, step: int) -> Batch:
-    """The `n` windows of step `step`: a pure function of (tracks, n, n_frames, seed, step)."""
-    rng = np.random.default_rng([seed, step])
-    items = draw(tracks, n, n_frames, rng)
-    spans = [slice(start, start + n_frames) for _, start in items]
-    texts = [track.prepared.texts[rng.integers(len(track.prepared.texts))].float() for track, _ in items]
-    longest = max(len(text) for text in texts)
-    parts = list(zip((track for track, _ in items), spans, strict=True))
-    return Batch(
-        latents=torch.stack([track.prepared.latents[span] for track, span in parts]).float(),
-        inside=torch.stack([torch.arange(span.start, span.stop) < track.record.plan.n_frames for track, span in parts]),
-        reference=torch.stack([_other_window(track, n_frames, rng) for track, _ in parts]).float(),
-        text=torch.stack([F.pad(text, (0, 0, 0, longest - len(text))) for text in texts]),
-        text_mask=torch.stack([torch.arange(longest) < len(text) for text in texts]),
-        codes=torch.stack([_codes(track, span) for track, span in parts]),
-        features=torch.stack([track.features[span] for track, span in parts]).float(),
-        instruments=torch.stack([track.instruments for track, _ in parts]),
+    if workers == 0:
+        yield from ([make(step) for make in makers] for step in steps)
+        return
+    loader = DataLoader(
+        _Steps(makers),
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        prefetch_factor=AHEAD,
+        collate_fn=_as_it_is,
+        worker_init_fn=_ignore_signals,
+        multiprocessing_context="spawn",  # a forked child would inherit PyTorch's threads, broken
+        generator=torch.Generator(),  # else it draws from the global one, and workers change what is drawn there
     )
+    for made in loader:
+        if isinstance(made, ValueError):
+            raise made
+        yield made
 
 
-def _other_window(track: Track, n_frames: int, rng: np.random.Generator) -> Tensor:
-    start = draw_start(track, n_frames, rng)
-    return track.prepared.latents[start : start + n_frames]
+class _Steps(Dataset):
+    """A step's batches by its number."""
+
+    def __init__(self, makers: Sequence[Callable[[int], Made]]):
+        self.makers = makers
+
+    def __getitem__(self, step: int) -> list[Made] | ValueError:
+        try:
+            return [make(step) for make in self.makers]
+        except ValueError as error:  # raised in a worker, it would arrive as a page of text
+            return ValueError(str(error))
 
 
-def _codes(track: Track, span: slice) -> Tensor:
-    if track.prepared.codes is None:
-        raise ValueError(f"song {track.record.index} has no codes: prepare it with a quantizer first")
-    return track.prepared.codes[:, span.start // CODE_FRAMES : span.stop // CODE_FRAMES].long()
+def _as_it_is(made: Made) -> Made:
+    return made
+
+
+def _ignore_signals(worker: int) -> None:
+    """The training decides when to stop: a worker that a signal to the whole group ended would break its last steps."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,20 +1,16 @@
 """What the planner learns from: scores without end from the composer, and rendered songs with their codes.
 
-A score costs milliseconds and no sound, so every step of the score stage sees songs that no step saw before; a process
-beside the training composes them ahead. No step meets a song that another met, resumed or not.
+A score costs milliseconds and no sound, so every step of the score stage sees songs that no step saw before. All
+batches are pure functions of (seed, step), shared among ranks as those of `dataset` are.
 
 Shapes: B batch, S text tokens, E text width, L score tokens, P code frames, Q codebooks, F control features, R roles.
 """
 
-import itertools
-import multiprocessing
-import queue
+import functools
 import random
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess
-from multiprocessing.queues import Queue
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,17 +19,19 @@ from torch import Tensor, nn
 from hybridgen import grammar
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
+from hybridgen.data.prepared import Labels, Songs, Track
 from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Bar, Plan, Section
 from hybridgen.planner import pad_scores
+from hybridgen.quantizer import CODE_FRAMES
 from hybridgen.text import TextConfig, TextEncoder
-from hybridgen.training.dataset import CODE_FRAMES, Track
+from hybridgen.training.dataset import Permutation, check_codes, pad_texts, rank_rows
 
 FIRST_TRAIN, FIRST_VALID = 10_000_000, 5_000_000  # indices of composed songs; no rendered corpus is so large
-POOL = 4  # batches whose songs are sorted by length together, so that little is padding
-AHEAD = 2  # pools composed before they are asked for
-NEIGHBOURS = 6  # a batch of rendered songs is drawn among so many times its size of like length
+LONG = 4  # songs of the longer range are a batch of so many times fewer
+SPREAD = 1.25  # songs of a batch differ in length by about so much, that little may be padding
 NO_TEXT, EMPTY_TEXT = 0.06, 0.04  # shares of songs that are told nothing, or the empty prompt
 HIDDEN = 0.15  # share of rendered songs of whose score a part is hidden, as real recordings lack labels
+TRIES = 100  # songs that may be damaged one after the other
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,14 @@ class ScoreConfig:
     """Which songs are composed; a share of long ones teaches form over minutes."""
 
     seed: int
-    batch_size: int  # songs; long ones a quarter of it
+    batch_size: int  # songs of a global batch; long ones a quarter of it
     seconds: tuple[float, float]
     long_seconds: tuple[float, float]
     long_share: float  # of batches
 
     def __post_init__(self) -> None:
-        if self.batch_size < 4:
-            raise ValueError(f"batch_size {self.batch_size} must be at least 4")
+        if self.batch_size < LONG or self.batch_size % LONG:
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of {LONG}")
         if not 0 <= self.long_share <= 1:
             raise ValueError(f"long_share {self.long_share} is outside 0-1")
 
@@ -66,119 +64,158 @@ class Batch:
     instruments: Tensor | None = None  # (B, R)
 
 
-@dataclass(frozen=True)
-class Example:
-    """A score and what is said of it, small enough to be handed from one process to another."""
-
-    text: np.ndarray  # (S, E) float16; S = 0: told nothing
-    tokens: list[int]
-
-
-def collate(examples: Sequence[Example]) -> Batch:
-    """Scores as one batch."""
-    text, text_mask = _pad_texts([torch.from_numpy(example.text) for example in examples])
-    return Batch(text, text_mask, *pad_scores([example.tokens for example in examples]))
-
-
-def _pad_texts(texts: list[Tensor]) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor([len(text) for text in texts])
-    padded = nn.utils.rnn.pad_sequence([text.float() for text in texts], batch_first=True)
-    return padded, torch.arange(padded.shape[1]) < lengths[:, None]
-
-
-def compose_pool(cfg: ScoreConfig, encoder: TextEncoder, first: int, number: int) -> list[list[Example]]:
-    """Pool `number` (from 0) of the songs from index `first` on: `POOL` batches, each of songs of like length."""
-    rng = random.Random(f"pool {cfg.seed} {first} {number}")
-    is_long = rng.random() < cfg.long_share
-    n_songs = cfg.batch_size // 4 if is_long else cfg.batch_size
-    seconds = cfg.long_seconds if is_long else cfg.seconds
-    start = first + number * POOL * cfg.batch_size
-    songs = [compose(cfg.seed, start + i, seconds) for i in range(POOL * n_songs)]
-    prompts = ["" if rng.random() < EMPTY_TEXT else caption(song, rng) for song in songs]
-    texts = [text[: 0 if rng.random() < NO_TEXT else None] for text in encode(encoder, prompts)]
-    examples = [Example(text, grammar.tokens(song.plan)) for text, song in zip(texts, songs, strict=True)]
-    examples.sort(key=lambda example: len(example.tokens))
-    batches = [examples[i : i + n_songs] for i in range(0, len(examples), n_songs)]
-    rng.shuffle(batches)
-    return batches
-
-
 def encode(encoder: TextEncoder, prompts: Sequence[str]) -> list[np.ndarray]:
     """States (S, E) float16 of each prompt."""
     states, mask = encoder.encode(list(prompts))
     return [row[keep].half().numpy() for row, keep in zip(states, mask, strict=True)]
 
 
-def scores(cfg: ScoreConfig, text: TextConfig, first_step: int) -> Iterator[Batch]:
-    """Batches of composed songs for steps first_step, first_step + 1, ... (from 1), made ahead by a process of its own.
+@functools.cache
+def text_encoder(text: TextConfig) -> TextEncoder:
+    """This process's encoder: it loads for a second, and batches are made in any process."""
+    return TextEncoder(text)
 
-    The process starts with the first batch and ends when the iterator is closed; RuntimeError if it ends before.
+
+@dataclass(frozen=True)
+class ScoreBatches:
+    """Songs composed for a step, counted from 1: no other step meets them. Those of a batch last about as long."""
+
+    config: ScoreConfig
+    text: TextConfig
+    first: int = FIRST_TRAIN  # index of the first song
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        rank_rows(self.config.batch_size // LONG, self.rank, self.world_size)
+
+    def __call__(self, step: int) -> Batch:
+        """This rank's rows of the batch of a step."""
+        cfg, rng = self.config, random.Random(f"scores {self.config.seed} {self.first} {step}")
+        is_long = rng.random() < cfg.long_share
+        low, high = cfg.long_seconds if is_long else cfg.seconds
+        middle = rng.uniform(low, high)
+        span = (max(low, middle / SPREAD**0.5), min(high, middle * SPREAD**0.5))
+        start = self.first + step * cfg.batch_size
+        rows = rank_rows(cfg.batch_size // LONG if is_long else cfg.batch_size, self.rank, self.world_size)
+        songs = [compose(cfg.seed, start + row, span) for row in rows]
+        prompts, heard = [], []
+        for song in songs:
+            own = random.Random(f"prompt {cfg.seed} {song.index}")
+            prompts.append("" if own.random() < EMPTY_TEXT else caption(song, own))
+            heard.append(own.random() >= NO_TEXT)
+        states = encode(text_encoder(self.text), prompts)
+        texts = [text if hears else text[:0] for text, hears in zip(states, heard, strict=True)]
+        return Batch(*pad_texts(texts), *pad_scores([grammar.tokens(song.plan) for song in songs]))
+
+
+@dataclass(frozen=True)
+class SongBatches:
+    """Whole rendered songs of like length, about `frames` code frames in a global batch; steps count from 1.
+
+    Songs are binned by length, each bin into batches; an epoch is a permutation of all batches, so that each song comes
+    once in it (a few twice, where a bin's last batch is filled up). A damaged song is replaced by others of its bin.
+    ValueError for songs that were prepared without a quantizer.
     """
-    number, skip = divmod(first_step - 1, POOL)
-    context = multiprocessing.get_context("spawn")  # a forked child would inherit PyTorch's threads, broken
-    pools = context.Queue(AHEAD)
-    process = context.Process(target=_compose_on, args=(cfg, text, number, pools), daemon=True)
-    process.start()
-    try:
-        while True:
-            for examples in _next_pool(pools, process)[skip:]:
-                yield collate(examples)
-            skip = 0
-    finally:
-        process.terminate()
-        process.join()
+
+    songs: Songs
+    frames: int  # a batch of songs that are longer has one for each of `ranks`
+    ranks: int  # a batch's songs are a multiple of this: so many ranks and micro-batches may share it
+    seed: int
+    empty_text: np.ndarray  # (S, E) states of the empty prompt
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        check_codes(self.songs)
+        rank_rows(self.ranks, self.rank, self.world_size)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        """Songs by length."""
+        return np.argsort(self.songs.n_frames, kind="stable")
+
+    @cached_property
+    def _bins(self) -> list[tuple[int, int, int]]:
+        """(first, songs, songs of a batch) of each bin of `_order`."""
+        lengths, bins, first = self.songs.n_frames[self._order], [], 0
+        while first < len(lengths):
+            stop = int(np.searchsorted(lengths, lengths[first] * SPREAD, side="right"))
+            room = CODE_FRAMES * self.frames // int(lengths[stop - 1])
+            fill = min(room, stop - first + self.ranks - 1) // self.ranks * self.ranks
+            bins.append((first, stop - first, max(fill, self.ranks)))
+            first = stop
+        return bins
+
+    @cached_property
+    def _stops(self) -> np.ndarray:
+        """For each bin the batch after its last one."""
+        return np.cumsum([-(-n_songs // n_rows) for _, n_songs, n_rows in self._bins])
+
+    def rows(self, step: int) -> list[int]:
+        """The songs of this rank's rows, as if none were damaged."""
+        return [int(self._order[place]) for place in self._places(step)[1]]
+
+    def _places(self, step: int) -> tuple[int, list[int]]:
+        """The epoch of a step, and where in `_order` this rank's rows are."""
+        epoch, index = divmod(step - 1, int(self._stops[-1]))
+        number = Permutation(int(self._stops[-1]), self.seed, epoch)(index)
+        i = int(np.searchsorted(self._stops, number, side="right"))
+        first, n_songs, n_rows = self._bins[i]
+        begin = n_rows * (number - int(self._stops[i - 1] if i else 0))
+        inside = Permutation(n_songs, self.seed, epoch, i)
+        rows = rank_rows(n_rows, self.rank, self.world_size)
+        return epoch, [first + inside((begin + row) % n_songs) for row in rows]
+
+    def __call__(self, step: int) -> Batch:
+        """This rank's rows of the batch of a step."""
+        epoch, places = self._places(step)
+        parts = [self._whole(epoch, place) for place in places]
+        texts, plans, codes, features = zip(*parts, strict=True)
+        return Batch(
+            *pad_texts(list(texts)),
+            *pad_scores([grammar.tokens(plan) for plan in plans]),
+            codes=nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1).transpose(1, 2),
+            features=nn.utils.rnn.pad_sequence(features, batch_first=True),
+            instruments=torch.from_numpy(np.stack([plan.instrument_ids() for plan in plans])),
+        )
+
+    def _whole(self, epoch: int, place: int) -> tuple[np.ndarray, Plan, Tensor, Tensor]:
+        """Text (S, E), plan, codes (P, Q) and features (P, F) of a song, or where it is damaged of one of its bin."""
+        rng = random.Random(f"song {self.seed} {epoch} {place}")
+        first, n_songs, _ = next(entry for entry in reversed(self._bins) if entry[0] <= place)
+        for _ in range(TRIES):
+            found = self.songs.whole(int(self._order[place]), lambda i: (self.songs[i], self.songs.labels(i)))
+            if found is not None:
+                return self._told(*found, rng)
+            place = first + rng.randrange(n_songs)
+        raise ValueError(f"prepared {self.songs.folder}: {TRIES} songs in a row are damaged")
+
+    def _told(self, track: Track, labels: Labels, rng: random.Random) -> tuple[np.ndarray, Plan, Tensor, Tensor]:
+        text, chance = rng.choice(track.texts), rng.random()
+        text = text[:0] if chance < NO_TEXT else self.empty_text if chance < NO_TEXT + EMPTY_TEXT else text
+        plan = hide(labels.plan, rng) if rng.random() < HIDDEN else labels.plan
+        features = track.controls[::CODE_FRAMES] if plan is labels.plan else plan.frame_controls(CODE_HOP)
+        return text, plan, torch.tensor(track.codes.T).long(), torch.tensor(features).float()
 
 
-def _compose_on(cfg: ScoreConfig, text: TextConfig, number: int, pools: Queue) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training decides when to stop
-    torch.set_num_threads(1)
-    encoder = TextEncoder(text)
-    for i in itertools.count(number):
-        pools.put(compose_pool(cfg, encoder, FIRST_TRAIN, i))
+@dataclass(frozen=True)
+class MixedBatches:
+    """Of all steps a share, evenly spread, learns rendered songs; the others learn scores."""
 
+    scores: ScoreBatches
+    rendered: SongBatches
+    share: float
 
-def _next_pool(pools: Queue, process: BaseProcess) -> list[list[Example]]:
-    while True:
-        try:
-            return pools.get(timeout=5)
-        except queue.Empty:
-            if not process.is_alive():
-                raise RuntimeError(f"the composing process ended with code {process.exitcode}") from None
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share {self.share} of rendered songs is outside 0-1")
 
-
-def rendered(tracks: Sequence[Track], n_frames: int, empty_text: Tensor, seed: int, step: int) -> Batch:
-    """Whole rendered songs of like length, about `n_frames` code frames in all: a pure function of its arguments.
-
-    empty_text (S, E): the states of the empty prompt. ValueError for a track that was prepared without a quantizer.
-    """
-    rng = random.Random(f"rendered {seed} {step}")
-    by_length = sorted(tracks, key=lambda track: track.n_frames)
-    middle = rng.randrange(len(by_length))
-    n = min(max(1, CODE_FRAMES * n_frames // by_length[middle].n_frames), len(by_length))
-    start = max(0, min(middle - NEIGHBOURS * n // 2, len(by_length) - NEIGHBOURS * n))
-    chosen = rng.sample(by_length[start : start + NEIGHBOURS * n], n)
-    plans = [hide(track.record.plan, rng) if rng.random() < HIDDEN else track.record.plan for track in chosen]
-    text, text_mask = _pad_texts([_text(track, empty_text, rng) for track in chosen])
-    return Batch(text, text_mask, *pad_scores([grammar.tokens(plan) for plan in plans]), *_frames(chosen, plans))
-
-
-def _text(track: Track, empty_text: Tensor, rng: random.Random) -> Tensor:
-    text, chance = rng.choice(track.prepared.texts), rng.random()
-    return text[:0] if chance < NO_TEXT else empty_text if chance < NO_TEXT + EMPTY_TEXT else text
-
-
-def _frames(tracks: Sequence[Track], plans: Sequence[Plan]) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes (B, Q, P), features (B, P, F) and instruments (B, R)."""
-    for track in tracks:
-        if track.prepared.codes is None:
-            raise ValueError(f"song {track.record.index} has no codes: prepare it with a quantizer first")
-    codes = [track.prepared.codes.long().T for track in tracks]  # (P, Q) each
-    features = [torch.from_numpy(plan.frame_controls(CODE_HOP)) for plan in plans]
-    return (
-        nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1).transpose(1, 2),
-        nn.utils.rnn.pad_sequence(features, batch_first=True),
-        torch.from_numpy(np.stack([plan.instrument_ids() for plan in plans])),
-    )
+    def __call__(self, step: int) -> Batch:
+        """This rank's rows of the batch of a step, counted from 1."""
+        n_rendered = int(self.share * step)
+        is_rendered = n_rendered > int(self.share * (step - 1))
+        return self.rendered(n_rendered) if is_rendered else self.scores(step)
 
 
 def hide(plan: Plan, rng: random.Random) -> Plan:
@@ -193,13 +230,16 @@ def hide(plan: Plan, rng: random.Random) -> Plan:
         )
         for section in plan.sections
     )
-    beats = (*plan.beat_starts().tolist(), int(plan.bar_starts()[-1]))
+    tempo, beats = plan.tempo, plan.beats
+    if plan.tempo and not keep["tempo"]:
+        samples = (*plan.beat_starts().tolist(), int(plan.bar_starts()[-1]))
+        tempo, beats = (), tuple(sample / SAMPLE_RATE for sample in samples)
     return replace(
         plan,
         sections=sections,
         key=plan.key if keep["key"] else None,
         instruments=plan.instruments if keep["programs"] else tuple((role, None) for role, _ in plan.instruments),
-        tempo=plan.tempo if keep["tempo"] else (),
-        beats=() if keep["tempo"] else tuple(sample / SAMPLE_RATE for sample in beats),
+        tempo=tempo,
+        beats=beats,
         n_samples=plan.length,
     )
