@@ -274,6 +274,14 @@ class Codec(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(config.latent_dim))
         self.register_buffer("latent_std", torch.ones(config.latent_dim))
 
+    def forward(self, samples: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A training pass: samples (B, 2, N) decoded from a draw of the posterior, its mean and its log variance.
+
+        noise (B, T, C): standard normal, makes the draw. The output is as long as the latents, a multiple of the hop.
+        """
+        mean, logvar = self.posterior(samples)
+        return self.decode(self.normalise(mean + noise * (0.5 * logvar).exp())), mean, logvar
+
     def posterior(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance (B, T, C) of the raw latents of samples (B, 2, N); T = ceil(N / hop_length)."""
         n_latents = ceil(samples.shape[-1] / self.hop_length)

@@ -2,12 +2,14 @@
 
 Stage one trains everything with spectral losses. Stage two (`freeze_encoder`, `start`) keeps the encoder, so that
 planner and renderer can be trained on its latents meanwhile, and polishes the decoder against discriminators.
-A stopped run (SIGTERM) continues with the same command; a finished one writes `codec.safetensors` into `out`.
+A stopped run (SIGTERM) continues with the same command; the weights of the best validation are `codec.safetensors` in
+`out`, with the mean and deviation of the latents once the run is over. Many GPUs: docs/training.md.
 """
 
 import random
 import sys
 import zlib
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,19 +17,22 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from hybridgen import config
 from hybridgen.codec import Codec, CodecConfig, mid_side
 from hybridgen.data import corpus
-from hybridgen.training import checkpoints, losses
-from hybridgen.training.checkpoints import Checkpoint
+from hybridgen.training import cost, dataset, distributed, losses
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
-from hybridgen.training.ema import EMA
-from hybridgen.training.log import Log
+from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
+from hybridgen.training.log import Log, spectrograms
+from hybridgen.training.losses import SpectralLoss
+from hybridgen.training.run import Run
 from hybridgen.weights import load_weights, save_weights
+
+SHOWN = 2  # held-out files that a validation lets hear
 
 
 @dataclass(frozen=True)
@@ -39,19 +44,13 @@ class TrainConfig:
     out: str  # folder of the run
     start: str | None  # weights to begin with
     freeze_encoder: bool
-    device: str
-    threads: int  # CPU threads
-    bfloat16: bool  # matrix products in bfloat16 where the hardware has it
     seed: int
     steps: int
-    batch_size: int
+    workers: int  # processes that read crops ahead; 0: the training itself does
+    batch_size: int  # of all ranks together
     crop: int  # samples; a multiple of the latent hop
     max_gain: float  # dB: each crop is made quieter by 0 to this much
-    learning_rate: float
-    warm_up: int  # steps
-    final_rate: float  # fraction of learning_rate that a cosine reaches at the end
-    clip: float  # largest norm of the gradient
-    ema: float
+    optim: OptimConfig
     windows: tuple[int, ...]  # of the spectral losses, samples
     mels: tuple[int, ...]  # bands for each window
     magnitude_weight: float
@@ -62,9 +61,21 @@ class TrainConfig:
     feature_weight: float
     adversarial_start: int  # step at which the decoder begins to listen to them
     adversarial_ramp: int  # steps to full weight
+    engine: EngineConfig
     log_every: int  # steps
     valid_every: int
     save_every: int
+    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
+    wandb: str | None  # project on W&B
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops, and what is drawn for them."""
+
+    first: int  # number of the first crop in the global batch
+    samples: Tensor  # (B, 2, N)
+    noise: Tensor  # (B, T, C) standard normal
 
 
 def is_held_out(path: Path) -> bool:
@@ -90,22 +101,29 @@ def read_crop(path: Path, n_samples: int, rng: random.Random) -> np.ndarray:
     return np.repeat(samples, 2, 1).T if samples.shape[1] == 1 else samples[:, :2].T
 
 
-def crops(files: list[Path], train: TrainConfig, rng: random.Random) -> Tensor:
-    """A batch (B, 2, N) of random crops, quieter and with sides swapped at random."""
-    batch = []
-    for path in rng.choices(files, k=train.batch_size):
-        samples = read_crop(path, train.crop, rng) * 10 ** (-rng.uniform(0, train.max_gain) / 20)
-        batch.append(samples[::-1] if rng.random() < 0.5 else samples)
-    return torch.from_numpy(np.stack(batch))
+@dataclass(frozen=True)
+class Crops:
+    """Random crops, quieter and with sides swapped at random: each a function of (seed, step, row)."""
 
+    files: list[Path]
+    train: TrainConfig
+    shape: tuple[int, int]  # of the latents of a crop (T, C)
+    rank: int
+    world_size: int
 
-def reconstruct(codec: Codec, samples: Tensor, train: TrainConfig, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Samples decoded from a draw of the posterior, and its divergence from the prior."""
-    with torch.set_grad_enabled(not train.freeze_encoder):
-        mean, logvar = codec.posterior(samples)
-        draw = torch.randn(mean.shape, generator=noise).to(mean.device)
-        latents = codec.normalise(mean + draw * (0.5 * logvar).exp())
-    return codec.decode(latents), losses.kl_divergence(mean, logvar)
+    def __call__(self, step: int) -> Batch:
+        """This rank's rows of the batch of a step, counted from 1."""
+        rows = dataset.rank_rows(self.train.batch_size, self.rank, self.world_size)
+        samples, noise = zip(
+            *(self._row(random.Random(f"{self.train.seed} {step} {row}")) for row in rows), strict=True
+        )
+        return Batch(rows[0], torch.from_numpy(np.stack(samples)), torch.stack(noise))
+
+    def _row(self, rng: random.Random) -> tuple[np.ndarray, Tensor]:
+        samples = read_crop(rng.choice(self.files), self.train.crop, rng)
+        samples = samples * np.float32(10 ** (-rng.uniform(0, self.train.max_gain) / 20))
+        samples = samples[::-1] if rng.random() < 0.5 else samples
+        return samples, torch.randn(self.shape, generator=torch.Generator().manual_seed(rng.getrandbits(62)))
 
 
 def spectral(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
@@ -124,33 +142,27 @@ def ramp(step: int, train: TrainConfig) -> float:
     return min(max((step - train.adversarial_start) / train.adversarial_ramp, 0.0), 1.0)
 
 
-def schedule(step: int, train: TrainConfig) -> float:
-    """Fraction of the learning rate at a step: linear warm-up, then a cosine down to `final_rate`."""
-    progress = min(step / train.steps, 1.0)
-    cosine = train.final_rate + (1 - train.final_rate) * 0.5 * (1 + np.cos(np.pi * progress))
-    return min(step / max(train.warm_up, 1), 1.0) * float(cosine)
+def validate(files: list[Path], log: Log, step: int, codec: Codec) -> dict[str, float]:
+    """Distances on the middle 6 s of held-out files (at most 24), decoded from the posterior's mean.
 
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Sets the learning rate of every group."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-@torch.no_grad()
-def validate(codec: Codec, files: list[Path], train: TrainConfig) -> dict[str, float]:
-    """Distances on the middle 6 s of held-out files (at most 24), decoded from the posterior's mean."""
-    results = []
-    for path in files[:24]:
+    The log lets hear and see the first ones beside what they were.
+    """
+    device, results = codec.latent_mean.device, []
+    for i, path in enumerate(files[:24]):
         with soundfile.SoundFile(path) as file:
             file.seek(max(file.frames // 2 - 3 * codec.sample_rate, 0))
             samples = file.read(6 * codec.sample_rate, dtype="float32", always_2d=True).T
-        target = torch.from_numpy(samples.copy())[None].to(train.device)
-        output = codec.decode(codec.encode(target))[..., : target.shape[-1]]
+        target = torch.from_numpy(samples.copy())[None].to(device)
+        output = codec.decode(codec.encode(target))[..., : target.shape[-1]].float()
         mel = losses.log_mel_distance(output, target, codec.sample_rate)
         played, wanted = (tones(codec, sound)[0] for sound in (output, target))
         chroma = losses.chroma_correlation(played, wanted, codec.config.tone_steps)
         results.append((mel.item(), losses.stft_distance(output, target).item(), chroma.item()))
+        if i < SHOWN:
+            sounds = {"original": samples, "decoded": output[0].cpu().numpy()}
+            for name, sound in sounds.items():
+                log.audio(step, f"{path.stem}_{name}", sound, codec.sample_rate)
+            log.picture(step, path.stem, spectrograms(sounds))
     return dict(zip(("valid/mel_db", "valid/stft", "valid/chroma"), np.mean(results, 0).tolist(), strict=True))
 
 
@@ -162,125 +174,95 @@ def measure_latents(codec: Codec, files: list[Path], train: TrainConfig) -> None
     rng = random.Random(train.seed)
     chosen = rng.sample(files, min(len(files), 200))
     parts = (torch.from_numpy(read_crop(path, 8 * codec.sample_rate, rng).copy()) for path in chosen)
-    latents = torch.cat([codec.encode(part[None].to(train.device))[0] for part in tqdm(parts, "latents")])
+    device = codec.latent_mean.device
+    latents = torch.cat([codec.encode(part[None].to(device))[0] for part in tqdm(parts, "latents")])
     codec.latent_mean.copy_(latents.mean(0))
     codec.latent_std.copy_(latents.std(0).clamp(min=1e-3))
 
 
-class Run:
-    """What changes while training: the codec, its average, the discriminators, and the moments of both sides."""
-
-    def __init__(self, codec: Codec, train: TrainConfig):
-        self.codec, self.ema = codec, EMA(codec, train.ema)
-        self.judges = Discriminators(train.discriminators).to(train.device)
-        self.optimizer = adam([weight for weight in codec.parameters() if weight.requires_grad], train)
-        self.judge_optimizer = adam(list(self.judges.parameters()), train)
-
-    def save(self, out: Path, step: int) -> None:
-        """Writes a checkpoint into the run's folder."""
-        tensors = {
-            "codec": self.codec.state_dict(),
-            "ema": self.ema.weights,
-            "judges": self.judges.state_dict(),
-            "optimizer": checkpoints.optimizer_tensors(self.optimizer),
-            "judge_optimizer": checkpoints.optimizer_tensors(self.judge_optimizer),
-        }
-        checkpoints.save(out, Checkpoint(step, tensors, {"ema_updates": self.ema.n_updates}))
-
-    def resume(self, out: Path) -> int:
-        """Puts the newest checkpoint of the run back, if there is one; the step that it was made at, or 0."""
-        place = checkpoints.latest(out)
-        if place is None:
-            return 0
-        checkpoint = checkpoints.load(place)
-        self.codec.load_state_dict(checkpoint.tensors["codec"])
-        self.ema.load(checkpoint.tensors["ema"], checkpoint.state["ema_updates"])
-        self.judges.load_state_dict(checkpoint.tensors["judges"])
-        checkpoints.restore_optimizer(self.optimizer, checkpoint.tensors["optimizer"])
-        checkpoints.restore_optimizer(self.judge_optimizer, checkpoint.tensors["judge_optimizer"])
-        return checkpoint.step
+def amounts(cfg: CodecConfig, train: TrainConfig) -> dict[str, float]:
+    """How much goes through in a step."""
+    judges = train.discriminators if train.adversarial_weight > 0 else None
+    shapes = (train.batch_size, train.crop, train.windows, train.mels)
+    return {
+        "crops": train.batch_size,
+        "audio_hours": train.batch_size * train.crop / cfg.sample_rate / 3600,
+        "flops": cost.codec(cfg, *shapes, frozen=train.freeze_encoder, judges=judges).flops,
+    }
 
 
-def adam(weights: list[nn.Parameter], train: TrainConfig) -> torch.optim.AdamW:
-    """The optimizer of codec and discriminators."""
-    return torch.optim.AdamW(weights, lr=train.learning_rate, betas=(0.8, 0.99), weight_decay=1e-3)
-
-
-def build(train: TrainConfig) -> Codec:
-    """The codec to train, with the weights to begin with."""
-    model = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    codec = Codec(config.build(CodecConfig, config.read(model)["codec"])).to(train.device)
-    if train.start:
-        load_weights(codec, train.start)
-    codec.encoder.requires_grad_(not train.freeze_encoder)
-    return codec
+def game(judges: Engine, output: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
+    """What the judges' scores and features of the output cost the codec; the judges learn nothing from it."""
+    judges.model.requires_grad_(False)
+    with judges.autocast():
+        scores, features = judges.model(output)
+    judges.model.requires_grad_(True)
+    return {"adversarial": losses.generator_loss(scores), "features": losses.feature_loss(wanted, features)}
 
 
 def main(path: str, *overrides: str) -> None:
     """Trains until `steps` or a signal."""
     train = config.load(TrainConfig, path, overrides)
-    torch.set_num_threads(train.threads)
+    preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
+    cfg = config.build(CodecConfig, config.read(preset)["codec"])
+    torch.set_num_threads(train.engine.threads)
     torch.manual_seed(train.seed)
-    run, out = Run(build(train), train), Path(train.out)
-    codec, judges, ema = run.codec, run.judges, run.ema
-    spectral_loss = losses.SpectralLoss(codec.sample_rate, train.windows, train.mels)
-    first = run.resume(out)
-    files, held_out = music_files(train.data)
+    codec = Codec(cfg)
+    if train.start is not None:
+        load_weights(codec, train.start)
+    codec.encoder.requires_grad_(not train.freeze_encoder)
+    engines = {"codec": (engine := Engine(codec, train.optim, train.engine))}
     adversarial = train.adversarial_weight > 0
-    half = partial(torch.autocast, torch.device(train.device).type, torch.bfloat16, enabled=train.bfloat16)
+    if adversarial:  # the codec's gradient passes through the judges, which only whole weights allow
+        engines["judges"] = judges = Engine(
+            Discriminators(train.discriminators), train.optim, train.engine, max_stage=2
+        )
+    files, held_out = music_files(train.data)
+    shape = (-(-train.crop // cfg.hop_length), cfg.latent_dim)
+    makers = [Crops(files, train, shape, *place) for place in engine.micro_ranks()]
+    spectral_loss = SpectralLoss(cfg.sample_rate, train.windows, train.mels)
+    n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
-    with Log(out) as log, checkpoints.stop_on_signal() as stop:
-        bar = tqdm(range(first + 1, train.steps + 1), "codec", initial=first, total=train.steps, mininterval=5)
-        for step in bar:
-            rng, noise = checkpoints.generators(train.seed, step)
-            set_rate(run.optimizer, train.learning_rate * schedule(step, train))
-            set_rate(run.judge_optimizer, train.learning_rate * schedule(step, train))
-            samples = crops(files, train, rng).to(train.device)
-            with half():
-                output, kl = reconstruct(codec, samples, train, noise)
-            parts = spectral_loss(output, samples) | {"kl": kl}
-            parts["tones"] = losses.tone_loss(tones(codec, output), tones(codec, samples))
-            loss = spectral(parts, train) + train.kl_weight * kl
-
-            if adversarial:
-                with half():
+    with (
+        Run("codec", train, cfg, __file__, engines) as run,
+        closing(dataset.stream(makers, run.steps, train.workers)) as stream,
+    ):
+        for step, batches in run.each(stream):
+            rate, shares = train.optim.rate(step, train.steps), {}
+            for batch in batches:
+                samples = batch.samples.to(engine.device)
+                output, mean, logvar = engine(samples, batch.noise.to(engine.device))
+                output = output[..., : samples.shape[-1]].float()
+                parts = spectral_loss(output, samples, batch.first) | {"kl": losses.kl_divergence(mean, logvar)}
+                parts["tones"] = losses.tone_loss(tones(codec, output), tones(codec, samples))
+                loss = spectral(parts, train) + train.kl_weight * parts["kl"]
+                if adversarial:
                     (real, wanted), (fake, _) = judges(samples), judges(output.detach())
                     parts["judges"] = losses.discriminator_loss(real, fake)
-                parts["judges"].backward()
-                nn.utils.clip_grad_norm_(judges.parameters(), train.clip)
-                run.judge_optimizer.step()
-                run.judge_optimizer.zero_grad()
-            if adversarial and step > train.adversarial_start:
-                judges.requires_grad_(False)
-                with half():
-                    scores, features = judges(output)
-                judges.requires_grad_(True)
-                parts["adversarial"] = losses.generator_loss(scores)
-                parts["features"] = losses.feature_loss(wanted, features)
-                game = train.adversarial_weight * parts["adversarial"] + train.feature_weight * parts["features"]
-                loss = loss + ramp(step, train) * game
+                    judges.backward(parts["judges"] / n_parts)
+                if adversarial and step > train.adversarial_start:
+                    parts |= game(judges, output, wanted)
+                    heard = train.adversarial_weight * parts["adversarial"] + train.feature_weight * parts["features"]
+                    loss = loss + ramp(step, train) * heard
+                engine.backward(loss / n_parts)
+                for name, part in (parts | {"loss": loss}).items():
+                    shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
+            norm = engine.step(rate)  # clip, then step
+            values = {"norm": norm, "rate": rate}
+            if adversarial:
+                values["judges_norm"] = judges.step(rate)
 
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(codec.parameters(), train.clip)
-            run.optimizer.step()
-            run.optimizer.zero_grad()
-            ema.update(codec)
+            run.note(step, shares, values, amounts(cfg, train))
+            if run.is_due(step):
+                run.validate(step, partial(validate, held_out, run.log, step))
 
-            if step % train.log_every == 0:
-                bar.set_postfix(mel=parts["mel"].item(), refresh=False)
-                log.write(step, {"loss": loss.item(), "norm": norm.item()} | {k: v.item() for k, v in parts.items()})
-            if step % train.valid_every == 0 or step == train.steps:
-                with ema.applied(codec):
-                    log.write(step, validate(codec, held_out, train))
-            if step % train.save_every == 0 or step == train.steps or stop.asked:
-                run.save(out, step)
-            if stop.asked:
-                return
-
-    with ema.applied(codec):
-        if not train.freeze_encoder:
-            measure_latents(codec, files, train)
-        save_weights(codec, out / "codec.safetensors")
+    if run.is_over and not train.freeze_encoder:
+        with engine.averaged() as model:
+            if model is not None:
+                load_weights(model, run.weights)
+                measure_latents(model, files, train)
+                save_weights(model, run.weights)
+    distributed.leave()
 
 
 if __name__ == "__main__":

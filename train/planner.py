@@ -1,30 +1,35 @@
-"""Trains the planner: python train/planner.py configs/train/planner.yaml out=... [corpus=... prepared=...]
+"""Trains the planner: python train/planner.py configs/train/planner.yaml out=... [prepared=...]
 
-Scores come without end from the composer. With a prepared corpus (train/prepare.py, with codes) a share of the steps
+Scores come without end from the composer. With prepared songs (train/prepare.py, with codes) a share of the steps
 learns whole rendered songs, score and codes. A stopped run continues with the same command, and a run on scores alone
-continues with codes once `corpus` and `prepared` are given; each checkpoint also writes the averaged weights as
-`planner.safetensors` into `out`.
+continues with codes once `prepared` is given; the weights of the best validation are `planner.safetensors` in `out`.
+Many GPUs: docs/training.md.
 """
 
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
-from hybridgen import config
+from hybridgen import config, grammar
+from hybridgen.decoding import SamplingParams
+from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Controls
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.text import TextConfig, TextEncoder
-from hybridgen.training import checkpoints, dataset, planner_data
-from hybridgen.training.dataset import Track
+from hybridgen.training import cost, dataset, distributed, objectives, planner_data
+from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
 from hybridgen.training.log import Log
 from hybridgen.training.objectives import planner_losses
-from hybridgen.training.planner_data import Batch, ScoreConfig
-from hybridgen.training.state import OptimConfig, TrainState
-from hybridgen.weights import load_weights, save_weights
+from hybridgen.training.planner_data import Batch, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
+from hybridgen.training.run import Run
+from hybridgen.weights import load_weights
+
+VALID_BATCHES = 4
+SHOWN_PROMPT, SHOWN_SECONDS = "calm piano ballad in A minor, 80 BPM", 40.0  # of the plan that a validation lets read
 
 
 @dataclass(frozen=True)
@@ -32,96 +37,123 @@ class TrainConfig:
     """One run."""
 
     model: str  # preset or YAML file whose `planner` and `text` sections have the shapes
-    corpus: str | None  # folder of rendered songs; None: scores alone
-    prepared: str | None  # folder that train/prepare.py wrote, with codes
+    prepared: str | None  # folder that train/prepare.py wrote, with codes; None: scores alone
     out: str  # folder of the run
     start: str | None  # weights to begin with
-    threads: int  # CPU threads of the training; the composer beside it takes one more, some of the time
-    bfloat16: bool  # matrix products in bfloat16: faster where the hardware has it, 12 times slower elsewhere
     seed: int
     steps: int
+    workers: int  # processes that make batches ahead; 0: the training itself does
     scores: ScoreConfig
     rendered_frames: int  # code frames in a step that learns songs with codes, about: so many songs as they make
+    rendered_multiple: int  # its songs are a multiple of this, for so many ranks and micro-batches to share
     rendered_share: float  # of steps that learn songs with codes, where there are some
     score_weight: float  # of the score's loss in those steps; that of the codes counts 1
     label_smoothing: float  # of codes; a score's next token is too often certain
     optim: OptimConfig
+    engine: EngineConfig
     log_every: int  # steps
     valid_every: int
     save_every: int
-
-    def __post_init__(self) -> None:
-        if (self.corpus is None) != (self.prepared is None):
-            raise ValueError(f"corpus {self.corpus} and prepared {self.prepared} go together: give both or neither")
+    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
+    wandb: str | None  # project on W&B
 
 
-@torch.no_grad()
-def validate(
-    model: Planner, held_scores: list[Batch], held_out: list[Track], empty_text: Tensor, n_frames: int
-) -> dict[str, float]:
-    """Nats a score token on songs that no step sees; nats a code on rendered songs that are held out."""
-    means = [planner_losses(model, batch, 0.0)["score"].item() for batch in held_scores]
+@dataclass(frozen=True)
+class HeldOut:
+    """What no step sees: composed scores, and rendered songs where there are some."""
+
+    scores: list[Batch]
+    songs: list[Batch]
+    prompt: tuple[Tensor, Tensor]  # text states (1, S, E) and mask (1, S) of SHOWN_PROMPT
+
+
+def validate(held: HeldOut, train: TrainConfig, log: Log, step: int, model: Planner) -> dict[str, float]:
+    """Nats a score token and, where there are songs, a code; their weighted sum is `valid/loss`. Writes a plan too."""
+    device = model.start.device
+    means = [planner_losses(model, moved(batch, device), 0.0)["score"].item() for batch in held.scores]
     values = {"valid/score": sum(means) / len(means)}
-    if held_out:
-        batches = [planner_data.rendered(held_out, n_frames, empty_text, 0, step) for step in range(3)]
-        means = [planner_losses(model, batch, 0.0)["codes"].item() for batch in batches]
+    values["valid/loss"] = values["valid/score"]
+    if held.songs:
+        means = [planner_losses(model, moved(batch, device), 0.0)["codes"].item() for batch in held.songs]
         values["valid/codes"] = sum(means) / len(means)
+        values["valid/loss"] = values["valid/codes"] + train.score_weight * values["valid/score"]
+    text, text_mask = (part.to(device) for part in held.prompt)
+    [tokens] = model.write_score(text, text_mask, [Controls(seconds=SHOWN_SECONDS)], [0], SamplingParams())
+    log.text(step, "plan", grammar.parse(tokens, prompt=SHOWN_PROMPT).text())
+    return values
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """A batch on a device."""
+    return Batch(**{name: None if part is None else part.to(device) for name, part in vars(batch).items()})
+
+
+def amounts(cfg: PlannerConfig, batches: list[Batch], counts: dict[str, Tensor], world_size: int) -> dict[str, float]:
+    """How much went through in a step; operations as if the other ranks' batches were shaped as this one's."""
+    flops = 0.0
+    for batch in batches:
+        n_frames = 0 if batch.codes is None else batch.codes.shape[2]
+        flops += cost.planner(cfg, len(batch.tokens), batch.text.shape[1], batch.tokens.shape[1], n_frames).flops
+    values = {"songs": sum(len(batch.tokens) for batch in batches) * world_size, "flops": flops * world_size}
+    values["tokens"] = counts["score"].item() + counts["codes"].item()
+    values["audio_hours"] = counts["codes"].item() / cfg.n_codebooks * CODE_HOP / SAMPLE_RATE / 3600
     return values
 
 
 def main(path: str, *overrides: str) -> None:
     """Trains until the last step or until a signal comes."""
     train = config.load(TrainConfig, path, overrides)
-    torch.set_num_threads(train.threads)
-    torch.manual_seed(train.seed)
     preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
     shapes = config.read(preset)
-    text = config.build(TextConfig, shapes["text"])
-    model = Planner(config.build(PlannerConfig, shapes["planner"]))
+    text, cfg = config.build(TextConfig, shapes["text"]), config.build(PlannerConfig, shapes["planner"])
+    torch.set_num_threads(train.engine.threads)
+    torch.manual_seed(train.seed)
+    model = Planner(cfg)
     if train.start is not None:
         load_weights(model, train.start)
-    state = TrainState(model, train.optim)
-    out = Path(train.out)
-    first = state.resume(out)
+    engine = Engine(model, train.optim, train.engine, layers=model.blocks)
+
     encoder = TextEncoder(text)
-    empty_text = torch.from_numpy(planner_data.encode(encoder, [""])[0])
-    pool = planner_data.compose_pool(train.scores, encoder, planner_data.FIRST_VALID, 0)
-    held_scores = [planner_data.collate(examples) for examples in pool]
-    tracks, held_out = dataset.load(train.corpus, train.prepared) if train.prepared else ([], [])
+    [empty_text] = planner_data.encode(encoder, [""])
+    held_scores = ScoreBatches(train.scores, text, planner_data.FIRST_VALID)
+    makers, held_songs = [ScoreBatches(train.scores, text, rank=r, world_size=n) for r, n in engine.micro_ranks()], []
+    if train.prepared is not None:
+        songs, rest = dataset.load(train.prepared)
+        size, n = train.rendered_frames, train.rendered_multiple
+        rendered = [SongBatches(songs, size, n, train.seed, empty_text, *place) for place in engine.micro_ranks()]
+        makers = [MixedBatches(*pair, train.rendered_share) for pair in zip(makers, rendered, strict=True)]
+        held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
+    held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))
 
-    scores = planner_data.scores(train.scores, text, first + 1)
-    with Log(out) as log, checkpoints.stop_on_signal() as stop, closing(scores):
-        bar = tqdm(range(first + 1, train.steps + 1), "planner", initial=first, total=train.steps, mininterval=5)
-        for step in bar:
-            rng, _ = checkpoints.generators(train.seed, step)
-            state.set_rate(step, train.steps)
-            if tracks and rng.random() < train.rendered_share:
-                batch = planner_data.rendered(tracks, train.rendered_frames, empty_text, train.seed, step)
-            else:
-                batch = next(scores)
-            with torch.autocast("cpu", torch.bfloat16, enabled=train.bfloat16):
-                parts = planner_losses(model, batch, train.label_smoothing)
-            loss = parts["codes"] + train.score_weight * parts["score"] if "codes" in parts else parts["score"]
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), train.optim.clip)
-            state.optimizer.step()
-            state.optimizer.zero_grad()
-            state.ema.update(model)
+    with (
+        Run("planner", train, cfg, __file__, {"planner": engine}) as run,
+        closing(dataset.stream(makers, run.steps, train.workers)) as stream,
+    ):
+        for step, batches in run.each(stream):
+            batches = [
+                batch if batch.codes is not None else objectives.with_empty_frame(batch, cfg) for batch in batches
+            ]
+            weights = {"score": 1.0, "codes": 0.0}
+            if any((batch.codes >= 0).any() for batch in batches):
+                weights = {"score": train.score_weight, "codes": 1.0}
+            parts = [objectives.planner_counts(batch) for batch in batches]
+            counts = {name: engine.sum(sum(part[name] for part in parts)) for name in weights}  # of all ranks
+            shares = dict.fromkeys(("loss", *weights), torch.zeros((), device=engine.device))
+            rate = train.optim.rate(step, train.steps)
+            for batch in batches:
+                sums = objectives.planner_sums(engine, moved(batch, engine.device), train.label_smoothing)
+                means = {name: total / counts[name].clamp(min=1) for name, total in sums.items()}
+                loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of it
+                engine.backward(loss)
+                shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
+            norm = engine.step(rate)  # clip, then step
 
-            if step % train.log_every == 0:
-                values = {name: value.item() for name, value in parts.items()}
-                bar.set_postfix(values, refresh=False)
-                log.write(step, values | {"norm": norm.item()})
-            is_end = step == train.steps or stop.asked
-            if step % train.valid_every == 0 or is_end:
-                with state.ema.applied(model):
-                    log.write(step, validate(model, held_scores, held_out, empty_text, train.rendered_frames))
-            if step % train.save_every == 0 or is_end:
-                state.save(out, step)
-                with state.ema.applied(model):
-                    save_weights(model, out / "planner.safetensors")
-            if stop.asked:
-                return
+            if not weights["codes"]:
+                shares.pop("codes")
+            run.note(step, shares, {"norm": norm, "rate": rate}, amounts(cfg, batches, counts, engine.world_size))
+            if run.is_due(step):
+                run.validate(step, partial(validate, held, train, run.log, step))
+    distributed.leave()
 
 
 if __name__ == "__main__":

@@ -1,27 +1,29 @@
 """Trains the quantizer on prepared songs: python train/quantizer.py configs/train/quantizer.yaml prepared=... out=...
 
 Codes are to say what is played. So the heads' predictions weigh more than the coarse latents, and entries that nobody
-uses are set to what the encoder says now. A stopped run continues with the same command; a finished one leaves
-`quantizer.safetensors` in `out`.
+uses are set to what the encoder says now. A stopped run continues with the same command; the weights of the best
+validation are `quantizer.safetensors` in `out`.
 """
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
 from hybridgen import config
-from hybridgen.quantizer import CODE_FRAMES, Played, Quantized, Quantizer, QuantizerConfig
-from hybridgen.training import checkpoints, dataset
-from hybridgen.training.dataset import Track
-from hybridgen.training.log import Log
-from hybridgen.training.state import OptimConfig, TrainState
-from hybridgen.weights import save_weights
+from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
+from hybridgen.quantizer import Played, Quantized, Quantizer, QuantizerConfig
+from hybridgen.training import checkpoints, cost, dataset, distributed
+from hybridgen.training.dataset import Phase, PlayedBatches
+from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
+from hybridgen.training.run import Run
+
+VALID_WINDOWS = 64
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,11 @@ class TrainConfig:
     """One run; the weights of the losses are relative to the codebook loss."""
 
     model: str  # preset or YAML file whose `quantizer` section has the shapes
-    corpus: str  # folder of songs
     prepared: str  # folder that train/prepare.py wrote
     out: str  # folder of the run
-    threads: int  # CPU threads
     seed: int
-    steps: int
-    batch_size: int
-    window: int  # latent frames
+    phases: tuple[Phase, ...]
+    workers: int  # processes that make batches ahead; 0: the training itself does
     optim: OptimConfig
     commitment_weight: float
     latents_weight: float
@@ -47,40 +46,28 @@ class TrainConfig:
     positive_weight: float  # what plays is rarer than what rests: it counts this many times
     revive_every: int  # steps
     revive_below: float  # share of a codebook's even use below which an entry is dead
+    engine: EngineConfig
     log_every: int  # steps
     valid_every: int
     save_every: int
+    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
+    wandb: str | None  # project on W&B
+
+    @property
+    def steps(self) -> int:
+        """Of all phases."""
+        return sum(phase.steps for phase in self.phases)
 
 
-@dataclass(frozen=True)
-class Example:
-    """A track and what is played in each of its code frames."""
-
-    track: Track
-    played: Played
-
-
-def examples(tracks: list[Track]) -> list[Example]:
-    """Each track with its targets, which take a second for a hundred songs."""
-    songs = tqdm(tracks, "targets", mininterval=2)
-    return [Example(t, dataset.played(t.record.song().notes, t.prepared.loudness)) for t in songs]
-
-
-def draw(examples: list[Example], n: int, n_frames: int, rng: np.random.Generator) -> tuple[Tensor, Played]:
-    """`n` windows of latents (B, T, C) and what is played in them."""
-    by_index = {example.track.record.index: example for example in examples}
-    items = dataset.draw([example.track for example in examples], n, n_frames, rng)
-    latents = torch.stack([track.prepared.latents[start : start + n_frames] for track, start in items]).float()
-    parts = []
-    for track, start in items:
-        span = slice(start // CODE_FRAMES, (start + n_frames) // CODE_FRAMES)
-        parts.append([target[0, span] for target in vars(by_index[track.record.index].played).values()])
-    return latents, Played(*(torch.stack(column) for column in zip(*parts, strict=True)))
+def moved(batch: tuple[Tensor, Played], device: torch.device) -> tuple[Tensor, Played]:
+    """Latents and what is played in them, on a device."""
+    latents, played = batch
+    return latents.to(device), Played(**{name: part.to(device) for name, part in vars(played).items()})
 
 
 def losses(out: Quantized, latents: Tensor, target: Played, train: TrainConfig) -> dict[str, Tensor]:
     """Each part of the loss, not yet weighted."""
-    positive = torch.tensor(train.positive_weight)
+    positive = torch.tensor(train.positive_weight, device=latents.device)
     said = out.played
     return {
         "codebook": out.codebook_loss,
@@ -114,12 +101,13 @@ def f_score(logits: Tensor, target: Tensor) -> float:
     return (2 * hits / (said.sum() + target.sum()).clamp(min=1)).item()
 
 
-@torch.no_grad()
-def validate(model: Quantizer, held_out: list[Example], train: TrainConfig) -> dict[str, float]:
-    """Losses, F scores and use of the codebooks on 64 windows of held-out songs, always the same ones."""
-    latents, target = draw(held_out, 64, train.window, np.random.default_rng(0))
+def validate(batch: tuple[Tensor, Played], train: TrainConfig, model: Quantizer) -> dict[str, float]:
+    """Losses, F scores and use of the codebooks on held-out windows, always the same ones."""
+    latents, target = moved(batch, next(model.parameters()).device)
     out = model(latents)
-    values = {f"valid/{name}": part.item() for name, part in losses(out, latents, target, train).items()}
+    parts = losses(out, latents, target, train)
+    values = {f"valid/{name}": part.item() for name, part in parts.items()}
+    values["valid/loss"] = total(parts, train).item()
     for name in ("onsets", "pitches", "chroma"):
         values[f"valid/{name}_f"] = f_score(getattr(out.played, name), getattr(target, name))
     for q, use in enumerate(usage_of(out.codes, model.config.codebook_size)):
@@ -133,52 +121,53 @@ def usage_of(codes: Tensor, codebook_size: int) -> Tensor:
 
 
 def main(path: str, *overrides: str) -> None:
-    """Trains until `steps` or a signal."""
+    """Trains until the last phase ends or a signal comes."""
     train = config.load(TrainConfig, path, overrides)
-    torch.set_num_threads(train.threads)
-    torch.manual_seed(train.seed)
     preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    model = Quantizer(config.build(QuantizerConfig, config.read(preset)["quantizer"]))
-    state = TrainState(model, train.optim)
-    out = Path(train.out)
-    first = state.resume(out)
-    seen, held_out = (examples(tracks) for tracks in dataset.load(train.corpus, train.prepared))
-    usage = torch.full((model.config.n_codebooks, model.config.codebook_size), 1 / model.config.codebook_size)
-    dead_below = train.revive_below / model.config.codebook_size
+    cfg = config.build(QuantizerConfig, config.read(preset)["quantizer"])
+    torch.set_num_threads(train.engine.threads)
+    torch.manual_seed(train.seed)
+    engine = Engine(Quantizer(cfg), train.optim, train.engine)
+    songs, held_out = dataset.load(train.prepared)
+    makers = [PlayedBatches(songs, train.phases, train.seed, *place) for place in engine.micro_ranks()]
+    window = train.phases[-1].windows[-1]
+    held = PlayedBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
+    usage = torch.full((cfg.n_codebooks, cfg.codebook_size), 1 / cfg.codebook_size, device=engine.device)
+    n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
-    with Log(out) as log, checkpoints.stop_on_signal() as stop:
-        bar = tqdm(range(first + 1, train.steps + 1), "quantizer", initial=first, total=train.steps, mininterval=5)
-        for step in bar:
-            state.set_rate(step, train.steps)
-            latents, target = draw(seen, train.batch_size, train.window, np.random.default_rng([train.seed, step]))
-            quantized = model(latents)
-            parts = losses(quantized, latents, target, train)
-            loss = total(parts, train)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), train.optim.clip)
-            state.optimizer.step()
-            state.optimizer.zero_grad()
-            state.ema.update(model)
+    with (
+        Run("quantizer", train, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run,
+        closing(dataset.stream(makers, run.steps, train.workers)) as stream,
+    ):
+        for step, batches in run.each(stream):
+            batches = [moved(batch, engine.device) for batch in batches]
+            rate, used, shares = train.optim.rate(step, train.steps), torch.zeros_like(usage), {}
+            for latents, target in batches:
+                quantized = engine(latents)
+                parts = losses(quantized, latents, target, train)
+                loss = total(parts, train) / n_parts  # this part's share of it
+                engine.backward(loss)
+                used += usage_of(quantized.codes, cfg.codebook_size) / n_parts
+                for name, part in (parts | {"loss": loss * n_parts}).items():
+                    shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
+            norm = engine.step(rate)  # clip, then step
 
-            usage.lerp_(usage_of(quantized.codes, model.config.codebook_size), 0.05)
+            usage.lerp_(engine.sum(used), 0.05)
+            n_dead = 0
             if step % train.revive_every == 0 and step < train.steps - train.optim.cool_down:
-                dead = usage < dead_below
-                model.revive(latents, dead, checkpoints.generators(train.seed, step)[1])
-                usage[dead] = 1 / model.config.codebook_size
-                parts["revived"] = dead.sum()
-            if step % train.log_every == 0:
-                bar.set_postfix(loss=loss.item(), refresh=False)
-                log.write(step, {"loss": loss.item(), "norm": norm.item()} | {k: v.item() for k, v in parts.items()})
-            if step % train.valid_every == 0 or step == train.steps:
-                with state.ema.applied(model):
-                    log.write(step, validate(model, held_out, train))
-            if step % train.save_every == 0 or step == train.steps or stop.asked:
-                state.save(out, step)
-            if stop.asked:
-                return
-
-    with state.ema.applied(model):
-        save_weights(model, out / "quantizer.safetensors")
+                dead = usage < train.revive_below / cfg.codebook_size
+                latents = engine.gather(torch.cat([latents for latents, _ in batches]))
+                with engine.rewriting() as model:
+                    model.revive(latents, dead, checkpoints.generators(train.seed, step)[1])
+                usage[dead] = 1 / cfg.codebook_size
+                n_dead = int(dead.sum())
+            n_rows, n_frames = n_parts * len(batches[0][0]), batches[0][0].shape[1]
+            work = {"windows": n_rows, "audio_hours": n_rows * n_frames * LATENT_HOP / SAMPLE_RATE / 3600}
+            work["flops"] = cost.quantizer(cfg, n_rows, n_frames).flops
+            run.note(step, shares, {"norm": norm, "rate": rate, "revived": n_dead}, work)
+            if run.is_due(step):
+                run.validate(step, partial(validate, held, train))
+    distributed.leave()
 
 
 if __name__ == "__main__":

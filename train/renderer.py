@@ -1,37 +1,34 @@
 """Trains the renderer on prepared songs: python train/renderer.py configs/train/renderer.yaml prepared=... out=...
 
 Every window is met with random frames known (inpainting) and not quite clean, codes partly wrong (the planner's will
-be), and parts of the condition dropped (guidance). A stopped run continues with the same command; each checkpoint also
-writes the averaged weights as `renderer.safetensors` into `out`.
+be), and parts of the condition dropped (guidance). A stopped run continues with the same command; the weights of the
+best validation are `renderer.safetensors` in `out`. Many GPUs: docs/training.md.
 """
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor
 
 from hybridgen import config, flow
-from hybridgen.renderer import PARTS, Renderer, RendererConfig
-from hybridgen.training import checkpoints, dataset
-from hybridgen.training.dataset import Track
-from hybridgen.training.log import Log
-from hybridgen.training.objectives import Gaps, condition, renderer_loss
-from hybridgen.training.state import OptimConfig, TrainState
-from hybridgen.weights import load_weights, save_weights
+from hybridgen.codec import Codec, CodecConfig
+from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
+from hybridgen.renderer import PARTS, PATCH, Condition, Renderer, RendererConfig
+from hybridgen.training import cost, dataset, distributed, objectives
+from hybridgen.training.dataset import Phase, WindowBatches
+from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
+from hybridgen.training.log import Log, spectrograms
+from hybridgen.training.objectives import Gaps, Task
+from hybridgen.training.run import Run
+from hybridgen.weights import load_weights
 
 VALID_TIMES = (0.1, 0.35, 0.6, 0.85)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """So many steps on windows of one length."""
-
-    steps: int
-    window: int  # latent frames
-    batch_size: int
+VALID_WINDOWS = 8
+SHOWN_STEPS = 8  # of the solver, for the windows that a validation lets hear
 
 
 @dataclass(frozen=True)
@@ -39,40 +36,42 @@ class TrainConfig:
     """One run."""
 
     model: str  # preset or YAML file whose `renderer` section has the shapes
-    corpus: str  # folder of songs
     prepared: str  # folder that train/prepare.py wrote, with codes
     out: str  # folder of the run
     start: str | None  # weights to begin with
-    threads: int  # CPU threads
-    bfloat16: bool  # matrix products in bfloat16: faster where the hardware has it, 12 times slower elsewhere
+    codec: str | None  # weights of the codec that the songs were prepared with: a validation then lets hear
     seed: int
     phases: tuple[Phase, ...]
+    workers: int  # processes that make batches ahead; 0: the training itself does
     optim: OptimConfig
     gaps: Gaps
+    engine: EngineConfig
     log_every: int  # steps
     valid_every: int
     save_every: int
+    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
+    wandb: str | None  # project on W&B
 
     @property
     def steps(self) -> int:
         """Of all phases."""
         return sum(phase.steps for phase in self.phases)
 
-    def phase(self, step: int) -> Phase:
-        """The phase of a step, counted from 1."""
-        for phase in self.phases:
-            if step <= phase.steps:
-                return phase
-            step -= phase.steps
-        raise AssertionError(f"step {step} lies past the last phase")
 
-
-@torch.no_grad()
-def validate(model: Renderer, held_out: list[Track], window: int) -> dict[str, float]:
-    """Loss on 8 held-out windows at fixed times and noise: told everything, without one part each, told nothing."""
-    batch = dataset.batch(held_out, 8, window, seed=0, step=0)
+def held_out_task(batch: dataset.Batch) -> tuple[Condition, Tensor]:
+    """Everything that there is to say about a batch, no frame known, and its noise."""
     known = torch.zeros(batch.inside.shape, dtype=torch.bool)
-    cond, x_0 = condition(batch, known), torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(0))
+    x_0 = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(0))
+    return objectives.condition(batch, known), x_0
+
+
+def validate(batch: dataset.Batch, codec: Codec | None, log: Log, step: int, model: Renderer) -> dict[str, float]:
+    """Loss on held-out windows at fixed times and noise: told everything, without one part each, told nothing.
+
+    With a codec the log lets hear the first window, rendered when told everything.
+    """
+    cond, x_0 = held_out_task(batch)
+    device, weight = model.out.weight.device, batch.inside.float()
     keep = {"loss": torch.ones(len(PARTS), dtype=torch.bool), "told_nothing": torch.zeros(len(PARTS), dtype=torch.bool)}
     keep |= {f"without_{part}": torch.arange(len(PARTS)) != i for i, part in enumerate(PARTS)}
     values = {f"valid/{name}": 0.0 for name in keep}
@@ -80,52 +79,83 @@ def validate(model: Renderer, held_out: list[Track], window: int) -> dict[str, f
         times = torch.full((len(x_0),), t)
         x_t, velocity = flow.path(x_0, batch.latents, times)
         for name, parts in keep.items():
-            said = model(x_t, times, cond.dropped(parts.expand(len(x_0), -1)))
-            values[f"valid/{name}"] += flow.loss(said, velocity, batch.inside.float()).item() / len(VALID_TIMES)
+            told = cond.dropped(parts.expand(len(x_0), -1))
+            error = objectives.renderer_sum(model, Task(x_t, times, told, velocity, weight).to(device))
+            values[f"valid/{name}"] += (error / weight.sum()).item() / len(VALID_TIMES)
+    if codec is not None:
+        show(batch, codec, log, step, model)
     return values
+
+
+def show(batch: dataset.Batch, codec: Codec, log: Log, step: int, model: Renderer) -> None:
+    """The first window rendered and decoded, beside the window as it is."""
+    cond, x_0 = held_out_task(batch)
+    device = model.out.weight.device
+    cond = Condition(**{name: value[:1].to(device) for name, value in vars(cond).items()})
+    rendered = flow.solve(lambda x_t, t: model(x_t, t, cond), x_0[:1].to(device), SHOWN_STEPS)
+    latents = {"original": batch.latents[:1], "rendered": rendered.float().cpu()}
+    with torch.autocast(device.type, enabled=False):
+        sounds = {name: codec.decode(frames)[0].numpy() for name, frames in latents.items()}
+    for name, samples in sounds.items():
+        log.audio(step, name, samples, codec.sample_rate)
+    log.picture(step, "spectrograms", spectrograms(sounds))
+
+
+def amounts(cfg: RendererConfig, tasks: list[Task], world_size: int) -> dict[str, float]:
+    """How much went through in a step: of this rank's micro-batches, times the ranks."""
+    (n_rows, n_frames, _), n_text = tasks[0].x_t.shape, tasks[0].cond.text.shape[1]
+    n_rows *= len(tasks) * world_size
+    return {
+        "windows": n_rows,
+        "tokens": n_rows * n_frames / PATCH,
+        "audio_hours": n_rows * n_frames * LATENT_HOP / SAMPLE_RATE / 3600,
+        "flops": cost.renderer(cfg, n_rows, n_text, n_frames).flops,
+    }
+
+
+def load_codec(shapes: dict, weights: str) -> Codec:
+    """The codec, to listen with, on the CPU."""
+    codec = Codec(config.build(CodecConfig, shapes["codec"])).eval().requires_grad_(False)
+    load_weights(codec, weights)
+    return codec
 
 
 def main(path: str, *overrides: str) -> None:
     """Trains until the last phase ends or a signal comes."""
     train = config.load(TrainConfig, path, overrides)
-    torch.set_num_threads(train.threads)
-    torch.manual_seed(train.seed)
     preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    model = Renderer(config.build(RendererConfig, config.read(preset)["renderer"]))
+    shapes = config.read(preset)
+    cfg = config.build(RendererConfig, shapes["renderer"])
+    torch.set_num_threads(train.engine.threads)
+    torch.manual_seed(train.seed)
+    model = Renderer(cfg)
     if train.start is not None:
         load_weights(model, train.start)
-    state = TrainState(model, train.optim)
-    out = Path(train.out)
-    first = state.resume(out)
-    tracks, held_out = dataset.load(train.corpus, train.prepared)
+    engine = Engine(model, train.optim, train.engine, layers=model.blocks)
+    songs, held_out = dataset.load(train.prepared)
+    makers = [WindowBatches(songs, train.phases, train.seed, *place) for place in engine.micro_ranks()]
+    window = train.phases[-1].windows[-1]
+    held = WindowBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
+    codec = None if train.codec is None else load_codec(shapes, train.codec)
 
-    with Log(out) as log, checkpoints.stop_on_signal() as stop:
-        bar = tqdm(range(first + 1, train.steps + 1), "renderer", initial=first, total=train.steps, mininterval=5)
-        for step in bar:
-            phase, (_, rng) = train.phase(step), checkpoints.generators(train.seed, step)
-            state.set_rate(step, train.steps)
-            batch = dataset.batch(tracks, phase.batch_size, phase.window, train.seed, step)
-            with torch.autocast("cpu", torch.bfloat16, enabled=train.bfloat16):
-                loss = renderer_loss(model, batch, train.gaps, rng)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), train.optim.clip)
-            state.optimizer.step()
-            state.optimizer.zero_grad()
-            state.ema.update(model)
+    with (
+        Run("renderer", train, cfg, __file__, {"renderer": engine}) as run,
+        closing(dataset.stream(makers, run.steps, train.workers)) as batches,
+    ):
+        for step, parts in run.each(batches):
+            tasks = [objectives.draw_task(part, train.gaps, cfg.codebook_size).to(engine.device) for part in parts]
+            weight = engine.sum(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
+            rate, total = train.optim.rate(step, train.steps), torch.zeros((), device=engine.device)
+            for task in tasks:
+                loss = objectives.renderer_sum(engine, task) / weight  # this part's share of it
+                engine.backward(loss)
+                total += loss.detach()
+            norm = engine.step(rate)  # clip, then step
 
-            if step % train.log_every == 0:
-                bar.set_postfix(loss=loss.item(), refresh=False)
-                log.write(step, {"loss": loss.item(), "norm": norm.item(), "window": phase.window})
-            is_end = step == train.steps or stop.asked
-            if step % train.valid_every == 0 or is_end:
-                with state.ema.applied(model):
-                    log.write(step, validate(model, held_out, train.phases[-1].window))
-            if step % train.save_every == 0 or is_end:
-                state.save(out, step)
-                with state.ema.applied(model):
-                    save_weights(model, out / "renderer.safetensors")
-            if stop.asked:
-                return
+            run.note(step, {"loss": total}, {"norm": norm, "rate": rate}, amounts(cfg, tasks, engine.world_size))
+            if run.is_due(step):
+                run.validate(step, partial(validate, held, codec, run.log, step))
+    distributed.leave()
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ what ZeRO stage cut them into how many parts is forgotten between. A run may so 
 import copy
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -230,7 +230,7 @@ class Engine:
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module | None]:
-        """The model with its averaged weights, whole and plain, on the device of rank 0; None on the others. Collective.
+        """The averaged weights in a whole, plain model on the device of rank 0; None on the others. Collective.
 
         For validation and export. They are rank 0's alone: a plain model can do what a sharded one cannot (write a
         plan, decode), its result depends on no number of ranks, and held-out sets are small.
@@ -331,7 +331,9 @@ class _Plain:
 
     def __init__(self, model: nn.Module, optimizer: AveragingAdamW, clip: float):
         self.model, self.optimizer, self.clip = model, optimizer, clip
-        self.forward: Callable[..., Any] = model
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model(*args, **kwargs)
 
     def backward(self, share: Tensor, last: bool) -> None:
         share.backward()
@@ -390,12 +392,15 @@ class _DeepSpeed(_Plain):
         super().__init__(model, optimizer, clip)
         distributed.join(device)
         deepspeed = _import_deepspeed(device)
+        model.register_forward_hook(lambda _module, _args, output: _opened(output))
         self.gathered = deepspeed.zero.GatheredParameters
         self.engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings)
-        self.forward = self.engine
         self.zero = self.engine.optimizer  # DeepSpeed's wrapper round ours
         self.stage: int = settings["zero_optimization"]["stage"]
         self.bfloat16: bool = settings.get("bf16", {}).get("enabled", False)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return _closed(self.engine(*args, **kwargs))
 
     def backward(self, share: Tensor, last: bool) -> None:
         # DeepSpeed means over ranks; shares are to be summed
@@ -463,6 +468,20 @@ class _DeepSpeed(_Plain):
         if self.stage < 3:
             return nullcontext()
         return self.gathered(weights, modifier_rank=0 if rewriting else None)
+
+
+def _opened(output: Any) -> Any:
+    """Dataclasses as dictionaries: DeepSpeed finds the tensors in those, in tuples and in lists, to hook on to them."""
+    if not is_dataclass(output):
+        return output
+    return {"": type(output)} | {field.name: _opened(getattr(output, field.name)) for field in fields(output)}
+
+
+def _closed(output: Any) -> Any:
+    """The inverse of `_opened`."""
+    if not isinstance(output, dict) or "" not in output:
+        return output
+    return output[""](**{name: _closed(value) for name, value in output.items() if name})
 
 
 def _import_deepspeed(device: torch.device) -> ModuleType:

@@ -44,9 +44,12 @@ class SpectralLoss(nn.Module):
         super().__init__()
         self.sample_rate, self.windows, self.mels = sample_rate, windows, mels
 
-    def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Scalars `mel` and `magnitude` for samples (B, 2, N), averaged over the windows."""
-        x, y = two_views(prediction), two_views(target)
+    def forward(self, prediction: Tensor, target: Tensor, first: int = 0) -> dict[str, Tensor]:
+        """Scalars `mel` and `magnitude` for samples (B, 2, N), averaged over the windows.
+
+        first: the number of the first example in the whole batch, of which this may be a part.
+        """
+        x, y = two_views(prediction, first), two_views(target, first)
         parts = [self._one(x, y, n_fft, n_mels) for n_fft, n_mels in zip(self.windows, self.mels, strict=True)]
         return {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
 
@@ -64,11 +67,11 @@ class SpectralLoss(nn.Module):
         }
 
 
-def two_views(samples: Tensor) -> Tensor:
-    """Left and right of the examples of even number, mid and side of the others, (B, 2, N)."""
+def two_views(samples: Tensor, first: int = 0) -> Tensor:
+    """Left and right of the examples of even number, mid and side of the others, (B, 2, N); they count from `first`."""
     left, right = samples.unbind(1)
     views = torch.stack([left + right, left - right], 1) * 0.5
-    odd = torch.arange(len(samples), device=samples.device)[:, None, None] % 2 == 1
+    odd = (first + torch.arange(len(samples), device=samples.device))[:, None, None] % 2 == 1
     return torch.where(odd, views, samples)
 
 
@@ -131,6 +134,9 @@ def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
 
 
 def feature_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Mean distance of the discriminators' features, relative to the size of the real ones (arXiv 2210.13438)."""
-    pairs = zip(real, fake, strict=True)
-    return torch.stack([F.l1_loss(f, r.detach()) / (r.detach().abs().mean() + 1e-4) for r, f in pairs]).mean()
+    """Mean distance of the discriminators' features (B, ...), relative to the size of each example's real ones.
+
+    As arXiv 2210.13438, but for each example: so a part of a batch has its part of the loss, whoever computes it.
+    """
+    pairs = [(r.detach().flatten(1), f.flatten(1)) for r, f in zip(real, fake, strict=True)]
+    return torch.stack([((f - r).abs().mean(1) / (r.abs().mean(1) + 1e-4)).mean() for r, f in pairs]).mean()

@@ -4,7 +4,6 @@ Checkpoints are one for all ranks: rank 0 writes and reads them, the engines gat
 step are functions of (seed, step, row), so a run that was stopped goes on as if it had not been.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -110,8 +109,8 @@ class Run:
     def validate(self, step: int, judge: Callable[[nn.Module], dict[str, float]]) -> None:
         """Judges the averaged weights on rank 0, logs the figures, and exports the weights if none were better.
 
-        The others wait: a whole plain model on one rank can do what a sharded one cannot (write a plan, decode), and
-        its figures depend on no number of ranks.
+        `judge` may also log what the model plays. The others wait: a whole plain model on one rank can do what a
+        sharded one cannot (write a plan, decode), and its figures depend on no number of ranks.
         """
         with self.engine.averaged() as model:
             if model is None:
