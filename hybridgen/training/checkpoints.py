@@ -1,25 +1,42 @@
 """A run that can be stopped at any moment and go on as if it had not been.
 
-A checkpoint is a folder `step_00001234` with one safetensors file per part (weights, moments) and
-`state.json`. It is written beside its place and renamed into it, so that a folder of that name is always whole.
-Random numbers need no place in it: the scripts draw them from `generators(seed, step)`.
+A checkpoint is a folder `step_00001234`: safetensors files for each part (weights, average, moments), `state.json`, and
+`manifest.json` with the size and SHA-256 of every file and of itself. It is written beside its place, brought to the
+disk and renamed into it, so that a folder of that name is whole unless the disk lied; `newest` looks, and passes over
+what is not. Random numbers need no place in it: the scripts draw them from `generators(seed, step)`.
+
+One process writes to a run's folder; any number may read.
 """
 
+import hashlib
 import json
 import os
 import random
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as format_tensors
 from torch import Tensor
 from torch.optim import Optimizer
+
+import hybridgen
+from hybridgen import config
+from hybridgen.manifest import replacing
+
+MAX_FILE = 1 << 30  # bytes: what saving and loading need in memory beyond the tensors themselves, twice
+_BEST = "best"  # a file with the name of a checkpoint
+_REPLACED = ".old.tmp"
+_MISSING = "(nothing)"
 
 
 @dataclass(frozen=True)
@@ -31,40 +48,315 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+class Disk:
+    """All that saving does to the disk, one method an operation, so that tests can stop or fail at each of them."""
+
+    @staticmethod
+    def make(folder: Path) -> None:
+        """A new folder; its parents where they are missing."""
+        folder.mkdir(parents=True)
+
+    @staticmethod
+    def write(path: Path, data: bytes) -> None:
+        """A new file."""
+        path.write_bytes(data)
+
+    @staticmethod
+    def sync(path: Path) -> None:
+        """Returns when a file's content, or the names in a folder, would survive a power cut."""
+        if os.name == "nt" and path.is_dir():
+            return  # Windows opens no folders, and has no need to
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    @staticmethod
+    def rename(source: Path, target: Path) -> None:
+        """A folder to a free name, or a file over another."""
+        source.replace(target)
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        """A file, or a folder and what is in it."""
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
-    """Writes a checkpoint into the run's folder, atomically, and leaves only the newest `keep`."""
-    place = folder / f"step_{checkpoint.step:08d}"
-    draft = folder / f".{place.name}.{os.getpid()}"
-    draft.mkdir(parents=True)
-    for part, tensors in checkpoint.tensors.items():
-        save_file({name: value.contiguous() for name, value in tensors.items()}, draft / f"{part}.safetensors")
-    state = {"step": checkpoint.step, "parts": list(checkpoint.tensors), "state": checkpoint.state}
-    (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
-    if place.exists():
-        shutil.rmtree(place)
-    draft.rename(place)
-    for old in _all(folder)[:-keep]:
-        shutil.rmtree(old)
+    """Writes a checkpoint into the run's folder; leaves the `keep` newest and the one that is marked best.
+
+    A checkpoint of a later step is not this run's past (it was broken and passed over, or left in a spike) and goes.
+    Raises OSError with path and reason when the disk refuses; every earlier checkpoint is then as it was.
+    """
+    if keep < 2:
+        raise ValueError(f"keep {keep} leaves nothing to go back to, should a checkpoint be broken; at least 2")
+    place = folder / _name(checkpoint.step)
+    draft = folder / f".{place.name}.tmp"
+    try:
+        clean(folder)
+        _write(draft, checkpoint)
+        if place.exists():
+            Disk.rename(place, folder / f".{place.name}{_REPLACED}")
+        Disk.rename(draft, place)
+        Disk.sync(folder)
+    except OSError as error:
+        with suppress(OSError):  # a disk that refuses this too: the next start cleans
+            clean(folder)
+        reason = f"{error.strerror or error}; checkpoint not written, those before it are as they were"
+        raise OSError(error.errno, reason, str(error.filename or place)) from None
+    earlier = [old for old in _all(folder) if old.name < place.name]
+    spared = {place, *earlier[-(keep - 1) :], best(folder)}
+    for old in _all(folder):
+        if old not in spared:  # renamed first, so that no reader meets half a checkpoint
+            Disk.rename(old, folder / f".{old.name}.gone.tmp")
+    clean(folder)
     return place
 
 
 def load(place: Path) -> Checkpoint:
-    """The checkpoint in a folder that `save` wrote."""
-    try:
-        state = json.loads((place / "state.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{place} holds no checkpoint: state.json is missing") from None
-    tensors = {part: load_file(place / f"{part}.safetensors") for part in state["parts"]}
+    """The checkpoint in a folder that `save` wrote; ValueError when one byte of it is not what was written."""
+    manifest = _manifest(place)
+    state = json.loads(_content(place, "state.json", manifest))
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for part, files in state["parts"].items():
+        tensors[part] = {}
+        for name in files:
+            tensors[part] |= parse_tensors(_content(place, name, manifest))
     return Checkpoint(state["step"], tensors, state["state"])
 
 
-def latest(folder: Path) -> Path | None:
-    """The newest checkpoint of a run, or None."""
-    return next(reversed(_all(folder)), None)
+def newest(folder: Path, until: int | None = None) -> Path | None:
+    """The newest whole checkpoint of a run, or None for a run without any; `until` a step, if that is given.
+
+    One that is broken is named on stderr with what is wrong, and passed over; ValueError when all of them are.
+    """
+    places = [place for place in _all(folder) if until is None or place.name <= _name(until)]
+    for place in reversed(places):
+        try:
+            manifest = _manifest(place)
+            for name in manifest:
+                _content(place, name, manifest)
+            return place
+        except ValueError as error:
+            print(f"checkpoint passed over: {error}", file=sys.stderr)
+    if places:
+        raise ValueError(f"{folder}: none of {len(places)} checkpoints is whole; remove them to start anew")
+    return None
+
+
+def clean(folder: Path) -> None:
+    """Removes what a writer that died has left in its run's folder. For the one process that writes there.
+
+    A checkpoint that was to be replaced, and has not been, is put back.
+    """
+    for left in folder.glob(".*.tmp"):
+        place = folder / left.name[1:].removesuffix(_REPLACED)
+        if left.name.endswith(_REPLACED) and not place.exists():
+            Disk.rename(left, place)
+        else:
+            Disk.remove(left)
+
+
+def mark_best(place: Path) -> None:
+    """Makes this checkpoint the one that `save` spares however old it gets."""
+    with replacing(place.with_name(_BEST)) as draft:
+        draft.write_text(place.name, encoding="utf-8")
+
+
+def best(folder: Path) -> Path | None:
+    """The checkpoint that was marked best, if it is still there."""
+    with suppress(FileNotFoundError):
+        name = (folder / _BEST).read_bytes()
+        return next((place for place in _all(folder) if place.name.encode() == name), None)
+    return None
+
+
+# A checkpoint on the disk.
+
+
+def _name(step: int) -> str:
+    return f"step_{step:08d}"
 
 
 def _all(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step_*"))
+    return sorted(folder.glob("step_" + "[0-9]" * 8))
+
+
+def _write(draft: Path, checkpoint: Checkpoint) -> None:
+    Disk.make(draft)
+    entries: dict[str, dict[str, Any]] = {}
+    parts: dict[str, list[str]] = {}
+    for part, tensors in checkpoint.tensors.items():
+        parts[part] = []
+        for number, some in enumerate(_split(tensors)):
+            name = f"{part}-{number:05d}.safetensors"
+            parts[part].append(name)
+            entries[name] = _put(draft / name, format_tensors(some))
+    state = {"step": checkpoint.step, "parts": parts, "state": checkpoint.state}
+    entries["state.json"] = _put(draft / "state.json", json.dumps(state).encode())
+    _put(draft / "manifest.json", _sealed(entries))
+    Disk.sync(draft)
+
+
+def _put(path: Path, data: bytes) -> dict[str, Any]:
+    """Brings a file to the disk; its entry in the manifest, made from what it should hold."""
+    Disk.write(path, data)
+    Disk.sync(path)
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _split(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The tensors in groups of at most MAX_FILE bytes; a larger one is alone."""
+    group: dict[str, Tensor] = {}
+    size = 0
+    for name, tensor in tensors.items():
+        if group and size + tensor.nbytes > MAX_FILE:
+            yield group
+            group, size = {}, 0
+        group[name] = tensor.contiguous()
+        size += tensor.nbytes
+    if group:
+        yield group
+
+
+def _sealed(entries: dict[str, dict[str, Any]]) -> bytes:
+    """The manifest: the hash of the entries, and the entries, always in the same bytes."""
+    seal = hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+    return json.dumps({"sha256": seal, "files": entries}, indent=1).encode()
+
+
+def _manifest(place: Path) -> dict[str, dict[str, Any]]:
+    """The entries by file name; ValueError unless every byte of the manifest is as it was written."""
+    path = place / "manifest.json"
+    data = _read(path)
+    try:
+        entries = json.loads(data)["files"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ValueError(f"{path}: not a manifest") from None
+    if _sealed(entries) != data:
+        raise ValueError(f"{path}: its own SHA-256 does not fit")
+    return entries
+
+
+def _content(place: Path, name: str, manifest: dict[str, dict[str, Any]]) -> bytes:
+    """What a file of a checkpoint holds; ValueError unless it is what was written."""
+    data, entry = _read(place / name), manifest[name]
+    if len(data) != entry["size"]:
+        raise ValueError(f"{place / name}: {len(data)} bytes, the manifest says {entry['size']}")
+    if (found := hashlib.sha256(data).hexdigest()) != entry["sha256"]:
+        raise ValueError(f"{place / name}: SHA-256 {found[:8]}..., the manifest says {entry['sha256'][:8]}...")
+    return data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+
+
+# What a run is.
+
+
+def identity(script: str | Path, **configs: Any) -> dict[str, Any]:
+    """What a run is made of, for its state: config dataclasses by name; version and hash of the package and script."""
+    source = hashlib.sha256()
+    for path in [*sorted(Path(hybridgen.__file__).parent.rglob("*.py")), Path(script)]:
+        source.update(path.read_bytes())
+    code = {"version": hybridgen.__version__, "sha256": source.hexdigest()}
+    return {"code": code} | {name: config.dump(value) for name, value in configs.items()}
+
+
+def compare(saved: Mapping[str, Any], now: Mapping[str, Any], fixed: Iterable[str]) -> None:
+    """Says on stderr, in one line, what differs between the run that saved and the one that goes on.
+
+    ValueError for a difference in a field of `fixed`, dotted names of fields or of whole sections.
+    """
+    before, after = _flat(saved), _flat(now)
+    changed = [name for name in before | after if before.get(name, _MISSING) != after.get(name, _MISSING)]
+    for name in changed:
+        if any(name == field or name.startswith(f"{field}.") for field in fixed):
+            old, new = before.get(name, _MISSING), after.get(name, _MISSING)
+            raise ValueError(f"{name}: the checkpoint was made with {old}, this run has {new}")
+    said = [f"{name} {before.get(name, _MISSING)} -> {after.get(name, _MISSING)}" for name in changed]
+    if said:
+        print(f"going on with changes: {', '.join(said)}", file=sys.stderr)
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Dotted names and plain values; a hash is cut to what a reader compares."""
+    if isinstance(value, Mapping):
+        dot = f"{name}." if name else ""
+        return {key: leaf for field, item in value.items() for key, leaf in _flat(item, dot + field).items()}
+    if isinstance(value, list | tuple):
+        return {name: json.dumps(value)}  # a tuple comes back from JSON as a list
+    return {name: value[:8] if name.endswith("sha256") else value}
+
+
+def generators(seed: int, step: int) -> tuple[random.Random, torch.Generator]:
+    """The random numbers of one step: the same whether the run came here in one go or was resumed."""
+    rng = random.Random(f"{seed} {step}")
+    return rng, torch.Generator().manual_seed(rng.getrandbits(62))
+
+
+# Signals.
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
+ECHO = 0.5  # seconds: Ctrl-C reaches a worker from the terminal and again from its launcher; that is one wish, not two
+
+
+class Stop:
+    """Whether somebody asked this process to end. Several ranks must agree on it before one of them leaves."""
+
+    def __init__(self):
+        self.asked = False
+
+    def ask(self, *_: object) -> None:
+        """Called by the signal: the loop looks at `asked` between two steps."""
+        self.asked = True
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Stop]:
+    """Inside the block the first SIGTERM, SIGINT or SIGUSR1 only sets `asked`, so that the loop can save and leave.
+
+    Another one, half a second or more later, ends the process at once with the code that a shell knows: 128 + signal
+    (143, 130, 138).
+    """
+    stop = Stop()
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    listener = threading.Thread(target=_leave_at_the_second, args=(out,), daemon=True)
+    listener.start()
+    wake_up = signal.set_wakeup_fd(into)
+    before = {number: signal.signal(number, stop.ask) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wake_up)
+        os.close(into)
+        listener.join()
+        os.close(out)
+
+
+def _leave_at_the_second(pipe: int) -> None:
+    """Reads the numbers of signals as they come; a thread of its own, as handlers wait for long operations to end."""
+    first = None
+    while data := os.read(pipe, 1):
+        if data[0] in _SIGNALS:
+            now = time.monotonic()
+            first = now if first is None else first
+            if now - first > ECHO:
+                os._exit(128 + data[0])
+
+
+# The optimizer's moments by number: until all scripts run on the engine, which names them by parameter.
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -80,32 +372,3 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
         number, name = key.split(".", 1)
         moments.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def generators(seed: int, step: int) -> tuple[random.Random, torch.Generator]:
-    """The random numbers of one step: the same whether the run came here in one go or was resumed."""
-    rng = random.Random(f"{seed} {step}")
-    return rng, torch.Generator().manual_seed(rng.getrandbits(62))
-
-
-class Stop:
-    """Whether somebody asked the run to end."""
-
-    def __init__(self):
-        self.asked = False
-
-    def ask(self, *_: object) -> None:
-        """Called by the signal: the loop looks at `asked` between two steps."""
-        self.asked = True
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Stop]:
-    """Inside the block SIGTERM and SIGINT only set `asked`, so that the loop can save and leave."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
