@@ -1,4 +1,4 @@
-"""The command line: generate, plan, render, edit, inspect, replay, verify, encode, decode, info.
+"""The command line: generate, plan, render, edit, finetune, inspect, replay, verify, encode, decode, info.
 
 Every command is thin over `Pipeline`. Bad input is one line on stderr and exit code 2; `verify` exits with 1 when a
 file is not what was written; nothing is left behind by a command that fails.
@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   hybridgen plan "7/8 prog rock in E minor, 140 bpm, 16 bars" -n 8 -o plan.json      then look, choose and edit
   hybridgen render plan-3.json -o track.flac
   hybridgen edit track.flac --bars 9-12 --chords "Am F C G" -o new.flac              all other bars stay as they are
+  hybridgen finetune my-songs/ -o my-style            then: hybridgen generate "..." --adapter my-style:0.8
   hybridgen inspect track.flac        hybridgen replay track.flac -o again.flac        hybridgen verify track.flac
 """
 
@@ -92,6 +93,7 @@ def build_parser() -> Parser:
         "-n", type=int, default=1, metavar="N", help="how many; several go to plan-1.json ... (default 1)"
     )
     _add_controls(plan)
+    _add_adapters(plan, "FOLDER[:STRENGTH]", "compose with what `hybridgen finetune` learned; repeatable")
     _add_model(plan)
     plan.add_argument("-o", "--out", type=Path, required=True, metavar="plan.json")
 
@@ -108,6 +110,7 @@ def build_parser() -> Parser:
 
     replay = _command(commands, "replay", run_replay, "make a file again from its manifest alone")
     replay.add_argument("file", type=Path, metavar="FILE")
+    _add_adapters(replay, "FOLDER", "where an adapter that it was made with lies now; repeatable")
     _add_model(replay)
     _add_out(replay, "again.flac")
 
@@ -125,6 +128,7 @@ def build_parser() -> Parser:
     _add_model(decode)
 
     info = _command(commands, "info", run_info, "versions, the model, its defaults, what is fast here")
+    _add_adapters(info, "FOLDER", "also say what an adapter holds; repeatable")
     _add_model(info)
     return parser
 
@@ -168,6 +172,12 @@ def _add_out(parser: Parser, example: str) -> None:
 def _add_render(parser: Parser) -> None:
     group = parser.add_argument_group("rendering")
     _add_render_options(group)
+    _add_adapters(
+        group,
+        "FOLDER[:STRENGTH[:BARS]]",
+        "play with what `hybridgen finetune` learned: my-style, my-style:0.8, or my-style:0.8:9-16 for bars 9 to 16 "
+        "alone; 0 is not at all, 1 as learned; repeatable, several add up",
+    )
     group.add_argument("--no-latents", action="store_true", help="do not keep the latents beside the track")
     group.add_argument("--plot", type=Path, metavar="track.png", help="draw the plan over the spectrogram")
     group.add_argument(
@@ -184,6 +194,10 @@ def _add_render_options(group: argparse._ActionsContainer) -> None:
     )
 
 
+def _add_adapters(parser: argparse._ActionsContainer, form: str, what: str) -> None:
+    parser.add_argument("--adapter", action="append", default=[], metavar=form, help=what)
+
+
 def _add_edit(parser: Parser) -> None:
     parser.add_argument("file", type=Path, metavar="track.flac")
     parser.add_argument("--bars", required=True, metavar="9-12", help="bars to make anew, from 1, both included")
@@ -198,6 +212,7 @@ def _add_edit(parser: Parser) -> None:
     foreign.add_argument("--downbeat", type=float, metavar="SECONDS", help="where its bar 1 begins")
     foreign.add_argument("--meter", metavar="4/4", help="(default 4/4)")
     _add_render_options(parser)
+    _add_adapters(parser, "FOLDER[:STRENGTH]", "make these bars with what `hybridgen finetune` learned; repeatable")
     parser.add_argument("--no-latents", action="store_true", help="do not keep the latents beside the track")
     _add_out(parser, "new.flac")
     _add_model(parser)
@@ -209,7 +224,7 @@ def _add_edit(parser: Parser) -> None:
 def run_generate(args: argparse.Namespace) -> None:
     prompt = _read_prompt(args)
     _check_outputs(args.out, args.plan_out, args.plot)
-    pipe = _load(args)
+    pipe = _load_adapted(args)
     started = time.perf_counter()
     with _bars() as progress:
         track = pipe.generate(
@@ -238,7 +253,7 @@ def run_plan(args: argparse.Namespace) -> None:
         paths = [args.out.with_stem(f"{args.out.stem}-{i}") for i in range(1, args.n + 1)]
     _check_outputs(None, *paths)
     with _bars() as progress:
-        plans = _load(args).plan(
+        plans = _load_adapted(args).plan(
             prompt,
             args.n,
             seconds=args.seconds,
@@ -257,7 +272,7 @@ def run_plan(args: argparse.Namespace) -> None:
 def run_render(args: argparse.Namespace) -> None:
     plan = _read_plan(args.plan)
     _check_outputs(args.out, args.plot)
-    pipe = _load(args)
+    pipe = _load_adapted(args)
     started = time.perf_counter()
     with _bars() as progress:
         track = pipe.render(
@@ -269,7 +284,7 @@ def run_render(args: argparse.Namespace) -> None:
 def run_edit(args: argparse.Namespace) -> None:
     bars = _parse_bars(args.bars)
     _check_outputs(args.out)
-    pipe = _load(args)
+    pipe = _load_adapted(args)
     started = time.perf_counter()
     with _bars() as progress:
         track = pipe.open(args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=progress)
@@ -284,6 +299,8 @@ def run_edit(args: argparse.Namespace) -> None:
                 roles=None if args.roles is None else args.roles.replace(",", " ").split(),
                 prompt=args.prompt,
             )
+        if track.manifest.adapters and not args.adapter:
+            warnings.warn("the track was made with adapters; without --adapter its new bars are not", stacklevel=1)
         new = pipe.rerender(
             track,
             plan,
@@ -313,8 +330,18 @@ def run_inspect(args: argparse.Namespace) -> None:
     print(f"prompt: {record.prompt}")
     print(f"plan seed {record.plan_seed}, render seed {record.render_seed}, gain {record.gain_db:+.2f} dB")
     print(f"sampling: {json.dumps(record.sampling)}")
+    for adapter in record.adapters:
+        print(f"adapter: {_told(adapter)}")
+    for edit in record.edits:
+        for adapter in edit.get("adapters", []):
+            print(f"adapter in bars {edit['bars'][0]}-{edit['bars'][1]}: {_told(adapter)}")
     print(f"versions: {', '.join(f'{name} {version}' for name, version in record.versions.items())}")
     print(f"\n{plan.text()}")
+
+
+def _told(adapter: dict) -> str:
+    hashes = ", ".join(f"{stage} {digest[:12]}" for stage, digest in adapter["sha256"].items())
+    return f"{adapter['path']} at strength {adapter['strength']:g} ({hashes})"
 
 
 def run_replay(args: argparse.Namespace) -> None:
@@ -326,7 +353,7 @@ def run_replay(args: argparse.Namespace) -> None:
     pipe = _load(args)
     started = time.perf_counter()
     with _bars() as progress:
-        track = pipe.replay(record, progress)
+        track = pipe.replay(record, progress, args.adapter)
     args.no_latents = True
     _finish(track, args, started)
 
@@ -388,6 +415,11 @@ def run_info(args: argparse.Namespace) -> None:
         size = f"{path.stat().st_size / 1e6:.1f} MB" if path.exists() else "pretrained, not part of the model"
         print(f"  {stage:<10}{count / 1e6:8.2f} M parameters   {size}")
     print(f"sampling: {pipe.config.sampling}")
+    for adapter in pipe.with_adapters(_parse_adapters(args)).adapters:
+        for stage, lora in adapter.loras.items():
+            count = sum(parameter.numel() for parameter in lora.parameters())
+            size = f"{len(lora.pairs)} layers, rank {lora.rank}"
+            print(f"adapter {adapter.asked.path}: {stage} {count / 1e6:.2f} M parameters, {size}")
 
 
 # ---- what the commands share
@@ -401,6 +433,17 @@ def _load(args: argparse.Namespace):  # -> Pipeline, imported here so that --hel
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' is asked for, but torch finds no CUDA device here; use cpu")
     return Pipeline.from_pretrained(args.model, device=args.device)
+
+
+def _load_adapted(args: argparse.Namespace):  # -> Pipeline
+    asked = _parse_adapters(args)
+    return _load(args).with_adapters(asked)
+
+
+def _parse_adapters(args: argparse.Namespace) -> list:  # of Adapter
+    from hybridgen.adapters import Adapter
+
+    return [Adapter.parse(text) for text in args.adapter]
 
 
 def _read_prompt(args: argparse.Namespace) -> str:

@@ -53,6 +53,7 @@ class Manifest:
     weights: dict[str, str]  # file name -> SHA-256
     versions: dict[str, str]  # see `versions`
     edits: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # oldest first: the chain to replay
+    adapters: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # as `adapters.Record`; edits name theirs
     ai_generated: bool = True
     format: int = FORMAT
     sha256: str = _BLANK  # of the file, set by `embed`
@@ -85,6 +86,8 @@ class Manifest:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"manifest is not JSON: {error}") from None
         known = [field.name for field in dataclasses.fields(cls)]
+        if isinstance(fields, dict):
+            fields.setdefault("adapters", [])  # files older than adapters have no such key
         if not isinstance(fields, dict) or set(fields) != set(known):
             keys = set(fields) if isinstance(fields, dict) else set()
             unknown, missing = sorted(keys - set(known)), sorted(set(known) - keys)

@@ -8,23 +8,25 @@ Shapes: N samples, T latent frames of 2,048 samples, C latent channels, Q codebo
 S text tokens, E text width. Everything here is a batch of one; the models take batches.
 """
 
+import copy
 import itertools
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 import yaml
 from torch import Tensor
 
-from hybridgen import __version__, audio, config, grammar, manifest, weights
+from hybridgen import __version__, adapters, audio, config, grammar, manifest, weights
+from hybridgen.adapters import Adapter, Loaded
 from hybridgen.audio import Audio
 from hybridgen.codec import Codec, CodecConfig
-from hybridgen.plan import CODE_HOP, LATENT_HOP, SAMPLE_RATE, Controls, Plan, check_prompt
+from hybridgen.plan import CODE_HOP, LATENT_HOP, SAMPLE_RATE, Controls, Plan, check_bars, check_prompt
 from hybridgen.plan.editing import check_same_time, keep_codes
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
@@ -80,6 +82,8 @@ class Pipeline:
         self.renderer = Renderer(cfg.renderer).eval().to(self.device)
         self.codec = Codec(cfg.codec).eval().to(self.device)
         self.weight_hashes: dict[str, str] = {}
+        self.adapters: tuple[Loaded, ...] = ()
+        self._bare = {stage: getattr(self, stage) for stage in adapters.STAGES}  # without any adapter
 
     @classmethod
     def from_pretrained(
@@ -98,7 +102,12 @@ class Pipeline:
         return pipe
 
     def save_pretrained(self, folder: str | Path, half: bool = True) -> Path:
-        """Write config.yaml and one safetensors file per stage, in half precision unless told otherwise."""
+        """Write config.yaml and one safetensors file per stage, in half precision unless told otherwise.
+
+        Adapters are no part of a model: ValueError where there are any.
+        """
+        if self.adapters:
+            raise ValueError(f"adapters {[str(one.asked) for one in self.adapters]} are no part of a model to be saved")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with manifest.replacing(folder / "config.yaml") as temporary:
@@ -113,6 +122,21 @@ class Pipeline:
 
         with tempfile.TemporaryDirectory() as folder:
             return weights.push(self.save_pretrained(folder), repo_id, private)
+
+    def with_sampling(self, sampling: SamplingConfig) -> "Pipeline":
+        """This pipeline, the same weights in memory, with other sampling defaults."""
+        other = copy.copy(self)
+        other.config = replace(self.config, sampling=sampling)
+        return other
+
+    def with_adapters(self, asked: Iterable[Adapter]) -> "Pipeline":
+        """This pipeline, the same weights in memory, with these adapters in place of any that it has.
+
+        `self` is untouched, so that requests with different adapters may run at the same time. An adapter for some bars
+        changes how these sound and how the planner writes their codes, but not the score; all other bars stay, bit for
+        bit, what they are without it. ValueError for a folder that holds no adapter, or one of another model.
+        """
+        return self._adapted([adapters.load(one, self.device) for one in asked])
 
     # ---- planning
 
@@ -212,9 +236,23 @@ class Pipeline:
         """The track of a plan, mastered to -14 LUFS; codes that the plan leaves unset are written first.
 
         seed: of the noise, the plan's own unless given; num_steps, guidance_scale: the model's defaults unless given.
+        Bars that have adapters of their own are then rendered anew with them, as an edit of the track without.
         """
         seed = check_seed(plan.seed if seed is None else seed)
         sampling = self._sampling(num_steps, guidance_scale)
+        ranges = adapters.group_by_bars(self.adapters)
+        everywhere = ranges.pop(None, [])
+        for bars in ranges:
+            check_bars(bars, plan.n_bars)
+        track = self._render(plan, seed, sampling, progress, kind)
+        for bars, own in ranges.items():
+            pipe = self._adapted([*everywhere, *(one.everywhere() for one in own)])
+            composes = any("planner" in one.loras for one in own)
+            new_plan = plan if composes else track.plan
+            track = pipe.with_sampling(sampling).rerender(track, new_plan, bars, seed=seed, progress=progress)
+        return replace(track, manifest=replace(track.manifest, kind=kind))
+
+    def _render(self, plan: Plan, seed: int, sampling: SamplingConfig, progress: Progress | None, kind: str) -> Track:
         plan = self.write_codes(plan, progress)
         latents = np.zeros((plan.n_frames, self.config.codec.latent_dim), dtype=np.float32)
         samples = np.zeros((2, plan.length), dtype=np.float32)
@@ -238,7 +276,9 @@ class Pipeline:
         """Blocks (2, n) float32 of the same track, the first as soon as its window is rendered.
 
         Before mastering they are the samples of `render`, bit for bit; the gain is that of the first window.
+        ValueError for adapters of some bars, which are rendered after all others.
         """
+        self._check_no_ranges("a stream plays as it is rendered")
         seed = check_seed(plan.seed if seed is None else seed)
         sampling = self._sampling(num_steps, guidance_scale)
         plan = self.write_codes(plan, progress)
@@ -265,8 +305,10 @@ class Pipeline:
         """The track with bars first..last (from 1, both included) rendered anew as `plan` has them.
 
         Every latent outside the bars, and every sample outside them and the reach of decoder and limiter, stays bit
-        for bit. The gain stays that of the track. Raises ValueError when the new plan moves anything outside the bars.
+        for bit. The gain stays that of the track. Raises ValueError when the new plan moves anything outside the bars,
+        and for adapters of some bars: those that this pipeline has everywhere are what the new bars are made with.
         """
+        self._check_no_ranges(f"the edit is of bars {bars[0]}-{bars[1]}")
         seed = check_seed(track.render_seed if seed is None else seed)
         sampling = self._sampling(num_steps, guidance_scale)
         check_same_time(track.plan, plan, bars)
@@ -284,30 +326,28 @@ class Pipeline:
             "bars": list(bars),
             "render_seed": seed,
             "sampling": config.dump(sampling),
+            "adapters": [one.record() for one in self.adapters],
         }
         record = replace(track.manifest, kind="edit", edits=[*track.manifest.edits, edit])
         return Track(samples, plan, latents, record)
 
-    def replay(self, record: manifest.Manifest, progress: Progress | None = None) -> Track:
+    def replay(
+        self, record: manifest.Manifest, progress: Progress | None = None, adapter_folders: Sequence[str | Path] = ()
+    ) -> Track:
         """The track that a manifest describes, made again; a warning names versions that differ from the recorded ones.
 
-        Raises ValueError when the weights are not those that made it, or when it began as somebody's recording.
+        adapter_folders: where its adapters lie, if no longer where they lay. Raises ValueError when the weights
+        or the adapters are not those that made it, or when it began as somebody's recording.
         """
         self._check_replayable(record)
         plan = Plan.from_json(json.dumps(record.plan))
-        sampling = config.build(SamplingConfig, record.sampling)
-        track = self.with_sampling(sampling).render(plan, seed=record.render_seed, progress=progress)
+        pipe = self._as_recorded(record.sampling, record.adapters, adapter_folders)
+        track = pipe.render(plan, seed=record.render_seed, progress=progress)
         for edit in record.edits:
-            pipe = self.with_sampling(config.build(SamplingConfig, edit["sampling"]))
+            pipe = self._as_recorded(edit["sampling"], edit.get("adapters", []), adapter_folders)
             new_plan = Plan.from_json(json.dumps(edit["plan"]))
             track = pipe.rerender(track, new_plan, tuple(edit["bars"]), seed=edit["render_seed"], progress=progress)
         return replace(track, manifest=replace(track.manifest, kind=record.kind))
-
-    def with_sampling(self, sampling: SamplingConfig) -> "Pipeline":
-        """This pipeline, the same weights in memory, with other sampling defaults."""
-        other = object.__new__(Pipeline)
-        other.__dict__ = {**self.__dict__, "config": replace(self.config, sampling=sampling)}
-        return other
 
     # ---- files and recordings
 
@@ -426,6 +466,33 @@ class Pipeline:
     def _encode_text(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         return self.text.encode(prompts)
 
+    def _adapted(self, loaded: Sequence[Loaded]) -> "Pipeline":
+        """`with_adapters` of adapters in memory; those of strength 0 are left out."""
+        for one in loaded:
+            adapters.check_base(one, self.name, self.weight_hashes)
+        other = copy.copy(self)
+        other.adapters = tuple(one for one in loaded if one.asked.strength != 0)
+        everywhere = adapters.group_by_bars(other.adapters).get(None, [])
+        for stage, model in self._bare.items():
+            loras = [(one.loras[stage], one.asked.strength) for one in everywhere if stage in one.loras]
+            setattr(other, stage, adapters.adapt(model, loras))
+        return other
+
+    def _as_recorded(
+        self, sampling: dict[str, Any], records: list[dict[str, Any]], folders: Sequence[str | Path]
+    ) -> "Pipeline":
+        """This pipeline as a manifest says that one was: its sampling, and its adapters from any of `folders`."""
+        made_with = [config.build(adapters.Record, record, "adapters") for record in records]
+        pipe = self._adapted([adapters.find(one, folders, self.device) for one in made_with])
+        return pipe.with_sampling(config.build(SamplingConfig, sampling))
+
+    def _check_no_ranges(self, reason: str) -> None:
+        for one in self.adapters:
+            if one.asked.bars is not None:
+                raise ValueError(
+                    f"adapter {one.asked}: {reason}, an adapter with bars of its own is for a whole render"
+                )
+
     def _sampling(self, num_steps: int | None, guidance_scale: float | None) -> SamplingConfig:
         given = {"num_steps": num_steps, "guidance_scale": guidance_scale}
         return replace(self.config.sampling, **{name: value for name, value in given.items() if value is not None})
@@ -445,6 +512,7 @@ class Pipeline:
             model=self.name,
             weights=self.weight_hashes,
             versions=manifest.versions(torch.get_num_threads()),
+            adapters=[one.record() for one in self.adapters if one.asked.bars is None],
         )
 
     def _check_replayable(self, record: manifest.Manifest) -> None:

@@ -1,0 +1,400 @@
+"""Low-rank adapters (LoRA, https://arxiv.org/abs/2106.09685): small files that change how a model composes or sounds.
+
+    my-style/
+        adapter.json    what it was trained on: SHA-256 of each model's weights
+        planner/        how it composes  } each may be missing; each is a folder in PEFT's format: adapter_config.json
+        renderer/       how it sounds    } and adapter_model.safetensors, which `peft` loads onto the same module
+
+An adapted model is a new module that shares every weight with the one it was made from, which stays as it is: any
+number of requests may run with different adapters on one model at the same time.
+
+Shapes: I and O width in and out of a linear layer, r rank.
+"""
+
+import copy
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from hybridgen.manifest import replacing
+from hybridgen.weights import check_header, sha256
+
+STAGES = ("planner", "renderer")
+FORMAT = 1
+MAX_STRENGTH = 4.0
+MAX_JSON = 1 << 20  # bytes
+CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "adapter_config.json", "adapter_model.safetensors", "adapter.json"
+_PREFIX = "base_model.model."  # of PEFT's names
+_SPEC = re.compile(r"(?P<path>.+?)(?::(?P<strength>[-+.\w]+))?(?::(?P<first>\d+)-(?P<last>\d+))?")
+_NEUTRAL = {  # keys of PEFT's config that change what an adapter does, and the values with which they do not
+    "peft_type": ("LORA",),
+    "bias": ("none",),
+    "use_dora": (False, None),
+    "use_rslora": (False, None),
+    "fan_in_fan_out": (False, None),
+    "modules_to_save": (None, []),
+    "rank_pattern": (None, {}),
+    "alpha_pattern": (None, {}),
+    "trainable_token_indices": (None,),
+    "target_parameters": (None, []),
+}
+
+
+# ---- what is asked for
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A wish: the adapter in a folder, at a strength (0 = not at all, 1 = as trained), in all bars or in some."""
+
+    path: str | Path
+    strength: float = 1.0
+    bars: tuple[int, int] | None = None  # first and last, from 1, both included
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= MAX_STRENGTH:  # also refuses NaN
+            raise ValueError(f"adapter {self.path}: strength {self.strength:g} is outside 0-{MAX_STRENGTH:g}")
+        if self.bars is not None and not 1 <= self.bars[0] <= self.bars[1]:
+            raise ValueError(f"adapter {self.path}: bars {self.bars[0]}-{self.bars[1]} do not ascend from 1")
+
+    @classmethod
+    def parse(cls, text: str) -> "Adapter":
+        """The adapter in words: "my-style", "my-style:0.8", "my-style:0.8:9-16" or "my-style:9-16"."""
+        match = _SPEC.fullmatch(text)
+        strength = match and match["strength"]
+        try:
+            number = 1.0 if strength is None else float(strength)
+        except ValueError:
+            match = None
+        if match is None:
+            raise ValueError(f"adapter {text!r} should read FOLDER, FOLDER:STRENGTH or FOLDER:STRENGTH:FIRST-LAST")
+        bars = None if match["first"] is None else (int(match["first"]), int(match["last"]))
+        return cls(match["path"], number, bars)
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.strength:g}" + (f":{self.bars[0]}-{self.bars[1]}" if self.bars else "")
+
+
+# ---- what an adapter is
+
+
+class Pair(nn.Module):
+    """The low-rank difference of one linear layer, with PEFT's names."""
+
+    def __init__(self, n_in: int, n_out: int, rank: int):
+        super().__init__()
+        self.lora_A = nn.Linear(n_in, rank, bias=False)
+        self.lora_B = nn.Linear(rank, n_out, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., I) -> (..., O)."""
+        return self.lora_B(self.lora_A(x))
+
+
+class LoRA(nn.Module):
+    """All pairs of one model; its parameters are what an adapter trains. Each pair adds alpha / rank of its output."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, int]], rank: int, alpha: float):
+        """shapes: (I, O) of each layer by its name in the model."""
+        super().__init__()
+        if rank < 1:
+            raise ValueError(f"rank {rank} must be at least 1")
+        self.rank, self.alpha = rank, alpha
+        self.layers = nn.ModuleDict({_key(name): Pair(*shape, rank) for name, shape in shapes.items()})
+
+    @property
+    def pairs(self) -> dict[str, Pair]:
+        """Name of a layer in the model -> its pair."""
+        return {name.replace("/", "."): pair for name, pair in self.layers.items()}
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")  # a module's name may hold no dot
+
+
+def create(model: nn.Module, targets: Sequence[str], rank: int, alpha: float, rng: torch.Generator) -> LoRA:
+    """A LoRA that changes nothing yet, for the linear layers whose names end in one of `targets`.
+
+    ValueError for a target that no linear layer has.
+    """
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    chosen = {name: module for name, module in layers.items() if any(_ends_in(name, target) for target in targets)}
+    for target in targets:
+        if not any(_ends_in(name, target) for name in layers):
+            raise ValueError(f"targets: no linear layer is named {target!r}, layers are {_kinds(layers)}")
+    lora = LoRA({name: (layer.in_features, layer.out_features) for name, layer in chosen.items()}, rank, alpha)
+    for pair in lora.pairs.values():
+        nn.init.kaiming_uniform_(pair.lora_A.weight, a=math.sqrt(5), generator=rng)
+        nn.init.zeros_(pair.lora_B.weight)
+    return lora
+
+
+def _ends_in(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def _kinds(names: Iterable[str]) -> list[str]:
+    return sorted({name.rsplit(".", 1)[-1] for name in names})
+
+
+# ---- using it
+
+
+class Adapted(nn.Module):
+    """A linear layer and what adapters add to it."""
+
+    def __init__(self, base: nn.Linear, added: Sequence[tuple[Pair, float]]):
+        super().__init__()
+        self.base = base
+        self.pairs = nn.ModuleList(pair for pair, _ in added)
+        self.scales = tuple(scale for _, scale in added)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., I) -> (..., O)."""
+        y = self.base(x)
+        for pair, scale in zip(self.pairs, self.scales, strict=True):
+            y = y + scale * pair(x)
+        return y
+
+
+def adapt(model: nn.Module, loras: Sequence[tuple[LoRA, float]]) -> nn.Module:
+    """A model with every LoRA at its strength; `model` itself is untouched and shares its weights with it.
+
+    Strength 0 leaves a layer out: without any other, `model` itself is what comes back. ValueError for a LoRA whose
+    layers are not those of the model.
+    """
+    loras = [(lora, strength) for lora, strength in loras if strength != 0]
+    if not loras:
+        return model
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    adapted = copy.deepcopy(model, shared)  # the memo holds every weight: only the modules around them are new
+    added: dict[str, list[tuple[Pair, float]]] = {}
+    for lora, strength in loras:
+        for name, pair in lora.pairs.items():
+            added.setdefault(name, []).append((pair, strength * lora.alpha / lora.rank))
+    modules = dict(adapted.named_modules())
+    for name, pairs in added.items():
+        layer = modules.get(name)
+        _check_layer(name, layer, [pair for pair, _ in pairs])
+        parent, _, own = name.rpartition(".")
+        setattr(modules[parent], own, Adapted(layer, pairs))
+    return adapted
+
+
+def _check_layer(name: str, layer: nn.Module | None, pairs: Sequence[Pair]) -> None:
+    if not isinstance(layer, nn.Linear):
+        raise ValueError(f"adapter layer {name!r} is no linear layer of the model")
+    for pair in pairs:
+        own, shape = (pair.lora_A.in_features, pair.lora_B.out_features), (layer.in_features, layer.out_features)
+        if own != shape:
+            raise ValueError(f"adapter layer {name!r} has widths {own}, the model's {shape}")
+
+
+# ---- on disk
+
+
+def save_lora(lora: LoRA, folder: Path, base: str) -> None:
+    """Writes a LoRA as PEFT does; base: the model that it was trained on, in words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"{_PREFIX}{name}.{part}.weight": getattr(pair, part).weight.detach().cpu().contiguous()
+        for name, pair in lora.pairs.items()
+        for part in ("lora_A", "lora_B")
+    }
+    settings = {
+        "peft_type": "LORA",
+        "base_model_name_or_path": base,
+        "task_type": None,
+        "inference_mode": True,
+        "r": lora.rank,
+        "lora_alpha": lora.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted(lora.pairs),
+    }
+    with replacing(folder / WEIGHTS_FILE) as temporary:
+        safetensors.torch.save_file(tensors, temporary, {"format": "pt"})
+    _write_json(folder / CONFIG_FILE, settings)
+
+
+def load_lora(folder: Path) -> LoRA:
+    """A LoRA in PEFT's format; ValueError for what is none, or does what is not done here (DoRA, biases and so on)."""
+    settings = _read_json(folder / CONFIG_FILE)
+    for key, neutral in _NEUTRAL.items():
+        if settings.get(key, neutral[0]) not in neutral:
+            raise ValueError(f"{folder / CONFIG_FILE}: {key} {settings[key]!r} is not known here, only {neutral[0]!r}")
+    rank, alpha = settings.get("r"), settings.get("lora_alpha")
+    if type(rank) is not int or rank < 1 or type(alpha) not in (int, float):
+        raise ValueError(f"{folder / CONFIG_FILE}: r {rank!r} and lora_alpha {alpha!r} should be numbers over 0")
+    tensors = _read_tensors(folder / WEIGHTS_FILE)
+    shapes = _shapes(folder / WEIGHTS_FILE, tensors, rank)
+    lora = LoRA(shapes, rank, alpha)
+    with torch.no_grad():
+        for name, pair in lora.pairs.items():
+            pair.lora_A.weight.copy_(tensors[f"{_PREFIX}{name}.lora_A.weight"])
+            pair.lora_B.weight.copy_(tensors[f"{_PREFIX}{name}.lora_B.weight"])
+    return lora.requires_grad_(False).eval()
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    check_header(path)
+    try:
+        return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a whole safetensors file: {error}") from None
+
+
+def _shapes(path: Path, tensors: Mapping[str, Tensor], rank: int) -> dict[str, tuple[int, int]]:
+    """(I, O) of each layer; ValueError unless the file holds whole pairs of this rank and nothing else."""
+    pattern = re.compile(re.escape(_PREFIX) + r"(.+)\.lora_[AB]\.weight")
+    found = {key: pattern.fullmatch(key) for key in tensors}
+    if not tensors or not all(found.values()):
+        odd = next((key for key, match in found.items() if match is None), "nothing")
+        raise ValueError(f"{path}: holds {odd}, which is no pair of a LoRA")
+    shapes = {}
+    for name in sorted({match[1] for match in found.values()}):
+        a, b = (tensors.get(f"{_PREFIX}{name}.lora_{part}.weight") for part in "AB")
+        whole = a is not None and b is not None and a.dim() == b.dim() == 2
+        if not whole or len(a) != rank or b.shape[1] != rank:
+            raise ValueError(f"{path}: {name} is no pair of rank {rank}")
+        if not (a.isfinite().all() and b.isfinite().all()):
+            raise ValueError(f"{path}: {name} holds values that are not finite")
+        shapes[name] = (a.shape[1], len(b))
+    return shapes
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the manifest of a track, or of an edit, says of an adapter that it was made with."""
+
+    path: str  # where it lay
+    strength: float
+    sha256: dict[str, str]  # stage -> SHA-256 of its weights
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An adapter in memory: what was asked for, and a LoRA for each stage that it changes."""
+
+    asked: Adapter
+    loras: dict[str, LoRA]  # stage -> LoRA
+    base: dict[str, str]  # stage -> SHA-256 of the weights that it was trained on
+    sha256: dict[str, str]  # stage -> SHA-256 of its own weights
+
+    def record(self) -> dict[str, Any]:
+        """A `Record` as plain data."""
+        return asdict(Record(str(self.asked.path), self.asked.strength, self.sha256))
+
+    def everywhere(self) -> "Loaded":
+        """The same adapter in all bars."""
+        return replace(self, asked=replace(self.asked, bars=None))
+
+
+def save(folder: str | Path, loras: Mapping[str, LoRA], base: Mapping[str, str], model: str, training: Any) -> Path:
+    """Writes an adapter's folder: base holds the SHA-256 of the weights of each stage, `training` any plain facts."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for stage, lora in loras.items():
+        save_lora(lora, folder / stage, f"{model} {stage}")
+    facts = {
+        "format": FORMAT,
+        "model": model,
+        "base": {stage: base[stage] for stage in loras},
+        "sha256": {stage: sha256(folder / stage / WEIGHTS_FILE) for stage in loras},
+        "training": training,
+    }
+    _write_json(folder / FACTS_FILE, facts)
+    return folder
+
+
+def load(asked: Adapter, device: str | torch.device = "cpu") -> Loaded:
+    """The adapter in a folder; ValueError, in one line, for a folder that holds no whole one."""
+    folder = Path(asked.path).expanduser()
+    if not (folder / FACTS_FILE).is_file():
+        found = f"holds no {FACTS_FILE}" if folder.is_dir() else "is no folder"
+        raise ValueError(f"adapter {str(asked.path)!r} {found}; make one with: hybridgen finetune SONGS -o my-style")
+    facts = _read_json(folder / FACTS_FILE)
+    if facts.get("format") != FORMAT:
+        raise ValueError(f"{folder / FACTS_FILE}: format {facts.get('format')!r} is not {FORMAT}, the one known here")
+    base, own = (_hashes(folder / FACTS_FILE, facts, part) for part in ("base", "sha256"))
+    for stage, digest in own.items():
+        found = sha256(folder / stage / WEIGHTS_FILE)
+        if found != digest:
+            raise ValueError(f"{folder / stage / WEIGHTS_FILE}: its SHA-256 is {found}, {FACTS_FILE} says {digest}")
+    loras = {stage: load_lora(folder / stage).to(device) for stage in own}
+    return Loaded(asked, loras, base, own)
+
+
+def find(record: Record, folders: Sequence[str | Path] = (), device: str | torch.device = "cpu") -> Loaded:
+    """The adapter of a record in one of `folders`, or where it lay; ValueError where only others lie."""
+    places = folders or (record.path,)
+    for place in places:
+        loaded = load(Adapter(place, record.strength), device)
+        if loaded.sha256 == record.sha256:
+            return replace(loaded, asked=replace(loaded.asked, path=record.path))
+    raise ValueError(
+        f"the file was made with adapter {record.path!r}, and what lies in {', '.join(map(str, places))} is another one"
+    )
+
+
+def _hashes(path: Path, facts: Mapping[str, Any], part: str) -> dict[str, str]:
+    hashes = facts.get(part)
+    if not isinstance(hashes, dict) or not hashes or not set(hashes) <= set(STAGES):
+        raise ValueError(f"{path}: {part} {hashes!r} should hold a SHA-256 for some of {', '.join(STAGES)}")
+    return {stage: str(digest) for stage, digest in hashes.items()}
+
+
+def check_base(loaded: Loaded, model: str, weights: Mapping[str, str]) -> None:
+    """ValueError unless the adapter was trained on these weights (file name -> SHA-256)."""
+    for stage in loaded.loras:
+        here, there = weights.get(f"{stage}.safetensors", "none"), loaded.base.get(stage, "none")
+        if here != there:
+            raise ValueError(
+                f"adapter {str(loaded.asked.path)!r} was trained on a {stage} with SHA-256 {there[:12]}..., "
+                f"but that of model {model!r} is {here[:12]}..."
+            )
+
+
+def group_by_bars(adapters: Iterable[Loaded]) -> dict[tuple[int, int] | None, list[Loaded]]:
+    """Adapters by their bars, in the order in which the bars were first named; those for all bars under None.
+
+    ValueError where two ranges overlap and are not the same.
+    """
+    groups: dict[tuple[int, int] | None, list[Loaded]] = {}
+    for adapter in adapters:
+        groups.setdefault(adapter.asked.bars, []).append(adapter)
+    ranges = sorted(bars for bars in groups if bars is not None)
+    for (first, last), (other, end) in itertools.pairwise(ranges):
+        if other <= last:
+            raise ValueError(
+                f"adapters: bars {first}-{last} and {other}-{end} overlap; give both the same bars, or bars apart"
+            )
+    return groups
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    if size > MAX_JSON:
+        raise ValueError(f"{path}: {size} bytes is over the limit of {MAX_JSON}")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is not JSON: {error}") from None
+    if not isinstance(facts, dict):
+        raise ValueError(f"{path}: holds {type(facts).__name__}, not a JSON object")
+    return facts
+
+
+def _write_json(path: Path, facts: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
