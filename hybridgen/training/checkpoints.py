@@ -27,7 +27,6 @@ import torch
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
 from torch import Tensor
-from torch.optim import Optimizer
 
 import hybridgen
 from hybridgen import config
@@ -354,21 +353,3 @@ def _leave_at_the_second(pipe: int) -> None:
             first = now if first is None else first
             if now - first > ECHO:
                 os._exit(128 + data[0])
-
-
-# The optimizer's moments by number: until all scripts run on the engine, which names them by parameter.
-
-
-def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimizer's moments as flat names `parameter.moment`; its settings belong to the config."""
-    moments = optimizer.state_dict()["state"]
-    return {f"{i}.{name}": value for i, values in moments.items() for name, value in values.items()}
-
-
-def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Puts moments back that `optimizer_tensors` named; learning rates stay as they are."""
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, name = key.split(".", 1)
-        moments.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
