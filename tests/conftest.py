@@ -2,14 +2,20 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from hybridgen.codec import CodecConfig
+from hybridgen.data import preparing, shards
+from hybridgen.data.prepared import Labels, Notes, codes_path, latents_path
+from hybridgen.data.song import Note
 from hybridgen.decoding import SamplingParams
 from hybridgen.pipeline import Pipeline, PipelineConfig, SamplingConfig
+from hybridgen.plan import Plan
 from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import QuantizerConfig
 from hybridgen.renderer import RendererConfig
@@ -98,3 +104,41 @@ def pipe() -> Pipeline:
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.1)
     return pipeline
+
+
+@pytest.fixture(scope="session")
+def write_prepared() -> Callable[..., None]:
+    """Writes a prepared folder of random latents and codes: see `random_prepared`."""
+    return random_prepared
+
+
+def random_prepared(
+    folder: Path,
+    plans: Sequence[Plan],
+    held_out: Sequence[int] = (),
+    has_codes: bool = True,
+    shapes: tuple[int, int, int, int] = (8, 4, 16, 384),  # latent_dim, n_codebooks, codebook_size, text_dim
+    per_shard: int = 3,
+) -> None:
+    """Tracks 000000, 000001, ... of these plans, each with a note in its first second and two captions."""
+    dim, n_codebooks, codebook_size, text_dim = shapes
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    split = ["test" if i in held_out else "train" for i in range(len(plans))]
+    tracks = [Labels(f"{i:06d}", split[i], plan, ("a", "b"), "rock", ("calm",)) for i, plan in enumerate(plans)]
+    numbers = range(0, len(tracks), per_shard)
+    for number, first in enumerate(numbers):
+        chunk = tracks[first : first + per_shard]
+        samples, codes = [], []
+        for labels in chunk:
+            n = labels.plan.n_code_frames
+            texts = [rng.standard_normal((length, text_dim)) for length in (3, 5)]
+            notes = Notes.of([Note("bass", 33, 0.5, 0.25, 90)])
+            latents = rng.standard_normal((4 * n, dim))
+            samples.append((labels.name, preparing.parts(labels, latents, np.zeros(n), texts, notes)))
+            codes.append((labels.name, preparing.codes_part(rng.integers(codebook_size, size=(n_codebooks, n)))))
+        shards.write(latents_path(folder, number), samples, preparing.latents_facts(chunk, "c0dec", 2))
+        if has_codes:
+            digest = shards.Shard(latents_path(folder, number)).digest
+            shards.write(codes_path(folder, number), codes, preparing.codes_facts("9ua", digest))
+    preparing.write_catalogue(folder, len(numbers))

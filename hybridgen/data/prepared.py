@@ -25,7 +25,6 @@ from hybridgen.data.shards import Damaged, Shard
 from hybridgen.data.song import Note
 from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, ROLES, Plan
 
-
 FORMAT = 1
 CODE_FRAMES = CODE_HOP // LATENT_HOP
 MAX_BAD = 0.001  # share of damaged tracks above which training stops

@@ -77,7 +77,10 @@ def write(sources: Sequence[Source], out: Path, recipe: Recipe, hours: float = S
     recipe = replace(recipe, codec_sha256=sha256(recipe.codec / "codec.safetensors"))
     codec_hash = encoder_hash(_encoders(recipe)[0])
     chunks = split_hours(sources, hours)
-    tasks = [(i, chunk, _latents_facts(chunk, codec_hash, recipe.captions)) for i, chunk in enumerate(chunks)]
+    tasks = [
+        (i, chunk, latents_facts([source.labels for source in chunk], codec_hash, recipe.captions))
+        for i, chunk in enumerate(chunks)
+    ]
     todo = [task for task in tasks if not _is_there(latents_path(out, task[0]), task[2])]
     if todo:
         (out / "catalogue").unlink(missing_ok=True)  # nobody is to train on a folder that changes
@@ -85,19 +88,19 @@ def write(sources: Sequence[Source], out: Path, recipe: Recipe, hours: float = S
     with tqdm(total=len(sources), initial=len(sources) - n_left, desc="latents", mininterval=2) as bar:
         for n_tracks in _run(functools.partial(_write_latents, out, recipe), todo, workers):
             bar.update(n_tracks)
-    _write_catalogue(out, len(tasks))
+    write_catalogue(out, len(tasks))
 
 
 def write_codes(out: Path, model: Path, weights: Path, workers: int = 1) -> None:
     """Adds the codes of a quantizer (its safetensors) to a prepared folder; those that it made already stay."""
     entries, quantizer = read_catalogue(out)["shards"], sha256(weights)
-    tasks = [(i, {"quantizer": quantizer, "of": entry["latents"]}) for i, entry in enumerate(entries)]
+    tasks = [(i, codes_facts(quantizer, entry["latents"])) for i, entry in enumerate(entries)]
     todo = [task for task in tasks if not _is_there(codes_path(out, task[0]), task[1])]
     n_tracks, n_left = sum(len(e["names"]) for e in entries), sum(len(entries[i]["names"]) for i, _ in todo)
     with tqdm(total=n_tracks, initial=n_tracks - n_left, desc="codes", mininterval=2) as bar:
         for n_written in _run(functools.partial(_write_codes, out, model, weights), todo, workers):
             bar.update(n_written)
-    _write_catalogue(out, len(entries))
+    write_catalogue(out, len(entries))
 
 
 def split_hours(sources: Sequence[Source], hours: float) -> list[list[Source]]:
@@ -138,23 +141,35 @@ def encoder_hash(codec: Codec) -> str:
 
 def encode(source: Source, codec: Codec, text: TextEncoder, n_captions: int) -> dict[str, bytes]:
     """The parts of one track; ValueError when the audio is not as long as the plan says."""
-    plan = source.labels.plan
     samples, rate = soundfile.read(source.audio, dtype="float32", always_2d=True)
-    if rate != codec.sample_rate or samples.shape != (plan.length, 2):
-        raise ValueError(f"{source.audio}: {samples.shape} at {rate} Hz, the plan has {plan.length} samples")
+    if rate != codec.sample_rate or samples.shape != (source.labels.plan.length, 2):
+        expected = f"{source.labels.plan.length} samples in stereo at {codec.sample_rate} Hz"
+        raise ValueError(f"{source.audio}: {samples.shape} at {rate} Hz, the plan has {expected}")
     latents = pad_frames(codec.encode(torch.from_numpy(samples.T.copy())[None])[0]).half().numpy()
-    arrays = {
-        "latents": latents,
-        "loudness": loudness(samples.T).astype(np.float16),
-        "controls": plan.frame_controls(LATENT_HOP, 0, len(latents)).astype(np.float16),
-        "instruments": plan.instrument_ids().astype(np.int16),
-    }
-    arrays |= {f"text.{i}": states for i, states in enumerate(_text_states(source.labels, text, n_captions))}
-    parts = {"safetensors": safetensors.numpy.save(arrays), "json": source.labels.to_json()}
+    notes = None
     if source.notes is not None:
-        rows = json.loads(source.notes.read_text(encoding="utf-8"))["notes"]
-        parts["notes.safetensors"] = safetensors.numpy.save(vars(Notes.of(Note(*row) for row in rows)))
-    return parts
+        notes = Notes.of(Note(*row) for row in json.loads(source.notes.read_text(encoding="utf-8"))["notes"])
+    return parts(source.labels, latents, loudness(samples.T), _text_states(source.labels, text, n_captions), notes)
+
+
+def parts(
+    labels: Labels, latents: np.ndarray, loudness: np.ndarray, texts: Sequence[np.ndarray], notes: Notes | None
+) -> dict[str, bytes]:
+    """What a shard holds of a track: latents (T, C), loudness (P,), texts (S, E) each."""
+    arrays = {
+        "latents": latents.astype(np.float16),
+        "loudness": loudness.astype(np.float16),
+        "controls": labels.plan.frame_controls(LATENT_HOP, 0, len(latents)).astype(np.float16),
+        "instruments": labels.plan.instrument_ids().astype(np.int16),
+    }
+    arrays |= {f"text.{i}": text.astype(np.float16) for i, text in enumerate(texts)}
+    made = {"safetensors": safetensors.numpy.save(arrays), "json": labels.to_json()}
+    return made if notes is None else made | {"notes.safetensors": safetensors.numpy.save(vars(notes))}
+
+
+def codes_part(codes: np.ndarray) -> dict[str, bytes]:
+    """What a shard of codes holds of a track: codes (Q, P)."""
+    return {"codes.safetensors": safetensors.numpy.save({"codes": np.ascontiguousarray(codes, dtype=np.int16)})}
 
 
 def _text_states(labels: Labels, text: TextEncoder, n_captions: int) -> list[np.ndarray]:
@@ -188,16 +203,14 @@ def _write_codes(out: Path, model: Path, weights: Path, task: tuple[int, dict[st
 
     def code(row: int) -> dict[str, bytes]:
         arrays = safetensors.numpy.load(bytes(latents.read(row, "safetensors")))
-        codes = quantizer.encode(torch.from_numpy(arrays["latents"])[None].float())[0].to(torch.int16)
-        return {"codes.safetensors": safetensors.numpy.save({"codes": codes.contiguous().numpy()})}
+        return codes_part(quantizer.encode(torch.from_numpy(arrays["latents"])[None].float())[0].numpy())
 
     shards.write(codes_path(out, number), ((name, code(row)) for row, name in enumerate(latents.names)), facts)
     return len(latents)
 
 
-def _latents_facts(chunk: Sequence[Source], codec_hash: str, n_captions: int) -> dict[str, Any]:
+def latents_facts(labels: Sequence[Labels], codec_hash: str, n_captions: int) -> dict[str, Any]:
     """All that a shard follows from, but for the sound: it is written again when any of this is different."""
-    labels = [source.labels for source in chunk]
     return {
         "codec": codec_hash,
         "captions": n_captions,
@@ -208,6 +221,11 @@ def _latents_facts(chunk: Sequence[Source], codec_hash: str, n_captions: int) ->
     }
 
 
+def codes_facts(quantizer_hash: str, latents_digest: str) -> dict[str, str]:
+    """All that a shard of codes follows from."""
+    return {"quantizer": quantizer_hash, "of": latents_digest}
+
+
 def _is_there(path: Path, facts: dict[str, Any]) -> bool:
     try:
         return Shard(path).facts == facts
@@ -215,7 +233,8 @@ def _is_there(path: Path, facts: dict[str, Any]) -> bool:
         return False
 
 
-def _write_catalogue(out: Path, n_shards: int) -> None:
+def write_catalogue(out: Path, n_shards: int) -> None:
+    """Binds the first `n_shards` shards, and the codes that fit them, into what trainers read."""
     entries, quantizers = [], set()
     for number in range(n_shards):
         latents = Shard(latents_path(out, number))
