@@ -104,6 +104,9 @@ def build_parser() -> Parser:
     edit = _command(commands, "edit", run_edit, "some bars of a track anew, everything else untouched")
     _add_edit(edit)
 
+    finetune = _command(commands, "finetune", run_finetune, "an adapter from a folder of your own songs")
+    _add_finetune(finetune)
+
     inspect = _command(commands, "inspect", run_inspect, "what made a file: its manifest and its plan")
     inspect.add_argument("file", type=Path, metavar="FILE", help="a track, or a plan.json")
     inspect.add_argument("--json", action="store_true", help="the manifest as JSON")
@@ -218,6 +221,29 @@ def _add_edit(parser: Parser) -> None:
     _add_model(parser)
 
 
+FINETUNE = """Puts what is particular to your songs into a small file, an adapter, and leaves the model as it is.
+
+  1. Put your songs into a folder: wav, flac, mp3, ogg, m4a or aiff; eight or so, 6 seconds to 10 minutes each. Only
+     music that is yours, or that you may use in this way.
+  2. Beside any of them, if you like, its description in words: night-drive.txt beside night-drive.wav, such as
+     "dark synthwave, analog bass, 96 BPM in E minor". Tempo, key and meter are read from it. What it does not say
+     is heard where librosa is installed (beats, in 4/4, and the key), or stays unknown.
+  3. hybridgen finetune my-songs/ -o my-style
+     Stop it when you like (Ctrl-C): the same command goes on.
+  4. hybridgen generate "night drive through rain" --adapter my-style:0.8
+
+The adapter has two halves: how it composes (planner) and how it sounds (renderer); --only trains one of them."""
+
+
+def _add_finetune(parser: Parser) -> None:
+    parser.description, parser.formatter_class = FINETUNE, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="your songs")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="my-style", help="the adapter, a folder")
+    parser.add_argument("--only", choices=("planner", "renderer"), help="how it composes, or how it sounds, alone")
+    parser.add_argument("--steps", type=int, metavar="N", help="training steps of each half (default: 150 and 300)")
+    _add_model(parser)
+
+
 # ---- commands
 
 
@@ -311,6 +337,25 @@ def run_edit(args: argparse.Namespace) -> None:
             progress=progress,
         )
     _finish(new, args, started)
+
+
+def run_finetune(args: argparse.Namespace) -> int:
+    import torch
+
+    from hybridgen.training import finetune, lora
+
+    _check_device(args)
+    train = finetune.settings(args.model, args.device, torch.get_num_threads(), args.only, args.steps)
+    started = time.perf_counter()
+    results = finetune.main(args.folder, args.out, train)
+    if results is None:
+        print(f"{args.out}: stopped; the same command goes on")
+        return 130
+    for line in lora.summary(results):
+        print(line)
+    print(f"{args.out}: made in {time.perf_counter() - started:.0f} s; {args.out / lora.WORK} is no longer needed")
+    print(f'use it: hybridgen generate "..." --adapter {args.out}:0.8')
+    return 0
 
 
 def run_inspect(args: argparse.Namespace) -> None:
@@ -426,13 +471,17 @@ def run_info(args: argparse.Namespace) -> None:
 
 
 def _load(args: argparse.Namespace):  # -> Pipeline, imported here so that --help needs no torch
-    import torch
-
     from hybridgen.pipeline import Pipeline
+
+    _check_device(args)
+    return Pipeline.from_pretrained(args.model, device=args.device)
+
+
+def _check_device(args: argparse.Namespace) -> None:
+    import torch
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda' is asked for, but torch finds no CUDA device here; use cpu")
-    return Pipeline.from_pretrained(args.model, device=args.device)
 
 
 def _load_adapted(args: argparse.Namespace):  # -> Pipeline

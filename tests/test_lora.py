@@ -1,0 +1,265 @@
+"""Adapters learn: only what is theirs, from songs as musicians have them, and a run that is stopped goes on."""
+
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from hybridgen import adapters, config
+from hybridgen.adapters import Adapter
+from hybridgen.audio import Audio
+from hybridgen.cli import main
+from hybridgen.data.prepared import Songs
+from hybridgen.pipeline import Pipeline
+from hybridgen.plan import SAMPLE_RATE, Controls
+from hybridgen.training import finetune, lora
+from hybridgen.training.finetune import Heard, plan_of
+from hybridgen.training.lora import TrainConfig
+
+WINDOW = 32  # latent frames
+
+
+def song(seconds: float, seed: int) -> np.ndarray:
+    """Chords of decaying sines, a new one each half second: (2, N)."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    samples = np.zeros((2, len(t)))
+    for start in np.arange(0, seconds, 0.5):
+        notes = rng.choice([220.0, 261.6, 329.6, 392.0, 440.0], 3, replace=False)
+        after = np.clip(t - start, 0, None)
+        tone = (np.sin(2 * np.pi * notes[:, None] * after) * np.exp(-6 * after) * (t >= start)).sum(axis=0)
+        samples += 0.1 * np.stack([tone, np.roll(tone, 30)])
+    return samples.astype(np.float32)
+
+
+def unknown(samples: np.ndarray, said: Controls) -> Heard:
+    """A listener that hears nothing."""
+    return Heard(np.zeros(0), None)
+
+
+@pytest.fixture(scope="module")
+def model(pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pipe.save_pretrained(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two songs as musicians have them: a wav at 48 kHz with a caption, an mp3 without."""
+    folder = tmp_path_factory.mktemp("songs")
+    soundfile.write(folder / "Night Drive.wav", song(4.0, 0).T, 48_000)
+    (folder / "Night Drive.txt").write_text("\ufeffdark synthwave in E minor,\n 96 BPM, 3/4\n", encoding="utf-8")
+    Audio(song(3.5, 1), SAMPLE_RATE).save(folder / "loop.mp3")
+    (folder / "notes.md").write_text("not a song")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _hears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librosa compiles for half a minute; where its ears are meant a test calls `finetune.hear` itself."""
+    monkeypatch.setattr(finetune, "listener", lambda: unknown)
+
+
+def small(model: Path, steps: int = 3, only: str | None = None) -> TrainConfig:
+    train = finetune.settings(str(model), "cpu", 1, only, steps)
+    if train.renderer is not None:
+        train = replace(train, renderer=replace(train.renderer, window=WINDOW, frames=2 * WINDOW))
+    return replace(train, log_every=1, save_every=2)
+
+
+@pytest.fixture(scope="module")
+def tuned(model: Path, songs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter trained for three steps."""
+    out = tmp_path_factory.mktemp("out") / "my-style"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "listener", lambda: unknown)
+        results = finetune.main(songs, out, small(model))
+    assert set(results) == {"planner", "renderer"}
+    return out
+
+
+def test_songs_in_a_folder_become_an_adapter_that_plays(tuned: Path, model: Path):
+    pipe = Pipeline.from_pretrained(model)
+    plain = pipe.generate("x", seconds=2, seed=1)
+    track = pipe.with_adapters([Adapter(tuned, 1.0)]).generate("x", seconds=2, seed=1)
+    assert not np.array_equal(track.latents, plain.latents)
+    facts = json.loads((tuned / "adapter.json").read_text())
+    assert facts["training"]["renderer"]["songs"] == 2
+    assert facts["base"] == {stage: pipe.weight_hashes[f"{stage}.safetensors"] for stage in adapters.STAGES}
+
+
+def test_labels_say_what_is_said_and_no_more(tuned: Path):
+    prepared = Songs(tuned / "training/prepared", "train")
+    labels = {prepared.labels(i).name.rsplit("-", 1)[0]: prepared.labels(i) for i in range(len(prepared))}
+    drive, loop = labels["Night-Drive"], labels["loop"]
+    assert drive.captions == ("dark synthwave in E minor, 96 BPM, 3/4",)
+    assert (drive.plan.key, drive.plan.meter, drive.plan.n_bars) == ("E minor", "3/4", 0)
+    assert drive.plan.length == round(4.0 * SAMPLE_RATE * 44_100 / 48_000)
+    assert loop.captions == ()
+    assert (loop.plan.key, loop.plan.meter, loop.plan.instruments) == (None, None, ())
+
+
+def test_only_the_adapter_learns(model: Path, tuned: Path):
+    train = small(model)
+    songs = Songs(tuned / "training/prepared", "train")
+    lesson = lora.renderer_lesson(model, songs, train.renderer, train)
+    before = {name: value.clone() for name, value in lesson.model.state_dict().items()}
+    train = replace(train, out=str(tuned.parent / "again"))
+    trained = lora.fit("renderer", lesson, train.renderer, train, "base", songs)
+    after = lesson.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(pair.lora_B.weight.any() for pair in trained.lora.pairs.values())
+    saved = adapters.load(Adapter(tuned)).loras["renderer"]
+    for name, pair in saved.pairs.items():  # the same seed and songs: the same adapter
+        assert torch.equal(pair.lora_B.weight, trained.lora.pairs[name].lora_B.weight)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
+    tuned: Path, model: Path, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out, note = tmp_path / "my-style", lora.Run.note
+
+    def stop_at_2(run: lora.Run, step: int, *rest: object) -> None:
+        note(run, step, *rest)
+        if step == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(lora.Run, "note", stop_at_2)
+    assert finetune.main(songs, out, small(model)) is None
+    assert not (out / "adapter.json").exists()
+    monkeypatch.setattr(lora.Run, "note", note)
+    assert finetune.main(songs, out, small(model)) is not None
+    for stage in adapters.STAGES:
+        path = f"{stage}/{adapters.WEIGHTS_FILE}"
+        assert (out / path).read_bytes() == (tuned / path).read_bytes()
+    (songs / "third.wav").write_bytes((songs / "Night Drive.wav").read_bytes())
+    try:
+        with pytest.raises(ValueError, match="the checkpoint was made with"):
+            finetune.main(songs, out, small(model))
+    finally:
+        (songs / "third.wav").unlink()
+
+
+@pytest.mark.parametrize("stage", adapters.STAGES)
+def test_overfitting_one_song_halves_its_loss_in_50_steps(stage: str, model: Path, tmp_path: Path):
+    (tmp_path / "one").mkdir()
+    soundfile.write(tmp_path / "one" / "song.wav", song(4.0, 0).T, SAMPLE_RATE)
+    train = small(model, 50, only=stage)
+    own = getattr(train, stage)
+    optim = replace(own.optim, learning_rate=2e-2, cool_down=10, ema=0.8)
+    own = replace(own, size=replace(own.size, rank=16, alpha=16.0), optim=optim)
+    results = finetune.main(tmp_path / "one", tmp_path / "out", replace(train, save_every=50, **{stage: own}))
+    assert results[stage].after < 0.5 * results[stage].before
+
+
+def test_the_config_loads_and_refuses_what_cannot_be():
+    train = config.load(TrainConfig, config.preset("train/lora"))
+    assert train.planner is not None and train.renderer is not None
+    with pytest.raises(ValueError, match="nothing to train"):
+        replace(train, planner=None, renderer=None)
+    with pytest.raises(ValueError, match="one process"):
+        replace(train, engine=replace(train.engine, micro_batches=2))
+
+
+# ---- what is heard
+
+
+@pytest.mark.parametrize(
+    ("caption", "beats", "expected"),
+    [
+        ("", np.arange(0.25, 7.9, 0.5), (3, "4/4", "A minor")),  # 16 beats: three whole bars
+        ("a waltz", np.arange(0.25, 7.9, 0.5), (5, "3/4", "A minor")),
+        ("in C major", np.zeros(0), (0, None, "C major")),
+    ],
+)
+def test_bars_are_made_of_the_beats_that_are_heard(caption: str, beats: np.ndarray, expected: tuple):
+    plan = plan_of(np.zeros((2, 8 * SAMPLE_RATE), np.float32), caption, lambda samples, said: Heard(beats, "A minor"))
+    assert (plan.n_bars, plan.meter, plan.key if not caption.startswith("in") else "C major") == expected
+    assert plan.length == 8 * SAMPLE_RATE
+    assert all(section.label is section.energy is section.roles is None for section in plan.sections)
+    if plan.n_bars:
+        assert plan.bar_starts()[0] == round(0.25 * SAMPLE_RATE)
+        assert plan.time.bpm_at(np.array([1.0]))[0] == pytest.approx(120)
+
+
+def test_beats_and_key_are_heard_in_a_click_track():
+    pytest.importorskip("librosa")
+    bar, seconds = 2.0, 12.0  # 4/4 at 120 BPM; the chord changes with the bar, half a second in
+    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    chords = np.array([[220.0, 261.6, 329.6], [174.6, 220.0, 261.6], [164.8, 207.7, 246.9]])
+    pitch = chords[(np.floor((t - 0.5) / bar) % 3).astype(int)]
+    since = (t - 0.0) % 0.5
+    samples = (np.sin(2 * np.pi * pitch * t[:, None]).sum(axis=1) * (0.2 + np.exp(-20 * since)) * 0.1).astype(
+        np.float32
+    )
+    heard = finetune.hear(np.stack([samples, samples]), Controls(tempo=120.0))
+    assert np.abs(np.diff(heard.beats) - 0.5).max() < 0.05
+    assert abs((heard.beats[0] - 0.5 + 1.0) % 2.0 - 1.0) < 0.1  # a bar line, at 0.5 s or two seconds on
+    assert heard.key in ("A minor", "C major", "F major")
+    assert len(finetune.hear(np.stack([samples, samples]), Controls(meter="7/8")).beats) == 0
+
+
+# ---- mistakes
+
+
+def broken(name: str, write: Callable[[Path], object]) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        write(folder / name)
+
+    return make
+
+
+MISTAKES = [
+    (lambda folder: None, "songs is no folder"),
+    (lambda folder: folder.mkdir(), "holds no sound files"),
+    (broken("a.wav", lambda path: path.write_text("this is no sound")), "a.wav"),
+    (broken("short.wav", lambda path: soundfile.write(path, song(2.0, 0).T, SAMPLE_RATE)), "short.wav: 2.0 s"),
+    (
+        broken("still.wav", lambda path: soundfile.write(path, np.zeros((400_000, 2)), SAMPLE_RATE)),
+        "still.wav: is silent",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), MISTAKES, ids=[words for _, words in MISTAKES])
+def test_a_mistake_is_one_line(
+    make: Callable,
+    words: str,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "songs")
+    assert main(["finetune", "songs", "-o", "my-style", "--model", str(model)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]  # a progress bar may stand before it
+    assert error.startswith("hybridgen: ") and words in error
+    assert not (tmp_path / "my-style/adapter.json").exists()
+
+
+def test_mistakes_about_the_output_and_the_caption(
+    model: Path, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
+    assert main(["finetune", str(songs), "-o", str(tmp_path / "photos"), "--model", str(model)]) == 2
+    assert "is no adapter in the making" in capsys.readouterr().err
+    assert main(["finetune", str(songs), "-o", str(tmp_path / "x"), "--model", str(model), "--steps", "0"]) == 2
+    assert "steps 0 must be at least 1" in capsys.readouterr().err
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(ValueError, match=r"a\.txt: is no UTF-8 text"):
+        finetune.read_caption(tmp_path / "a.wav")
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit):
+        main(["finetune", "--help"])
+    assert "hybridgen generate" in (text := capsys.readouterr().out) and "night-drive.txt" in text
