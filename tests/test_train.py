@@ -16,6 +16,8 @@ from hybridgen.training import objectives
 
 ROOT = Path(__file__).parents[1]
 N_SONGS = 20  # the last is the first that is held out
+STAGES = ("codec", "quantizer", "planner", "renderer")
+CROPS = ("batch_size=2", "crop=16384", "engine.bfloat16=false")
 
 
 def script(name: str) -> ModuleType:
@@ -48,18 +50,21 @@ def folder(pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path):
-    rendered = (f"corpus={folder}/corpus", f"prepared={folder}/prepared")
+    rendered = (f"prepared={folder}/prepared",)
     prepare = ["--corpus", f"{folder}/corpus", "--out", f"{folder}/prepared", "--model", f"{folder}/model.yaml"]
     prepare += ["--codec", f"{folder}/runs/codec", "--captions", "1"]
 
-    train("codec", folder, f"data={folder}/corpus/songs", "steps=2", "batch_size=1", "crop=16384", "bfloat16=false")
+    train("codec", folder, f"data={folder}/corpus/songs", "steps=2", *CROPS)
     script("prepare").main(prepare)
-    train("quantizer", folder, *rendered, "steps=2", "batch_size=2", "window=16")
+    train("quantizer", folder, *rendered, "phases=[{steps: 2, windows: [16], frames: 32}]")
     script("prepare").main([*prepare, "--quantizer", f"{folder}/runs/quantizer"])
-    train("planner", folder, *rendered, "steps=2", "rendered_share=1.0", "scores.batch_size=4", "scores.seconds=[5, 8]")
-    phases = ("phases=[{steps: 1, window: 16, batch_size: 2}, {steps: 1, window: 32, batch_size: 1}]",)
-    train("renderer", folder, *rendered, *phases)
+    scores = ("workers=0", "rendered_share=1.0", "scores.batch_size=4", "scores.seconds=[5, 8]")
+    train("planner", folder, *rendered, *scores, "scores.long_share=0", "steps=2")
+    phases = "phases=[{steps: 1, windows: [16], frames: 32}, {steps: 1, windows: [32], frames: 32}]"
+    train("renderer", folder, *rendered, phases, f"codec={folder}/runs/codec/codec.safetensors")
 
+    shown = {stage: {path.suffix for path in (folder / f"runs/{stage}/shown").iterdir()} for stage in STAGES}
+    assert shown == {"codec": {".flac", ".png"}, "quantizer": set(), "planner": {".txt"}, "renderer": {".flac", ".png"}}
     export = script("export")
     export.main(
         export.parser().parse_args(
@@ -67,13 +72,13 @@ def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path):
         )
     )
     record = json.loads((folder / "model/training.json").read_text())
-    assert all(record["stages"][stage] for stage in ("codec", "quantizer", "planner", "renderer"))
+    assert all(record["stages"][stage] for stage in STAGES)
     track = Pipeline.from_pretrained(folder / "model").generate("rock, 120 bpm", seconds=2, seed=1)
     assert track.samples.shape == (2, 88_200)
 
 
 def test_the_decoder_is_polished_against_discriminators_and_the_encoder_stays(folder: Path):
-    data = (f"data={folder}/corpus/songs", "steps=2", "batch_size=1", "crop=16384", "bfloat16=false")
+    data = (f"data={folder}/corpus/songs", "steps=2", *CROPS, "engine.micro_batches=2")
     start = f"start={folder}/runs/codec/codec.safetensors"
     polish = ("freeze_encoder=true", "adversarial_weight=0.1", "adversarial_start=0", "adversarial_ramp=1")
     train("codec", folder, *data, start, *polish, f"out={folder}/runs/codec2")
@@ -95,7 +100,7 @@ def test_every_model_loads_and_its_stages_fit(path: Path):
     assert config.load(PipelineConfig, path).codec.latent_dim == 64
 
 
-@pytest.mark.parametrize("stage", ["codec", "quantizer", "planner", "renderer"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_every_training_config_loads(stage: str):
     module = script(stage)
     assert config.load(module.TrainConfig, ROOT / f"configs/train/{stage}.yaml").model == "tiny"

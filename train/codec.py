@@ -9,7 +9,6 @@ A stopped run (SIGTERM) continues with the same command; the weights of the best
 import random
 import sys
 import zlib
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -223,11 +222,8 @@ def main(path: str, *overrides: str) -> None:
     spectral_loss = SpectralLoss(cfg.sample_rate, train.windows, train.mels)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
-    with (
-        Run("codec", train, cfg, __file__, engines) as run,
-        closing(dataset.stream(makers, run.steps, train.workers)) as stream,
-    ):
-        for step, batches in run.each(stream):
+    with Run("codec", train, cfg, __file__, engines) as run:
+        for step, batches in run.each(makers, train.workers):
             rate, shares = train.optim.rate(step, train.steps), {}
             for batch in batches:
                 samples = batch.samples.to(engine.device)
@@ -247,10 +243,10 @@ def main(path: str, *overrides: str) -> None:
                 engine.backward(loss / n_parts)
                 for name, part in (parts | {"loss": loss}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
-            norm = engine.step(rate)  # clip, then step
-            values = {"norm": norm, "rate": rate}
+            admits = run.admits(step, shares["loss"])
+            values = {"norm": engine.step(rate, admits), "rate": rate}  # clip, then step
             if adversarial:
-                values["judges_norm"] = judges.step(rate)
+                values["judges_norm"] = judges.step(rate, admits)
 
             run.note(step, shares, values, amounts(cfg, train))
             if run.is_due(step):

@@ -7,7 +7,6 @@ Many GPUs: docs/training.md.
 """
 
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -125,11 +124,8 @@ def main(path: str, *overrides: str) -> None:
         held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
     held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))
 
-    with (
-        Run("planner", train, cfg, __file__, {"planner": engine}) as run,
-        closing(dataset.stream(makers, run.steps, train.workers)) as stream,
-    ):
-        for step, batches in run.each(stream):
+    with Run("planner", train, cfg, __file__, {"planner": engine}) as run:
+        for step, batches in run.each(makers, train.workers):
             batches = [
                 batch if batch.codes is not None else objectives.with_empty_frame(batch, cfg) for batch in batches
             ]
@@ -146,7 +142,9 @@ def main(path: str, *overrides: str) -> None:
                 loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of it
                 engine.backward(loss)
                 shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
-            norm = engine.step(rate)  # clip, then step
+            norm = engine.step(
+                rate, run.admits(step, shares["loss"], int(train.prepared is not None))
+            )  # clip, then step
 
             if not weights["codes"]:
                 shares.pop("codes")

@@ -6,9 +6,9 @@ validation are `quantizer.safetensors` in `out`.
 """
 
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -57,6 +57,10 @@ class TrainConfig:
     def steps(self) -> int:
         """Of all phases."""
         return sum(phase.steps for phase in self.phases)
+
+    def phase(self, step: int) -> int:
+        """The number of the phase of a step."""
+        return sum(step > end for end in accumulate(phase.steps for phase in self.phases))
 
 
 def moved(batch: tuple[Tensor, Played], device: torch.device) -> tuple[Tensor, Played]:
@@ -135,11 +139,8 @@ def main(path: str, *overrides: str) -> None:
     usage = torch.full((cfg.n_codebooks, cfg.codebook_size), 1 / cfg.codebook_size, device=engine.device)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
-    with (
-        Run("quantizer", train, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run,
-        closing(dataset.stream(makers, run.steps, train.workers)) as stream,
-    ):
-        for step, batches in run.each(stream):
+    with Run("quantizer", train, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run:
+        for step, batches in run.each(makers, train.workers):
             batches = [moved(batch, engine.device) for batch in batches]
             rate, used, shares = train.optim.rate(step, train.steps), torch.zeros_like(usage), {}
             for latents, target in batches:
@@ -150,7 +151,7 @@ def main(path: str, *overrides: str) -> None:
                 used += usage_of(quantized.codes, cfg.codebook_size) / n_parts
                 for name, part in (parts | {"loss": loss * n_parts}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
-            norm = engine.step(rate)  # clip, then step
+            norm = engine.step(rate, run.admits(step, shares["loss"], train.phase(step)))  # clip, then step
 
             usage.lerp_(engine.sum(used), 0.05)
             n_dead = 0

@@ -6,9 +6,9 @@ best validation are `renderer.safetensors` in `out`. Many GPUs: docs/training.md
 """
 
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -56,6 +56,10 @@ class TrainConfig:
     def steps(self) -> int:
         """Of all phases."""
         return sum(phase.steps for phase in self.phases)
+
+    def phase(self, step: int) -> int:
+        """The number of the phase of a step."""
+        return sum(step > end for end in accumulate(phase.steps for phase in self.phases))
 
 
 def held_out_task(batch: dataset.Batch) -> tuple[Condition, Tensor]:
@@ -138,11 +142,8 @@ def main(path: str, *overrides: str) -> None:
     held = WindowBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
     codec = None if train.codec is None else load_codec(shapes, train.codec)
 
-    with (
-        Run("renderer", train, cfg, __file__, {"renderer": engine}) as run,
-        closing(dataset.stream(makers, run.steps, train.workers)) as batches,
-    ):
-        for step, parts in run.each(batches):
+    with Run("renderer", train, cfg, __file__, {"renderer": engine}) as run:
+        for step, parts in run.each(makers, train.workers):
             tasks = [objectives.draw_task(part, train.gaps, cfg.codebook_size).to(engine.device) for part in parts]
             weight = engine.sum(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
             rate, total = train.optim.rate(step, train.steps), torch.zeros((), device=engine.device)
@@ -150,7 +151,7 @@ def main(path: str, *overrides: str) -> None:
                 loss = objectives.renderer_sum(engine, task) / weight  # this part's share of it
                 engine.backward(loss)
                 total += loss.detach()
-            norm = engine.step(rate)  # clip, then step
+            norm = engine.step(rate, run.admits(step, total, train.phase(step)))  # clip, then step
 
             run.note(step, {"loss": total}, {"norm": norm, "rate": rate}, amounts(cfg, tasks, engine.world_size))
             if run.is_due(step):

@@ -4,8 +4,8 @@ Checkpoints are one for all ranks: rank 0 writes and reads them, the engines gat
 step are functions of (seed, step, row), so a run that was stopped goes on as if it had not been.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from hybridgen.training import checkpoints, cost
+from hybridgen.training import checkpoints, cost, dataset
 from hybridgen.training.checkpoints import Checkpoint
 from hybridgen.training.engine import Engine
+from hybridgen.training.guards import Guard, Verdict
 from hybridgen.training.log import Log, Meter
 from hybridgen.weights import save_weights
 
@@ -58,38 +59,58 @@ class Run:
         self.is_first = self.engine.rank == 0
         self.identity = checkpoints.identity(script, train=train, shapes=shapes)
         self.best: dict[str, Any] = {}
+        self.guard = Guard(lambda value: self.engine.sum(torch.tensor(value, dtype=torch.float64)).item())
+        self._verdict: Verdict = "apply"
         self.step = self._resume()
         self.log, self.meter = Log(self.out if self.is_first else None, train.wandb), Meter()
         self._stack = ExitStack()
 
     @property
-    def steps(self) -> range:
-        """The steps that are left."""
-        return range(self.step + 1, self.train.steps + 1)
-
-    @property
     def is_over(self) -> bool:
         """Whether the last step was made, and no signal came before."""
-        return self.step == self.train.steps
+        return self.step >= self.train.steps
 
-    def each(self, batches: Iterable[Made]) -> Iterator[tuple[int, Made]]:
-        """Each step that is left with its batches; saves when it is time or a signal came, and ends with the latter."""
-        left = len(self.steps)
-        bar = tqdm(zip(self.steps, batches, strict=False), self.stage, left, mininterval=5, disable=not self.is_first)
-        for step, made in bar:
-            yield step, made
-            self.step = step
-            leave = self.engine.any(self.stop.asked)
-            if step % self.train.save_every == 0 or self.is_over or leave:
-                self.save()
-            if leave:
-                return
+    def each(self, makers: Sequence[Callable[[int], Made]], workers: int) -> Iterator[tuple[int, list[Made]]]:
+        """Each step that is left, with what each maker makes of its batch.
+
+        Between two steps it saves when it is time or a signal came to any rank, and ends with the latter. After a spike
+        of the loss it goes back to a checkpoint from before, and on with the batches that follow.
+        """
+        if self.step == 0:
+            self.save()  # so that there is always something to go back to
+        leave = False
+        while not leave and not self.is_over:
+            steps = range(self.step + 1, self.train.steps + 1)
+            numbers = range(self.guard.batch(steps[0]), self.guard.batch(steps[-1]) + 1)
+            bar = tqdm(steps, self.stage, initial=self.step, mininterval=5, disable=not self.is_first)
+            with closing(dataset.stream(makers, numbers, workers)) as batches:
+                for step, made in zip(bar, batches, strict=True):
+                    yield step, made
+                    if self._verdict == "back":
+                        self._go_back(step)
+                        break
+                    self.step = step
+                    leave = self.engine.any(self.stop.asked)
+                    if step % self.train.save_every == 0 or self.is_over or leave:
+                        self.save()
+                    if leave:
+                        break
+
+    def admits(self, step: int, share: Tensor, phase: int = 0) -> bool:
+        """Whether a step's update is to be made, alike on every rank, given this rank's share of the loss.
+
+        phase: losses of another phase of the training are not compared.
+        """
+        self._verdict = self.guard.admit(step, share.item(), phase)
+        return self._verdict == "apply"
 
     def note(self, step: int, shares: Mapping[str, Tensor], values: Mapping[str, float], work: Mapping[str, float]):
         """Logs, every so many steps: parts of the loss given in shares, other values, and how much went through.
 
-        work: amounts of the whole step, of all ranks; "flops" becomes the utilisation of the GPUs.
+        values: among them `norm`, of the gradient. work: amounts of the whole step, of all ranks; "flops" becomes the
+        utilisation of the GPUs.
         """
+        self.guard.updated(step, values["norm"])
         self.meter.add(work)
         if step % self.train.log_every:
             return
@@ -100,11 +121,11 @@ class Run:
             name, n_devices = torch.cuda.get_device_name(self.engine.device), self.engine.world_size
             if (used := cost.utilisation(flops, 1.0, name, n_devices)) is not None:
                 rates["utilisation"] = used
-        self.log.write(step, dict(zip(shares, total, strict=True)) | dict(values) | rates)
+        self.log.write(step, dict(zip(shares, total, strict=True)) | dict(values) | self.guard.counts | rates)
 
     def is_due(self, step: int) -> bool:
         """Whether a step is to be followed by a validation."""
-        return step % self.train.valid_every == 0 or step == self.train.steps
+        return self._verdict != "back" and (step % self.train.valid_every == 0 or step == self.train.steps)
 
     def validate(self, step: int, judge: Callable[[nn.Module], dict[str, float]]) -> None:
         """Judges the averaged weights on rank 0, logs the figures, and exports the weights if none were better.
@@ -131,12 +152,20 @@ class Run:
         state = {name: engine.state() for name, engine in self.engines.items()}
         if self.is_first:
             tensors["run"] = {name: value.cpu() for name, value in self.tensors.items()}
-            checkpoint = Checkpoint(self.step, tensors, state | {"best": self.best, "identity": self.identity})
-            checkpoints.save(self.out, checkpoint)
+            state |= {"best": self.best, "guard": self.guard.state(), "identity": self.identity}
+            checkpoints.save(self.out, Checkpoint(self.step, tensors, state))
 
-    def _resume(self) -> int:
-        """Puts the newest checkpoint back, if there is one; the step that it was made at, or 0. Collective."""
-        checkpoint = self._newest() if self.is_first else None
+    def _go_back(self, step: int) -> None:
+        guard = self.guard.state()
+        self.step = self._resume(until=self.guard.last_good(step))
+        before = self.guard.state()
+        self.guard.load(guard)
+        self.guard.back(step, self.step, before)
+        self._verdict = "apply"
+
+    def _resume(self, until: int | None = None) -> int:
+        """Puts the newest checkpoint back, until a step; that of the checkpoint, 0 if there is none. Collective."""
+        checkpoint = self._newest(until) if self.is_first else None
         found = None if checkpoint is None else {"step": checkpoint.step, "state": checkpoint.state}
         found = self.engine.tell(found)
         if found is None:
@@ -148,10 +177,11 @@ class Run:
         for name, value in self.tensors.items():
             value.copy_(self.engine.spread(tensors["run"][name] if self.is_first else value))
         self.best = found["state"]["best"]
+        self.guard.load(found["state"]["guard"])
         return found["step"]
 
-    def _newest(self) -> Checkpoint | None:
-        place = checkpoints.newest(self.out)
+    def _newest(self, until: int | None) -> Checkpoint | None:
+        place = checkpoints.newest(self.out, until)
         if place is None:
             return None
         checkpoint = checkpoints.load(place)
