@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from hybridgen import plot
+from hybridgen.manifest import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,15 +23,26 @@ if TYPE_CHECKING:
 class Log:
     """Appends to a run's folder; a context manager. A process that is not to tell anything is given no folder."""
 
-    def __init__(self, folder: Path | None, wandb: str | None = None):
-        """wandb: the project there; ValueError where W&B is not installed."""
+    def __init__(self, folder: Path | None, step: int = 0, wandb: str | None = None):
+        """step: the checkpoint's that the run goes on from; what was told of later ones is taken back, to be told anew.
+
+        wandb: the project there; ValueError where W&B is not installed.
+        """
         self.folder, self._file, self._board, self._wandb = folder, None, None, None
         if folder is None:
             return
         (folder / "shown").mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
-        self._board = _board(folder / "tensorboard")
         self._wandb = None if wandb is None else _wandb(wandb, folder)
+        self.go_back(step)
+
+    def go_back(self, step: int) -> None:
+        """Takes back what was told of steps after `step`, to be told anew; W&B takes nothing back."""
+        if self.folder is None:
+            return
+        self._close()
+        _cut(self.folder / "log.jsonl", step)
+        self._file = (self.folder / "log.jsonl").open("a", encoding="utf-8")
+        self._board = _board(self.folder / "tensorboard", step)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """One entry: the step, the time in seconds since 1970, and the values."""
@@ -73,6 +85,12 @@ class Log:
         if self._board is not None:
             self._board.add_text(name, f"```\n{text}\n```", step)
 
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._board is not None:
+            self._board.close()
+
     def _shown(self, step: int, name: str, suffix: str) -> Path:
         return self.folder / "shown" / f"{name}_{step:08d}.{suffix}"
 
@@ -80,10 +98,7 @@ class Log:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
-        if self._file is not None:
-            self._file.close()
-        if self._board is not None:
-            self._board.close()
+        self._close()
         if self._wandb is not None:
             self._wandb.finish(exit_code=0 if kind is None else 1)
 
@@ -122,12 +137,21 @@ class Meter:
         return rates
 
 
-def _board(folder: Path) -> Any | None:
+def _cut(path: Path, step: int) -> None:
+    """Leaves whole entries of steps up to `step`: a run that was killed may have told more, and half a line."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
+    if kept != lines:
+        with replacing(path) as draft:
+            draft.write_bytes(b"".join(kept))
+
+
+def _board(folder: Path, step: int) -> Any | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(folder)
+    return SummaryWriter(folder, purge_step=step + 1)
 
 
 def _wandb(project: str, folder: Path) -> Any:
