@@ -35,14 +35,17 @@ MAX_STRENGTH = 4.0
 MAX_JSON = 1 << 20  # bytes
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "adapter_config.json", "adapter_model.safetensors", "adapter.json"
 _PREFIX = "base_model.model."  # of PEFT's names
-_SPEC = re.compile(r"(?P<path>.+?)(?::(?P<strength>[-+.\w]+))?(?::(?P<first>\d+)-(?P<last>\d+))?")
+_SPEC = re.compile(r"(?P<path>.+?)(?::(?!\d+-\d+$)(?P<strength>[-+.\w]+))?(?::(?P<first>\d+)-(?P<last>\d+))?")
 _NEUTRAL = {  # keys of PEFT's config that change what an adapter does, and the values with which they do not
     "peft_type": ("LORA",),
     "bias": ("none",),
+    "lora_bias": (False, None),
     "use_dora": (False, None),
     "use_rslora": (False, None),
     "fan_in_fan_out": (False, None),
     "modules_to_save": (None, []),
+    "layer_replication": (None, []),
+    "alora_invocation_tokens": (None,),
     "rank_pattern": (None, {}),
     "alpha_pattern": (None, {}),
     "trainable_token_indices": (None,),

@@ -405,7 +405,7 @@ class Pipeline:
         latents = self.encode(Audio(recording.samples * np.float32(10 ** (-gain_db / 20)), SAMPLE_RATE))
         record = self._manifest("edit", plan, 0, self.config.sampling, gain_db)
         origin = {"recording": weights.sha256(path), "tempo": tempo, "downbeat": downbeat}
-        return Track(recording.samples, plan, latents, replace(record, edits=[origin]))
+        return Track(recording.samples, plan, latents, replace(record, edits=[origin], adapters=[]))
 
     def encode(self, recording: Audio) -> np.ndarray:
         """Latents (T, C) float32 of a recording; another rate is resampled to 44,100 Hz."""

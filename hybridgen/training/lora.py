@@ -5,7 +5,6 @@ averaged adapters and what they were trained on stand in `out`, ready for `hybri
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,16 +158,13 @@ def fit(
     out, shards = Path(train.out) / WORK / stage, tuple(entry["latents"] for entry in songs.facts["shards"])
     settings = StageRun(train.model, train.seed, str(out), own.steps, train.log_every, train.save_every, own.steps)
 
-    with (
-        Run(stage, settings, Identity(base, size, shards), __file__, {stage: engine}) as run,
-        closing(dataset.stream([lesson.batch], run.steps, 0)) as batches,
-    ):
+    with Run(stage, settings, Identity(base, size, shards), __file__, {stage: engine}) as run:
         before = judge(lesson, lesson.model, engine)
-        for step, [batch] in run.each(batches):
+        for step, [batch] in run.each([lesson.batch], workers=0):
             with engine.autocast():
                 loss = lesson.loss(model, batch)
             engine.backward(loss)
-            norm = engine.step(own.optim.rate(step, own.steps))  # clip, then step
+            norm = engine.step(own.optim.rate(step, own.steps), run.admits(step, loss))  # clip, then step
             run.note(step, {"loss": loss}, {"norm": norm}, {"steps": 1})
         if not run.is_over:
             return None
