@@ -1,15 +1,15 @@
 """A stopped run goes on as if it had not been stopped, whatever stopped it."""
 
+import ctypes
 import dataclasses
 import errno
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -376,23 +376,24 @@ def test_a_signal_asks_and_the_old_handler_comes_back(number: int):
     assert signal.getsignal(number) is before
 
 
+def hang(ready: Event) -> None:
+    """In C code, where no Python handler runs."""
+    with checkpoints.stop_on_signal():
+        ready.set()
+        while True:
+            ctypes.CDLL(None).sleep(30)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_the_process_even_in_a_long_operation(number: int):
-    """The child hangs in C code, where no Python handler runs."""
-    code = """
-        import ctypes
-        from hybridgen.training import checkpoints
-        with checkpoints.stop_on_signal():
-            print("ready", flush=True)
-            libc = ctypes.CDLL(None)
-            while True:
-                libc.sleep(30)
-    """
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "ready\n"
-    child.send_signal(number)
-    with pytest.raises(subprocess.TimeoutExpired):
-        child.wait(checkpoints.ECHO + 0.3)
-    child.send_signal(number)
-    assert child.wait(1) == 128 + number
-    child.stdout.close()
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    child = context.Process(target=hang, args=(ready,))
+    child.start()
+    assert ready.wait(60)
+    os.kill(child.pid, number)
+    child.join(checkpoints.ECHO + 0.3)
+    assert child.is_alive()
+    os.kill(child.pid, number)
+    child.join(20)
+    assert child.exitcode == 128 + number

@@ -7,7 +7,7 @@ checkpoint; so a run that is resumed decides again as it did. A loop asks twice 
     norm = engine.step(rate, apply=verdict == "apply")
     guard.updated(step, norm)                                   # a norm that is not finite was not applied either
 
-and, where the verdict is "back", goes to the newest checkpoint until `guard.last_good(step)` and calls `guard.back`. It
+and, where the verdict is "back", goes to the newest checkpoint until `guard.last_good` and calls `guard.back`. It
 draws the batch and the noise of a step by `guard.batch(step)`, which leaves out what led to a spike.
 
 The numbers: 128 losses give a median within 0.11 and a deviation within 0.1 of the true ones (in deviations), and are
@@ -37,7 +37,7 @@ class Guard:
         """total: the sum of a value over all ranks, the same on each; it must carry NaN and infinity through."""
         self._total = total
         self._phase = 0
-        self._losses: list[float] = []
+        self._losses: list[tuple[int, float]] = []  # by step
         self._skipped: list[int] = []  # steps of the last window
         self._gaps: list[list[int]] = []  # [step that the run went back to, batches left out after it, times]
 
@@ -53,8 +53,8 @@ class Guard:
             return "skip"
         if phase != self._phase:
             self._phase, self._losses = phase, []
-        self._losses = [*self._losses, loss][-WINDOW - RECENT :]
-        return "back" if deviation(self._losses) > LIMIT else "apply"
+        self._losses = [*self._losses, (step, loss)][-WINDOW - RECENT :]
+        return "back" if median(self._deviations()) > LIMIT else "apply"
 
     def updated(self, step: int, norm: float) -> None:
         """Told the global norm of the gradient, counts an update that was not applied because of it."""
@@ -65,9 +65,11 @@ class Guard:
         """The number of the batch that a step sees: its own, plus all that were left out before it."""
         return step + sum(count for at, count, _ in self._gaps if step > at)
 
-    def last_good(self, step: int) -> int:
-        """The last step before the losses that made `step` a spike."""
-        return step - RECENT
+    @property
+    def last_good(self) -> int:
+        """After "back": the last step before the first of the losses that are a spike."""
+        recent = zip(self._losses[-RECENT:], self._deviations(), strict=True)
+        return min(step for (step, _), up in recent if up > LIMIT) - 1
 
     def back(self, step: int, checkpoint_step: int, state: dict[str, Any]) -> None:
         """Takes over the state of the checkpoint that the run goes back to from a spike at `step`.
@@ -91,13 +93,22 @@ class Guard:
 
     def state(self) -> dict[str, Any]:
         """All that the next decisions depend on, for JSON."""
-        gaps = [list(gap) for gap in self._gaps]
-        return {"phase": self._phase, "losses": list(self._losses), "skipped": list(self._skipped), "gaps": gaps}
+        losses, gaps = [list(pair) for pair in self._losses], [list(gap) for gap in self._gaps]
+        return {"phase": self._phase, "losses": losses, "skipped": list(self._skipped), "gaps": gaps}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continues from what `state` gave."""
-        self._phase, self._losses = state["phase"], list(state["losses"])
+        self._phase, self._losses = state["phase"], [(step, loss) for step, loss in state["losses"]]
         self._skipped, self._gaps = list(state["skipped"]), [list(gap) for gap in state["gaps"]]
+
+    def _deviations(self) -> list[float]:
+        """How many robust deviations each of the last RECENT losses lies above the WINDOW before; else zeros."""
+        before, recent = self._losses[:-RECENT], self._losses[-RECENT:]
+        if len(before) < WINDOW:
+            return [0.0] * RECENT
+        middle = median(loss for _, loss in before)
+        spread = 1.4826 * median(abs(loss - middle) for _, loss in before)  # of a normal distribution, its deviation
+        return [(loss - middle) / max(spread, LEAST * abs(middle), 1e-12) for _, loss in recent]
 
     def _skip(self, step: int, reason: str) -> None:
         self._skipped = [old for old in self._skipped if old > step - WINDOW] + [step]
@@ -106,13 +117,3 @@ class Guard:
                 f"step {step}: {reason}; {len(self._skipped)} of the last {WINDOW} updates were not finite, the limit "
                 f"is {MAX_SKIPPED}; lower the learning rate or look at the data"
             )
-
-
-def deviation(losses: list[float]) -> float:
-    """How many robust deviations the median of the last RECENT losses lies above that of the WINDOW before; else 0."""
-    before, recent = losses[:-RECENT], losses[-RECENT:]
-    if len(before) < WINDOW:
-        return 0.0
-    middle = median(before)
-    spread = 1.4826 * median(abs(loss - middle) for loss in before)  # of a normal distribution, its deviation
-    return (median(recent) - middle) / max(spread, LEAST * abs(middle), 1e-12)
