@@ -1,10 +1,11 @@
-# Two commands do all the set-up:  make track  (a track with the shipped weights)   make test  (all tests)
+# Three commands, which do all the set-up:  make track  (a track with the shipped weights)   make test  (all tests)
+# make smoke  (every stage trained for a few steps by two processes, and a track with the result)
 PYTHON ?= python3
 BIN := .venv/bin
 PROMPT ?= warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor
 SOUNDFONT := /usr/share/sounds/sf2/FluidR3_GM.sf2
 
-.PHONY: track test lint corpus clean
+.PHONY: track test smoke lint corpus clean
 
 track: .setup/core ## install what making a track needs, make one, say where it is
 	$(BIN)/hybridgen generate "$(PROMPT)" --seconds 30 --seed 7 -o track.wav
@@ -13,6 +14,9 @@ test: .setup/dev .setup/soundfont ## install what the tests need, run them all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with ZeRO 2, stopped, resumed, exported, heard
+	OMP_NUM_THREADS=1 $(BIN)/python train/smoke.py
 
 corpus: .setup/dev .setup/soundfont ## ten hours of the synthetic corpus in ./corpus
 	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 10

@@ -7,7 +7,6 @@ import torch
 
 from hybridgen.training import losses
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
-from hybridgen.training.ema import EMA
 
 RATE = 44100
 
@@ -112,25 +111,6 @@ def test_features_carry_gradients_to_the_decoder_only():
     scores, features = judges(output)
     (losses.generator_loss(scores) + losses.feature_loss(judges(music())[1], features)).backward()
     assert output.grad.abs().sum() > 0
-
-
-def test_the_average_follows_and_gives_the_weights_back():
-    module = torch.nn.Linear(2, 2)
-    ema = EMA(module, decay=0.9)
-    before = module.weight.detach().clone()
-    with torch.no_grad():
-        module.weight += 1
-    for _ in range(200):
-        ema.update(module)
-    with ema.applied(module):
-        assert torch.allclose(module.weight, before + 1, atol=1e-3)
-        module.weight.data.zero_()
-    assert torch.equal(module.weight, before + 1)
-
-
-def test_a_decay_of_one_never_learns():
-    with pytest.raises(ValueError, match=r"decay 1\.0"):
-        EMA(torch.nn.Linear(1, 1), decay=1.0)
 
 
 def test_chroma_follows_the_notes_and_not_the_level():
