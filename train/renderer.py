@@ -97,9 +97,8 @@ def show(batch: dataset.Batch, codec: Codec, log: Log, step: int, model: Rendere
     device = model.out.weight.device
     cond = Condition(**{name: value[:1].to(device) for name, value in vars(cond).items()})
     rendered = flow.solve(lambda x_t, t: model(x_t, t, cond), x_0[:1].to(device), SHOWN_STEPS)
-    latents = {"original": batch.latents[:1], "rendered": rendered.float().cpu()}
-    with torch.autocast(device.type, enabled=False):
-        sounds = {name: codec.decode(frames)[0].numpy() for name, frames in latents.items()}
+    latents = {"original": batch.latents[:1], "rendered": rendered.cpu()}
+    sounds = {name: codec.decode(frames)[0].numpy() for name, frames in latents.items()}
     for name, samples in sounds.items():
         log.audio(step, name, samples, codec.sample_rate)
     log.picture(step, "spectrograms", spectrograms(sounds))

@@ -11,6 +11,7 @@ what ZeRO stage cut them into how many parts is forgotten between. A run may so 
 import copy
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
@@ -89,6 +90,8 @@ class Engine:
         if config.deepspeed is None and self.world_size > 1:
             raise ValueError(f"engine.deepspeed null is for one process, but there are {self.world_size}")
         self._whole = copy.deepcopy(model) if self.rank == 0 else None  # where whole averaged weights go
+        frozen = (item for item in model.named_parameters() if self.rank == 0 and not item[1].requires_grad)
+        self._frozen = {name: weight.detach().cpu().clone() for name, weight in frozen}  # bf16 rounds those in use
         for layer in layers if config.recompute else ():
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         self.model = model.to(self.device)
@@ -98,6 +101,8 @@ class Engine:
             self._back: _Plain | _DeepSpeed = _Plain(self.model, self.optimizer, optim.clip)
         else:
             settings = read_settings(config, optim.clip, max_stage)
+            if settings.get("bf16", {}).get("enabled") and any(x.is_floating_point() for x in model.buffers()):
+                raise ValueError(f"engine.deepspeed {config.deepspeed}: bf16 would round this model's buffers; no bf16")
             self._back = _DeepSpeed(self.model, self.optimizer, optim.clip, settings, self.device)
         self.optimizer.prepare(self._back.flat_weights())
         self._back.link()
@@ -131,7 +136,7 @@ class Engine:
         self.optimizer.n_updates += 1
         self.optimizer.hold = not apply
         norm = self._back.step()
-        if not apply or not torch.tensor(norm).isfinite():
+        if not apply or not math.isfinite(norm):
             self.optimizer.n_updates -= 1
         return norm
 
@@ -190,16 +195,12 @@ class Engine:
             if self.rank == 0:
                 parts[part][name] = value.detach().to("cpu", copy=True)
 
-        for name, weight in self.model.named_parameters():
-            put("model", name, self._back.read(weight, None))
-            if not weight.requires_grad:
-                put("ema", name, self._back.read(weight, None))
         for name, weight in self._learned():
-            for moment in MOMENTS:
-                put(moment, name, self._back.read(weight, moment))
-        for name, buffer in self._buffers():
-            put("model", name, buffer)
-            put("ema", name, buffer)
+            for part in parts:
+                put(part, name, self._back.read(weight, None if part == "model" else part))
+        for name, value in (*self._frozen.items(), *self._buffers()):
+            put("model", name, value)
+            put("ema", name, value)
         return parts
 
     def state(self) -> dict[str, Any]:
@@ -221,6 +222,8 @@ class Engine:
         single = torch.empty((), dtype=torch.float32)
         for name, weight in self.model.named_parameters():
             self._back.write(weight, give("model", name, single, self._back.shape(weight)), None)
+        for name in self._frozen:
+            self._frozen[name] = tensors["model"][name].to("cpu", copy=True)
         for name, weight in self._learned():
             for moment in MOMENTS:
                 self._back.write(weight, give(moment, name, single, self._back.shape(weight)), moment)
@@ -232,8 +235,7 @@ class Engine:
     def averaged(self) -> Iterator[nn.Module | None]:
         """The averaged weights in a whole, plain model on the device of rank 0; None on the others. Collective.
 
-        For validation and export. They are rank 0's alone: a plain model can do what a sharded one cannot (write a
-        plan, decode), its result depends on no number of ranks, and held-out sets are small.
+        In fp32 and ready to judge, whatever precision the training has.
         """
         average = self._average()
         if self._whole is None:
@@ -241,7 +243,7 @@ class Engine:
             return
         self._whole.load_state_dict(average)
         self._whole.to(self.device).eval().requires_grad_(False)
-        with torch.no_grad(), self.autocast():
+        with torch.no_grad():
             yield self._whole
         self._whole.cpu()
 
@@ -263,11 +265,11 @@ class Engine:
 
     def _average(self) -> dict[str, Tensor]:
         average = {}
-        for name, weight in self.model.named_parameters():
-            value = self._back.read(weight, "ema" if weight.requires_grad else None)
+        for name, weight in self._learned():
+            value = self._back.read(weight, "ema")
             if self.rank == 0:
                 average[name] = value.to("cpu", copy=True)
-        return average | dict(self._buffers())
+        return average | self._frozen | dict(self._buffers())
 
     def _learned(self) -> Iterator[tuple[str, nn.Parameter]]:
         return ((name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad)
@@ -431,9 +433,6 @@ class _DeepSpeed(_Plain):
     def read(self, weight: nn.Parameter, moment: str | None) -> Tensor:
         if self.stage == 0:
             return super().read(weight, moment)
-        if not weight.requires_grad:
-            with self.whole([weight]):
-                return weight.detach().float().clone()
         if self.stage == 3:
             return self.zero.get_full_hp_param(weight, moment)
         return self._read_parts(weight, moment)
