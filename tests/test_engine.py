@@ -152,7 +152,7 @@ def test_settings_that_cannot_work_are_said_in_one_line(tmp_path, monkeypatch):
 def test_slurm_says_who_is_who(monkeypatch):
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in (("SLURM_PROCID", "9"), ("SLURM_LOCALID", "1"), ("SLURM_NTASKS", "16")):
+    for name, value in (("SLURM_PROCID", "9"), ("SLURM_LOCALID", "1"), ("SLURM_STEP_NUM_TASKS", "16")):
         monkeypatch.setenv(name, value)
     assert distributed.place() == distributed.Place(rank=9, local_rank=1, world_size=16)
     for nodes, first in (("gpu[03-05,9]", "gpu03"), ("a1,b[2-3]", "a1"), ("node7", "node7"), ("n[2,4],m1", "n2")):

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import torch
 
-LAUNCHERS = (("RANK", "LOCAL_RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS"))
+LAUNCHERS = (("RANK", "LOCAL_RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS"))
 SLURM_PORT = 29_500  # where the processes of a SLURM job meet, unless MASTER_PORT says otherwise
 PATIENCE = timedelta(minutes=60)  # rank 0 validates and writes while the others wait
 
