@@ -17,6 +17,7 @@ import torch
 
 from hybridgen.training import checkpoints
 from hybridgen.training.checkpoints import Checkpoint, Disk
+from hybridgen.training.log import Log
 
 OPERATIONS = ("make", "write", "sync", "rename", "remove")
 
@@ -360,6 +361,25 @@ def test_random_numbers_depend_on_seed_and_step_alone():
 
     assert draw(1, 2) == draw(1, 2)
     assert len({draw(1, 2), draw(1, 3), draw(2, 2), draw(12, 1), draw(1, 21)}) == 5
+
+
+def test_the_log_goes_on_from_the_checkpoints_step(tmp_path: Path):
+    def entries() -> list[tuple[int, float]]:
+        found = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        return [(entry["step"], entry["loss"]) for entry in found]
+
+    with Log(tmp_path) as log:
+        for step in (1, 2, 3):
+            log.write(step, {"loss": 0.5 * step})
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 4, "lo')  # killed here; the last checkpoint was of step 2
+    with Log(tmp_path, step=2) as log:
+        assert entries() == [(1, 0.5), (2, 1.0)]
+        log.write(3, {"loss": 7})
+        log.go_back(1)
+        log.write(2, {"loss": 8})
+    assert entries() == [(1, 0.5), (2, 8.0)]
+    assert not leftovers(tmp_path)
 
 
 # Signals.

@@ -84,7 +84,9 @@ class Training:
     def run(self, folder: Path) -> None:
         """As a user runs it."""
         folder.mkdir()
-        subprocess.run([sys.executable, *self.command], cwd=folder, check=True, capture_output=True)
+        done = subprocess.run([sys.executable, *self.command], cwd=folder, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise ValueError(f"{folder}: exit code {done.returncode}; {done.stderr}")
 
     def start(self, folder: Path, before: Callable[[], None] = lambda: None) -> multiprocessing.Process:
         """Forked, after a call of `before`; what it says goes to `said` in the folder."""

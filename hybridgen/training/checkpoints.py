@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -327,11 +328,11 @@ def stop_on_signal() -> Iterator[Stop]:
     (143, 130, 138).
     """
     stop = Stop()
-    out, into = os.pipe()
-    os.set_blocking(into, False)
+    out, into = socket.socketpair()  # on Windows only these, not pipes, tell of a signal
+    into.setblocking(False)
     listener = threading.Thread(target=_leave_at_the_second, args=(out,), daemon=True)
     listener.start()
-    wake_up = signal.set_wakeup_fd(into)
+    wake_up = signal.set_wakeup_fd(into.fileno())
     before = {number: signal.signal(number, stop.ask) for number in _SIGNALS}
     try:
         yield stop
@@ -339,15 +340,15 @@ def stop_on_signal() -> Iterator[Stop]:
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(wake_up)
-        os.close(into)
+        into.close()
         listener.join()
-        os.close(out)
+        out.close()
 
 
-def _leave_at_the_second(pipe: int) -> None:
+def _leave_at_the_second(signals: socket.socket) -> None:
     """Reads the numbers of signals as they come; a thread of its own, as handlers wait for long operations to end."""
     first = None
-    while data := os.read(pipe, 1):
+    while data := signals.recv(1):
         if data[0] in _SIGNALS:
             now = time.monotonic()
             first = now if first is None else first
