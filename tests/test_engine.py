@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import MICRO
 from torch import nn
 
 from hybridgen import config
+from hybridgen.pipeline import Pipeline
 from hybridgen.training import distributed, engine
 from hybridgen.training.ema import MOMENTS, AveragingAdamW
 from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
@@ -161,9 +161,9 @@ def test_slurm_says_who_is_who(monkeypatch):
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_learn_what_one_does_in_every_stage(tmp_path):
+def test_two_processes_learn_what_one_does_in_every_stage(pipe: Pipeline, tmp_path: Path):
     """train/parity.py asserts by itself that a checkpoint of one process goes through all stages of two unchanged."""
-    (tmp_path / "model.yaml").write_text(yaml.safe_dump(config.dump(MICRO)))
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(config.dump(pipe.config)))
     command = [
         str(ROOT / "train/parity.py"),
         "--out",

@@ -62,7 +62,7 @@ class Run:
         self.guard = Guard(lambda value: self.engine.sum(torch.tensor(value, dtype=torch.float64)).item())
         self._verdict: Verdict = "apply"
         self.step = self._resume()
-        self.log, self.meter = Log(self.out if self.is_first else None, train.wandb), Meter()
+        self.log, self.meter = Log(self.out if self.is_first else None, self.step, train.wandb), Meter()
         self._stack = ExitStack()
 
     @property
@@ -104,7 +104,9 @@ class Run:
         self._verdict = self.guard.admit(step, share.item(), phase)
         return self._verdict == "apply"
 
-    def note(self, step: int, shares: Mapping[str, Tensor], values: Mapping[str, float], work: Mapping[str, float]):
+    def note(
+        self, step: int, shares: Mapping[str, Tensor], values: Mapping[str, float], work: Mapping[str, float]
+    ) -> None:
         """Logs, every so many steps: parts of the loss given in shares, other values, and how much went through.
 
         values: among them `norm`, of the gradient. work: amounts of the whole step, of all ranks; "flops" becomes the
@@ -157,10 +159,11 @@ class Run:
 
     def _go_back(self, step: int) -> None:
         guard = self.guard.state()
-        self.step = self._resume(until=self.guard.last_good(step))
+        self.step = self._resume(until=self.guard.last_good)
         before = self.guard.state()
         self.guard.load(guard)
         self.guard.back(step, self.step, before)
+        self.log.go_back(self.step)
         self._verdict = "apply"
 
     def _resume(self, until: int | None = None) -> int:
@@ -181,6 +184,7 @@ class Run:
         return found["step"]
 
     def _newest(self, until: int | None) -> Checkpoint | None:
+        checkpoints.clean(self.out)
         place = checkpoints.newest(self.out, until)
         if place is None:
             return None
