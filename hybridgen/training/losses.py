@@ -138,5 +138,5 @@ def feature_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
 
     As arXiv 2210.13438, but for each example: so a part of a batch has its part of the loss, whoever computes it.
     """
-    pairs = [(r.detach().flatten(1), f.flatten(1)) for r, f in zip(real, fake, strict=True)]
+    pairs = [(r.detach().float().flatten(1), f.float().flatten(1)) for r, f in zip(real, fake, strict=True)]
     return torch.stack([((f - r).abs().mean(1) / (r.abs().mean(1) + 1e-4)).mean() for r, f in pairs]).mean()
