@@ -22,11 +22,18 @@ _FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")  # beside the fil
 
 
 def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
-    """The dataclass `cls` read from a YAML file, after overrides such as `"planner.dim=512"` (values are YAML)."""
+    """The dataclass `cls` read from a YAML file, after overrides, one after the other.
+
+    An override is `"planner.dim=512"` (values are YAML), or another YAML file: what its section of the first file's
+    name says (`renderer` for renderer.yaml) is laid over the first file.
+    """
     try:
         mapping = read(path)
         for override in overrides:
-            _override(mapping, override)
+            if override.endswith(".yaml") and "=" not in override:
+                _lay_over(mapping, _section(override, Path(path).stem))
+            else:
+                _override(mapping, override)
         return build(cls, mapping)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -92,6 +99,22 @@ def preset(name: str) -> Path:
     if name not in known:
         raise ValueError(f"preset {name!r} unknown; known {sorted(known)}")
     return known[name]
+
+
+def _section(path: str, name: str) -> dict[str, Any]:
+    sections = read(path)
+    if not isinstance(sections.get(name), dict):
+        raise ValueError(f"{path} has no section {name!r}, but {sorted(sections)}")
+    return sections[name]
+
+
+def _lay_over(mapping: dict[str, Any], other: Mapping[str, Any]) -> None:
+    """Puts what `other` says into `mapping`; a mapping is gone into, anything else replaced."""
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(mapping.get(key), dict):
+            _lay_over(mapping[key], value)
+        else:
+            mapping[key] = value
 
 
 def _override(mapping: dict[str, Any], override: str) -> None:
