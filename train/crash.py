@@ -11,6 +11,7 @@ are compared with is started as a user does it.
 
 import argparse
 import contextlib
+import importlib
 import io
 import json
 import multiprocessing
@@ -317,6 +318,9 @@ def main(argv: list[str] | None = None) -> None:
     data = (f"model={folder}/model.yaml", f"prepared={folder}/prepared", "out=run")
     path = config.preset(f"train/{asked.stage}")
     training = Training((str(HERE / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
+    runpy.run_path(training.command[0])  # its imports, for all that are forked
+    with contextlib.suppress(ImportError):
+        importlib.import_module("torch.utils.tensorboard")
     training.run(folder / "unbroken")
     expected = result(folder / "unbroken")
 
