@@ -56,10 +56,11 @@ def main(folder: Path, out: Path, train: TrainConfig) -> dict[str, Trained] | No
 
     ValueError, naming the file, for a song that cannot be read, is silent, too short or too long.
     """
+    model = weights.resolve(train.model)
     check_out(out)
     window = train.renderer.window if train.renderer is not None else 4
     sources = collect(find_songs(folder), out / WORK / "songs", window * LATENT_HOP / SAMPLE_RATE)
-    model, prepared = weights.resolve(train.model), out / WORK / "prepared"
+    prepared = out / WORK / "prepared"
     preparing.write(sources, prepared, Recipe(model / "config.yaml", model, 1))
     preparing.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
     if train.planner is not None:  # what these songs' scores could teach is that labels are unknown
@@ -100,7 +101,7 @@ def collect(songs: Sequence[Path], work: Path, min_seconds: float) -> list[Sourc
     """Each song mastered as the model knows music, and labelled; what is in `work` from an earlier call stays."""
     work.mkdir(parents=True, exist_ok=True)
     listen = listener()
-    return [prepare(path, work, min_seconds, listen) for path in tqdm(songs, "songs", mininterval=1)]
+    return [prepare(path, work, min_seconds, listen) for path in tqdm(songs, "songs", leave=False, disable=None)]
 
 
 def listener() -> Listen:
