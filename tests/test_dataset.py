@@ -1,115 +1,161 @@
-"""What a training step sees: whole, aligned windows with exact controls, a function of seed and step."""
+"""What a training step sees: aligned windows with exact controls, a function of seed and step and nothing else."""
 
-import json
-from dataclasses import replace
+import hashlib
+import itertools
+import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from hybridgen.data.corpus import SongRecord
+from hybridgen.data.prepared import Notes, Songs
 from hybridgen.data.song import Note
 from hybridgen.plan import LATENT_HOP, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
 from hybridgen.training import dataset
-from hybridgen.training.dataset import Prepared, Track
+from hybridgen.training.dataset import Permutation, Phase, PlayedBatches, WindowBatches
 
-C, E, Q, K = 6, 5, 2, 16
+PHASES = (Phase(3, (16,), 128), Phase(100, (16, 32, 64), 256))  # 8 rows; then 16, 8 or 4
 
 
-def make_plan(n_bars: int = 8) -> Plan:
+def make_plan(n_bars: int) -> Plan:
     section = Section("verse", (Bar(("Am",)), Bar(("F",))) * (n_bars // 2), energy=3, roles=("drums", "bass"))
     return Plan((section,), (Tempo(1, 120.0),), key="A minor", instruments=(("drums", 0), ("bass", 33)))
 
 
-def make_prepared(plan: Plan, seed: int, with_codes: bool = True) -> Prepared:
-    rng = torch.Generator().manual_seed(seed)
-    return Prepared(
-        latents=dataset.pad_frames(torch.randn(plan.n_frames, C, generator=rng)).half(),
-        loudness=torch.zeros(plan.n_code_frames).half(),
-        texts=tuple(torch.randn(n, E, generator=rng).half() for n in (3, 5)),
-        codes=torch.randint(K, (Q, plan.n_code_frames), generator=rng).to(torch.int16) if with_codes else None,
-        codec="c0dec",
-        quantizer="9ua" if with_codes else None,
-    )
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, write_prepared) -> Path:
+    """Seven tracks of 2 to 14 bars (88 to 604 frames) in three shards; the last is held out."""
+    folder = tmp_path_factory.mktemp("prepared")
+    write_prepared(folder, [make_plan(2 * i + 2) for i in range(7)], held_out=(6,))
+    return folder
 
 
-def make_record(index: int, plan: Plan, folder: Path = Path()) -> SongRecord:
-    audio = folder / "songs" / f"{index:06d}.flac"
-    return SongRecord(index, audio, plan, "rock", ("calm",), ("a", "b"), "test" if index % 20 == 19 else "train")
+@pytest.fixture(scope="module")
+def songs(folder: Path) -> Songs:
+    return dataset.load(folder)[0]
 
 
-def make_tracks(n: int = 4) -> list[Track]:
-    plans = [make_plan(8 + 2 * i) for i in range(n)]
-    return [dataset.make_track(make_record(i, plan), make_prepared(plan, i)) for i, plan in enumerate(plans)]
+def digest(made: object) -> str:
+    """SHA-256 of the tensors of batches, nested in any way."""
+    if isinstance(made, torch.Tensor):
+        return hashlib.sha256(repr((made.dtype, made.shape)).encode() + made.numpy().tobytes()).hexdigest()
+    parts = made if isinstance(made, (list, tuple)) else vars(made).values()
+    return hashlib.sha256("".join(digest(part) for part in parts).encode()).hexdigest()
 
 
-def write_song(folder: Path, index: int, plan: Plan) -> None:
-    facts = {"index": index, "seed": 0, "genre": "rock", "mood": ["calm"], "captions": ["a", "b"], "channels": []}
-    facts |= {"plan": json.loads(plan.to_json()), "notes": []}
-    (folder / "songs").mkdir(exist_ok=True)
-    (folder / "songs" / f"{index:06d}.json").write_text(json.dumps(facts))
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65, 1000])
+def test_a_permutation_is_a_bijection_and_another_for_each_key(n: int):
+    for key in ((), (0, 1), (1, 0)):
+        assert sorted(map(Permutation(n, *key), range(n))) == list(range(n))
+    if n > 60:
+        orders = [list(map(Permutation(n, seed, epoch), range(n))) for seed in range(3) for epoch in range(3)]
+        assert len({tuple(order) for order in orders}) == 9
+        for order in orders:  # neighbours do not stay neighbours, and the places are not correlated
+            assert sum(abs(a - b) == 1 for a, b in itertools.pairwise(order)) < 0.15 * n
+            assert abs(np.corrcoef(order, range(n))[0, 1]) < 4 / n**0.5
 
 
-@pytest.mark.parametrize("with_codes", [True, False])
-def test_a_prepared_track_comes_back_from_disk(tmp_path, with_codes):
-    prepared = make_prepared(make_plan(), 0, with_codes)
-    path = dataset.prepared_path(tmp_path, 7)
-    dataset.save_prepared(path, prepared)
-    back = dataset.load_prepared(path)
-    assert (back.codec, back.quantizer) == (prepared.codec, prepared.quantizer)
-    assert torch.equal(back.latents, prepared.latents) and torch.equal(back.loudness, prepared.loudness)
-    assert all(torch.equal(one, other) for one, other in zip(back.texts, prepared.texts, strict=True))
-    assert torch.equal(back.codes, prepared.codes) if with_codes else back.codes is None
+def test_a_permutation_knows_its_range():
+    with pytest.raises(ValueError, match="permutation of 0"):
+        Permutation(0)
+    with pytest.raises(ValueError, match="index 5 is outside a permutation of 5"):
+        Permutation(5)(5)
 
 
-def test_held_out_songs_are_kept_apart_and_unprepared_ones_left_out(tmp_path):
-    plan = make_plan()
-    for index in (17, 18, 19, 20):
-        write_song(tmp_path, index, plan)
-        if index != 17:
-            dataset.save_prepared(dataset.prepared_path(tmp_path, index), make_prepared(plan, index))
-    train, held_out = dataset.load(tmp_path, tmp_path)
-    assert [track.record.index for track in train] == [18, 20]
-    assert [track.record.index for track in held_out] == [19]
+def test_going_on_at_sample_a_thousand_million_costs_nothing(songs: Songs):
+    start = time.process_time()
+    order = Permutation(10**12, 0, 0)
+    assert len({order(10**9 + i) for i in range(1000)}) == 1000
+    _, late = WindowBatches(songs, (Phase(1, (16,), 160),), 0).rows(10**8)  # 10 rows a step
+    assert len(late) == 10 and time.process_time() - start < 1
 
 
-def test_a_batch_is_a_function_of_seed_and_step():
-    tracks = make_tracks()
-    one, again, other = (dataset.batch(tracks, 4, 64, seed=3, step=step) for step in (5, 5, 6))
-    for name, value in vars(one).items():
-        assert torch.equal(value, getattr(again, name)), name
-    assert not torch.equal(one.latents, other.latents)
+def test_each_window_comes_once_in_an_epoch(songs: Songs):
+    n_windows = (songs.n_frames // 16).tolist()
+    batches = WindowBatches(songs, (Phase(1, (16,), 16),), 0)  # one row a step
+    epochs = [[batches.rows(1 + epoch * sum(n_windows) + i)[1][0] for i in range(sum(n_windows))] for epoch in (0, 1)]
+    for rows in epochs:
+        assert np.bincount([row.song for row in rows]).tolist() == n_windows
+        assert len({row.seed for row in rows}) == len(rows)
+    assert [row.song for row in epochs[0]] != [row.song for row in epochs[1]]
+    longest = [row.start for rows in epochs for row in rows if row.song == 5]
+    assert min(longest) == 0 and max(longest) == songs.n_frames[5] - 16
+    assert all(row.start % 4 == 0 and row.reference % 4 == 0 for rows in epochs for row in rows)
 
 
-def test_windows_hold_the_controls_codes_and_latents_of_the_same_frames():
-    tracks = make_tracks(1)
-    whole = tracks[0].prepared.latents.float()
-    batch = dataset.batch(tracks, 8, 64, seed=0, step=0)
-    for i in range(8):
-        start = next(s for s in range(0, len(whole), 4) if torch.equal(whole[s : s + 64], batch.latents[i]))
-        features = tracks[0].record.plan.frame_controls(LATENT_HOP, start, start + 64)
-        np.testing.assert_allclose(batch.features[i], features, atol=1e-3)
-        codes = tracks[0].prepared.codes[:, start // 4 : start // 4 + 16]
-        assert torch.equal(batch.codes[i], codes.long())
-        assert batch.inside[i].sum() == min(tracks[0].record.plan.n_frames - start, 64)
-    assert batch.text_mask.sum(1).tolist() == [int(n) for n in (batch.text.abs().sum(-1) > 0).sum(1)]
+def test_windows_of_several_lengths_fill_the_same_budget_and_come_alike_often(songs: Songs):
+    batches = WindowBatches(songs, PHASES, 7)
+    assert [len(batches.rows(step)[1]) for step in (1, 2, 3)] == [8, 8, 8]
+    windows = [batches.rows(step)[0] for step in range(4, 34)]
+    assert all(sorted(windows[i : i + 3]) == [16, 32, 64] for i in range(0, 30, 3))
+    assert len({tuple(windows[i : i + 3]) for i in range(0, 30, 3)}) > 1
+    for step in range(4, 8):
+        window, rows = batches.rows(step)
+        assert window * len(rows) == 256
+        assert all(row.start + window <= songs.n_frames[row.song] for row in rows)
 
 
-def test_windows_reach_both_ends_of_a_track():
-    tracks = make_tracks(1)
-    rng = np.random.default_rng(0)
-    starts = {start for _, start in dataset.draw(tracks, 200, 64, rng)}
-    assert min(starts) == 0 and max(starts) == tracks[0].n_frames - 64 and all(start % 4 == 0 for start in starts)
+def test_a_batch_is_a_function_of_seed_and_step(songs: Songs, folder: Path):
+    one, again = WindowBatches(songs, PHASES, 3)(5), WindowBatches(Songs(folder, "train"), PHASES, 3)(5)
+    assert digest(one) == digest(again)
+    assert len({digest(WindowBatches(songs, PHASES, seed)(step)) for seed, step in ((3, 5), (3, 6), (4, 5))}) == 3
 
 
-def test_tracks_that_are_too_short_are_not_drawn():
-    tracks = make_tracks(4)
-    longest = tracks[-1].n_frames
-    drawn = dataset.draw(tracks, 20, longest, np.random.default_rng(0))
-    assert all(track is tracks[-1] and start == 0 for track, start in drawn)
-    with pytest.raises(ValueError, match=f"window of {longest + 4} frames is longer"):
-        dataset.draw(tracks, 1, longest + 4, np.random.default_rng(0))
+@pytest.mark.parametrize("make", [WindowBatches, PlayedBatches])
+@pytest.mark.parametrize("step", [2, 4, 5, 6])
+def test_ranks_together_see_what_one_sees_in_the_same_order(songs: Songs, make: type, step: int):
+    def columns(batch: object) -> list[torch.Tensor]:
+        if make is WindowBatches:
+            text = torch.nn.functional.pad(batch.text, (0, 0, 0, 5 - batch.text.shape[1]))
+            return [batch.latents, batch.reference, text, batch.codes, batch.features, batch.inside, batch.seeds]
+        return [batch[0], *vars(batch[1]).values()]
+
+    whole = columns(make(songs, PHASES, 3)(step))
+    for n in (2, 4):
+        parts = zip(*(columns(make(songs, PHASES, 3, rank, n)(step)) for rank in range(n)), strict=True)
+        assert all(torch.equal(torch.cat(part), column) for part, column in zip(parts, whole, strict=True))
+
+
+def test_workers_change_nothing(songs: Songs):
+    makers = [WindowBatches(songs, PHASES, 3, rank, 2) for rank in (0, 1)]  # as two micro-batches
+    torch.manual_seed(0)
+    expected = [digest(batches) for batches in dataset.stream(makers, range(2, 9), 0)]
+    state = torch.get_rng_state()
+    for workers in (1, 2, 4):
+        with closing(dataset.stream(makers, range(2, 9), workers)) as batches:
+            assert [digest(made) for made in batches] == expected, workers
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_is_wrong_in_a_worker_is_told_in_one_line(folder: Path):
+    broken = Songs(folder, "train")
+    broken.folder = folder / "elsewhere"
+    makers = [WindowBatches(broken, PHASES, 3)]
+    with (
+        closing(dataset.stream(makers, range(1, 3), 1)) as batches,
+        pytest.raises(ValueError, match=r"^prepared \S+: 1 of 6 tracks damaged [^\n]*$"),
+    ):
+        next(batches)
+
+
+def test_windows_hold_the_controls_codes_and_latents_of_the_same_frames(songs: Songs):
+    batches = WindowBatches(songs, (Phase(1, (32,), 256),), 1)
+    batch = batches(1)
+    for i, row in enumerate(batches.rows(1)[1]):
+        track, plan = songs[row.song], songs.labels(row.song).plan
+        assert np.array_equal(batch.latents[i], track.latents[row.start : row.start + 32])
+        assert np.array_equal(batch.reference[i], track.latents[row.reference : row.reference + 32])
+        controls = plan.frame_controls(LATENT_HOP, row.start, row.start + 32)
+        np.testing.assert_allclose(batch.features[i], controls, atol=1e-3)
+        assert np.array_equal(batch.codes[i], track.codes[:, row.start // 4 : row.start // 4 + 8])
+        assert batch.inside[i].sum() == min(plan.n_frames - row.start, 32)
+        assert batch.instruments[i].tolist() == plan.instrument_ids().tolist()
+        n_tokens = int(batch.text_mask[i].sum())
+        assert np.array_equal(batch.text[i, :n_tokens], track.texts[int(2 * row.caption)])
+        assert not batch.text[i, n_tokens:].any()
+    assert len(set(batch.text_mask.sum(1).tolist())) == 2  # both captions are told
 
 
 def test_what_is_played_falls_on_the_frames_of_its_notes():
@@ -118,31 +164,40 @@ def test_what_is_played_falls_on_the_frames_of_its_notes():
         Note("bass", 33, start=2.5 * frame, duration=2 * frame, velocity=90),
         Note("drums", 36, start=0.0, duration=0.1, velocity=90),
         Note("lead", 72, start=9.5 * frame, duration=9.0, velocity=90),
+        Note("lead", 60, start=11 * frame, duration=1.0, velocity=90),  # after the end
     ]
-    target = dataset.played(notes, torch.zeros(10))
+    target = dataset.played(Notes.of(notes), np.zeros(10, dtype=np.float16))
     bass, drums, lead = (ROLES.index(role) for role in ("bass", "drums", "lead"))
     assert target.onsets[0].nonzero().tolist() == [[0, drums], [2, bass], [9, lead]]
     assert target.pitches[0, :, bass].nonzero().tolist() == [[2, 9], [3, 9], [4, 9]]
     assert target.chroma[0].nonzero().tolist() == [[2, 9], [3, 9], [4, 9], [9, 0]]  # drums have no pitch
+    silence = dataset.played(Notes.of([]), np.zeros(10, dtype=np.float16))
+    assert not silence.onsets.any() and not silence.pitches.any()
 
 
-def test_loudness_of_a_full_scale_square_is_20_db_over_its_zero():
-    samples = np.sign(np.sin(np.arange(20_000)))[None].repeat(2, axis=0).astype(np.float32)
-    level = dataset.loudness(samples)
-    assert level.shape == (3,) and level[0] == pytest.approx(2.0, abs=1e-3)
-    assert dataset.loudness(np.zeros((2, 10), dtype=np.float32)).tolist() == pytest.approx([-4.0])
+def test_the_quantizer_sees_the_notes_of_its_windows(songs: Songs):
+    batches = PlayedBatches(songs, (Phase(1, (32,), 512),), 0)
+    latents, target = batches(1)
+    _, rows = batches.rows(1)
+    assert latents.shape == (16, 32, 8) and target.onsets.shape == (16, 8, len(ROLES))
+    for i, row in enumerate(rows):  # the one note of each track begins at 0.5 s, in code frame 2
+        assert target.onsets[i, :, ROLES.index("bass")].nonzero().flatten().tolist() == [
+            frame - row.start // 4 for frame in (2,) if 0 <= frame - row.start // 4 < 8
+        ]
+    assert any(row.start <= 8 for row in rows)
 
 
-def test_what_a_caller_can_get_wrong_is_named(tmp_path):
-    plan = make_plan()
-    with pytest.raises(ValueError, match="song 3: 8 prepared frames"):
-        short = replace(make_prepared(plan, 0), latents=torch.zeros(8, C).half())
-        dataset.make_track(make_record(3, plan), short)
-    with pytest.raises(ValueError, match="window of 10 frames"):
-        dataset.draw(make_tracks(1), 1, 10, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="song 3 has no codes"):
-        track = dataset.make_track(make_record(3, plan), make_prepared(plan, 0, with_codes=False))
-        dataset.batch([track], 1, 64, 0, 0)
-    write_song(tmp_path, 0, plan)
-    with pytest.raises(ValueError, match="0 tracks to train on"):
-        dataset.load(tmp_path, tmp_path)
+def test_what_a_caller_can_get_wrong_is_named(songs: Songs, tmp_path: Path, write_prepared):
+    with pytest.raises(ValueError, match="window of 10 frames is no multiple of 4"):
+        Phase(1, (10,), 100)
+    with pytest.raises(ValueError, match=r"window of 64 frames .* up to frames 32"):
+        Phase(1, (64,), 32)
+    with pytest.raises(ValueError, match="window of 1024 frames is longer than each of the 6 tracks"):
+        WindowBatches(songs, (Phase(1, (1024,), 1024),), 0)
+    with pytest.raises(ValueError, match="batch of 8 rows cannot be shared evenly: rank 0 of 3"):
+        WindowBatches(songs, PHASES, 0, 0, 3)
+    write_prepared(tmp_path / "a", [make_plan(2)], has_codes=False)
+    with pytest.raises(ValueError, match="has no codes of one quantizer"):
+        WindowBatches(Songs(tmp_path / "a", "train"), PHASES, 0)
+    with pytest.raises(ValueError, match="1 tracks to train on and 0 held out"):
+        dataset.load(tmp_path / "a")

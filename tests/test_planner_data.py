@@ -1,7 +1,6 @@
 """What the planner learns from: every song once, its score whole, and nothing hidden that time depends on."""
 
 import random
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,85 +8,133 @@ import pytest
 import torch
 
 from hybridgen import grammar
-from hybridgen.data.corpus import SongRecord
+from hybridgen.data.prepared import Songs
 from hybridgen.plan import CODE_HOP, N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM, Bar, Plan, Section, Tempo
-from hybridgen.text import TextConfig, TextEncoder
-from hybridgen.training import dataset, planner_data
-from hybridgen.training.dataset import Prepared
-from hybridgen.training.planner_data import POOL, Example, ScoreConfig
+from hybridgen.text import TextConfig
+from hybridgen.training import planner_data
+from hybridgen.training.planner_data import Batch, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
 
-SCORES = ScoreConfig(seed=3, batch_size=4, seconds=(5, 12), long_seconds=(20, 30), long_share=0.5)
+SCORES = ScoreConfig(seed=3, batch_size=8, seconds=(5, 30), long_seconds=(20, 40), long_share=0.5)
+LENGTHS = (2, 2, 4, 4, 4, 6, 6, 8, 8, 8, 8, 10, 40)  # bars, two seconds each
+EMPTY_TEXT = np.zeros((2, 384), dtype=np.float16)
+
+
+def make_plan(n_bars: int) -> Plan:
+    section = Section("verse", (Bar("Am"), Bar("F G")) * (n_bars // 2), energy=3, roles=("bass",))
+    return Plan((section,), (Tempo(1, 120.0),), key="A minor", instruments=(("bass", 33), ("drums", 0)))
 
 
 @pytest.fixture(scope="module")
-def encoder():
-    return TextEncoder(TextConfig())
+def songs(tmp_path_factory: pytest.TempPathFactory, write_prepared) -> Songs:
+    folder = tmp_path_factory.mktemp("prepared")
+    write_prepared(folder, [make_plan(n_bars) for n_bars in LENGTHS])
+    return Songs(folder, "train")
 
 
-def make_track(index, n_bars, with_codes=True):
-    section = Section("verse", (Bar("Am"), Bar("F G")) * (n_bars // 2), energy=3, roles=("bass",))
-    plan = Plan((section,), (Tempo(1, 120.0),), key="A minor", instruments=(("bass", 33), ("drums", 0)))
-    codes = torch.full((3, plan.n_code_frames), index, dtype=torch.int16)
-    texts = (torch.full((2 + index, 5), 1.0).half(),)
-    latents = torch.zeros(plan.n_code_frames * 4, 2).half()
-    prepared = Prepared(latents, torch.zeros(plan.n_code_frames).half(), texts, codes if with_codes else None, "c", "q")
-    return dataset.make_track(SongRecord(index, Path(), plan, "rock", (), (), "train"), prepared)
+def same(one: Batch, other: Batch) -> bool:
+    pairs = zip(vars(one).values(), vars(other).values(), strict=True)
+    return all(a is b or torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_pool_is_a_function_of_its_number_and_no_song_comes_twice(encoder):
-    pools = [planner_data.compose_pool(SCORES, encoder, 10**7, number) for number in (0, 1)]
-    again = planner_data.compose_pool(SCORES, encoder, 10**7, 0)
-    flat = [[example for batch in pool for example in batch] for pool in (*pools, again)]
-    assert [len(pool) for pool in pools] == [POOL, POOL]
-    assert [example.tokens for example in flat[0]] == [example.tokens for example in flat[2]]
-    assert all(np.array_equal(a.text, b.text) for a, b in zip(flat[0], flat[2], strict=True))
-    scores = [tuple(example.tokens) for example in flat[0] + flat[1]]
-    assert len(set(scores)) == len(scores)
+def joined(parts: list[Batch], field: str, axis: int) -> list[list]:
+    """The rows of a field of several batches, without their padding behind the end."""
+    return [row.narrow(axis, 0, n).tolist() for part in parts for row, n in _rows(part, field, axis)]
 
 
-def test_batches_hold_whole_scores_and_go_on_where_they_stopped(encoder):
-    with closing(planner_data.scores(SCORES, TextConfig(), first_step=POOL + 2)) as batches:
-        batch = next(batches)
-    for row in batch.tokens:
-        assert grammar.parse(row[row >= 0].tolist(), n_samples=44_100).n_bars >= 2
-    expected = planner_data.collate(planner_data.compose_pool(SCORES, encoder, planner_data.FIRST_TRAIN, 1)[1])
-    assert torch.equal(batch.tokens, expected.tokens) and torch.equal(batch.text_mask, expected.text_mask)
+def _rows(batch: Batch, field: str, axis: int):
+    values = getattr(batch, field)
+    filled = batch.text_mask if field == "text" else values.flatten(2).amin(2) >= 0 if values.dim() > 2 else values >= 0
+    return zip(values, filled.sum(1).tolist(), strict=True)
 
 
-def test_collate_pads_what_is_shorter():
-    short = grammar.tokens(make_track(0, 2).record.plan)
-    long = grammar.tokens(make_track(0, 6).record.plan)
-    batch = planner_data.collate([Example(np.ones((3, 5), np.float16), short), Example(np.ones((0, 5)), long)])
-    assert batch.text_mask.tolist() == [[True] * 3, [False] * 3]
-    assert batch.tokens[0].tolist() == short + [-1] * (len(long) - len(short))
-    assert batch.places.shape == (2, len(long), 2) and batch.codes is None
+def test_scores_are_a_function_of_the_step_and_no_song_comes_twice():
+    batches = ScoreBatches(SCORES, TextConfig())
+    first = [batches(step) for step in range(1, 5)]
+    assert same(batches(2), first[1])
+    scores = [tuple(row[row >= 0].tolist()) for batch in first for row in batch.tokens]
+    assert len(set(scores)) == len(scores) and {len(batch.tokens) for batch in first} == {2, 8}
+    for score in scores:
+        assert grammar.parse(list(score), n_samples=44_100).n_bars >= 2
+    assert not same(ScoreBatches(SCORES, TextConfig(), planner_data.FIRST_VALID)(1), first[0])
 
 
-def test_rendered_songs_carry_codes_and_controls_of_like_length():
-    tracks = [make_track(index, 2 + 2 * index) for index in range(5)]
-    room = 4 * (tracks[2].n_frames // 4)
-    batch = planner_data.rendered(tracks, room, torch.zeros(2, 5), seed=0, step=1)
-    again = planner_data.rendered(tracks, room, torch.zeros(2, 5), seed=0, step=1)
-    others = [planner_data.rendered(tracks, room, torch.zeros(2, 5), seed=0, step=step) for step in range(2, 14)]
-    assert torch.equal(batch.codes, again.codes)
-    assert not all(torch.equal(batch.codes[:, 0, 0], other.codes[:, 0, 0]) for other in others)
-    assert len({len(other.codes) for other in others}) > 1  # many short songs or few long ones
-    assert all(len(other.codes) <= len(tracks) for other in others)
-    assert batch.features.shape == (len(batch.codes), batch.codes.shape[2], N_FEATURES)
-    for row in range(len(batch.codes)):
-        index = int(batch.codes[row, 0, 0])
-        n_frames = tracks[index].n_frames // 4
-        assert (batch.codes[row, :, :n_frames] == index).all() and (batch.codes[row, :, n_frames:] == -1).all()
-        assert batch.instruments[row, 2] in (33, UNKNOWN_PROGRAM) and batch.instruments[row, 3] == NO_INSTRUMENT
+def test_ranks_together_compose_the_songs_of_one():
+    whole = ScoreBatches(SCORES, TextConfig())
+    for step in (1, 2):
+        parts = [ScoreBatches(SCORES, TextConfig(), rank=rank, world_size=2)(step) for rank in range(2)]
+        assert joined(parts, "tokens", 0) == joined([whole(step)], "tokens", 0)
+        assert [int(n) for part in parts for n in part.text_mask.sum(1)] == whole(step).text_mask.sum(1).tolist()
 
 
-def test_songs_without_codes_are_refused():
-    with pytest.raises(ValueError, match="song 1 has no codes"):
-        planner_data.rendered([make_track(1, 4, with_codes=False)], 1, torch.zeros(2, 5), seed=0, step=0)
+def test_rendered_songs_carry_codes_and_controls_of_like_length(songs: Songs):
+    batches = SongBatches(songs, 200, 2, 0, EMPTY_TEXT)
+    for step in range(1, 8):
+        batch, chosen = batches(step), batches.rows(step)
+        lengths = songs.n_frames[chosen] // 4
+        assert len(chosen) % 2 == 0 and lengths.max() <= 1.3 * lengths.min()
+        assert len(chosen) == 2 or len(chosen) * lengths.max() <= 200
+        assert batch.features.shape == (len(chosen), lengths.max(), N_FEATURES)
+        for row, (song, n_frames) in enumerate(zip(chosen, lengths.tolist(), strict=True)):
+            assert np.array_equal(batch.codes[row, :, :n_frames], songs[song].codes)
+            assert (batch.codes[row, :, n_frames:] == -1).all() and not batch.features[row, n_frames:].any()
+            assert batch.instruments[row, 2] in (33, UNKNOWN_PROGRAM) and batch.instruments[row, 3] == NO_INSTRUMENT
+    assert same(batches(3), SongBatches(songs, 200, 2, 0, EMPTY_TEXT)(3))
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_each_song_comes_once_in_an_epoch(songs: Songs, ranks: int):
+    batches = SongBatches(songs, 200, ranks, 5, EMPTY_TEXT)
+    n_steps = int(batches._stops[-1])
+    epochs = [[batches.rows(1 + epoch * n_steps + i) for i in range(n_steps)] for epoch in range(2)]
+    for chosen in epochs:
+        counts = np.bincount([song for rows in chosen for song in rows], minlength=len(songs))
+        assert counts.min() == 1 and (counts.max() == 1 or ranks == 2) and counts.sum() <= len(songs) + 2 * n_steps
+    assert epochs[0] != epochs[1]
+
+
+def test_a_step_at_a_thousand_million_is_found_at_once(songs: Songs):
+    assert len(SongBatches(songs, 200, 2, 0, EMPTY_TEXT).rows(10**9)) >= 2
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_ranks_together_read_the_songs_of_one(songs: Songs, step: int):
+    whole = SongBatches(songs, 200, 4, 1, EMPTY_TEXT)(step)
+    for n in (2, 4):
+        parts = [SongBatches(songs, 200, 4, 1, EMPTY_TEXT, rank, n)(step) for rank in range(n)]
+        for field, axis in (("tokens", 0), ("codes", 1)):
+            assert joined(parts, field, axis) == joined([whole], field, axis)
+        assert torch.equal(torch.cat([part.instruments for part in parts]), whole.instruments)
+
+
+def test_a_share_of_the_steps_is_rendered_and_none_of_those_left_out(songs: Songs):
+    class Named:
+        def __init__(self, name: str):
+            self.name = name
+
+        def __call__(self, step: int) -> tuple[str, int]:
+            return self.name, step
+
+    mixed = MixedBatches(Named("score"), Named("song"), 0.75)
+    made = [mixed(step) for step in range(1, 21)]
+    assert [number for name, number in made if name == "song"] == list(range(1, 16))
+    numbers = [number for name, number in made if name == "score"]
+    assert len(set(numbers)) == 5
+    assert [MixedBatches(Named("score"), Named("song"), share)(7) for share in (0.0, 1.0)] == [
+        ("score", 7),
+        ("song", 7),
+    ]
+    with pytest.raises(ValueError, match=r"share 1.5"):
+        MixedBatches(Named("score"), Named("song"), 1.5)
+
+
+def test_songs_without_codes_are_refused(tmp_path: Path, write_prepared):
+    write_prepared(tmp_path, [make_plan(4)], has_codes=False)
+    with pytest.raises(ValueError, match="has no codes"):
+        SongBatches(Songs(tmp_path, "train"), 100, 1, 0, EMPTY_TEXT)
 
 
 def test_hiding_labels_leaves_time_alone():
-    plan = make_track(0, 6).record.plan
+    plan = make_plan(6)
     hidden = [planner_data.hide(plan, random.Random(i)) for i in range(20)]
     for one in hidden:
         assert np.array_equal(one.bar_starts(), plan.bar_starts()) and one.length == plan.length
@@ -98,8 +145,19 @@ def test_hiding_labels_leaves_time_alone():
     assert any(bar.chords is None for one in hidden for bar in one.bars)
 
 
+def test_what_is_unknown_stays_unknown_when_more_is_hidden():
+    beats = tuple(0.5 * i for i in range(9))
+    played = Plan((Section(None, (Bar(None),) * 2, None, None),), (), "4/4", None, (), beats=beats, n_samples=200_000)
+    sound = Plan((), (), None, None, (), n_samples=200_000)  # nothing but its length is known
+    for i in range(10):
+        assert planner_data.hide(played, random.Random(i)) == played
+        assert planner_data.hide(sound, random.Random(i)) == sound
+
+
 def test_impossible_score_configs_are_refused():
-    with pytest.raises(ValueError, match="batch_size 2"):
-        ScoreConfig(0, 2, (5, 6), (5, 6), 0.1)
+    with pytest.raises(ValueError, match="batch_size 6"):
+        ScoreConfig(0, 6, (5, 6), (5, 6), 0.1)
     with pytest.raises(ValueError, match=r"long_share 1.5"):
         ScoreConfig(0, 4, (5, 6), (5, 6), 1.5)
+    with pytest.raises(ValueError, match="batch of 1 rows"):
+        ScoreBatches(ScoreConfig(0, 4, (5, 6), (5, 6), 0.1), TextConfig(), world_size=2)
