@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import MICRO
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybridgen.codec import Codec, mid_side
+from hybridgen.pipeline import Pipeline, PipelineConfig
 from hybridgen.plan import N_FEATURES, ROLES
 from hybridgen.planner import Planner
 from hybridgen.quantizer import Quantizer
@@ -26,11 +26,11 @@ JUDGES = DiscriminatorConfig((512, 1024), (4, 8, 8))
 Step = tuple[nn.Module, Callable[[], Tensor], Work]
 
 
-def planner_step() -> Step:
-    model = Planner(MICRO.planner)
-    text = torch.randn(B, S, MICRO.planner.text_dim), torch.ones(B, S, dtype=torch.bool)
+def planner_step(micro: PipelineConfig) -> Step:
+    model = Planner(micro.planner)
+    text = torch.randn(B, S, micro.planner.text_dim), torch.ones(B, S, dtype=torch.bool)
     score = torch.randint(0, 9, (B, L)), torch.zeros(B, L, 2, dtype=torch.int64)
-    codes = torch.randint(0, MICRO.planner.codebook_size, (B, MICRO.planner.n_codebooks, P))
+    codes = torch.randint(0, micro.planner.codebook_size, (B, micro.planner.n_codebooks, P))
     controls = torch.randn(B, P, N_FEATURES), torch.zeros(B, len(ROLES), dtype=torch.int64)
 
     def loss() -> Tensor:
@@ -38,38 +38,38 @@ def planner_step() -> Step:
         codes_loss = F.cross_entropy(code_logits.permute(0, 3, 1, 2), codes.transpose(1, 2))
         return F.cross_entropy(score_logits.transpose(1, 2), score[0]) + codes_loss
 
-    return model, loss, cost.planner(MICRO.planner, B, S, L, P)
+    return model, loss, cost.planner(micro.planner, B, S, L, P)
 
 
-def renderer_step() -> Step:
-    model, latents = Renderer(MICRO.renderer), torch.randn(B, T, MICRO.renderer.latent_dim)
+def renderer_step(micro: PipelineConfig) -> Step:
+    model, latents = Renderer(micro.renderer), torch.randn(B, T, micro.renderer.latent_dim)
     cond = Condition(
-        text=torch.randn(B, S, MICRO.renderer.text_dim),
+        text=torch.randn(B, S, micro.renderer.text_dim),
         text_mask=torch.ones(B, S, dtype=torch.bool),
-        codes=torch.randint(0, MICRO.renderer.codebook_size, (B, MICRO.renderer.n_codebooks, T // 4)),
+        codes=torch.randint(0, micro.renderer.codebook_size, (B, micro.renderer.n_codebooks, T // 4)),
         features=torch.randn(B, T, N_FEATURES),
         instruments=torch.zeros(B, len(ROLES), dtype=torch.int64),
         context=latents,
         known=torch.zeros(B, T, dtype=torch.bool),
         timbre=Renderer.timbre(latents),
     )
-    work = cost.renderer(MICRO.renderer, B, S, T)
+    work = cost.renderer(micro.renderer, B, S, T)
     return model, lambda: model(latents, torch.rand(B), cond).square().mean(), work
 
 
-def quantizer_step() -> Step:
-    model, latents = Quantizer(MICRO.quantizer), torch.randn(B, T, MICRO.quantizer.latent_dim)
+def quantizer_step(micro: PipelineConfig) -> Step:
+    model, latents = Quantizer(micro.quantizer), torch.randn(B, T, micro.quantizer.latent_dim)
 
     def loss() -> Tensor:
         out = model(latents)
         played = sum(part.square().mean() for part in vars(out.played).values())
         return F.mse_loss(out.latents, latents) + played + out.codebook_loss + out.commitment_loss
 
-    return model, loss, cost.quantizer(MICRO.quantizer, B, T)
+    return model, loss, cost.quantizer(micro.quantizer, B, T)
 
 
-def codec_step(frozen: bool, judged: bool) -> Step:
-    codec, judges, samples = Codec(MICRO.codec), Discriminators(JUDGES), torch.randn(B, 2, N)
+def codec_step(micro: PipelineConfig, frozen: bool, judged: bool) -> Step:
+    codec, judges, samples = Codec(micro.codec), Discriminators(JUDGES), torch.randn(B, 2, N)
     codec.encoder.requires_grad_(not frozen)
     spectral = losses.SpectralLoss(codec.sample_rate, WINDOWS, MELS)
 
@@ -89,7 +89,7 @@ def codec_step(frozen: bool, judged: bool) -> Step:
             total = total + losses.generator_loss(scores) + losses.feature_loss(wanted, features)
         return total
 
-    work = cost.codec(MICRO.codec, B, N, WINDOWS, MELS, frozen, JUDGES if judged else None)
+    work = cost.codec(micro.codec, B, N, WINDOWS, MELS, frozen, JUDGES if judged else None)
     return codec, loss, work
 
 
@@ -97,14 +97,14 @@ STEPS = {
     "planner": planner_step,
     "renderer": renderer_step,
     "quantizer": quantizer_step,
-    "codec": lambda: codec_step(False, False),
-    "codec, frozen and judged": lambda: codec_step(True, True),
+    "codec": lambda micro: codec_step(micro, False, False),
+    "codec, frozen and judged": lambda micro: codec_step(micro, True, True),
 }
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_operations_are_those_that_pytorch_counts(name: str):
-    model, loss, work = STEPS[name]()
+def test_operations_are_those_that_pytorch_counts(name: str, pipe: Pipeline):
+    model, loss, work = STEPS[name](pipe.config)
     counter = FlopCounterMode(model, display=False)
     with counter, sdpa_kernel(SDPBackend.MATH):  # the counter does not know the CPU's fused attention
         loss().backward()
@@ -112,16 +112,16 @@ def test_operations_are_those_that_pytorch_counts(name: str):
 
 
 @pytest.mark.parametrize("name", ["planner", "renderer"])
-def test_checkpointing_runs_the_blocks_forward_again(name: str):
-    _, _, work = STEPS[name]()
+def test_checkpointing_runs_the_blocks_forward_again(name: str, pipe: Pipeline):
+    _, _, work = STEPS[name](pipe.config)
     assert 0.5 * work.forward < work.recomputed < work.forward
     assert work.activations(True, 4, 4) < work.activations(False, 4, 4)
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_activations_are_what_autograd_keeps(name: str):
+def test_activations_are_what_autograd_keeps(name: str, pipe: Pipeline):
     """Up to a third more here: the CPU's norms and attention are not fused, and keep copies."""
-    model, loss, work = STEPS[name]()
+    model, loss, work = STEPS[name](pipe.config)
     kept: dict[int, int] = {}
     own = {tensor.data_ptr() for tensor in (*model.parameters(), *model.buffers())}
 
