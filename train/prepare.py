@@ -1,24 +1,41 @@
-"""Encodes a corpus for training: python train/prepare.py --corpus CORPUS --out PREPARED --codec FOLDER
+"""Encodes music for training: python train/prepare.py --songs FOLDER --out PREPARED --codec FOLDER
 
-Writes shards with latents, controls, labels and text states of every song; with `--quantizer FOLDER`, once there is
-one, codes beside them. What the same weights have made already is left as it is, so a stopped run goes on with the same
-command, and no number of workers changes a byte.
+`--songs` is a folder of your own: sound files, and beside each, if there is one, NAME.txt with a caption; PREPARED/songs
+gets them at one rate and loudness. `--corpus` is the synthetic one, with its scores. Writes shards with latents,
+controls, labels and text states of every song; with `--quantizer FOLDER`, once there is one, codes beside them. What
+the same weights have made already is left as it is, so a stopped run goes on with the same command, and no number of
+workers changes a byte.
 """
 
 import argparse
 import sys
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from hybridgen import config
 from hybridgen.data import corpus, preparing
+from hybridgen.data.preparing import Source
+from hybridgen.training import finetune
+
+MIN_SECONDS = 10.0  # of a song of one's own
+
+
+def own_songs(folder: Path, work: Path) -> list[Source]:
+    """Songs of a folder, mastered and labelled in `work`; one name in twenty is held out, as by train/codec.py."""
+    sources = finetune.collect(finetune.find_songs(folder), work, MIN_SECONDS)
+    splits = [corpus.split(zlib.crc32(source.labels.name.encode())) for source in sources]
+    return [replace(s, labels=replace(s.labels, split=split)) for s, split in zip(sources, splits, strict=True)]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Latents and text first, then codes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True, metavar="FOLDER", help="written by hybridgen.data.corpus")
+    music = parser.add_mutually_exclusive_group(required=True)
+    music.add_argument("--songs", type=Path, metavar="FOLDER", help="your own, captions beside them as NAME.txt")
+    music.add_argument("--corpus", type=Path, metavar="FOLDER", help="written by hybridgen.data.corpus")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="prepared songs")
     parser.add_argument("--codec", type=Path, required=True, metavar="FOLDER", help="holds codec.safetensors")
     parser.add_argument("--quantizer", type=Path, metavar="FOLDER", help="holds quantizer.safetensors")
@@ -30,7 +47,10 @@ def main(argv: list[str] | None = None) -> None:
     model = asked.model or config.preset("models/tiny")
     torch.set_num_threads(1)
     try:
-        sources = [preparing.from_corpus(record) for record in corpus.read(asked.corpus)]
+        if asked.songs is not None:
+            sources = own_songs(asked.songs, asked.out / "songs")
+        else:
+            sources = [preparing.from_corpus(record) for record in corpus.read(asked.corpus)]
         recipe = preparing.Recipe(model, asked.codec, asked.captions)
         preparing.write(sources, asked.out, recipe, asked.hours, asked.workers)
         if asked.quantizer is not None:
