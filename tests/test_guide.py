@@ -87,9 +87,9 @@ def test_every_command_of_the_guide_runs(workplace: Path):
     """From three songs to a track of a model that learned from two of them."""
     bin_folder = workplace / "bin"
     bin_folder.mkdir()
-    (bin_folder / "python").symlink_to(sys.executable)
-    (bin_folder / "hybridgen").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hybridgen "$@"\n')
-    (bin_folder / "hybridgen").chmod(0o755)
+    for name, arguments in (("python", ""), ("hybridgen", "-m hybridgen")):
+        (bin_folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        (bin_folder / name).chmod(0o755)
     environment = os.environ | {
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'kernels'}",

@@ -1,10 +1,10 @@
 """Encodes music for training: python train/prepare.py --songs FOLDER --out PREPARED --codec FOLDER
 
-`--songs` is a folder of your own: sound files, and beside each, if there is one, NAME.txt with a caption; PREPARED/songs
-gets them at one rate and loudness. `--corpus` is the synthetic one, with its scores. Writes shards with latents,
-controls, labels and text states of every song; with `--quantizer FOLDER`, once there is one, codes beside them. What
-the same weights have made already is left as it is, so a stopped run goes on with the same command, and no number of
-workers changes a byte.
+`--songs` is a folder of your own: sound files, and beside each, if there is one, NAME.txt with a caption; in
+PREPARED/songs they come to one rate and loudness. `--corpus` is the synthetic one, with its scores. Writes shards with
+latents, controls, labels and text states of every song; with `--quantizer FOLDER`, once there is one, codes beside
+them. What the same weights have made already is left as it is, so a stopped run goes on with the same command, and no
+number of workers changes a byte.
 """
 
 import argparse
