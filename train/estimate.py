@@ -172,10 +172,10 @@ def planner_steps(train: planner.TrainConfig, cfg: PlannerConfig, assumed: Assum
     n_tokens = ceil(assumed.song_seconds * assumed.score_rate)
     multiple = train.rendered_multiple
     n_songs = max(1, round(train.rendered_frames / n_frames / multiple)) * multiple
-    composed, config = (1 - share) * train.steps, train.scores
+    composed, drawn = (1 - share) * train.steps, train.scores
     return [
-        scores(config.batch_size, config.seconds, composed * (1 - config.long_share)),
-        scores(config.batch_size // LONG, config.long_seconds, composed * config.long_share),
+        scores(drawn.batch_size, drawn.seconds, composed * (1 - drawn.long_share)),
+        scores(drawn.batch_size // LONG, drawn.long_seconds, composed * drawn.long_share),
         Step(
             share * train.steps,
             n_songs,
