@@ -2,54 +2,65 @@
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-import torch
+import safetensors.torch
 
 from hybridgen.data.composer import compose
-from hybridgen.training import dataset
-from hybridgen.training.dataset import Prepared
 
 ROOT = Path(__file__).parents[1]
 MODEL = """
 text: {dim: 384}
 planner: {dim: 16, n_layers: 1, n_heads: 2, n_kv_heads: 1, hidden_dim: 24, depth_dim: 8, depth_hidden_dim: 8,
-          text_dim: 384, n_codebooks: 2, codebook_size: 16}
+          text_dim: 384, n_codebooks: 4, codebook_size: 16}
 """
+OVERRIDES = ("log_every=1", "workers=0", "scores.batch_size=4", "scores.seconds=[5, 8]", "scores.long_share=0")
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A corpus of songs 18 and 19 (held out) without sound, prepared with random codes."""
+def folder(tmp_path: Path, write_prepared: Callable[..., None]) -> Path:
+    """Two songs without sound, the second held out, prepared with random codes."""
     (tmp_path / "model.yaml").write_text(MODEL)
-    (tmp_path / "songs").mkdir()
-    for index in (18, 19):
-        plan = compose(0, index, (5, 8)).plan
-        facts = {"index": index, "seed": 0, "genre": "rock", "mood": [], "captions": ["a"], "channels": [], "notes": []}
-        facts |= {"plan": json.loads(plan.to_json())}
-        (tmp_path / "songs" / f"{index:06d}.json").write_text(json.dumps(facts))
-        n_frames = plan.n_code_frames
-        codes = torch.randint(16, (2, n_frames)).to(torch.int16)
-        latents, text = torch.zeros(4 * n_frames, 2).half(), torch.zeros(3, 384).half()
-        prepared = Prepared(latents, torch.zeros(n_frames).half(), (text,), codes, "c0dec", "9ua")
-        dataset.save_prepared(dataset.prepared_path(tmp_path, index), prepared)
+    write_prepared(tmp_path / "prepared", [compose(0, index, (5, 8)).plan for index in (18, 19)], held_out=(1,))
     return tmp_path
 
 
-def test_steps_on_scores_then_on_codes(folder):
+def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("train_planner", ROOT / "train" / "planner.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    run = [str(ROOT / "configs/train/planner.yaml"), f"model={folder}/model.yaml", f"out={folder}/run", "log_every=1"]
-    run += ["scores.batch_size=4", "scores.seconds=[5, 8]", "rendered_share=1.0"]
-    script.main(*run, "steps=2")
-    script.main(*run, "steps=3", f"corpus={folder}", f"prepared={folder}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    log = [json.loads(line) for line in (folder / "run/log.jsonl").read_text().splitlines()]
-    assert [entry["step"] for entry in log if "score" in entry] == [1, 2, 3]
-    assert ["codes" in entry for entry in log if "score" in entry] == [False, False, True]
-    assert "valid/score" in log[-1] and "valid/codes" in log[-1]
-    assert (folder / "run/planner.safetensors").exists()
-    with pytest.raises(ValueError, match="prepared None go together"):
-        script.main(*run, f"corpus={folder}")
+
+def entries(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_steps_on_scores_then_on_codes(folder: Path):
+    out, train = folder / "run", script().main
+    run = [str(ROOT / "configs/train/planner.yaml"), f"model={folder}/model.yaml", f"out={out}", *OVERRIDES]
+    train(*run, "steps=2")
+    train(*run, "steps=3", f"prepared={folder}/prepared", "rendered_share=1.0")
+
+    losses = [entry for entry in entries(out) if "loss" in entry]
+    assert [entry["step"] for entry in losses] == [1, 2, 3]
+    assert ["codes" in entry for entry in losses] == [False, False, True]
+    assert all(entry["tokens_per_s"] > 0 and entry["norm"] > 0 for entry in losses)
+    assert "valid/score" in entries(out)[-1] and "valid/codes" in entries(out)[-1]
+    assert (out / "planner.safetensors").exists() and "bars" in (out / "shown/plan_00000003.txt").read_text()
+
+
+def test_the_exported_weights_are_those_of_the_best_validation(folder: Path):
+    out, train = folder / "run", script().main
+    run = [str(ROOT / "configs/train/planner.yaml"), f"model={folder}/model.yaml", f"out={out}", *OVERRIDES]
+    run += ["valid_every=1", "optim.warm_up=1", "optim.ema=0"]
+    train(*run, "steps=2", "optim.cool_down=1")
+    good = safetensors.torch.load_file(out / "planner.safetensors")
+    train(*run, "steps=4", "optim.learning_rate=1.0")  # from here on it only gets worse
+    figures = [entry["valid/loss"] for entry in entries(out) if "valid/loss" in entry]
+    assert min(figures[2:]) > min(figures[:2])
+    kept = safetensors.torch.load_file(out / "planner.safetensors")
+    assert all(kept[name].equal(value) for name, value in good.items())

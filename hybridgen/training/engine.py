@@ -483,13 +483,19 @@ def _closed(output: Any) -> Any:
     return output[""](**{name: _closed(value) for name, value in output.items() if name})
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return "untested optimizer" not in record.getMessage()  # it is AdamW
+
+
 def _import_deepspeed(device: torch.device) -> ModuleType:
     """DeepSpeed, quiet, and without what it would compile for a CPU; ValueError where it is not installed."""
     try:
         import deepspeed
     except ImportError:
         raise ValueError("engine.deepspeed needs DeepSpeed: pip install hybridgen[train]") from None
-    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    log = logging.getLogger("DeepSpeed")
+    log.setLevel(logging.WARNING)
+    log.addFilter(_is_news)
     if device.type == "cpu":
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed
