@@ -1,6 +1,6 @@
 """What a step costs is what PyTorch counts; what a model needs is what DeepSpeed says; the table says both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -119,11 +119,10 @@ def test_checkpointing_runs_the_blocks_forward_again(name: str, pipe: Pipeline):
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_activations_are_what_autograd_keeps(name: str, pipe: Pipeline):
-    """Up to a third more here: the CPU's norms and attention are not fused, and keep copies."""
-    model, loss, work = STEPS[name](pipe.config)
+def kept_bytes(modules: Sequence[nn.Module], act: Callable[[], object]) -> int:
+    """Bytes that autograd keeps for the backward pass of what `act` returns, weights apart."""
     kept: dict[int, int] = {}
-    own = {tensor.data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    own = {tensor.data_ptr() for module in modules for tensor in (*module.parameters(), *module.buffers())}
 
     def note(tensor: Tensor) -> Tensor:
         if tensor.data_ptr() not in own:
@@ -131,9 +130,23 @@ def test_activations_are_what_autograd_keeps(name: str, pipe: Pipeline):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        total = loss()
-    assert total.isfinite()
-    assert 0.9 < sum(kept.values()) / work.activations(False, 4, 4) < 1.4
+        result = act()
+    assert result is not None  # and alive until here, with all that it keeps
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("name", [name for name in STEPS if "judged" not in name])
+def test_activations_are_what_autograd_keeps(name: str, pipe: Pipeline):
+    """Up to a third more here: the CPU's norms and attention are not fused, and keep copies."""
+    model, loss, work = STEPS[name](pipe.config)
+    assert 0.9 < kept_bytes([model], loss) / work.activations(False, 4, 4) < 1.4
+
+
+def test_judges_keep_their_spectra_and_layers():
+    judges, sounds = Discriminators(JUDGES), torch.randn(2, B, 2, N)
+    said = cost.judged_kept(JUDGES, B, N)
+    measured = kept_bytes([judges], lambda: [judges(sound) for sound in sounds])
+    assert measured == pytest.approx(4 * (said.stream + said.half), rel=0.1)
 
 
 @pytest.mark.parametrize("n_gpus", [1, 2, 8])
@@ -151,8 +164,9 @@ def test_states_are_those_of_deepspeed(n_gpus: int):
         assert ours(2, offload) == pytest.approx(theirs)
         _, theirs, _ = stage3.estimate_zero3_model_states_mem_needs(10**9, 10**7, n_gpus, 1, offload, False)
         assert ours(3, offload) == pytest.approx(theirs)
-    host, _ = stage12.estimate_zero2_model_states_mem_needs(10**9, n_gpus, 1, True, additional_buffer_factor=1)
-    assert cost.states(10**9, 10**7, n_gpus, 2, half=True, offload=True).host * n_gpus == host + 4 * 10**9
+    if n_gpus <= 4:  # beyond, theirs counts a whole model that each rank makes at the start
+        host, _ = stage12.estimate_zero2_model_states_mem_needs(10**9, n_gpus, 1, True, additional_buffer_factor=1)
+        assert cost.states(10**9, 10**7, n_gpus, 2, half=True, offload=True).host * n_gpus == host + 4 * 10**9
 
 
 def test_each_stage_needs_less_than_the_one_before():

@@ -275,15 +275,12 @@ def codec(
         Product("losses", measure + spectral, gradients=1),
         Product("losses' targets", measure + spectral, gradients=0),
     ]
-    bins = decoded * cfg.ratio * cfg.n_bins + decoded * cfg.ratio * cfg.n_tones
-    heard_values = 8 * n_crops * n_samples * len(windows) + 4 * encoded * (cfg.tone_window // 2 + 1)
-    signals = Kept(10 * bins + heard_values, decoded * cfg.ratio * (cfg.frame_dim + 2 * sum(cfg.band_dims)))
-    judged = Kept(half=3 * features(judges, n_crops, n_samples)) if judges else Kept()
+    judged = judged_kept(judges, n_crops, n_samples) if judges else Kept()
     sides = (decoded, cfg.decoder_layers), (0 if frozen else encoded, cfg.encoder_layers)
     return Work(
         products=(*products, *(game(judges, n_crops, n_samples) if judges else ())),
         blocks=sum((convnext_kept(cfg, n_latents, n_layers) for n_latents, n_layers in sides), Kept()),
-        rest=signals + judged,
+        rest=signals_kept(cfg, n_crops, encoded, decoded, n_samples * len(windows), learns) + judged,
         n_blocks=sum(n_layers + cfg.latent_layers for n_latents, n_layers in sides if n_latents),
         stream=decoded * cfg.ratio * cfg.frame_dim,
     )
@@ -331,6 +328,25 @@ def convnext_kept(cfg: CodecConfig, n_latents: int, n_layers: int) -> Kept:
     return frames + latents * (n_latents * cfg.latent_layers)
 
 
+def signals_kept(cfg: CodecConfig, n_crops: int, encoded: int, decoded: int, n_heard: int, learns: int) -> Kept:
+    """What the codec's ends and its losses keep: spectra, each loss's frames, and what its encoder hears."""
+    made = 14 * decoded * cfg.ratio * (cfg.n_bins + cfg.n_tones)
+    heard = 12 * n_crops * n_heard + 4 * encoded * cfg.tone_window  # of the spectral losses, of the tones'
+    inputs = 2 * cfg.n_bins + 4 * min(cfg.n_bins, cfg.phase_bins)
+    ends = decoded * cfg.ratio * (cfg.frame_dim + 2 * sum(cfg.band_dims))
+    return Kept(made + heard, ends + learns * encoded * cfg.ratio * (inputs + 2 * sum(cfg.band_dims)))
+
+
+def judged_kept(cfg: DiscriminatorConfig, n_crops: int, n_samples: int) -> Kept:
+    """What judges keep while they learn from a real and a decoded sound: spectra, each layer before and after its bend.
+
+    They are done before the codec hears them: then it is one sound, and less.
+    """
+    spectra = sum(((n_samples - w) // (w // 4) + 1) * (w // 2 + 1) for w in cfg.windows)
+    layers = sum(2.0 * places * outputs for _, _, outputs, _, places in judge_layers(cfg, n_crops, n_samples))
+    return Kept(4 * n_crops * spectra, layers) * 2
+
+
 def game(cfg: DiscriminatorConfig, n_crops: int, n_samples: int) -> list[Product]:
     """Judges hear real and decoded sound and learn; then the codec learns what they say of the decoded."""
     first, rest = 0.0, 0.0
@@ -342,12 +358,6 @@ def game(cfg: DiscriminatorConfig, n_crops: int, n_samples: int) -> list[Product
         Product("judges", 2 * rest),
         Product("judged", first + rest, gradients=1),
     ]
-
-
-def features(cfg: DiscriminatorConfig, n_crops: int, n_samples: int) -> float:
-    """Values that the judges keep when they hear a sound once: each layer's, before and after its bend."""
-    layers = judge_layers(cfg, n_crops, n_samples)
-    return sum(2.0 * places * outputs for _, _, outputs, _, places in layers)
 
 
 def judge_layers(cfg: DiscriminatorConfig, n_crops: int, n_samples: int) -> Iterator[tuple[int, int, int, int, int]]:
