@@ -82,7 +82,7 @@ class Run:
         while not leave and not self.is_over:
             steps = range(self.step + 1, self.train.steps + 1)
             numbers = range(self.guard.batch(steps[0]), self.guard.batch(steps[-1]) + 1)
-            bar = tqdm(steps, self.stage, initial=self.step, mininterval=5, disable=not self.is_first)
+            bar = tqdm(steps, self.stage, self.train.steps, initial=self.step, disable=not self.is_first)
             with closing(dataset.stream(makers, numbers, workers)) as batches:
                 for step, made in zip(bar, batches, strict=True):
                     yield step, made
