@@ -1,1 +1,1 @@
-"""What the training scripts share: losses, discriminators, averaged weights, checkpoints, log."""
+"""What the training scripts share: engine, run, guards, losses, discriminators, data, checkpoints, log."""
