@@ -84,6 +84,15 @@ def test_a_flipped_byte_spoils_one_sample_and_no_other(path: Path):
         shard.read(1, "json")
 
 
+def test_the_command_line_reads_every_byte(path: Path, capsys: pytest.CaptureFixture):
+    for expected in (0, 1):
+        with pytest.raises(SystemExit) as left:
+            shards.main([str(path.parent)])
+        assert left.value.code == expected
+        assert f"1 shards, {expected} damaged parts" in capsys.readouterr().out
+        path.unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("n_before", range(len(SAMPLES) + 1))
 def test_a_killed_writer_leaves_nothing_that_looks_whole(tmp_path: Path, n_before: int):
     """Kill -9 at every sample, in writing anew and in writing over an old shard; then the bytes are those of one go."""

@@ -8,16 +8,19 @@ with the SHA-256 of all the rest. The same samples make the same bytes; nothing 
 Shapes: N samples, K kinds of parts.
 """
 
+import argparse
 import hashlib
 import json
 import os
 import re
+import sys
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from hybridgen.manifest import replacing
 
@@ -167,3 +170,18 @@ def _header(name: str, kind: str, size: int) -> bytes:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line: exits with 1 when anything is damaged."""
+    parser = argparse.ArgumentParser(prog="python -m hybridgen.data.shards", description="Checks shards byte by byte.")
+    parser.add_argument("folder", type=Path, help="with *.tar and *.index")
+    folder = parser.parse_args(argv).folder
+    paths = sorted({path.with_suffix(".tar") for kind in ("tar", "index") for path in folder.glob(f"*.{kind}")})
+    found = [line for path in tqdm(paths, "shards", mininterval=2) for line in damage(path)]
+    print("\n".join([*found, f"{folder}: {len(paths)} shards, {len(found)} damaged parts"]))
+    sys.exit(1 if found or not paths else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -24,14 +24,13 @@ from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Bar, Plan, Section
 from hybridgen.planner import pad_scores
 from hybridgen.quantizer import CODE_FRAMES
 from hybridgen.text import TextConfig, TextEncoder
-from hybridgen.training.dataset import Permutation, check_codes, pad_texts, rank_rows
+from hybridgen.training.dataset import TRIES, Permutation, check_codes, pad_texts, rank_rows
 
 FIRST_TRAIN, FIRST_VALID = 10_000_000, 5_000_000  # indices of composed songs; no rendered corpus is so large
 LONG = 4  # songs of the longer range are a batch of so many times fewer
 SPREAD = 1.25  # songs of a batch differ in length by about so much, that little may be padding
 NO_TEXT, EMPTY_TEXT = 0.06, 0.04  # shares of songs that are told nothing, or the empty prompt
 HIDDEN = 0.15  # share of rendered songs of whose score a part is hidden, as real recordings lack labels
-TRIES = 100  # songs that may be damaged one after the other
 
 
 @dataclass(frozen=True)
