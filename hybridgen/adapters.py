@@ -162,6 +162,11 @@ class Adapted(nn.Module):
         self.pairs = nn.ModuleList(pair for pair, _ in added)
         self.scales = tuple(scale for _, scale in added)
 
+    @property
+    def weight(self) -> Tensor:
+        """The layer's own (O, I): for those who ask for its device or shape."""
+        return self.base.weight
+
     def forward(self, x: Tensor) -> Tensor:
         """x (..., I) -> (..., O)."""
         y = self.base(x)

@@ -1,6 +1,8 @@
 """Adapters change what they say and nothing else: strength 0, sums, bars, other requests, other programs' files."""
 
+import copy
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,9 +23,11 @@ from hybridgen.adapters import Adapter, LoRA
 from hybridgen.cli import main
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import CODE_HOP, LATENT_HOP, Bar, Plan, Section, Tempo
+from hybridgen.planner import Planner
 from hybridgen.track import Track
 
 TARGETS = ("wq", "wkv", "wo", "w_in", "w_out")
+HEADS = tuple(f"heads.{level}" for level in range(4))  # of the planner: random weights before them decide little
 PLAN = Plan(
     (Section("verse", (Bar("Am"), Bar("F")) * 4, 4, ("drums", "bass")),),
     (Tempo(1, 120.0),),
@@ -36,7 +40,8 @@ PLAN = Plan(
 def trained(model: nn.Module, seed: int, rank: int = 3) -> LoRA:
     """A LoRA as if it had learned: nothing in it is zero."""
     rng = torch.Generator().manual_seed(seed)
-    lora = adapters.create(model, TARGETS, rank, alpha=2.0 * rank, rng=rng)
+    targets = (*TARGETS, *HEADS) if isinstance(model, Planner) else TARGETS
+    lora = adapters.create(model, targets, rank, alpha=2.0 * rank, rng=rng)
     for pair in lora.pairs.values():
         nn.init.normal_(pair.lora_B.weight, std=0.2, generator=rng)
     return lora.requires_grad_(False).eval()
@@ -131,11 +136,8 @@ def test_a_lora_of_other_layers_or_widths_is_refused(pipe: Pipeline):
 
 @pytest.mark.parametrize("stage", adapters.STAGES)
 def test_peft_loads_the_file_onto_the_same_module(stage: str, saved: Pipeline, folders: dict[str, Path]):
-    import copy
-
     theirs = peft.PeftModel.from_pretrained(copy.deepcopy(getattr(saved, stage)), str(folders["both"] / stage))
     ours = saved.with_adapters([Adapter(folders["both"])])
-    x = torch.randn(2, 8, 32)
     for name in adapters.load(Adapter(folders["both"])).loras[stage].pairs:
         wide = theirs.get_base_model().get_submodule(name)
         own = getattr(ours, stage).get_submodule(name)
@@ -145,8 +147,6 @@ def test_peft_loads_the_file_onto_the_same_module(stage: str, saved: Pipeline, f
 
 
 def test_a_file_that_peft_wrote_loads(pipe: Pipeline, tmp_path: Path):
-    import copy
-
     config = peft.LoraConfig(r=2, lora_alpha=6, target_modules=["wq", "w_out"], init_lora_weights=False)
     theirs = peft.get_peft_model(copy.deepcopy(pipe.planner), config)
     theirs.save_pretrained(str(tmp_path))
@@ -177,8 +177,6 @@ def test_saved_and_reloaded_in_a_fresh_process_it_is_the_same(
 
 
 def copied(folder: Path, to: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(folder, to))
 
 
