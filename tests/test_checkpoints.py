@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -19,6 +21,7 @@ from hybridgen.training import checkpoints
 from hybridgen.training.checkpoints import Checkpoint, Disk
 from hybridgen.training.log import Log
 
+ROOT = Path(__file__).parents[1]
 OPERATIONS = ("make", "write", "sync", "rename", "remove")
 
 
@@ -240,6 +243,7 @@ class DyingDisk:
             self.renames = [(a, b) for a, b in self.renames if b.parent != path]
         elif name == "rename":
             self.renames.append((path, target))
+            self.unsynced = {target / p.relative_to(path) if p.is_relative_to(path) else p for p in self.unsynced}
 
     def die(self) -> None:
         if self.power_cut:
@@ -247,15 +251,15 @@ class DyingDisk:
         raise Died
 
     def _lose(self) -> None:
-        for source, target in reversed(self.renames):
-            if target.exists() and not source.exists():
-                target.rename(source)
         for path in sorted(self.unsynced):
             if path.is_file():
                 path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
             elif path.is_dir():
                 for file in path.iterdir():
                     file.unlink()
+        for source, target in reversed(self.renames):
+            if target.exists() and not source.exists():
+                target.rename(source)
 
 
 def operations_of(save: Callable[[], Path]) -> int:
@@ -320,6 +324,16 @@ def test_a_disk_that_refuses_is_one_line_and_the_checkpoints_before_stay(run: Pa
             assert failing == n
             assert same(checkpoints.load(place), made_at(3))
             Disk.remove(place)
+
+
+def test_trainings_that_are_killed_end_as_if_nothing_had_happened(tmp_path: Path):
+    few = ("--kills", "3", "--every", "40", "--flips", "20")
+    command = [sys.executable, ROOT / "train/crash.py", "--folder", tmp_path / "crash", *few]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
+    rows = [row.split("|")[1:4] for row in done.stdout.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) == 4 and all(int(n) == int(right) > 0 for _, n, right in rows)
 
 
 # What a run is.
