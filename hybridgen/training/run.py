@@ -186,6 +186,9 @@ class Run:
     def _newest(self, until: int | None) -> Checkpoint | None:
         checkpoints.clean(self.out)
         place = checkpoints.newest(self.out, until)
+        if place is None and until is not None:
+            every = self.train.save_every
+            raise ValueError(f"{self.out}: a spike after step {until}, and no checkpoint so old; save_every is {every}")
         if place is None:
             return None
         checkpoint = checkpoints.load(place)
