@@ -1,5 +1,6 @@
 """Adapters learn: only what is theirs, from songs as musicians have them, and a run that is stopped goes on."""
 
+import importlib.util
 import json
 import signal
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from hybridgen.training.finetune import Heard, plan_of
 from hybridgen.training.lora import Size, TrainConfig
 from hybridgen.training.objectives import Gaps
 
+ROOT = Path(__file__).parents[1]
 WINDOW = 32  # latent frames
 ENDS = {  # layers at the ends of a model, without which one with random weights in the rest can learn little
     "planner": tuple(f"heads.{level}" for level in range(4)),
@@ -96,6 +98,30 @@ def test_songs_in_a_folder_become_an_adapter_that_plays(tuned: Path, model: Path
     facts = json.loads((tuned / "adapter.json").read_text())
     assert facts["training"]["renderer"]["songs"] == 2
     assert facts["base"] == {stage: pipe.weight_hashes[f"{stage}.safetensors"] for stage in adapters.STAGES}
+
+
+def test_the_command_says_how_to_use_it_and_trains_nothing_twice(
+    tuned: Path, model: Path, songs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    train, path = small(model), tuned / "planner" / adapters.WEIGHTS_FILE
+    monkeypatch.setattr(finetune, "settings", lambda *_: train)
+    before = path.read_bytes()
+    assert main(["finetune", str(songs), "-o", str(tuned), "--model", str(model)]) == 0
+    assert f'use it: hybridgen generate "..." --adapter {tuned}:0.8' in capsys.readouterr().out
+    assert path.read_bytes() == before
+
+
+def test_the_script_trains_on_a_prepared_folder(
+    tuned: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    spec = importlib.util.spec_from_file_location("train_lora", ROOT / "train" / "lora.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    places = [f"model={model}", f"prepared={tuned}/training/prepared", f"out={tmp_path}/style"]
+    only = ["planner=null", "renderer.steps=2", f"renderer.window={WINDOW}", f"renderer.frames={2 * WINDOW}"]
+    script.main(str(ROOT / "configs/train/lora.yaml"), *places, *only)
+    assert capsys.readouterr().out.startswith("renderer: loss ")
+    assert list(adapters.load(Adapter(tmp_path / "style")).loras) == ["renderer"]
 
 
 def test_labels_say_what_is_said_and_no_more(tuned: Path):
