@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hybridgen.data.prepared import Notes, Songs
+from hybridgen.data.shards import Damaged
 from hybridgen.data.song import Note
 from hybridgen.plan import LATENT_HOP, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
 from hybridgen.training import dataset
@@ -95,6 +96,32 @@ def test_windows_of_several_lengths_fill_the_same_budget_and_come_alike_often(so
         window, rows = batches.rows(step)
         assert window * len(rows) == 256
         assert all(row.start + window <= songs.n_frames[row.song] for row in rows)
+
+
+def test_a_length_that_is_told_twice_comes_twice_with_other_windows(songs: Songs):
+    batches = WindowBatches(songs, (Phase(1, (16, 16), 64),), 0)
+    one, other = (batches.rows(step)[1] for step in (1, 2))
+    assert not {row.seed for row in one} & {row.seed for row in other}
+
+
+def test_damaged_tracks_are_replaced_alike_by_any_number_of_ranks(folder: Path):
+    def broken() -> Songs:
+        songs = Songs(folder, "train", max_bad=0.5)
+        read = Songs.__getitem__
+
+        class Broken(Songs):
+            def __getitem__(self, i: int):
+                if i >= 4:  # the two longest, which come most often
+                    raise Damaged(f"track {i}")
+                return read(self, i)
+
+        songs.__class__ = Broken
+        return songs
+
+    whole = WindowBatches(broken(), PHASES, 3)(2)
+    parts = [WindowBatches(broken(), PHASES, 3, rank, 2)(2) for rank in range(2)]
+    assert torch.equal(torch.cat([part.latents for part in parts]), whole.latents)
+    assert not torch.equal(whole.latents, WindowBatches(Songs(folder, "train"), PHASES, 3)(2).latents)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(songs: Songs, folder: Path):

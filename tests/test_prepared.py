@@ -119,7 +119,7 @@ def test_codes_come_beside_and_a_new_quantizer_writes_only_those(recipe, sources
     before = contents(out)
     preparing.write_codes(out, recipe.model, weights)
     songs = Songs(out, "train")
-    expected = pipe.quantizer.encode(torch.from_numpy(songs[1].latents)[None].float())[0]
+    expected = pipe.quantizer.encode(torch.tensor(songs[1].latents)[None].float())[0]
     assert songs[1].codes.dtype == np.int16 and (songs[1].codes == expected.numpy()).mean() > 0.95  # weights are halves
     with_codes = contents(out)
     assert all(with_codes[name] == data for name, data in before.items() if name != "catalogue")

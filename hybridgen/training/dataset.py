@@ -93,7 +93,7 @@ def rank_rows(n: int, rank: int, world_size: int) -> range:
 
 @dataclass(frozen=True)
 class Phase:
-    """So many steps on windows of a few lengths, one for each step; in every so many steps each comes once."""
+    """So many steps on windows of a few lengths, one for each step; in as many steps as lengths each comes once."""
 
     steps: int
     windows: tuple[int, ...]  # latent frames, multiples of 4
@@ -166,16 +166,17 @@ class Windows:
         return window, [self._whole(*key) for key in keys]
 
     def _keys(self, step: int) -> tuple[int, list[tuple[int, int, int, int]]]:
-        """The window's length, and (phase, window, epoch, slot) of each row: a slot is one of all windows there are."""
+        """The window's length, and (phase, length's number, epoch, slot) of each row: a slot is one of all windows."""
         number, step = self._phase(step)
         phase = self.phases[number]
         block, place = divmod(step, len(phase.windows))
-        window = phase.windows[Permutation(len(phase.windows), self.seed, number, block)(place)]
+        which = Permutation(len(phase.windows), self.seed, number, block)(place)
+        window = phase.windows[which]
         n_rows, n_slots = phase.frames // window, int(self._stops[window][-1])
         keys = []
         for row in rank_rows(n_rows, self.rank, self.world_size):
             epoch, index = divmod(block * n_rows + row, n_slots)
-            keys.append((number, window, epoch, Permutation(n_slots, self.seed, number, window, epoch)(index)))
+            keys.append((number, which, epoch, Permutation(n_slots, self.seed, number, which, epoch)(index)))
         return window, keys
 
     def _phase(self, step: int) -> tuple[int, int]:
@@ -193,21 +194,23 @@ class Windows:
         windows = {window for phase in self.phases for window in phase.windows}
         return {window: np.cumsum(self.songs.n_frames // window) for window in windows}
 
-    def _row(self, number: int, window: int, epoch: int, slot: int) -> Row:
+    def _row(self, number: int, which: int, epoch: int, slot: int) -> Row:
+        window = self.phases[number].windows[which]
         song = int(np.searchsorted(self._stops[window], slot, side="right"))
-        rng = np.random.default_rng([self.seed, number, window, epoch, slot])
+        rng = np.random.default_rng([self.seed, number, which, epoch, slot])
         start, reference = (draw_start(int(self.songs.n_frames[song]), window, rng) for _ in range(2))
         return Row(song, start, reference, rng.random(), int(rng.integers(2**63)))
 
-    def _whole(self, number: int, window: int, epoch: int, slot: int) -> tuple[Row, Track]:
+    def _whole(self, number: int, which: int, epoch: int, slot: int) -> tuple[Row, Track]:
         """The row of a slot and its track; where that is damaged, of another slot that follows from the first."""
-        others = np.random.default_rng([self.seed, number, window, epoch, slot, 1])
+        others = np.random.default_rng([self.seed, number, which, epoch, slot, 1])
+        n_slots = int(self._stops[self.phases[number].windows[which]][-1])
         for _ in range(TRIES):
-            row = self._row(number, window, epoch, slot)
+            row = self._row(number, which, epoch, slot)
             track = self.songs.whole(row.song, self.songs.__getitem__)
             if track is not None:
                 return row, track
-            slot = int(others.integers(self._stops[window][-1]))
+            slot = int(others.integers(n_slots))
         raise ValueError(f"prepared {self.songs.folder}: {TRIES} tracks in a row are damaged")
 
 
