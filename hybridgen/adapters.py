@@ -336,6 +336,9 @@ def load(asked: Adapter, device: str | torch.device = "cpu") -> Loaded:
         raise ValueError(f"{folder / FACTS_FILE}: format {facts.get('format')!r} is not {FORMAT}, the one known here")
     base, own = (_hashes(folder / FACTS_FILE, facts, part) for part in ("base", "sha256"))
     for stage, digest in own.items():
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            if not (folder / stage / name).is_file():
+                raise ValueError(f"adapter {str(asked.path)!r} lacks {stage}/{name}")
         found = sha256(folder / stage / WEIGHTS_FILE)
         if found != digest:
             raise ValueError(f"{folder / stage / WEIGHTS_FILE}: its SHA-256 is {found}, {FACTS_FILE} says {digest}")

@@ -278,6 +278,9 @@ def run_plan(args: argparse.Namespace) -> None:
     if args.n > 1:
         paths = [args.out.with_stem(f"{args.out.stem}-{i}") for i in range(1, args.n + 1)]
     _check_outputs(None, *paths)
+    for adapter in _parse_adapters(args):
+        if adapter.bars is not None:
+            raise ValueError(f"adapter {adapter}: a score is written as a whole; give bars to render or generate")
     with _bars() as progress:
         plans = _load_adapted(args).plan(
             prompt,

@@ -204,6 +204,9 @@ def test_a_damaged_or_foreign_folder_is_one_line(folders: dict[str, Path], tmp_p
     with pytest.raises(ValueError, match=r"its SHA-256 is .*, adapter\.json says") as error:
         adapters.load(Adapter(folder))
     assert "\n" not in str(error.value)
+    weights.unlink()
+    with pytest.raises(ValueError, match=r"lacks renderer/adapter_model\.safetensors"):
+        adapters.load(Adapter(folder))
 
 
 def test_half_a_pair_or_no_number_is_refused(folders: dict[str, Path], tmp_path: Path):
@@ -389,6 +392,8 @@ def test_the_command_line_plays_edits_and_replays_with_adapters(
     assert f"adapter in bars 3-4: {folders['sounds']} at strength 0.5" in capsys.readouterr().out
     assert main(["info", *own, "--adapter", str(folders["both"])]) == 0
     assert "layers, rank 3" in capsys.readouterr().out
+    assert main(["plan", "x", *own, *wish, "-o", "plan.json"]) == 2
+    assert "a score is written as a whole" in capsys.readouterr().err
     assert main(["generate", "x", *own, "--adapter", "nothing:0.8", "-o", "u.flac"]) == 2
     error = capsys.readouterr().err.strip()
     assert error == "hybridgen: adapter 'nothing' is no folder; make one with: hybridgen finetune SONGS -o my-style"
