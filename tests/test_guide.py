@@ -51,6 +51,8 @@ def shortened(command: str) -> str:
     script = re.match(r"python train/(\w+)\.py configs/train", command)
     if script and script[1] in STAGES:
         return f"{command} short.yaml"
+    if command.startswith("python train/prepare.py"):
+        return f"{command} --workers 1"
     return command.replace("--seconds 30", "--seconds 4")
 
 
