@@ -326,9 +326,10 @@ def main(argv: list[str] | None = None) -> None:
     data = (f"model={folder}/model.yaml", f"prepared={folder}/prepared", "out=run")
     path = config.preset(f"train/{asked.stage}")
     training = Training((str(HERE / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
-    runpy.run_path(training.command[0])  # its imports, for all that are forked
-    with contextlib.suppress(ImportError):
-        importlib.import_module("torch.utils.tensorboard")
+    runpy.run_path(training.command[0])  # its imports, for all that are forked; and what is imported late
+    for late in ("torch._dynamo", "torch.utils.tensorboard"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(late)
     training.run(folder / "unbroken")
     expected = result(folder / "unbroken")
 
