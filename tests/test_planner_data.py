@@ -14,7 +14,7 @@ from hybridgen.text import TextConfig
 from hybridgen.training import planner_data
 from hybridgen.training.planner_data import Batch, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
 
-SCORES = ScoreConfig(seed=3, batch_size=8, seconds=(5, 30), long_seconds=(20, 40), long_share=0.5)
+SCORES = ScoreConfig(seed=3, batch_size=8, seconds=(5, 12), long_seconds=(12, 20), long_share=0.5)
 LENGTHS = (2, 2, 4, 4, 4, 6, 6, 8, 8, 8, 8, 10, 40)  # bars, two seconds each
 EMPTY_TEXT = np.zeros((2, 384), dtype=np.float16)
 
