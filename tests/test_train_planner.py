@@ -56,8 +56,8 @@ def test_steps_on_scores_then_on_codes(folder: Path):
 def test_the_exported_weights_are_those_of_the_best_validation(folder: Path):
     out, train = folder / "run", script().main
     run = [str(ROOT / "configs/train/planner.yaml"), f"model={folder}/model.yaml", f"out={out}", *OVERRIDES]
-    run += ["valid_every=1", "optim.warm_up=1", "optim.ema=0"]
-    train(*run, "steps=2", "optim.cool_down=1")
+    run += ["valid_every=1", "optim.warm_up=1", "optim.cool_down=1", "optim.ema=0"]
+    train(*run, "steps=2")
     good = safetensors.torch.load_file(out / "planner.safetensors")
     train(*run, "steps=4", "optim.learning_rate=1.0")  # from here on it only gets worse
     figures = [entry["valid/loss"] for entry in entries(out) if "valid/loss" in entry]
