@@ -7,12 +7,16 @@ estimators are measured on the test songs. n cases, c candidates in each, d feat
 
 import argparse
 import dataclasses
+import functools
+import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
@@ -31,6 +35,7 @@ METRONOMES = 40
 PROFILE_SONGS, PROBE_SONGS = 400, 1400  # training songs to fit on at most
 PROBE_PENALTY = 0.01
 CODED = 4  # of as many training songs the probe hears one through the codec too: it will judge what a codec made
+WORKERS = 2  # processes that listen, a thread each
 
 
 def main() -> None:
@@ -46,8 +51,7 @@ def main() -> None:
     records = corpus.read(args.corpus)
     train, test = ([record for record in records if record.split == split] for split in ("train", "test"))
     if args.only != "profiles":
-        codec = Pipeline.from_pretrained(args.model)
-        fit_probe(train[: args.songs or PROBE_SONGS], test[: args.tests], codec, args.out / probe.PATH.name)
+        fit_probe(train[: args.songs or PROBE_SONGS], test[: args.tests], args.model, args.out / probe.PATH.name)
     if args.only != "probe":
         fit_profiles(train, test, args.songs or PROFILE_SONGS, args.tests, args.out / profiles.PATH.name)
 
@@ -55,15 +59,16 @@ def main() -> None:
 # ---- genre and roles
 
 
-def fit_probe(train: list[SongRecord], test: list[SongRecord], codec: Pipeline, path: Path) -> None:
-    """Fits the probe, writes it, and prints what it gets right."""
-    found, songs = hear_features(train, None, "listen"), train[::CODED]
-    found = np.concatenate([found, hear_features(songs, codec, "listen through the codec")])
+def fit_probe(train: list[SongRecord], test: list[SongRecord], model: str | None, path: Path) -> None:
+    """Fits the probe on songs as they are and after a model's codec, writes it, and prints what it gets right."""
+    with_codec = functools.partial(hear_coded, model)
+    found, songs = hear_features(train, hear_song, "listen"), train[::CODED]
+    found = np.concatenate([found, hear_features(songs, with_codec, "listen through the codec")])
     songs = train + songs
     genres = tuple(sorted({song.genre for song in songs}))
     of_genre = np.array([[song.genre == genre for genre in genres] for song in songs])
     of_roles = np.array([[role in probe.planned_roles(song.plan) for role in ROLES] for song in songs])
-    origin = f"{len(train)} training songs of a corpus by hybridgen.data.corpus, every {CODED}th through a codec too"
+    origin = f"{len(train)} training songs of hybridgen.data.corpus, and every {CODED}th of them through a codec too"
     no_weights = np.zeros((found.shape[1] + 1, 0))
     blank = Probe(genres, origin, found.mean(axis=0), np.maximum(found.std(axis=0), 1e-6), no_weights, no_weights)
     x = blank.standardise(found)
@@ -74,19 +79,44 @@ def fit_probe(train: list[SongRecord], test: list[SongRecord], codec: Pipeline, 
     )
     fitted.save(path)
     print(f"{path}: {origin}")
-    for name, through in (("test songs", None), ("through codec", codec)):
-        print_probe(name, fitted, test, hear_features(test, through, name))
+    for name, hear in (("test songs", hear_song), ("through codec", with_codec)):
+        print_probe(name, fitted, test, hear_features(test, hear, name))
 
 
-def hear_features(records: list[SongRecord], codec: Pipeline | None, name: str) -> np.ndarray:
-    """(n, f): the probe's features of songs, after a codec if one is given."""
-    rows = []
-    for record in tqdm(records, name, unit="song"):
-        samples = np.ascontiguousarray(probe.middle(Audio.load(record.audio).samples))
-        if codec is not None:
-            samples = codec.decode(codec.encode(Audio(samples, SAMPLE_RATE)), samples.shape[1])
-        rows.append(probe.features(samples))
-    return np.stack(rows)
+def hear_features(records: list[SongRecord], hear: Callable[[SongRecord], np.ndarray], name: str) -> np.ndarray:
+    """(n, f): the probe's features of songs, as `hear` hears them."""
+    # spawn: a forked process would inherit the locks of this one's threads
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=start_process) as pool:
+        return np.stack(list(tqdm(pool.map(hear, records, chunksize=8), name, total=len(records), unit="song")))
+
+
+def start_process() -> None:
+    """Of the pool: one thread for torch and for numpy."""
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+def hear_song(record: SongRecord) -> np.ndarray:
+    """(f,): the features of a song's middle."""
+    return probe.features(middle(record))
+
+
+def hear_coded(model: str | None, record: SongRecord) -> np.ndarray:
+    """(f,): the features of a song's middle after the codec of a model."""
+    samples, codec = middle(record), load(model)
+    return probe.features(codec.decode(codec.encode(Audio(samples, SAMPLE_RATE)), samples.shape[1]))
+
+
+def middle(record: SongRecord) -> np.ndarray:
+    """Samples (2, n) of the part of a song that the probe hears."""
+    return np.ascontiguousarray(probe.middle(Audio.load(record.audio).samples))
+
+
+@functools.cache
+def load(model: str | None) -> Pipeline:
+    """This process's pipeline."""
+    return Pipeline.from_pretrained(model)
 
 
 def fit_linear(x: np.ndarray, right: np.ndarray, loss: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
