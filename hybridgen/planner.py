@@ -129,12 +129,14 @@ class Planner(nn.Module):
         codes: Tensor | None = None,
         features: Tensor | None = None,
         instruments: Tensor | None = None,
+        told: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Logits of every token and code from those before it: (B, L, V), and (B, P, Q, K) where codes are given.
 
         text (B, S, text_dim), text_mask (B, S) bool; a row that is False throughout is unconditional. tokens (B, L)
         int64, -1 behind the end; places (B, L, 2) from `grammar.positions`. codes (B, Q, P) int64, -1 behind the
-        end; features (B, P, F) at 8,192 samples a frame; instruments (B, R) int64.
+        end; features (B, P, F) at 8,192 samples a frame; instruments (B, R) int64; told (B, Q, P): the codes as the
+        frames after them hear them, where some are to be heard wrongly.
         """
         length, n_text = tokens.shape[1], text.shape[1]
         parts = [self._embed_text(text), self._embed_score(tokens, places)]
@@ -142,7 +144,8 @@ class Planner(nn.Module):
         positions = [_text_positions(text_mask), _count(tokens, 0, length + 1)]
         if codes is not None:
             controls = self._embed_controls(features, instruments)
-            parts.append(self._embed_frames(controls, codes[:, :, :-1].clamp(min=0)))
+            heard = codes if told is None else told
+            parts.append(self._embed_frames(controls, heard[:, :, :-1].clamp(min=0)))
             valid.append(torch.ones_like(codes[:, 0], dtype=torch.bool))
             positions.append(_count(tokens, 1, codes.shape[2] + 1) + (tokens >= 0).sum(1, keepdim=True))
         x, mask = torch.cat(parts, dim=1), _causal_mask(torch.cat(valid, dim=1))

@@ -90,6 +90,17 @@ def test_logits_depend_on_the_past_only(planner):
     assert same[:7].all() and same[7, :2].all() and not same[7, 2] and not same[8:].any()
 
 
+def test_a_mistake_is_heard_by_the_frames_after_it(planner):
+    tokens, features, instruments, codes = inputs(plan(2))
+    codes = drawn(codes.shape)
+    told = codes.clone()
+    told[:, 1, 3] = (told[:, 1, 3] + 1) % CONFIG.codebook_size
+    rows = (*text(3), *pad_scores(tokens), codes, features, instruments)
+    (_, right), (_, same), (_, misled) = planner(*rows), planner(*rows, codes), planner(*rows, told)
+    assert torch.equal(right, same)
+    assert torch.equal(right[:, :4], misled[:, :4]) and not torch.allclose(right[:, 4], misled[:, 4])
+
+
 def test_a_score_without_its_codes_has_the_same_logits(planner):
     tokens, features, instruments, _ = inputs(plan(3))
     codes = drawn((1, CONFIG.n_codebooks, features.shape[1]))

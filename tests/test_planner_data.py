@@ -12,7 +12,7 @@ from hybridgen.data.prepared import Songs
 from hybridgen.plan import CODE_HOP, N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM, Bar, Plan, Section, Tempo
 from hybridgen.text import TextConfig
 from hybridgen.training import planner_data
-from hybridgen.training.planner_data import Batch, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
+from hybridgen.training.planner_data import Batch, Mistakes, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
 
 SCORES = ScoreConfig(seed=3, batch_size=8, seconds=(5, 12), long_seconds=(12, 20), long_share=0.5)
 LENGTHS = (2, 2, 4, 4, 4, 6, 6, 8, 8, 8, 8, 10, 40)  # bars, two seconds each
@@ -98,12 +98,23 @@ def test_a_step_at_a_thousand_million_is_found_at_once(songs: Songs):
 
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_ranks_together_read_the_songs_of_one(songs: Songs, step: int):
-    whole = SongBatches(songs, 200, 4, 1, EMPTY_TEXT)(step)
+    mistakes = Mistakes(0.3, 256)
+    whole = SongBatches(songs, 200, 4, 1, EMPTY_TEXT, mistakes)(step)
+    assert (whole.told != whole.codes).any() and torch.equal(whole.told < 0, whole.codes < 0)
     for n in (2, 4):
-        parts = [SongBatches(songs, 200, 4, 1, EMPTY_TEXT, rank, n)(step) for rank in range(n)]
-        for field, axis in (("tokens", 0), ("codes", 1)):
+        parts = [SongBatches(songs, 200, 4, 1, EMPTY_TEXT, mistakes, rank, n)(step) for rank in range(n)]
+        for field, axis in (("tokens", 0), ("codes", 1), ("told", 1)):
             assert joined(parts, field, axis) == joined([whole], field, axis)
         assert torch.equal(torch.cat([part.instruments for part in parts]), whole.instruments)
+
+
+def test_mistakes_are_as_many_as_asked_for():
+    codes = np.zeros((4, 500), dtype=np.int16)
+    shares = [(Mistakes(0.2, 64).make(codes, seed) != 0).mean() for seed in range(200)]
+    assert abs(np.mean(shares) - 0.2 * 63 / 64) < 0.02 and max(shares) < 0.45
+    assert np.array_equal(Mistakes(0.0, 64).make(codes, 1), codes)
+    with pytest.raises(ValueError, match=r"wrong_codes 0.6"):
+        Mistakes(0.6, 64)
 
 
 def test_a_share_of_the_steps_is_rendered_and_none_of_those_left_out(songs: Songs):

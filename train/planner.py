@@ -23,7 +23,7 @@ from hybridgen.training import cost, dataset, distributed, objectives, planner_d
 from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
 from hybridgen.training.log import Log
 from hybridgen.training.objectives import planner_losses
-from hybridgen.training.planner_data import Batch, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
+from hybridgen.training.planner_data import Batch, Mistakes, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
 from hybridgen.training.run import Run
 from hybridgen.weights import load_weights
 
@@ -47,6 +47,7 @@ class TrainConfig:
     rendered_multiple: int  # its songs are a multiple of this, for so many ranks and micro-batches to share
     rendered_share: float  # of steps that learn songs with codes, where there are some
     score_weight: float  # of the score's loss in those steps; that of the codes counts 1
+    wrong_codes: float  # share of codes that the frame after them hears wrongly; a song has 0 to twice as many
     label_smoothing: float  # of codes; a score's next token is too often certain
     optim: OptimConfig
     engine: EngineConfig
@@ -119,7 +120,9 @@ def main(path: str, *overrides: str) -> None:
     if train.prepared is not None:
         songs, rest = dataset.load(train.prepared)
         size, n = train.rendered_frames, train.rendered_multiple
-        rendered = [SongBatches(songs, size, n, train.seed, empty_text, *place) for place in engine.micro_ranks()]
+        mistakes = Mistakes(train.wrong_codes, cfg.codebook_size)
+        shared = partial(SongBatches, songs, size, n, train.seed, empty_text, mistakes)
+        rendered = [shared(*place) for place in engine.micro_ranks()]
         makers = [MixedBatches(*pair, train.rendered_share) for pair in zip(makers, rendered, strict=True)]
         held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
     held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))

@@ -61,6 +61,7 @@ class Batch:
     codes: Tensor | None = None  # (B, Q, P), -1 behind the end
     features: Tensor | None = None  # (B, P, F)
     instruments: Tensor | None = None  # (B, R)
+    told: Tensor | None = None  # (B, Q, P): the codes as the frames after them hear them, some of them wrong
 
 
 def encode(encoder: TextEncoder, prompts: Sequence[str]) -> list[np.ndarray]:
@@ -109,6 +110,24 @@ class ScoreBatches:
 
 
 @dataclass(frozen=True)
+class Mistakes:
+    """Codes that the frame after them hears wrongly, as the planner's own will be: it learns to go on from them."""
+
+    share: float  # of codes that are replaced by random ones; a song has 0 to twice as many
+    codebook_size: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 0.5:
+            raise ValueError(f"wrong_codes {self.share} is outside 0-0.5")
+
+    def make(self, codes: np.ndarray, seed: int) -> np.ndarray:
+        """Codes (Q, P) with some of them wrong."""
+        rng = np.random.default_rng(seed)
+        wrong = rng.random(codes.shape) < 2 * self.share * rng.random()
+        return np.where(wrong, rng.integers(self.codebook_size, size=codes.shape), codes)
+
+
+@dataclass(frozen=True)
 class SongBatches:
     """Whole rendered songs of like length, about `frames` code frames in a global batch; steps count from 1.
 
@@ -122,6 +141,7 @@ class SongBatches:
     ranks: int  # a batch's songs are a multiple of this: so many ranks and micro-batches may share it
     seed: int
     empty_text: np.ndarray  # (S, E) states of the empty prompt
+    mistakes: Mistakes | None = None  # None: every frame hears what was there
     rank: int = 0
     world_size: int = 1
 
@@ -170,17 +190,18 @@ class SongBatches:
         """This rank's rows of the batch of a step."""
         epoch, places = self._places(step)
         parts = [self._whole(epoch, place) for place in places]
-        texts, plans, codes, features = zip(*parts, strict=True)
+        texts, plans, codes, told, features = zip(*parts, strict=True)
         return Batch(
             *pad_texts(list(texts)),
             *pad_scores([grammar.tokens(plan) for plan in plans]),
-            codes=nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1).transpose(1, 2),
+            codes=pad_codes(codes),
             features=nn.utils.rnn.pad_sequence(features, batch_first=True),
             instruments=torch.from_numpy(np.stack([plan.instrument_ids() for plan in plans])),
+            told=None if self.mistakes is None else pad_codes(told),
         )
 
-    def _whole(self, epoch: int, place: int) -> tuple[np.ndarray, Plan, Tensor, Tensor]:
-        """Text (S, E), plan, codes (P, Q) and features (P, F) of a song, or where it is damaged of one of its bin."""
+    def _whole(self, epoch: int, place: int) -> "Whole":
+        """A song, or where it is damaged one of its bin."""
         rng = random.Random(f"song {self.seed} {epoch} {place}")
         first, n_songs, _ = next(entry for entry in reversed(self._bins) if entry[0] <= place)
         for _ in range(TRIES):
@@ -190,12 +211,22 @@ class SongBatches:
             place = first + rng.randrange(n_songs)
         raise ValueError(f"prepared {self.songs.folder}: {TRIES} songs in a row are damaged")
 
-    def _told(self, track: Track, labels: Labels, rng: random.Random) -> tuple[np.ndarray, Plan, Tensor, Tensor]:
+    def _told(self, track: Track, labels: Labels, rng: random.Random) -> "Whole":
         text, chance = rng.choice(track.texts), rng.random()
         text = text[:0] if chance < NO_TEXT else self.empty_text if chance < NO_TEXT + EMPTY_TEXT else text
         plan = hide(labels.plan, rng) if rng.random() < HIDDEN else labels.plan
         features = track.controls[::CODE_FRAMES] if plan is labels.plan else plan.frame_controls(CODE_HOP)
-        return text, plan, torch.tensor(track.codes.T).long(), torch.tensor(features).float()
+        told = track.codes if self.mistakes is None else self.mistakes.make(track.codes, rng.getrandbits(62))
+        codes, told = (torch.tensor(part.T).long() for part in (track.codes, told))
+        return text, plan, codes, told, torch.tensor(features).float()
+
+
+Whole = tuple[np.ndarray, Plan, Tensor, Tensor, Tensor]  # text (S, E), plan, codes and told (P, Q), features (P, F)
+
+
+def pad_codes(codes: Sequence[Tensor]) -> Tensor:
+    """(B, Q, P) from codes (P, Q) of different lengths, -1 behind the end."""
+    return nn.utils.rnn.pad_sequence(list(codes), batch_first=True, padding_value=-1).transpose(1, 2)
 
 
 @dataclass(frozen=True)
