@@ -257,6 +257,7 @@ def full_disk(training: Training, folder: Path, expected: dict[str, str]) -> Ite
     """Lets a run meet a disk that is full, by a limit on its files, and on a small disk where one may be mounted."""
     n = int((folder / "counted" / "operations").read_text())
     training.start(folder / "begun", Deadly(2 * n // 3)).join()
+    checkpoints.clean(folder / "begun" / "run")  # as the next start would, which must find no room in what it clears
     found = checkpoints.newest(folder / "begun" / "run")
     largest = max(path.stat().st_size for path in found.iterdir())
 
