@@ -22,6 +22,7 @@ from hybridgen.training import checkpoints, cost, dataset, distributed
 from hybridgen.training.dataset import Phase, PlayedBatches
 from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
 from hybridgen.training.run import Run
+from hybridgen.weights import load_weights
 
 VALID_WINDOWS = 64
 
@@ -33,6 +34,7 @@ class TrainConfig:
     model: str  # preset or YAML file whose `quantizer` section has the shapes
     prepared: str  # folder that train/prepare.py wrote
     out: str  # folder of the run
+    start: str | None  # weights to begin with: on latents that moved a little, codes so keep most of their meaning
     seed: int
     phases: tuple[Phase, ...]
     workers: int  # processes that make batches ahead; 0: the training itself does
@@ -131,7 +133,10 @@ def main(path: str, *overrides: str) -> None:
     cfg = config.build(QuantizerConfig, config.read(preset)["quantizer"])
     torch.set_num_threads(train.engine.threads)
     torch.manual_seed(train.seed)
-    engine = Engine(Quantizer(cfg), train.optim, train.engine)
+    model = Quantizer(cfg)
+    if train.start is not None:
+        load_weights(model, train.start)
+    engine = Engine(model, train.optim, train.engine)
     songs, held_out = dataset.load(train.prepared)
     makers = [PlayedBatches(songs, train.phases, train.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
