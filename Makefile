@@ -18,8 +18,8 @@ test: .setup/dev .setup/soundfont ## install what the tests need, run them all
 smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with ZeRO 2, stopped, resumed, exported, heard
 	OMP_NUM_THREADS=1 $(BIN)/python train/smoke.py
 
-corpus: .setup/dev .setup/soundfont ## ten hours of the synthetic corpus in ./corpus
-	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 10
+corpus: .setup/dev .setup/soundfont ## thirty hours of the synthetic corpus in ./corpus
+	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 30
 
 .setup/venv:
 	@mkdir -p .setup
