@@ -231,7 +231,7 @@ def save_lora(lora: LoRA, folder: Path, base: str) -> None:
         "target_modules": sorted(lora.pairs),
     }
     with replacing(folder / WEIGHTS_FILE) as temporary:
-        safetensors.torch.save_file(tensors, temporary, {"format": "pt"})
+        temporary.write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
     _write_json(folder / CONFIG_FILE, settings)
 
 

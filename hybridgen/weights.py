@@ -56,7 +56,7 @@ def save_weights(module: nn.Module, path: str | Path, half: bool = True) -> None
     """
     tensors = {name: _stored(name, tensor, half) for name, tensor in module.state_dict().items()}
     with replacing(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary)
+        temporary.write_bytes(safetensors.torch.save(tensors))  # its own writer hides the disk's errors
 
 
 def load_weights(module: nn.Module, path: str | Path) -> None:
@@ -102,7 +102,7 @@ def save_latents(path: str | Path, latents: np.ndarray, audio_sha256: str, n_sam
     metadata = {"audio_sha256": audio_sha256, "n_samples": str(n_samples)}
     with replacing(path) as temporary:
         arrays = {"latents": np.ascontiguousarray(latents, np.float32)}
-        safetensors.numpy.save_file(arrays, temporary, metadata)
+        temporary.write_bytes(safetensors.numpy.save(arrays, metadata))
 
 
 def load_latents(path: str | Path, audio_sha256: str | None = None) -> tuple[np.ndarray, int]:

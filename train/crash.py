@@ -270,13 +270,14 @@ def full_disk(training: Training, folder: Path, expected: dict[str, str]) -> Ite
 
     small = folder / "small"
     small.mkdir()
-    blocks = sum(-(-path.stat().st_size // 4096) + 1 for path in (folder / "begun").rglob("*"))
-    size = 4096 * (blocks + 8) + largest // 2
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", small], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", small], capture_output=True).returncode:
         print("no small disk may be mounted here", file=sys.stderr)
         return
     try:
         shutil.copytree(folder / "begun", small, dirs_exist_ok=True)
+        disk = os.statvfs(small)
+        size = (disk.f_blocks - disk.f_bfree) * disk.f_frsize + largest // 2  # less than a checkpoint
+        subprocess.run(["mount", "-o", f"remount,size={size}", small], check=True)
         process = training.start(small)
         process.join()
         wrong = refused(process, small, found)
@@ -291,7 +292,7 @@ def refused(process: multiprocessing.Process, folder: Path, last: Path) -> list[
     """What is wrong with how a run left that could not write: it fails, says why, and the last checkpoint is whole."""
     said = (folder / "said").read_text().strip().splitlines()
     wrong = [] if process.exitcode else ["exit code"]
-    wrong += [] if said and "run" in said[-1] and "[Errno" in said[-1] else ["last line said"]
+    wrong += [] if said and "run" in said[-1] and "[Errno" in said[-1] else [f"last line said {said[-1:]}"]
     found = checkpoints.newest(folder / "run")
     return wrong + ([] if found is not None and found.name == last.name else ["last checkpoint"])
 
