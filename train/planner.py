@@ -70,22 +70,17 @@ class HeldOut:
 def validate(held: HeldOut, train: TrainConfig, log: Log, step: int, model: Planner) -> dict[str, float]:
     """Nats a score token and, where there are songs, a code; their weighted sum is `valid/loss`. Writes a plan too."""
     device = model.start.device
-    means = [planner_losses(model, moved(batch, device), 0.0)["score"].item() for batch in held.scores]
+    means = [planner_losses(model, batch.to(device), 0.0)["score"].item() for batch in held.scores]
     values = {"valid/score": sum(means) / len(means)}
     values["valid/loss"] = values["valid/score"]
     if held.songs:
-        means = [planner_losses(model, moved(batch, device), 0.0)["codes"].item() for batch in held.songs]
+        means = [planner_losses(model, batch.to(device), 0.0)["codes"].item() for batch in held.songs]
         values["valid/codes"] = sum(means) / len(means)
         values["valid/loss"] = values["valid/codes"] + train.score_weight * values["valid/score"]
     text, text_mask = (part.to(device) for part in held.prompt)
     [tokens] = model.write_score(text, text_mask, [Controls(seconds=SHOWN_SECONDS)], [0], SamplingParams())
     log.text(step, "plan", grammar.parse(tokens, prompt=SHOWN_PROMPT).text())
     return values
-
-
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """A batch on a device."""
-    return Batch(**{name: None if part is None else part.to(device) for name, part in vars(batch).items()})
 
 
 def amounts(cfg: PlannerConfig, batches: list[Batch], counts: dict[str, Tensor], world_size: int) -> dict[str, float]:
@@ -140,7 +135,7 @@ def main(path: str, *overrides: str) -> None:
             shares = dict.fromkeys(("loss", *weights), torch.zeros((), device=engine.device))
             rate = train.optim.rate(step, train.steps)
             for batch in batches:
-                sums = objectives.planner_sums(engine, moved(batch, engine.device), train.label_smoothing)
+                sums = objectives.planner_sums(engine, batch.to(engine.device), train.label_smoothing)
                 means = {name: total / counts[name].clamp(min=1) for name, total in sums.items()}
                 loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of it
                 engine.backward(loss)

@@ -51,7 +51,10 @@ class Probe:
         return likely / likely.sum()
 
     def roles(self, features: np.ndarray) -> frozenset[str]:
-        """The roles that are heard in a sound with these features (f,)."""
+        """The roles that are heard in a sound with these features (f,); none in silence, of which no song has taught."""
+        changes = np.asarray(features)[BANDS : 2 * BANDS]  # how much each band changes, see `spread`
+        if changes.size and not changes.any():
+            return frozenset()
         scores = self.standardise(features) @ self.role_weights
         return frozenset(role for role, score in zip(ROLES, scores, strict=True) if score > 0)
 

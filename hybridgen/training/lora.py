@@ -191,7 +191,7 @@ def planner_lesson(folder: Path, songs: Songs, own: PlannerStage, train: TrainCo
 
     def loss(model: nn.Module, batch: planner_data.Batch) -> Tensor:
         device = model.start.device
-        batch = planner_data.Batch(**{name: part.to(device) for name, part in vars(batch).items()})
+        batch = batch.to(device)
         parts = objectives.planner_losses(model, batch, own.label_smoothing)
         return parts["codes"] + own.score_weight * parts["score"]
 

@@ -63,6 +63,10 @@ class Batch:
     instruments: Tensor | None = None  # (B, R)
     told: Tensor | None = None  # (B, Q, P): the codes as the frames after them hear them, some of them wrong
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(**{name: None if part is None else part.to(device) for name, part in vars(self).items()})
+
 
 def encode(encoder: TextEncoder, prompts: Sequence[str]) -> list[np.ndarray]:
     """States (S, E) float16 of each prompt."""
