@@ -51,7 +51,7 @@ class Probe:
         return likely / likely.sum()
 
     def roles(self, features: np.ndarray) -> frozenset[str]:
-        """The roles that are heard in a sound with these features (f,); none in silence, of which no song has taught."""
+        """The roles that are heard in a sound with these features (f,); none in silence, which no song has taught."""
         changes = np.asarray(features)[BANDS : 2 * BANDS]  # how much each band changes, see `spread`
         if changes.size and not changes.any():
             return frozenset()
