@@ -106,15 +106,12 @@ def test_a_large_part_is_split_into_files_and_comes_back_whole(tmp_path: Path, m
     assert same(checkpoints.load(place), Checkpoint(1, {"model": tensors}, {}))
 
 
-def test_the_newest_are_kept_and_the_one_that_is_marked_best(run: Path):
-    checkpoints.mark_best(run / "step_00000001")
+def test_the_newest_are_kept(run: Path):
     for step in (3, 4, 5):
         checkpoints.save(run, made_at(step), keep=3)
-    assert [path.name[-1] for path in sorted(run.glob("step_*"))] == ["1", "3", "4", "5"]
-    assert checkpoints.best(run) == run / "step_00000001"
-    checkpoints.mark_best(run / "step_00000004")
+    assert [path.name[-1] for path in sorted(run.glob("step_*"))] == ["3", "4", "5"]
     checkpoints.save(run, made_at(6))
-    assert [path.name[-1] for path in sorted(run.glob("step_*"))] == ["4", "5", "6"]
+    assert [path.name[-1] for path in sorted(run.glob("step_*"))] == ["5", "6"]
     with pytest.raises(ValueError, match="keep 1 leaves nothing to go back to"):
         checkpoints.save(run, made_at(7), keep=1)
 
@@ -128,7 +125,6 @@ def test_saving_a_step_again_replaces_it_and_ends_what_came_after(run: Path):
 def test_a_folder_without_checkpoints_is_a_new_run(tmp_path: Path):
     (tmp_path / "step_notes").mkdir()
     assert checkpoints.newest(tmp_path) is None and checkpoints.newest(tmp_path / "nowhere") is None
-    assert checkpoints.best(tmp_path) is None
     with pytest.raises(ValueError, match=r"manifest\.json: No such file"):
         checkpoints.load(tmp_path)
 

@@ -11,7 +11,6 @@ are compared with is started as a user does it.
 
 import argparse
 import contextlib
-import functools
 import importlib
 import io
 import json
@@ -183,25 +182,18 @@ class Deadly:
 
 
 def killed(training: Training, folder: Path, expected: dict[str, str], n: int) -> Iterator[tuple[str, list[str]]]:
-    """Kills at `n` random moments; yields where each run went on, and what was different at its end.
-
-    By the kernel, as with SIGKILL, but by the CPU time that a process has had: no load of the machine shifts that.
-    """
+    """Sends SIGKILL at `n` random moments; yields where each run went on, and what was different at its end."""
     rng = random.Random(0)
-    before = child_seconds()
+    begin = time.monotonic()
     training.finish(folder / "timed")
-    seconds = child_seconds() - before
+    seconds = time.monotonic() - begin
     for i in range(n):
-        place, moment = folder / f"kill{i}", rng.uniform(0.01, seconds)
-        process = training.start(place, functools.partial(signal.setitimer, signal.ITIMER_PROF, moment))
+        place = folder / f"kill{i}"
+        process = training.start(place)
+        process.join(rng.uniform(0.0, seconds))
+        process.kill()
         process.join()
         yield goes_on(training, place, expected)
-
-
-def child_seconds() -> float:
-    """CPU time of all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def killed_writing(

@@ -31,10 +31,8 @@ from torch import Tensor
 
 import hybridgen
 from hybridgen import config
-from hybridgen.manifest import replacing
 
 MAX_FILE = 1 << 30  # bytes: what saving and loading need in memory beyond the tensors themselves, twice
-_BEST = "best"  # a file with the name of a checkpoint
 _REPLACED = ".old.tmp"
 _MISSING = "(nothing)"
 
@@ -87,7 +85,7 @@ class Disk:
 
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
-    """Writes a checkpoint into the run's folder; leaves the `keep` newest and the one that is marked best.
+    """Writes a checkpoint into the run's folder; leaves the `keep` newest.
 
     A checkpoint of a later step is not this run's past (it was broken and passed over, or left in a spike) and goes.
     Raises OSError with path and reason when the disk refuses; every earlier checkpoint is then as it was.
@@ -109,7 +107,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
         reason = f"{error.strerror or error}; checkpoint not written, those before it are as they were"
         raise OSError(error.errno, reason, str(error.filename or place)) from None
     earlier = [old for old in _all(folder) if old.name < place.name]
-    spared = {place, *earlier[-(keep - 1) :], best(folder)}
+    spared = {place, *earlier[-(keep - 1) :]}
     for old in _all(folder):
         if old not in spared:  # renamed first, so that no reader meets half a checkpoint
             Disk.rename(old, folder / f".{old.name}.gone.tmp")
@@ -159,20 +157,6 @@ def clean(folder: Path) -> None:
             Disk.rename(left, place)
         else:
             Disk.remove(left)
-
-
-def mark_best(place: Path) -> None:
-    """Makes this checkpoint the one that `save` spares however old it gets."""
-    with replacing(place.with_name(_BEST)) as draft:
-        draft.write_text(place.name, encoding="utf-8")
-
-
-def best(folder: Path) -> Path | None:
-    """The checkpoint that was marked best, if it is still there."""
-    with suppress(FileNotFoundError):
-        name = (folder / _BEST).read_bytes()
-        return next((place for place in _all(folder) if place.name.encode() == name), None)
-    return None
 
 
 # A checkpoint on the disk.
