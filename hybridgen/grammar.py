@@ -11,6 +11,9 @@ among the allowed tokens ends in a valid plan. V is the vocabulary.
     section = label length energy (role* STOP | NO_ROLES) bar*
     length  = LONG* (1 ... 64): every LONG is 64 bars more
     bar     = [tempo] (chord | SPLIT chord chord)
+
+A chord is a degree: its root counts from the tonic of the key, or from C where the key is unknown. So a progression is
+the same tokens in all keys, and what is learned of it in one holds in all.
 """
 
 import itertools
@@ -38,6 +41,7 @@ from hybridgen.plan import (
     Section,
     Tempo,
     meter_quarters,
+    split_key,
 )
 
 ENERGIES = tuple(range(MAX_ENERGY + 1))
@@ -259,11 +263,11 @@ class State:
         if token == UNKNOWN_CHORD:
             return Bar(None)
         if token != SPLIT:
-            return Bar((CHORDS[token - CHORD.start],))
+            return Bar((_chord(token, self.key),))
         names = []
         for half in range(2):
-            token = yield _mask(CHORD.start + CHORD_INDEX[chords[half]]) if chords else _mask(CHORD)
-            names.append(CHORDS[token - CHORD.start])
+            token = yield _mask(_chord_token(chords[half], self.key)) if chords else _mask(CHORD)
+            names.append(_chord(token, self.key))
         return Bar(tuple(names))
 
     def _fixed_chords(self, bar: Bar | None) -> tuple[str, ...] | None:
@@ -274,7 +278,7 @@ class State:
 
     def _chord_mask(self, fixed: tuple[str, ...] | None) -> np.ndarray:
         if fixed:
-            return _mask(SPLIT if len(fixed) == 2 else CHORD.start + CHORD_INDEX[fixed[0]])
+            return _mask(SPLIT if len(fixed) == 2 else _chord_token(fixed[0], self.key))
         return _mask(CHORD, SPLIT) if self.controls is not None else _mask(CHORD, SPLIT, UNKNOWN_CHORD)
 
     def _tempo_mark(self, bar: int, ramp: bool) -> Choice:
@@ -358,7 +362,7 @@ def tokens(plan: Plan) -> list[int]:
         out += _section_tokens(section)
         for bar in section.bars:
             out += _tempo_tokens(marks[bar_number]) if bar_number in marks else []
-            out += _chord_tokens(bar.chords)
+            out += _bar_tokens(bar.chords, plan.key)
             bar_number += 1
     return [*out, END]
 
@@ -379,11 +383,28 @@ def _section_tokens(section: Section) -> list[int]:
     return [label, *[LONG] * n_long, LENGTH[rest], energy, *roles]
 
 
-def _chord_tokens(chords: tuple[str, ...] | None) -> list[int]:
+def _bar_tokens(chords: tuple[str, ...] | None, key: str | None) -> list[int]:
     if chords is None:
         return [UNKNOWN_CHORD]
-    names = [CHORD.start + CHORD_INDEX[chord] for chord in chords]
-    return names if len(names) == 1 else [SPLIT, *names]
+    degrees = [_chord_token(chord, key) for chord in chords]
+    return degrees if len(degrees) == 1 else [SPLIT, *degrees]
+
+
+def _chord_token(chord: str, key: str | None) -> int:
+    return CHORD[_turned(CHORD_INDEX[chord], -_tonic(key))]
+
+
+def _chord(token: int, key: str | None) -> str:
+    return CHORDS[_turned(token - CHORD.start, _tonic(key))]
+
+
+def _turned(index: int, semitones: int) -> int:
+    """The place in `CHORDS` of the chord that lies so many semitones above another; no chord stays none."""
+    return 1 + (index - 1 + semitones * len(QUALITIES)) % (len(CHORDS) - 1) if index else 0
+
+
+def _tonic(key: str | None) -> int:
+    return 0 if key is None else split_key(key)[0]
 
 
 def parse(

@@ -20,6 +20,7 @@ from hybridgen.plan import (
     Tempo,
     meter_quarters,
 )
+from hybridgen.plan.harmony import rekey_chord
 
 chords = st.none() | st.lists(st.sampled_from(grammar.CHORDS), min_size=1, max_size=2).map(tuple)
 tempos = st.integers(300, 3000).map(lambda tenths: tenths / 10)
@@ -175,3 +176,17 @@ def test_positions_count_down_to_the_end():
     known = places[digits[-1] :, 0]
     assert (np.diff(known) <= 0).all() and set(known) == set(range(6))
     assert set(places[:, 1]) == {-1, 0, 1, 2, 3}
+
+
+def test_a_progression_is_the_same_tokens_in_every_key():
+    names = (("Am",), ("Fmaj7", "G7"), ("N",), None)
+
+    def score(key):
+        bars = tuple(Bar(part and tuple(rekey_chord(name, "A minor", key) for name in part)) for part in names)
+        return grammar.tokens(Plan((Section("verse", bars),), (Tempo(1, 120),), key=key))
+
+    first, *others = [score(key) for key in KEYS if key.endswith("minor")]
+    assert len(others) == 11
+    for tokens in others:
+        assert [a for a, b in zip(tokens, first, strict=True) if a != b] == [tokens[4]]  # the key
+    assert grammar.parse(first).sections[0].bars[0] == Bar(rekey_chord("Am", "A minor", "C minor"))

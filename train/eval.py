@@ -31,7 +31,7 @@ from tqdm import tqdm
 from hybridgen import manifest
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
-from hybridgen.data.captions import captions
+from hybridgen.data.captions import captions, says_genre
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.song import Song
 from hybridgen.data.synth import Synth
@@ -178,8 +178,8 @@ def choose(seconds: int, count: int, songs: Path, part: int) -> list[Question]:
 
 
 def ask(song: Song, seconds: int, songs: Path) -> Question | None:
-    """The song's first caption that fixes its tempo and key, and no length; None where there is none, or where the
-    song is too short, too slow, too fast or changes its tempo.
+    """The song's first caption that says its tempo, key and genre, and no length; None where there is none, or where
+    the song is too short, too slow, too fast or changes its tempo.
     """
     plan = song.plan
     if len(plan.tempo) != 1 or not TEMPI[0] <= plan.tempo[0].bpm <= TEMPI[1]:
@@ -190,7 +190,7 @@ def ask(song: Song, seconds: int, songs: Path) -> Question | None:
     for caption in captions(song):
         asked, _ = find_controls(caption)
         no_length = asked.bars is None and asked.seconds is None and asked.sections is None
-        if asked.tempo is not None and asked.key == plan.key and no_length:
+        if asked.tempo is not None and asked.key == plan.key and no_length and says_genre(caption, song.genre):
             return Question(caption, asked.tempo, asked.key, song.genre, seconds, song.index, plan, audio)
     return None
 
@@ -266,7 +266,8 @@ def measure_song(job: Job, item: Item) -> dict:
     if item.other is None:
         return found
     oracle = pipe.render(true_plan(pipe, question, latents), seed=question.seed).samples
-    rungs = {**sounds, "oracle": oracle, "noise": noise(samples.shape[-1], question.seed)}
+    mastered = Audio(coded, SAMPLE_RATE).master().samples  # as all other rungs are
+    rungs = {**sounds, "codec": mastered, "oracle": oracle, "noise": noise(samples.shape[-1], question.seed)}
     ways = {"codec": coded, "low-pass 8 kHz": spectral.low_pass(samples), "8-bit μ-law": spectral.mu_law(samples)}
     found["seen"] = {row: seen(sound, question.plan, question) for row, sound in rungs.items()}
     found["likeness"] = {way: compare(samples, sound) for way, sound in ways.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridgen.metrics import distances, hearing
+from hybridgen.metrics import distances, embedding, hearing
 from hybridgen.metrics.distances import Basis
 from hybridgen.metrics.hearing import Hearing
 
@@ -28,7 +28,8 @@ RUNGS = {
     "none": "rendered without being told of the plan",
     "noise": "white noise",
 }
-DIMENSIONS, SONGS_EACH = 16, 4  # of the ladder: components of the reference at most; fewer than 4 songs each overfit
+PARTS = (embedding.SOUND, embedding.FIT)  # of the ladder's embeddings, which weigh alike
+DIMENSIONS, SONGS_EACH = 16, 4  # components of the reference at most, of all parts; fewer than 4 songs each overfit
 ROWS = {"value": "generated", "floor": "real", "codec": "codec"}  # names in the report -> of the items' hearings
 CONTROL = {
     "tempo_acc1": "tempo within 4 % (octave errors are wrong)",
@@ -70,15 +71,20 @@ def assemble(found: "Found") -> dict:
 
 
 def embeddings(found: "Found") -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Each rung's (n, d), and the reference's, along the directions in which the reference varies most."""
+    """Each rung's (n, d), and the reference's, along the directions in which each part of the reference varies most."""
     reference = np.array([facts["seen"] for kind, _, facts in found if kind == "reference"])
     rungs: dict[str, list[list[float]]] = {row: [] for row in RUNGS}
     for kind, _, facts in found:
         if kind != "reference":
             for row, seen in facts.get("seen", {}).items():
                 rungs[row].append(seen)
-    basis = Basis.fit(reference, min(DIMENSIONS, len(reference) // SONGS_EACH))
-    return {row: basis(np.array(seen)) for row, seen in rungs.items()}, basis(reference)
+    dim = min(DIMENSIONS, len(reference) // SONGS_EACH) // len(PARTS)
+    bases = [(part, Basis.fit(reference[:, part], dim)) for part in PARTS]
+
+    def place(seen: np.ndarray) -> np.ndarray:
+        return np.concatenate([basis(seen[:, part]) for part, basis in bases], axis=1)
+
+    return {row: place(np.array(seen)) for row, seen in rungs.items()}, place(reference)
 
 
 def ladder(rungs: dict[str, np.ndarray], reference: np.ndarray) -> dict[str, dict[str, float]]:

@@ -24,7 +24,7 @@ from hybridgen import config
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.corpus import SongRecord
-from hybridgen.metrics import distances, embedding, harmony, hearing, spectral
+from hybridgen.metrics import distances, harmony, hearing, probe, spectral
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
 from hybridgen.rendering import Rendering, SamplingConfig
@@ -115,7 +115,7 @@ def measure_song(
     reference = pipe.decode(latents[:n_frames], heard.length)
     base = pipe.config.sampling
     scores = [score(pipe, plan, heard, reference, record.index, sampling_of(base, setting)) for setting in settings]
-    return embedding.describe(reference), scores
+    return probe.features(reference), scores
 
 
 def score(pipe: Pipeline, plan: Plan, heard: Plan, reference: np.ndarray, seed: int, sampling: SamplingConfig) -> Score:
@@ -138,7 +138,7 @@ def score(pipe: Pipeline, plan: Plan, heard: Plan, reference: np.ndarray, seed: 
         mel_db=spectral.log_mel_distance(reference, samples),
         chroma=chroma_correlation(reference, samples),
         chords=harmony.chord_agreement(heard, samples),
-        embedding=embedding.describe(samples),
+        embedding=probe.features(samples),
     )
 
 

@@ -82,6 +82,12 @@ def captions(song: Song, n: int = 10) -> list[str]:
     return [caption(song, random.Random(f"{song.seed} {song.index} {i}")) for i in range(n)]
 
 
+def says_genre(text: str, genre: str) -> bool:
+    """Whether a caption names the genre, by any of its names and free of slips."""
+    names = "|".join(re.escape(name) for name in GENRE_WORDS.get(genre, (genre,)))
+    return re.search(rf"(?<!\w)(?:{names})(?!\w)", text, re.IGNORECASE) is not None
+
+
 # ---------------------------------------------------------------------------------------------- facts to words
 
 

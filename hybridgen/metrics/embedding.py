@@ -1,6 +1,6 @@
-"""What a sound is like, as numbers that need no model: alone, and as seen through its plan.
+"""What a sound is like, and how it fits a plan, as numbers that need no model.
 
-Samples are float arrays (N,) or (2, N) at 44.1 kHz, the plan's first sample first. F frames.
+Samples are float arrays (2, N) at 44.1 kHz, the plan's first sample first. F frames.
 """
 
 import itertools
@@ -8,26 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hybridgen.metrics import harmony, rhythm
-from hybridgen.metrics.spectral import SEMITONE_RATE, decibels, mel, mono, semitones
+from hybridgen.metrics import harmony, probe, rhythm
+from hybridgen.metrics.spectral import SEMITONE_RATE, mono, semitones
 from hybridgen.plan import SAMPLE_RATE, Plan, chord_pitches, split_chord, split_key
 
+SOUND, FIT = slice(0, 328), slice(328, 386)  # the parts of `in_plan`
 BAR_PHASES = 16
 CHANGE_SECONDS = 0.15  # what is this near to a change of chord belongs to it
 LEVEL_SECONDS = 0.4  # over which loudness is measured
 
 
-def describe(samples: np.ndarray) -> np.ndarray:
-    """Embedding (65,) of a sound: mean and deviation of 32 log-mel bands in dB, and onsets a second."""
-    bands = mel(mono(samples)).reshape(32, 4, -1).mean(axis=1)
-    bands = decibels(bands, bands.max())
-    return np.concatenate([bands.mean(axis=1), bands.std(axis=1), [rhythm.onset_rate(samples)]])
-
-
 def in_plan(samples: np.ndarray, plan: Plan) -> np.ndarray:
-    """Embedding (123,) of a sound seen through its plan: a sound that does not do what the plan says lies elsewhere.
+    """Embedding (386,) of a sound seen through its plan: a sound that does not do what the plan says lies elsewhere.
 
-    65   `describe`, which knows no plan
+    328  `SOUND`: `probe.features` of its middle 30 s, which know no plan; and `FIT`:
     24   how much each pitch sounds above the root of the chord of the moment: in chords with a minor third, in others
     12   how much each pitch sounds above the tonic of the key
     16   onsets at each sixteenth of the bars, against the average
@@ -38,7 +32,7 @@ def in_plan(samples: np.ndarray, plan: Plan) -> np.ndarray:
     """
     spectrum, onsets = semitones(samples), rhythm.onset_strength(samples)
     parts = (
-        describe(samples),
+        probe.features(samples),
         _by_chord(spectrum, plan),
         _by_key(spectrum, plan),
         _by_bar(onsets.sum(axis=0), plan),

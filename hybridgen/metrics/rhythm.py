@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import librosa
 import numpy as np
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import find_peaks
 from scipy.stats import theilslopes
 
 from hybridgen.metrics.profiles import profiles
@@ -98,13 +97,6 @@ def beat_rate(times: np.ndarray) -> float:
         return 0.0
     index = np.arange(len(times))
     return 60.0 / float(theilslopes(times, index)[0])
-
-
-def onset_rate(samples: np.ndarray) -> float:
-    """Onsets a second: peaks of the onset strength over a tenth of its strongest."""
-    strength = onset_strength(samples).sum(axis=0)
-    peaks, _ = find_peaks(strength, height=0.1 * max(strength.max(initial=0.0), 1e-9))
-    return len(peaks) * FRAME_RATE / len(strength)
 
 
 def pulse(tempo: float, meter: str) -> float:
