@@ -6,7 +6,6 @@ the velocity is x_1 - x_0 and sampling runs from t = 0 to t = 1.
 Shapes: B batch, T frames, C channels. `path`, `guide` and `solve` take any (B, ...).
 """
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -14,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-METHODS = ("euler", "midpoint", "adaptive")
+METHODS = ("euler", "adaptive")
 NOISE_BLOCK = 64  # frames drawn together
 MAX_SEED = 2**64 - 1
-MAX_SWAY = 2 / (math.pi - 2)  # beyond it, and below -1, times would not ascend
 
 Velocity = Callable[[Tensor, Tensor], Tensor]  # x_t (B, ...), t (B,) -> velocity (B, ...)
 Pair = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x_t, t -> conditional and unconditional velocity
@@ -50,36 +48,24 @@ def guide(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
     return uncond + scale * (cond - uncond)
 
 
-def guide_projected(
-    cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: Tensor, parallel: float, limit: float | None = None
-) -> Tensor:
-    """Adaptive projected guidance without its momentum (https://arxiv.org/abs/2410.02416), from velocities (B, ...).
+def guide_projected(cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: Tensor, parallel: float) -> Tensor:
+    """Projected guidance (https://arxiv.org/abs/2410.02416, without momentum and limit) from velocities (B, ...).
 
     What guidance adds along the data that `cond` leads to makes it louder, the rest makes it better: of the former only
-    the share `parallel` is kept (1 and no limit: `guide`). limit: the largest root mean square, in units of the data,
-    of the difference that is scaled.
+    the share `parallel` is kept (1: `guide`).
     """
     left = (1 - t).view(-1, *[1] * (x_t.dim() - 1))
     data, change = x_t + left * cond, cond - uncond  # where cond leads; the difference in data is left * change
-    if limit is not None:
-        size = _mean(change.square()).sqrt() * left
-        change = change * (limit / size.clamp(min=1e-12)).clamp(max=1.0)
     along = _mean(change * data) / _mean(data.square()).clamp(min=1e-12) * data
     return cond + (scale - 1) * (change - (1 - parallel) * along)
 
 
 def guided(
-    wished: Velocity,
-    pair: Pair,
-    scale: float,
-    *,
-    interval: tuple[float, float] = (0.0, 1.0),
-    parallel: float = 1.0,
-    limit: float | None = None,
+    wished: Velocity, pair: Pair, scale: float, *, interval: tuple[float, float] = (0.0, 1.0), parallel: float = 1.0
 ) -> Velocity:
     """The guided velocity: `pair` is asked at times in `interval`, `wished` alone, at half the cost, at all others.
 
-    Guidance in an interval: https://arxiv.org/abs/2404.07724. parallel, limit: of `guide_projected`.
+    Guidance in an interval: https://arxiv.org/abs/2404.07724. parallel: of `guide_projected`.
     """
     low, high = interval
 
@@ -87,29 +73,25 @@ def guided(
         if scale == 1 or not low <= t[0] <= high:
             return wished(x_t, t)
         cond, uncond = pair(x_t, t)
-        if parallel == 1 and limit is None:
+        if parallel == 1:
             return guide(cond, uncond, scale)
-        return guide_projected(cond, uncond, scale, x_t, t, parallel, limit)
+        return guide_projected(cond, uncond, scale, x_t, t, parallel)
 
     return velocity
 
 
-def schedule(num_steps: int, shift: float = 1.0, sway: float = 0.0) -> Tensor:
-    """Times (num_steps + 1,) ascending from 0 to 1, in equal steps with shift 1 and sway 0.
+def schedule(num_steps: int, shift: float = 1.0) -> Tensor:
+    """Times (num_steps + 1,) ascending from 0 to 1, in equal steps with shift 1.
 
-    `shift` > 1 and `sway` < 0 take smaller steps near the noise, < 1 and > 0 near the data. The shift is that of
-    https://arxiv.org/abs/2403.03206, section 5.3.2, the sway that of https://arxiv.org/abs/2410.06885. ValueError
-    unless num_steps and shift are positive and sway is -1 to 2 / (pi - 2).
+    `shift` > 1 takes smaller steps near the noise, < 1 near the data (https://arxiv.org/abs/2403.03206, section 5.3.2).
+    ValueError unless num_steps and shift are positive.
     """
     if num_steps < 1:
         raise ValueError(f"num_steps {num_steps} must be at least 1")
     if not shift > 0:
         raise ValueError(f"shift {shift} must be above 0")
-    if not -1 <= sway <= MAX_SWAY:
-        raise ValueError(f"sway {sway} is outside -1 to {MAX_SWAY:.4f}")
     noise_left = torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
-    times = 1 - shift * noise_left / (1 + (shift - 1) * noise_left)
-    return (times + sway * (torch.cos(math.pi / 2 * times) - 1 + times)).float()
+    return (1 - shift * noise_left / (1 + (shift - 1) * noise_left)).float()
 
 
 def solve(
@@ -119,27 +101,21 @@ def solve(
     *,
     method: str = "euler",
     shift: float = 1.0,
-    sway: float = 0.0,
     tolerance: float = 1e-4,
     callback: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     """Carry `x_0` (B, ...) along `velocity` from t = 0 to t = 1.
 
-    method: "euler" asks for the velocity once a step, "midpoint" twice, "adaptive" (Dormand-Prince, torchdiffeq) as
-    often as `tolerance`, relative and absolute, demands. shift, sway: of `schedule`. callback: told (steps done, x_t)
-    after each step.
+    method: "euler" asks for the velocity once a step, "adaptive" (Dormand-Prince, torchdiffeq) as often as `tolerance`,
+    relative and absolute, demands. shift: of `schedule`. callback: told (steps done, x_t) after each step.
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is none of {', '.join(METHODS)}")
-    times = schedule(num_steps, shift, sway).tolist()
+    times = schedule(num_steps, shift).tolist()
     x_t = x_0
     for i, (t, t_next) in enumerate(pairwise(times)):
         if method == "euler":
             x_t = x_t + (t_next - t) * velocity(x_t, _times(x_t, t))
-        elif method == "midpoint":
-            half = (t_next - t) / 2
-            middle = x_t + half * velocity(x_t, _times(x_t, t))
-            x_t = x_t + 2 * half * velocity(middle, _times(x_t, t + half))
         else:
             x_t = _adaptive(velocity, x_t, t, t_next, tolerance)
         if callback is not None:

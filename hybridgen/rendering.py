@@ -25,11 +25,9 @@ class SamplingConfig:
     num_steps: int  # solver steps a window
     method: str  # of flow.solve
     shift: float  # of flow.schedule
-    sway: float  # of flow.schedule; 0 = none
     guidance_scale: float  # 1 = none; any other costs twice where guidance is on
     guidance_interval: tuple[float, float]  # times at which guidance is on, of 0 (noise) to 1 (music)
     guidance_parallel: float  # of flow.guide_projected; 1 = plain guidance
-    guidance_limit: float | None  # of flow.guide_projected; None = none
     window: int  # latent frames rendered at once
     overlap: int  # clean latent frames that a window sees of the one before
     score: SamplingParams
@@ -40,7 +38,7 @@ class SamplingConfig:
             raise ValueError(f"steps {self.num_steps} must be at least 1")
         if self.method not in flow.METHODS:
             raise ValueError(f"method {self.method!r} is none of {', '.join(flow.METHODS)}")
-        flow.schedule(self.num_steps, self.shift, self.sway)  # says what is wrong with either
+        flow.schedule(self.num_steps, self.shift)  # says what is wrong with either
         if not 0 <= self.guidance_scale <= 100:
             raise ValueError(f"guidance {self.guidance_scale:g} is outside 0-100")
         low, high = self.guidance_interval
@@ -48,8 +46,6 @@ class SamplingConfig:
             raise ValueError(f"guidance_interval {low:g} to {high:g} does not ascend inside 0-1")
         if not 0 <= self.guidance_parallel <= 1:
             raise ValueError(f"guidance_parallel {self.guidance_parallel:g} is outside 0-1")
-        if self.guidance_limit is not None and not self.guidance_limit > 0:
-            raise ValueError(f"guidance_limit {self.guidance_limit:g} must be above 0")
         if not 0 < self.overlap < self.window or self.window % 4 or self.overlap % 4:
             raise ValueError(f"window {self.window} and overlap {self.overlap} must be multiples of 4, overlap smaller")
 
@@ -125,7 +121,6 @@ class Rendering:
             sampling.num_steps,
             method=sampling.method,
             shift=sampling.shift,
-            sway=sampling.sway,
             callback=callback,
         )
 
@@ -146,7 +141,6 @@ class Rendering:
             sampling.guidance_scale,
             interval=sampling.guidance_interval,
             parallel=sampling.guidance_parallel,
-            limit=sampling.guidance_limit,
         )
 
 

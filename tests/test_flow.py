@@ -1,4 +1,4 @@
-"""The path and its velocity, the solvers' orders, and noise that belongs to frames."""
+"""The path and its velocity, the solvers, and noise that belongs to frames."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,13 @@ def test_a_straight_flow_is_solved_exactly_in_one_step(method, shift):
     torch.testing.assert_close(out, x_1, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("method", "order"), [("euler", 1), ("midpoint", 2)])
-def test_halving_the_step_divides_the_error_by_two_to_the_order(method, order):
+def test_halving_the_step_halves_the_error():
     x_0 = torch.ones(1, 1, dtype=torch.float64)
 
     def error(num_steps):
-        return abs(flow.solve(lambda x, t: -2 * x, x_0, num_steps, method=method).item() - np.exp(-2))
+        return abs(flow.solve(lambda x, t: -2 * x, x_0, num_steps).item() - np.exp(-2))
 
-    assert error(64) / error(128) == pytest.approx(2**order, rel=0.05)
+    assert error(64) / error(128) == pytest.approx(2, rel=0.05)
 
 
 def test_the_adaptive_solver_meets_its_tolerance():
@@ -46,15 +45,6 @@ def test_schedule_runs_from_noise_to_data_and_shift_stays_longer_near_noise():
         assert times[0] == 0 and times[-1] == 1 and (times.diff() > 0).all()
     torch.testing.assert_close(plain, torch.linspace(0, 1, 9))
     assert (shifted[1:-1] < plain[1:-1]).all()
-
-
-@pytest.mark.parametrize("sway", [-1.0, -0.5, 0.5, flow.MAX_SWAY])
-@pytest.mark.parametrize("shift", [0.5, 1.0, 3.0])
-def test_swayed_times_ascend_from_noise_to_data(shift, sway):
-    times, plain = flow.schedule(16, shift, sway), flow.schedule(16, shift)
-    assert times[0] == 0 and times[-1] == 1 and (times.diff() > 0).all()
-    assert ((times[1:-1] < plain[1:-1]) == (sway < 0)).all()
-    assert torch.equal(flow.schedule(16, shift, 0.0), plain)
 
 
 def test_callback_sees_every_step():
@@ -88,7 +78,7 @@ def test_projecting_nothing_away_is_plain_guidance():
     torch.testing.assert_close(
         flow.guide_projected(cond, uncond, 3.0, x_t, t, parallel=1.0), flow.guide(cond, uncond, 3.0)
     )
-    torch.testing.assert_close(flow.guide_projected(cond, uncond, 1.0, x_t, t, parallel=0.0, limit=0.1), cond)
+    torch.testing.assert_close(flow.guide_projected(cond, uncond, 1.0, x_t, t, parallel=0.0), cond)
 
 
 def test_projected_guidance_adds_nothing_along_the_expected_data():
@@ -100,18 +90,6 @@ def test_projected_guidance_adds_nothing_along_the_expected_data():
     wished = x_t + left * flow.guide(cond, uncond, 3.0)
     across = (wished - data) - ((wished - data) * data).sum((1, 2), True) / data.square().sum((1, 2), True) * data
     torch.testing.assert_close(found - data, across)
-
-
-def test_limited_guidance_moves_the_expected_data_no_further_than_that():
-    cond, uncond, x_t, t = velocities()
-
-    def moved(scale: float, limit: float | None) -> torch.Tensor:
-        by = flow.guide_projected(cond, uncond, scale, x_t, t, parallel=1.0, limit=limit) - cond
-        return ((1 - t)[:, None, None] * by).square().mean((1, 2)).sqrt()
-
-    torch.testing.assert_close(moved(2.0, 0.01), torch.full((3,), 0.01, dtype=torch.float64))
-    torch.testing.assert_close(moved(4.0, 0.01), 3 * moved(2.0, 0.01))
-    torch.testing.assert_close(moved(2.0, 1e6), moved(2.0, None))
 
 
 def guided_run(scale: float, interval: tuple[float, float]) -> tuple[torch.Tensor, int, int]:
@@ -171,8 +149,6 @@ def test_what_a_caller_can_get_wrong_is_named():
         flow.schedule(0)
     with pytest.raises(ValueError, match="shift -1"):
         flow.schedule(4, -1.0)
-    with pytest.raises(ValueError, match="sway -2"):
-        flow.schedule(4, sway=-2.0)
     with pytest.raises(ValueError, match="method 'rk9'"):
         flow.solve(lambda x, t: x, torch.zeros(1, 1), 4, method="rk9")
     with pytest.raises(ValueError, match="seed -1"):

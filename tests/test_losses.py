@@ -47,6 +47,14 @@ def test_a_shift_by_four_samples_costs_hardly_anything():
     assert parts["mel"] < 0.3
 
 
+def test_texture_asks_for_grain_wherever_it_is():
+    noise, other = torch.randn(2, 1, 2, RATE)
+    flat = torch.zeros(1, 2, RATE)
+    flat[..., ::128] = 128**0.5  # clicks: as loud in every band, and as smooth as a spectrum can be
+    grain, blur = (spectral_loss()(sound, noise) for sound in (other, flat))
+    assert grain["texture"] < 0.3 * blur["texture"] and grain["texture"] < 0.3 * grain["mel"]
+
+
 def test_a_tone_that_is_ten_decibels_down_costs_one_and_what_is_far_below_costs_nothing():
     target = torch.full((1, 2, 3, 4), 1e-9)
     target[..., 0] = 1.0

@@ -271,12 +271,10 @@ def test_bad_requests_are_one_line(pipe: Pipeline, arguments: dict, words: str):
     ("fields", "words"),
     [
         ({"shift": 0.0}, "shift 0"),
-        ({"sway": 2.0}, "sway 2"),
         ({"method": "rk9"}, "method 'rk9'"),
         ({"guidance_interval": (0.5, 0.2)}, "guidance_interval 0.5 to 0.2"),
         ({"guidance_interval": (0.0, 1.5)}, "guidance_interval 0 to 1.5"),
         ({"guidance_parallel": -1.0}, "guidance_parallel -1"),
-        ({"guidance_limit": 0.0}, "guidance_limit 0"),
         ({"overlap": 64}, "window 64 and overlap 64"),
     ],
 )
@@ -300,9 +298,7 @@ def test_what_can_be_asked_is_what_a_plan_can_be_held_to():
 def test_guidance_in_an_interval_costs_one_evaluation_outside_and_replays(pipe: Pipeline):
     rows = []
     hook = pipe.renderer.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
-    sampling = replace(
-        pipe.config.sampling, num_steps=4, guidance_interval=(0.2, 0.6), guidance_parallel=0.0, guidance_limit=1.0
-    )
+    sampling = replace(pipe.config.sampling, num_steps=4, guidance_interval=(0.2, 0.6), guidance_parallel=0.0)
     track = pipe.with_sampling(sampling).render(plan_of(2), seed=5)
     hook.remove()
     assert rows[:4] == [1, 2, 2, 1]

@@ -13,19 +13,19 @@ from hybridgen.pipeline import Pipeline
 from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo
 from train import sweep
 
-SETTINGS = ("", "num_steps=4 method=midpoint", "guidance_scale=1", "guidance_interval=[0.4,1]")
+SETTINGS = ("", "num_steps=8", "guidance_scale=1", "guidance_interval=[0.4,1]")
 
 
 def test_a_setting_changes_what_it_names(pipe: Pipeline):
     base = pipe.config.sampling
     assert sweep.sampling_of(base, "") == base
-    found = sweep.sampling_of(base, "num_steps=4 sway=-1 guidance_interval=[0.2,0.8]")
-    assert found == replace(base, num_steps=4, sway=-1.0, guidance_interval=(0.2, 0.8))
+    found = sweep.sampling_of(base, "num_steps=4 shift=2 guidance_interval=[0.2,0.8]")
+    assert found == replace(base, num_steps=4, shift=2.0, guidance_interval=(0.2, 0.8))
     assert all(sweep.sampling_of(base, setting) for setting in sweep.GRID)
     with pytest.raises(ValueError, match="steeps"):
         sweep.sampling_of(base, "steeps=4")
-    with pytest.raises(ValueError, match="sway -3"):
-        sweep.sampling_of(base, "sway=-3")
+    with pytest.raises(ValueError, match="shift -3"):
+        sweep.sampling_of(base, "shift=-3")
 
 
 @pytest.fixture(scope="module")

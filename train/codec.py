@@ -53,6 +53,7 @@ class TrainConfig:
     windows: tuple[int, ...]  # of the spectral losses, samples
     mels: tuple[int, ...]  # bands for each window
     magnitude_weight: float
+    texture_weight: float
     tone_weight: float
     kl_weight: float
     discriminators: DiscriminatorConfig
@@ -127,7 +128,12 @@ class Crops:
 
 def spectral(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
     """The weighted sum of the spectral losses."""
-    weights = {"mel": 1.0, "magnitude": train.magnitude_weight, "tones": train.tone_weight}
+    weights = {
+        "mel": 1.0,
+        "magnitude": train.magnitude_weight,
+        "texture": train.texture_weight,
+        "tones": train.tone_weight,
+    }
     return sum(weight * parts[name] for name, weight in weights.items())
 
 

@@ -363,9 +363,7 @@ def true_plan(pipe: Pipeline, question: Question, latents: np.ndarray) -> Plan:
 
 def untold_sampling(sampling: SamplingConfig) -> SamplingConfig:
     """The same with nothing of text, plan and codes told at any time."""
-    return replace(
-        sampling, guidance_scale=0.0, guidance_interval=(0.0, 1.0), guidance_parallel=1.0, guidance_limit=None
-    )
+    return replace(sampling, guidance_scale=0.0, guidance_interval=(0.0, 1.0), guidance_parallel=1.0)
 
 
 def noise(length: int, seed: int) -> np.ndarray:

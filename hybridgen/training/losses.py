@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LAGS, PATCH = (1, 2, 4), 8  # frames and bands: of the steps that make roughness, and over which it is a mean
+
 
 @lru_cache(maxsize=32)
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
@@ -38,6 +40,8 @@ class SpectralLoss(nn.Module):
 
     Log-mel: mean absolute difference in units of 10 dB, over a soft floor of -80 dB below the excerpt's loudest band.
     Magnitude: spectral convergence, the relative error of the linear magnitudes (arXiv 1910.11480).
+    Texture: how rough the log-mel spectrum is along time and along frequency, a mean over patches, in the same units.
+    The other two are least where what cannot be known is left blurred; this asks for the grain without asking where.
     """
 
     def __init__(self, sample_rate: int, windows: tuple[int, ...], mels: tuple[int, ...]):
@@ -45,7 +49,7 @@ class SpectralLoss(nn.Module):
         self.sample_rate, self.windows, self.mels = sample_rate, windows, mels
 
     def forward(self, prediction: Tensor, target: Tensor, first: int = 0) -> dict[str, Tensor]:
-        """Scalars `mel` and `magnitude` for samples (B, 2, N), averaged over the windows.
+        """Scalars `mel`, `magnitude` and `texture` for samples (B, 2, N), averaged over the windows.
 
         first: the number of the first example in the whole batch, of which this may be a part.
         """
@@ -60,11 +64,24 @@ class SpectralLoss(nn.Module):
             y_size = magnitude(stft(y, n_fft, n_fft // 2))
         x_mel, y_mel = x_size @ filters, y_size @ filters
         floor = 1e-4 * y_mel.amax((1, 2, 3), keepdim=True) + 1e-6
+        x_level, y_level = (2 * torch.log10(mel + floor) for mel in (x_mel, y_mel))
         error = (x_size - y_size).square().sum((1, 2, 3)) / (y_size.square().sum((1, 2, 3)) + 1e-3)
         return {
-            "mel": 2 * (torch.log10(x_mel + floor) - torch.log10(y_mel + floor)).abs().mean(),
+            "mel": (x_level - y_level).abs().mean(),
             "magnitude": (error + 1e-8).sqrt().mean(),
+            "texture": torch.stack(
+                [(a - b).abs().mean() for a, b in zip(roughness(x_level), roughness(y_level), strict=True)]
+            ).mean(),
         }
+
+
+def roughness(levels: Tensor) -> list[Tensor]:
+    """Mean absolute steps of levels (B, 2, F, M) in overlapping patches: along bands, along frames, and along both."""
+    steps = []
+    for lag in (lag for lag in LAGS if lag < min(levels.shape[-2:])):
+        up = levels[..., lag:] - levels[..., :-lag]
+        steps += [up, levels[..., lag:, :] - levels[..., :-lag, :], up[..., lag:, :] - up[..., :-lag, :]]
+    return [F.avg_pool2d(step.abs(), [min(PATCH, size) for size in step.shape[-2:]], PATCH // 2) for step in steps]
 
 
 def two_views(samples: Tensor, first: int = 0) -> Tensor:
