@@ -31,6 +31,7 @@ from hybridgen.training.losses import SpectralLoss
 from hybridgen.training.run import Run
 from hybridgen.weights import load_weights, save_weights
 
+VALIDATED = ("valid/mel_db", "valid/stft", "valid/chroma", "valid/texture")
 SHOWN = 2  # held-out files that a validation lets hear
 
 
@@ -153,6 +154,7 @@ def validate(files: list[Path], log: Log, step: int, codec: Codec) -> dict[str, 
     The log lets hear and see the first ones beside what they were.
     """
     device, results = codec.latent_mean.device, []
+    spectral_loss = SpectralLoss(codec.sample_rate, windows=(2048,), mels=(128,))
     for i, path in enumerate(files[:24]):
         with soundfile.SoundFile(path) as file:
             file.seek(max(file.frames // 2 - 3 * codec.sample_rate, 0))
@@ -162,13 +164,14 @@ def validate(files: list[Path], log: Log, step: int, codec: Codec) -> dict[str, 
         mel = losses.log_mel_distance(output, target, codec.sample_rate)
         played, wanted = (tones(codec, sound)[0] for sound in (output, target))
         chroma = losses.chroma_correlation(played, wanted, codec.config.tone_steps)
-        results.append((mel.item(), losses.stft_distance(output, target).item(), chroma.item()))
+        texture = spectral_loss(output, target)["texture"]
+        results.append((mel.item(), losses.stft_distance(output, target).item(), chroma.item(), texture.item()))
         if i < SHOWN:
             sounds = {"original": samples, "decoded": output[0].cpu().numpy()}
             for name, sound in sounds.items():
                 log.audio(step, f"{path.stem}_{name}", sound, codec.sample_rate)
             log.picture(step, path.stem, spectrograms(sounds))
-    return dict(zip(("valid/mel_db", "valid/stft", "valid/chroma"), np.mean(results, 0).tolist(), strict=True))
+    return dict(zip(VALIDATED, np.mean(results, 0).tolist(), strict=True))
 
 
 @torch.no_grad()
