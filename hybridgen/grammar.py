@@ -42,6 +42,7 @@ from hybridgen.plan import (
     Tempo,
     meter_quarters,
     split_key,
+    transpose_chord,
 )
 
 ENERGIES = tuple(range(MAX_ENERGY + 1))
@@ -391,16 +392,11 @@ def _bar_tokens(chords: tuple[str, ...] | None, key: str | None) -> list[int]:
 
 
 def _chord_token(chord: str, key: str | None) -> int:
-    return CHORD[_turned(CHORD_INDEX[chord], -_tonic(key))]
+    return CHORD[CHORD_INDEX[transpose_chord(chord, -_tonic(key))]]
 
 
 def _chord(token: int, key: str | None) -> str:
-    return CHORDS[_turned(token - CHORD.start, _tonic(key))]
-
-
-def _turned(index: int, semitones: int) -> int:
-    """The place in `CHORDS` of the chord that lies so many semitones above another; no chord stays none."""
-    return 1 + (index - 1 + semitones * len(QUALITIES)) % (len(CHORDS) - 1) if index else 0
+    return transpose_chord(CHORDS[token - CHORD.start], _tonic(key))
 
 
 def _tonic(key: str | None) -> int:

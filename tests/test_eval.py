@@ -13,6 +13,7 @@ pytest.importorskip("librosa")
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.vocabulary import GENRE_WORDS
 from hybridgen.metrics import harmony, hearing, profiles, rhythm
+from hybridgen.metrics.embedding import FIT
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo
 from train import estimators, figures, report
@@ -50,7 +51,7 @@ def test_songs_are_as_long_as_asked_and_their_prompts_say_tempo_key_and_genre(tm
     for q in found:
         assert 29.5 <= q.plan.seconds <= 30.0 and 60 <= q.plan.tempo[0].bpm <= 180
         assert q.plan.tempo == (Tempo(1, q.tempo),) and q.plan.key == q.key
-        assert any(name.lower() in q.prompt.lower() for name in GENRE_WORDS[q.genre])
+        assert any(name.lower() in q.prompt.lower() for name in GENRE_WORDS[q.genre]), q.prompt
         assert q.plan == compose(evaluation.SEED, q.seed, (30, 30)).plan
         assert q.audio == tmp_path / "30" / "songs" / f"{q.seed:06d}.flac"
     assert not {q.seed for q in found} & {q.seed for q in evaluation.choose(30, 12, tmp_path, part=1)}
@@ -179,8 +180,8 @@ def heard(good: bool, genre: str) -> dict:
 def found_items(good: bool) -> list[tuple[str, Question, dict]]:
     """Items of 12 questions and 24 references in which each rung lies a step further from the reference."""
     rng = np.random.default_rng(0)
-    found = [("reference", question(100 + i), {"seen": rng.standard_normal(30).tolist()}) for i in range(24)]
-    away = {row: 0.5 * step + rng.standard_normal((12, 30)) for step, row in enumerate(figures.RUNGS)}
+    found = [("reference", question(100 + i), {"seen": rng.standard_normal(FIT.stop).tolist()}) for i in range(24)]
+    away = {row: 0.5 * step + rng.standard_normal((12, FIT.stop)) for step, row in enumerate(figures.RUNGS)}
     borders = {name: {"local": 1.0, "rms": 1.0, "peak": 1.0} for name in ("block", "frame", "window")}
     likeness = {"log_mel_db": 4.0, "stft_convergence": 0.5, "stft_log_magnitude": 0.3}
     for i, genre in zip(range(12), itertools.cycle(GENRES[:4])):

@@ -7,6 +7,7 @@ A stopped run (SIGTERM) continues with the same command; the weights of the best
 """
 
 import random
+import statistics
 import sys
 import zlib
 from dataclasses import dataclass
@@ -31,7 +32,6 @@ from hybridgen.training.losses import SpectralLoss
 from hybridgen.training.run import Run
 from hybridgen.weights import load_weights, save_weights
 
-VALIDATED = ("valid/mel_db", "valid/stft", "valid/chroma", "valid/texture")
 SHOWN = 2  # held-out files that a validation lets hear
 
 
@@ -161,17 +161,21 @@ def validate(files: list[Path], log: Log, step: int, codec: Codec) -> dict[str, 
             samples = file.read(6 * codec.sample_rate, dtype="float32", always_2d=True).T
         target = torch.from_numpy(samples.copy())[None].to(device)
         output = codec.decode(codec.encode(target))[..., : target.shape[-1]].float()
-        mel = losses.log_mel_distance(output, target, codec.sample_rate)
         played, wanted = (tones(codec, sound)[0] for sound in (output, target))
-        chroma = losses.chroma_correlation(played, wanted, codec.config.tone_steps)
-        texture = spectral_loss(output, target)["texture"]
-        results.append((mel.item(), losses.stft_distance(output, target).item(), chroma.item(), texture.item()))
+        results.append(
+            {
+                "valid/mel_db": losses.log_mel_distance(output, target, codec.sample_rate).item(),
+                "valid/stft": losses.stft_distance(output, target).item(),
+                "valid/chroma": losses.chroma_correlation(played, wanted, codec.config.tone_steps).item(),
+                "valid/texture": spectral_loss(output, target, first=i)["texture"].item(),
+            }
+        )
         if i < SHOWN:
             sounds = {"original": samples, "decoded": output[0].cpu().numpy()}
             for name, sound in sounds.items():
                 log.audio(step, f"{path.stem}_{name}", sound, codec.sample_rate)
             log.picture(step, path.stem, spectrograms(sounds))
-    return dict(zip(VALIDATED, np.mean(results, 0).tolist(), strict=True))
+    return {name: statistics.fmean(result[name] for result in results) for name in results[0]}
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
 """Measures a model folder against songs that no training has seen: python train/eval.py FOLDER --out report
 
-The composer writes the songs (seed 1; trainings use others) and prompts that state their tempo and key. Estimators hear
-samples alone, and every figure stands beside its floor: the same figure of the composer's own songs. The work is cut
-into items, one file each in OUT/items, so that a run that was stopped goes on. Writes report.json (every figure of
+The composer writes the songs (seed 1; trainings use others) and prompts that say their tempo, key and genre. Estimators
+hear samples alone, and every figure stands beside its floor: the same figure of the composer's own songs. The work is
+cut into items, one file each in OUT/items, so that a run that was stopped goes on. Writes report.json (every figure of
 every track), report.md and pictures.
 """
 
@@ -31,7 +31,7 @@ from tqdm import tqdm
 from hybridgen import manifest
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
-from hybridgen.data.captions import captions, says_genre
+from hybridgen.data.captions import captions, said
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.song import Song
 from hybridgen.data.synth import Synth
@@ -69,7 +69,7 @@ QUICK = Size(((30, 20), (120, 2)), references=40, pictures=3, speed_seconds=120.
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt that states tempo and key, and the song that it was written for."""
+    """A prompt that says tempo, key and genre, and the song that it was written for."""
 
     prompt: str
     tempo: float  # quarter notes a minute
@@ -187,10 +187,10 @@ def ask(song: Song, seconds: int, songs: Path) -> Question | None:
     if not seconds - SLACK <= plan.seconds <= seconds:
         return None
     audio = songs / str(seconds) / "songs" / f"{song.index:06d}.flac"
-    for caption in captions(song):
+    for i, caption in enumerate(captions(song)):
         asked, _ = find_controls(caption)
         no_length = asked.bars is None and asked.seconds is None and asked.sections is None
-        if asked.tempo is not None and asked.key == plan.key and no_length and says_genre(caption, song.genre):
+        if asked.tempo is not None and asked.key == plan.key and no_length and said(song, i).genre:
             return Question(caption, asked.tempo, asked.key, song.genre, seconds, song.index, plan, audio)
     return None
 
@@ -267,7 +267,7 @@ def measure_song(job: Job, item: Item) -> dict:
         return found
     oracle = pipe.render(true_plan(pipe, question, latents), seed=question.seed).samples
     mastered = Audio(coded, SAMPLE_RATE).master().samples  # as all other rungs are
-    rungs = {**sounds, "codec": mastered, "oracle": oracle, "noise": noise(samples.shape[-1], question.seed)}
+    rungs = {"real": samples, "codec": mastered, "oracle": oracle, "noise": noise(samples.shape[-1], question.seed)}
     ways = {"codec": coded, "low-pass 8 kHz": spectral.low_pass(samples), "8-bit μ-law": spectral.mu_law(samples)}
     found["seen"] = {row: seen(sound, question.plan, question) for row, sound in rungs.items()}
     found["likeness"] = {way: compare(samples, sound) for way, sound in ways.items()}

@@ -48,7 +48,8 @@ def page(report: dict, out: Path) -> str:
         *("", *control_table(report), "", *length_table(report)),
         *("", "By genre, model / floor:", "", *genre_table(report)),
         *("", "## How far from other songs", "", "![](ladder.png)", ""),
-        f"Sets of {n} sounds as seen through their plans, in the {d} directions in which the reference varies most.",
+        f"Sets of {n} sounds as seen through their plans, in the {d // 2} directions in which the reference's sound "
+        f"varies most, and the {d // 2} in which its fit to the plans does.",
         *("", *ladder_table(report)),
         *("", "## The codec", "", "Medians over songs.", "", *codec_table(report)),
         *(

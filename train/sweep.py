@@ -112,7 +112,7 @@ def measure_song(
     reference = pipe.decode(latents[:n_frames], heard.length)
     base = pipe.config.sampling
     scores = [score(pipe, plan, heard, reference, record.index, sampling_of(base, setting)) for setting in settings]
-    return probe.features(reference), scores
+    return heard_as(reference), scores
 
 
 def score(pipe: Pipeline, plan: Plan, heard: Plan, reference: np.ndarray, seed: int, sampling: SamplingConfig) -> Score:
@@ -135,8 +135,13 @@ def score(pipe: Pipeline, plan: Plan, heard: Plan, reference: np.ndarray, seed: 
         mel_db=spectral.log_mel_distance(reference, samples),
         chroma=chroma_correlation(reference, samples),
         chords=harmony.chord_agreement(heard, samples),
-        embedding=probe.features(samples),
+        embedding=heard_as(samples),
     )
+
+
+def heard_as(samples: np.ndarray) -> np.ndarray:
+    """Embedding (d,) of samples (2, N): what the probe hears, each number in deviations of the corpus."""
+    return probe.probe().standardise(probe.features(samples))
 
 
 def chroma_correlation(reference: np.ndarray, found: np.ndarray) -> float:
@@ -148,14 +153,13 @@ def chroma_correlation(reference: np.ndarray, found: np.ndarray) -> float:
 def summarise(songs: list[tuple[np.ndarray, list[Score]]], settings: Sequence[str]) -> list[dict[str, object]]:
     """A row for each setting: means over the songs, and the standard error of the difference from the first setting."""
     reference = np.stack([own for own, _ in songs])
-    scale = np.maximum(reference.std(axis=0), 1e-9)
     rows = []
     for i, setting in enumerate(settings):
         scores = [each[i] for _, each in songs]
         row: dict[str, object] = {"setting": setting or "the model's own"}
         row |= {name: float(np.mean([getattr(s, name) for s in scores])) for name in ("evaluations", "seconds")}
         found = np.stack([s.embedding for s in scores])
-        row["kernel"] = distances.kernel_distance(reference / scale, found / scale)
+        row["kernel"] = distances.kernel_distance(reference, found)
         for name in ("mel_db", "chroma", "chords"):
             values = np.array([getattr(s, name) for s in scores])
             change = values - [getattr(each[0], name) for _, each in songs]

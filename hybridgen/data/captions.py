@@ -79,13 +79,16 @@ def caption(song: Song, rng: random.Random) -> str:
 
 def captions(song: Song, n: int = 10) -> list[str]:
     """The song's first `n` captions; the i-th depends on (song.seed, song.index, i) alone."""
-    return [caption(song, random.Random(f"{song.seed} {song.index} {i}")) for i in range(n)]
+    return [caption(song, _rng(song, i)) for i in range(n)]
 
 
-def says_genre(text: str, genre: str) -> bool:
-    """Whether a caption names the genre, by any of its names and free of slips."""
-    names = "|".join(re.escape(name) for name in GENRE_WORDS.get(genre, (genre,)))
-    return re.search(rf"(?<!\w)(?:{names})(?!\w)", text, re.IGNORECASE) is not None
+def said(song: Song, i: int) -> Words:
+    """What the song's i-th caption says."""
+    return draw_words(song, _rng(song, i))
+
+
+def _rng(song: Song, i: int) -> random.Random:
+    return random.Random(f"{song.seed} {song.index} {i}")
 
 
 # ---------------------------------------------------------------------------------------------- facts to words

@@ -1,6 +1,6 @@
 """Whether two sets of sounds differ: distances with their floor and their uncertainty, and how far labels lie apart.
 
-Embeddings are (n, d) arrays, one row a sound; any model's will do (hybridgen.metrics.embedding has two that need none).
+Embeddings are (n, d) arrays, one row a sound; any model's will do (`metrics.embedding` has one that needs none).
 A distance is a function of a reference and of what was found. It means nothing without the floor: what two parts of the
 reference itself, as large as the sets compared, lie apart.
 """

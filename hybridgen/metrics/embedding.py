@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from hybridgen.metrics import harmony, probe, rhythm
+from hybridgen.metrics.probe import N_FEATURES
 from hybridgen.metrics.spectral import SEMITONE_RATE, mono, semitones
 from hybridgen.plan import SAMPLE_RATE, Plan, chord_pitches, split_chord, split_key
 
-SOUND, FIT = slice(0, 328), slice(328, 386)  # the parts of `in_plan`
+SOUND, FIT = slice(0, N_FEATURES), slice(N_FEATURES, N_FEATURES + 58)  # the parts of `in_plan`
 BAR_PHASES = 16
 CHANGE_SECONDS = 0.15  # what is this near to a change of chord belongs to it
 LEVEL_SECONDS = 0.4  # over which loudness is measured

@@ -26,6 +26,7 @@ CEPSTRUM = 20
 QUANTILES = (10, 50, 90)
 FRAME_RATE = SAMPLE_RATE / MEL_HOP
 MODULATIONS = np.geomspace(0.5, 24.0, 9)  # Hz, edges
+N_FEATURES = 5 * BANDS + 2 * CEPSTRUM + (4 + len(MODULATIONS) - 1 + 3 + 1) * REGISTERS  # 328, see `features`
 LAGS = 4  # frames between which a sound rises: 46 ms
 
 

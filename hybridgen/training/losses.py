@@ -40,8 +40,8 @@ class SpectralLoss(nn.Module):
 
     Log-mel: mean absolute difference in units of 10 dB, over a soft floor of -80 dB below the excerpt's loudest band.
     Magnitude: spectral convergence, the relative error of the linear magnitudes (arXiv 1910.11480).
-    Texture: how rough the log-mel spectrum is along time and along frequency, a mean over patches, in the same units.
-    The other two are least where what cannot be known is left blurred; this asks for the grain without asking where.
+    Texture: how much less or more rough the log-mel spectrum is along time and frequency, patch by patch (in the same
+    units). The other two are least where what cannot be known is left blurred; this wants the grain, wherever it is.
     """
 
     def __init__(self, sample_rate: int, windows: tuple[int, ...], mels: tuple[int, ...]):
@@ -69,19 +69,27 @@ class SpectralLoss(nn.Module):
         return {
             "mel": (x_level - y_level).abs().mean(),
             "magnitude": (error + 1e-8).sqrt().mean(),
-            "texture": torch.stack(
-                [(a - b).abs().mean() for a, b in zip(roughness(x_level), roughness(y_level), strict=True)]
-            ).mean(),
+            "texture": texture_distance(x_level, y_level),
         }
+
+
+def texture_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Mean absolute difference () of the roughness of levels (B, 2, F, M), in their unit."""
+    pairs = zip(roughness(x), roughness(y), strict=True)
+    return torch.stack([(a - b).abs().mean() for a, b in pairs]).mean()
 
 
 def roughness(levels: Tensor) -> list[Tensor]:
     """Mean absolute steps of levels (B, 2, F, M) in overlapping patches: along bands, along frames, and along both."""
     steps = []
-    for lag in (lag for lag in LAGS if lag < min(levels.shape[-2:])):
-        up = levels[..., lag:] - levels[..., :-lag]
-        steps += [up, levels[..., lag:, :] - levels[..., :-lag, :], up[..., lag:, :] - up[..., :-lag, :]]
-    return [F.avg_pool2d(step.abs(), [min(PATCH, size) for size in step.shape[-2:]], PATCH // 2) for step in steps]
+    for lag in LAGS:
+        steps.append(up := levels[..., lag:] - levels[..., :-lag])
+        if lag < levels.shape[-2]:
+            steps += [levels[..., lag:, :] - levels[..., :-lag, :], up[..., lag:, :] - up[..., :-lag, :]]
+    return [
+        F.avg_pool2d(step.abs(), [min(PATCH, size) for size in step.shape[-2:]], PATCH // 2, ceil_mode=True)
+        for step in steps
+    ]
 
 
 def two_views(samples: Tensor, first: int = 0) -> Tensor:
