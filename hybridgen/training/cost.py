@@ -262,10 +262,10 @@ def codec(
     encoded, decoded = n_crops * heard, n_crops * (heard + 2 * reach)  # latent frames
     top = 440 * 2 ** (cfg.tone_range[1] / 12) * cfg.tone_window / cfg.sample_rate
     measure = matrix(2 * encoded, (int(top) + 4) * cfg.n_tones)  # tones of mid and side
-    spectral = sum(
-        matrix(n_crops * 2 * ((n_samples - window) // (window // 2) + 1), (window // 2 + 1) * n_mels)
-        for window, n_mels in zip(windows, mels, strict=True)
-    )
+    frames = [2 * ((n_samples - window) // (window // 2) + 1) for window in windows]  # of both sides of a crop
+    shapes = list(zip(frames, windows, mels, strict=True))
+    spectral = sum(matrix(n_crops * n, (window // 2 + 1) * n_mels) for n, window, n_mels in shapes)
+    compared = 12 * n_samples * len(windows) + 18 * sum(n * n_mels for n, _, n_mels in shapes)  # spectra; nine steps
     learns = 0 if frozen else 1  # a product of the encoder has so many gradients for each factor that could have one
     products = [
         Product("tones heard", measure, gradients=0),
@@ -280,7 +280,7 @@ def codec(
     return Work(
         products=(*products, *(game(judges, n_crops, n_samples) if judges else ())),
         blocks=sum((convnext_kept(cfg, n_latents, n_layers) for n_latents, n_layers in sides), Kept()),
-        rest=signals_kept(cfg, n_crops, encoded, decoded, n_samples * len(windows), learns) + judged,
+        rest=signals_kept(cfg, encoded, decoded, n_crops * compared, learns) + judged,
         n_blocks=sum(n_layers + cfg.latent_layers for n_latents, n_layers in sides if n_latents),
         stream=decoded * cfg.ratio * cfg.frame_dim,
     )
@@ -328,10 +328,10 @@ def convnext_kept(cfg: CodecConfig, n_latents: int, n_layers: int) -> Kept:
     return frames + latents * (n_latents * cfg.latent_layers)
 
 
-def signals_kept(cfg: CodecConfig, n_crops: int, encoded: int, decoded: int, n_heard: int, learns: int) -> Kept:
-    """What the codec's ends and its losses keep: spectra, each loss's frames, and what its encoder hears."""
+def signals_kept(cfg: CodecConfig, encoded: int, decoded: int, compared: int, learns: int) -> Kept:
+    """What the codec's ends and its losses keep: spectra, what the spectral losses compare, what its encoder hears."""
     made = 14 * decoded * cfg.ratio * (cfg.n_bins + cfg.n_tones)
-    heard = 12 * n_crops * n_heard + 4 * encoded * cfg.tone_window  # of the spectral losses, of the tones'
+    heard = compared + 4 * encoded * cfg.tone_window  # of the spectral losses, of the tones'
     inputs = 2 * cfg.n_bins + 4 * min(cfg.n_bins, cfg.phase_bins)
     ends = decoded * cfg.ratio * (cfg.frame_dim + 2 * sum(cfg.band_dims))
     return Kept(made + heard, ends + learns * encoded * cfg.ratio * (inputs + 2 * sum(cfg.band_dims)))
