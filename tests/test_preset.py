@@ -9,6 +9,7 @@ import pytest
 from hybridgen import config, weights
 from hybridgen.audio import TARGET_LUFS
 from hybridgen.pipeline import STAGES, Pipeline, PipelineConfig
+from hybridgen.plan import scale_pitches, split_chord, split_key
 
 FOLDER = Path(__file__).parents[1] / "hybridgen" / "presets" / "tiny"
 
@@ -41,3 +42,11 @@ def test_a_prompt_becomes_loud_enough_sound_in_the_key_and_tempo_asked(tiny: Pip
     assert (track.plan.key, track.plan.tempo[0].bpm) == ("A minor", 84.0)
     assert abs(track.audio.loudness() - TARGET_LUFS) <= 1.0
     assert track.audio.true_peak() <= -1.0
+
+
+@pytest.mark.parametrize("key", ["F# major", "B minor", "Eb minor", "Ab major"])
+def test_planned_chords_belong_to_the_key(tiny: Pipeline, key: str):
+    plan = tiny.plan("indie rock", key=key, seconds=40, seed=1)[0]
+    roots = [split_chord(chord)[0] for section in plan.sections for bar in section.bars for chord in bar.chords]
+    assert roots[-1] == split_key(key)[0]
+    assert sum(root in scale_pitches(key) for root in roots) > 0.8 * len(roots) and len(set(roots)) > 2
