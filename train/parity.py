@@ -194,12 +194,12 @@ def main(argv: list[str] | None = None) -> None:
     found = json.loads(record.read_text()) if here.world_size > 1 else {}
     for name in KINDS:
         found[name] = found.get(name, {}) | (alone if here.world_size == 1 else together)(name, asked)
-    distributed.leave()
     if here.rank == 0:
         record.write_text(json.dumps(found, indent=1) + "\n")
         print(f"| {' | '.join(['way', *KINDS])} |\n|{'---|' * (1 + len(KINDS))}")
         for way in found["planner"]:
             print(f"| {way} | {' | '.join(f'{found[name][way][-1]:.6f}' for name in KINDS)} |")
+    distributed.leave()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The one file of the training code that reads and sets environment variables.
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -57,9 +58,19 @@ def join(device: torch.device) -> Place:
 
 
 def leave() -> None:
-    """Ends what `join` began, so that no process waits for one that has gone."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    """Ends what `join` began. One process of several ends here and now: call it last.
+
+    DeepSpeed keeps groups beyond `destroy_process_group`, and the interpreter's own exit now and then meets their
+    threads ("terminate called without an active exception"), after which a launcher calls the whole run failed.
+    """
+    if not torch.distributed.is_initialized():
+        return
+    is_alone = torch.distributed.get_world_size() == 1
+    torch.distributed.destroy_process_group()
+    if not is_alone:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _hosts_store() -> bool:
