@@ -148,26 +148,29 @@ def ramp(step: int, train: TrainConfig) -> float:
     return min(max((step - train.adversarial_start) / train.adversarial_ramp, 0.0), 1.0)
 
 
-def validate(files: list[Path], log: Log, step: int, codec: Codec) -> dict[str, float]:
+def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: Codec) -> dict[str, float]:
     """Distances on the middle 6 s of held-out files (at most 24), decoded from the posterior's mean.
 
-    The log lets hear and see the first ones beside what they were.
+    `valid/loss` is the sum of spectral losses that training lessens. The log lets hear and see the first files beside
+    what they were.
     """
     device, results = codec.latent_mean.device, []
-    spectral_loss = SpectralLoss(codec.sample_rate, windows=(2048,), mels=(128,))
+    spectral_loss = SpectralLoss(codec.sample_rate, train.windows, train.mels)
     for i, path in enumerate(files[:24]):
         with soundfile.SoundFile(path) as file:
             file.seek(max(file.frames // 2 - 3 * codec.sample_rate, 0))
             samples = file.read(6 * codec.sample_rate, dtype="float32", always_2d=True).T
         target = torch.from_numpy(samples.copy())[None].to(device)
         output = codec.decode(codec.encode(target))[..., : target.shape[-1]].float()
-        played, wanted = (tones(codec, sound)[0] for sound in (output, target))
+        played, wanted = (tones(codec, sound) for sound in (output, target))
+        parts = spectral_loss(output, target, first=i) | {"tones": losses.tone_loss(played, wanted)}
         results.append(
             {
+                "valid/loss": spectral(parts, train).item(),
+                "valid/texture": parts["texture"].item(),
                 "valid/mel_db": losses.log_mel_distance(output, target, codec.sample_rate).item(),
                 "valid/stft": losses.stft_distance(output, target).item(),
-                "valid/chroma": losses.chroma_correlation(played, wanted, codec.config.tone_steps).item(),
-                "valid/texture": spectral_loss(output, target, first=i)["texture"].item(),
+                "valid/chroma": losses.chroma_correlation(played[0], wanted[0], codec.config.tone_steps).item(),
             }
         )
         if i < SHOWN:
@@ -263,7 +266,7 @@ def main(path: str, *overrides: str) -> None:
 
             run.note(step, shares, values, amounts(cfg, train))
             if run.is_due(step):
-                run.validate(step, partial(validate, held_out, run.log, step))
+                run.validate(step, partial(validate, held_out, train, run.log, step))
 
     if run.is_over and not train.freeze_encoder:
         with engine.averaged() as model:
