@@ -13,7 +13,6 @@ Shapes: I and O width in and out of a linear layer, r rank.
 
 import copy
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,13 +25,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from hybridgen.manifest import replacing
-from hybridgen.weights import check_header, sha256
+from hybridgen.files import atomic_write, read_json, sha256, write_json
+from hybridgen.weights import check_header
 
 STAGES = ("planner", "renderer")
 FORMAT = 1
 MAX_STRENGTH = 4.0
-MAX_JSON = 1 << 20  # bytes
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "adapter_config.json", "adapter_model.safetensors", "adapter.json"
 _PREFIX = "base_model.model."  # of PEFT's names
 _SPEC = re.compile(r"(?P<path>.+?)(?::(?!\d+-\d+$)(?P<strength>[-+.\w]+))?(?::(?P<first>\d+)-(?P<last>\d+))?")
@@ -230,14 +228,14 @@ def save_lora(lora: LoRA, folder: Path, base: str) -> None:
         "bias": "none",
         "target_modules": sorted(lora.pairs),
     }
-    with replacing(folder / WEIGHTS_FILE) as temporary:
+    with atomic_write(folder / WEIGHTS_FILE) as temporary:
         temporary.write_bytes(safetensors.torch.save(tensors, {"format": "pt"}))
-    _write_json(folder / CONFIG_FILE, settings)
+    write_json(folder / CONFIG_FILE, settings)
 
 
 def load_lora(folder: Path) -> LoRA:
     """A LoRA in PEFT's format; ValueError for what is none, or does what is not done here (DoRA, biases and so on)."""
-    settings = _read_json(folder / CONFIG_FILE)
+    settings = read_json(folder / CONFIG_FILE)
     for key, neutral in _NEUTRAL.items():
         if settings.get(key, neutral[0]) not in neutral:
             raise ValueError(f"{folder / CONFIG_FILE}: {key} {settings[key]!r} is not known here, only {neutral[0]!r}")
@@ -321,7 +319,7 @@ def save(folder: str | Path, loras: Mapping[str, LoRA], base: Mapping[str, str],
         "sha256": {stage: sha256(folder / stage / WEIGHTS_FILE) for stage in loras},
         "training": training,
     }
-    _write_json(folder / FACTS_FILE, facts)
+    write_json(folder / FACTS_FILE, facts)
     return folder
 
 
@@ -331,7 +329,7 @@ def load(asked: Adapter, device: str | torch.device = "cpu") -> Loaded:
     if not (folder / FACTS_FILE).is_file():
         found = f"holds no {FACTS_FILE}" if folder.is_dir() else "is no folder"
         raise ValueError(f"adapter {str(asked.path)!r} {found}; make one with: hybridgen finetune SONGS -o my-style")
-    facts = _read_json(folder / FACTS_FILE)
+    facts = read_json(folder / FACTS_FILE)
     if facts.get("format") != FORMAT:
         raise ValueError(f"{folder / FACTS_FILE}: format {facts.get('format')!r} is not {FORMAT}, the one known here")
     base, own = (_hashes(folder / FACTS_FILE, facts, part) for part in ("base", "sha256"))
@@ -391,21 +389,3 @@ def group_by_bars(adapters: Iterable[Loaded]) -> dict[tuple[int, int] | None, li
                 f"adapters: bars {first}-{last} and {other}-{end} overlap; give both the same bars, or bars apart"
             )
     return groups
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    size = path.stat().st_size
-    if size > MAX_JSON:
-        raise ValueError(f"{path}: {size} bytes is over the limit of {MAX_JSON}")
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: is not JSON: {error}") from None
-    if not isinstance(facts, dict):
-        raise ValueError(f"{path}: holds {type(facts).__name__}, not a JSON object")
-    return facts
-
-
-def _write_json(path: Path, facts: Mapping[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from scipy.ndimage import minimum_filter1d
 from scipy.signal import sosfilt
 
 from hybridgen import manifest as manifests
+from hybridgen.files import atomic_write
 from hybridgen.manifest import Manifest
 
 TARGET_LUFS = -14.0
@@ -139,7 +140,7 @@ class Audio:
         peak = _peak(self.samples)
         if peak > 1:
             raise ValueError(f"{path}: samples up to {peak:.3f} are over full scale 1; master or scale them first")
-        with manifests.replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             self._encode(temporary, path)
             return manifests.embed(temporary, manifest) if manifest else None
 

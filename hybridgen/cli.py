@@ -372,7 +372,7 @@ def run_inspect(args: argparse.Namespace) -> None:
     if args.json:
         print(record.to_json())
         return
-    plan = Plan.from_json(json.dumps((record.edits[-1] if record.edits else {"plan": record.plan})["plan"]))
+    plan = Plan.from_dict((record.edits[-1] if record.edits else {"plan": record.plan})["plan"])
     print(f"{args.file}: {manifest.MARK}")
     print(f"made by {record.generator}, model {record.model}, command {record.kind}, {len(record.edits)} edits")
     print(f"prompt: {record.prompt}")
@@ -418,7 +418,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def run_encode(args: argparse.Namespace) -> None:
-    from hybridgen import weights
+    from hybridgen import files, weights
     from hybridgen.audio import Audio
     from hybridgen.plan import SAMPLE_RATE
 
@@ -426,7 +426,7 @@ def run_encode(args: argparse.Namespace) -> None:
     recording = Audio.load(args.file).resample(SAMPLE_RATE)
     latents = _load(args).encode(recording)
     n_samples = recording.samples.shape[1]
-    weights.save_latents(args.out, latents, weights.sha256(args.file), n_samples)
+    weights.save_latents(args.out, latents, files.sha256(args.file), n_samples)
     print(f"{args.out}: {latents.shape[0]} latent frames of {latents.shape[1]}, {n_samples / SAMPLE_RATE:.3f} s")
 
 
@@ -539,9 +539,9 @@ def _check_outputs(track: Path | None, *others: Path | None) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    from hybridgen.manifest import replacing
+    from hybridgen.files import atomic_write
 
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -8,21 +8,19 @@ place is noticed. That is integrity, not authorship. No time stamps: the same in
 wav: an `hgen` chunk after `fmt `, and LIST/INFO. flac, ogg: Vorbis comments. mp3: ID3v2.4 (TXXX, TSSE, COMM).
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import secrets
-import stat
 import struct
 import typing
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from hybridgen.files import atomic_write
 
 FORMAT = 1
 KINDS = ("generate", "render", "edit")
@@ -110,7 +108,7 @@ def embed(path: str | Path, manifest: Manifest) -> Manifest:
     text = dataclasses.replace(manifest, sha256=_BLANK).to_json()
     if len(text) > MAX_BYTES:
         raise ValueError(f"manifest of {len(text)} bytes is over the limit of {MAX_BYTES}")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         with Path(path).open("rb") as old, temporary.open("wb") as new:
             new.writelines(_tagged(path, old, text, manifest.generator))
         digest = _digest(temporary)
@@ -155,32 +153,6 @@ def verify(path: str | Path) -> list[str]:
     if digest != manifest.sha256:
         problems.append(f"{path} was changed: its SHA-256 is {digest}, its manifest says {manifest.sha256}")
     return problems
-
-
-@contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file in the folder of `path`, which takes its place when the block ends well, else vanishes.
-
-    Raises FileNotFoundError for a missing folder before the block runs.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path}: no folder {path.parent}")
-    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.touch(exist_ok=False)
-        mode = stat.S_IMODE(temporary.stat().st_mode)  # what the umask allows; some writers make their own 0600 file
-        yield temporary
-        temporary.chmod(mode)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno and error.filename is None:
-            error.filename = str(path)  # "No space left on device" alone does not say where
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # The digest: one rule for all four formats.

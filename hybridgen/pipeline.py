@@ -10,7 +10,6 @@ S text tokens, E text width. Everything here is a batch of one; the models take 
 
 import copy
 import itertools
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from hybridgen import __version__, adapters, audio, config, grammar, manifest, weights
+from hybridgen import __version__, adapters, audio, config, files, grammar, manifest, weights
 from hybridgen.adapters import Adapter, Loaded
 from hybridgen.audio import Audio
 from hybridgen.codec import Codec, CodecConfig
@@ -98,7 +97,7 @@ class Pipeline:
         for stage in STAGES:
             path = folder / f"{stage}.safetensors"
             weights.load_weights(getattr(pipe, stage), path)
-            pipe.weight_hashes[path.name] = weights.sha256(path)
+            pipe.weight_hashes[path.name] = files.sha256(path)
         return pipe
 
     def save_pretrained(self, folder: str | Path, half: bool = True) -> Path:
@@ -110,7 +109,7 @@ class Pipeline:
             raise ValueError(f"adapters {[str(one.asked) for one in self.adapters]} are no part of a model to be saved")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with manifest.replacing(folder / "config.yaml") as temporary:
+        with files.atomic_write(folder / "config.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(config.dump(self.config), sort_keys=False))
         for stage in STAGES:
             weights.save_weights(getattr(self, stage), folder / f"{stage}.safetensors", half)
@@ -322,7 +321,7 @@ class Pipeline:
             pass
         samples = self._splice(track, plan.length, latents, (start, stop))
         edit = {
-            "plan": json.loads(plan.to_json()),
+            "plan": plan.to_dict(),
             "bars": list(bars),
             "render_seed": seed,
             "sampling": config.dump(sampling),
@@ -340,12 +339,12 @@ class Pipeline:
         or the adapters are not those that made it, or when it began as somebody's recording.
         """
         self._check_replayable(record)
-        plan = Plan.from_json(json.dumps(record.plan))
+        plan = Plan.from_dict(record.plan)
         pipe = self._as_recorded(record.sampling, record.adapters, adapter_folders)
         track = pipe.render(plan, seed=record.render_seed, progress=progress)
         for edit in record.edits:
             pipe = self._as_recorded(edit["sampling"], edit.get("adapters", []), adapter_folders)
-            new_plan = Plan.from_json(json.dumps(edit["plan"]))
+            new_plan = Plan.from_dict(edit["plan"])
             track = pipe.rerender(track, new_plan, tuple(edit["bars"]), seed=edit["render_seed"], progress=progress)
         return replace(track, manifest=replace(track.manifest, kind=record.kind))
 
@@ -382,8 +381,8 @@ class Pipeline:
         if not beside.exists():
             track = self.replay(record, progress)
         else:
-            latents = weights.load_latents(beside, weights.sha256(path))[0]
-            plan = Plan.from_json(json.dumps(record.edits[-1]["plan"] if record.edits else record.plan))
+            latents = weights.load_latents(beside, files.sha256(path))[0]
+            plan = Plan.from_dict(record.edits[-1]["plan"] if record.edits else record.plan)
             samples = self.decode(latents, plan.length)
             audio.master(samples, record.gain_db)
             track = Track(samples, plan, latents, record)
@@ -404,7 +403,7 @@ class Pipeline:
         gain_db = -audio.mastering_gain(recording.loudness())
         latents = self.encode(Audio(recording.samples * np.float32(10 ** (-gain_db / 20)), SAMPLE_RATE))
         record = self._manifest("edit", plan, 0, self.config.sampling, gain_db)
-        origin = {"recording": weights.sha256(path), "tempo": tempo, "downbeat": downbeat}
+        origin = {"recording": files.sha256(path), "tempo": tempo, "downbeat": downbeat}
         return Track(recording.samples, plan, latents, replace(record, edits=[origin], adapters=[]))
 
     def encode(self, recording: Audio) -> np.ndarray:
@@ -504,7 +503,7 @@ class Pipeline:
             generator=f"hybridgen {__version__}",
             kind=kind,
             prompt=plan.prompt,
-            plan=json.loads(plan.to_json()),
+            plan=plan.to_dict(),
             plan_seed=plan.seed,
             render_seed=seed,
             sampling=config.dump(sampling),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridgen import manifest, weights
+from hybridgen import files, manifest, weights
 from hybridgen.audio import Audio
 from hybridgen.plan import SAMPLE_RATE, Plan
 
@@ -49,7 +49,7 @@ class Track:
         self.audio.save(path, self.manifest)
         if latents:
             try:
-                weights.save_latents(sidecar(path), self.latents, weights.sha256(path), self.plan.length)
+                weights.save_latents(sidecar(path), self.latents, files.sha256(path), self.plan.length)
             except OSError:
                 path.unlink()
                 raise

@@ -1,6 +1,5 @@
 """A model folder: `config.yaml` and one safetensors file per stage; local, shipped, or from the Hub. Never pickle."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from hybridgen.manifest import replacing
+from hybridgen.files import atomic_write
 
 ALLOWED = ("config.yaml", "*.safetensors", "*.json", "*.md")  # all that is ever fetched from or sent to the Hub
 MAX_HEADER = 16 << 20  # bytes of JSON that list the tensors of a file
@@ -55,7 +54,7 @@ def save_weights(module: nn.Module, path: str | Path, half: bool = True) -> None
     Raises ValueError for a value that float16 cannot hold. The file appears whole or not at all.
     """
     tensors = {name: _stored(name, tensor, half) for name, tensor in module.state_dict().items()}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(safetensors.torch.save(tensors))  # its own writer hides the disk's errors
 
 
@@ -100,7 +99,7 @@ def save_latents(path: str | Path, latents: np.ndarray, audio_sha256: str, n_sam
     if latents.ndim != 2 or not np.isfinite(latents).all():
         raise ValueError(f"latents of shape {latents.shape} should be finite (T, C)")
     metadata = {"audio_sha256": audio_sha256, "n_samples": str(n_samples)}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         arrays = {"latents": np.ascontiguousarray(latents, np.float32)}
         temporary.write_bytes(safetensors.numpy.save(arrays, metadata))
 
@@ -121,12 +120,6 @@ def load_latents(path: str | Path, audio_sha256: str | None = None) -> tuple[np.
     if not metadata.get("n_samples", "").isdecimal():
         raise ValueError(f"{path}: n_samples {metadata.get('n_samples')!r} is no number of samples")
     return latents, int(metadata["n_samples"])
-
-
-def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch(repo_id: str, revision: str | None) -> Path:

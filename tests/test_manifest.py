@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from hybridgen import files
 from hybridgen import manifest as m
 
 FORMATS = {
@@ -165,10 +166,10 @@ def test_what_is_no_audio_file_or_too_long_is_refused_and_left_alone(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder"), m.replacing(tmp_path / "none" / "x.wav"):
+    with pytest.raises(FileNotFoundError, match="no folder"), files.atomic_write(tmp_path / "none" / "x.wav"):
         pytest.fail("ran")
     (tmp_path / "x").write_text("old")
-    with pytest.raises(OSError, match="disk full"), m.replacing(tmp_path / "x") as temporary:
+    with pytest.raises(OSError, match="disk full"), files.atomic_write(tmp_path / "x") as temporary:
         temporary.write_text("half")
         raise OSError("disk full")
     assert (tmp_path / "x").read_text() == "old" and len(list(tmp_path.iterdir())) == 1

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from hybridgen import audio, grammar, manifest, weights
+from hybridgen import audio, files, grammar, manifest
 from hybridgen.audio import Audio
 from hybridgen.pipeline import Pipeline, PipelineConfig
 from hybridgen.plan import LATENT_HOP, METERS, SAMPLE_RATE, Bar, Controls, Plan, Section, Tempo, meter_quarters
@@ -160,7 +160,7 @@ def test_manifest_and_replay_in_every_format(pipe: Pipeline, track: Track, endin
     assert replace(record, sha256=track.manifest.sha256) == track.manifest
     assert manifest.verify(path) == []
     again = pipe.replay(record).save(tmp_path / f"b{ending}")
-    assert weights.sha256(again) == weights.sha256(path)
+    assert files.sha256(again) == files.sha256(path)
     data = bytearray(path.read_bytes())
     data[random.Random(0).randrange(len(data) // 2, len(data))] ^= 1
     path.write_bytes(data)
@@ -172,7 +172,7 @@ def test_replay_of_an_edit_is_the_edit(pipe: Pipeline, track: Track, tmp_path: P
     twice = pipe.rerender(once, once.plan.edit((8, 9), energy=1), (8, 9), seed=9)
     path = twice.save(tmp_path / "edit.flac")
     again = pipe.replay(manifest.read(path)).save(tmp_path / "again.flac")
-    assert weights.sha256(again) == weights.sha256(path)
+    assert files.sha256(again) == files.sha256(path)
 
 
 @pytest.mark.parametrize("has_latents", [True, False])

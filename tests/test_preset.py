@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridgen import config, weights
+from hybridgen import config, files
 from hybridgen.audio import TARGET_LUFS
 from hybridgen.pipeline import STAGES, Pipeline, PipelineConfig
 from hybridgen.plan import scale_pitches, split_chord, split_key
@@ -27,7 +27,7 @@ def test_all_stages_are_at_most_forty_megabytes():
 
 def test_it_has_the_shapes_of_its_yaml(tiny: Pipeline):
     assert tiny.config == config.load(PipelineConfig, config.preset("models/tiny"))
-    assert tiny.weight_hashes == {f"{s}.safetensors": weights.sha256(FOLDER / f"{s}.safetensors") for s in STAGES}
+    assert tiny.weight_hashes == {f"{s}.safetensors": files.sha256(FOLDER / f"{s}.safetensors") for s in STAGES}
 
 
 def test_its_training_is_told():

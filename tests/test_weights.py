@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from hybridgen import weights
+from hybridgen import files, weights
 
 
 class Toy(nn.Module):
@@ -46,7 +46,7 @@ def test_full_precision_is_exact_and_the_bytes_are_reproducible(tmp_path):
         weights.save_weights(toy, tmp_path / name, half=False)
     weights.load_weights(loaded, tmp_path / "a")
     assert torch.equal(loaded.inner.weight, toy.inner.weight)
-    assert weights.sha256(tmp_path / "a") == weights.sha256(tmp_path / "b")
+    assert files.sha256(tmp_path / "a") == files.sha256(tmp_path / "b")
     (tmp_path / "plain").touch()
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 

@@ -36,10 +36,10 @@ import yaml
 from hybridgen import config
 from hybridgen.data import preparing, shards
 from hybridgen.data.prepared import Labels, Notes, codes_path, latents_path
+from hybridgen.files import sha256
 from hybridgen.plan import Bar, Plan, Section, Tempo
 from hybridgen.training import checkpoints
 from hybridgen.training.checkpoints import Disk
-from hybridgen.weights import sha256
 
 HERE = Path(__file__).parent
 OPERATIONS = ("make", "write", "sync", "rename", "remove")

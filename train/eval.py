@@ -35,6 +35,7 @@ from hybridgen.data.captions import captions, said
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.song import Song
 from hybridgen.data.synth import Synth
+from hybridgen.files import sha256, write_json
 from hybridgen.metrics import embedding, hearing, spectral
 from hybridgen.metrics.clap import Clap
 from hybridgen.pipeline import DECODE_BLOCK, Pipeline
@@ -42,7 +43,6 @@ from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
 from hybridgen.renderer import windows
 from hybridgen.rendering import SamplingConfig
 from hybridgen.text import find_controls
-from hybridgen.weights import sha256
 from train import figures, report
 
 SEED = 1  # of the songs; trainings use others
@@ -247,8 +247,7 @@ def work(job: Job, item: Item) -> None:
     start = time.process_time()
     found = KINDS[item.kind](job, item)
     found["cpu_seconds"] = round(time.process_time() - start, 2)
-    with manifest.replacing(job.items / f"{item.name}.json") as temporary:
-        temporary.write_text(json.dumps(figures.without_nan(found)) + "\n")
+    write_json(job.items / f"{item.name}.json", figures.without_nan(found))
 
 
 def measure_reference(_job: Job, item: Item) -> dict:
@@ -284,7 +283,7 @@ def measure_model(job: Job, item: Item) -> dict:
     question, pipe = item.question, load(job.model, job.device)
     track = pipe.generate(question.prompt, seconds=question.seconds, seed=question.seed)
     found = {
-        "plan": json.loads(track.plan.to_json()),
+        "plan": track.plan.to_dict(),
         "hearings": {"generated": hear(track.samples, track.plan, question)},
     }
     if item.picture is not None:

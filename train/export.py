@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from hybridgen import config, weights
-from hybridgen.manifest import replacing
+from hybridgen.files import read_json, write_json
 from hybridgen.pipeline import STAGES, Pipeline, PipelineConfig
 
 
@@ -39,11 +39,10 @@ def main(asked: argparse.Namespace) -> None:
     pipe.save_pretrained(asked.out)
     logs = {stage: asked.runs / stage / "log.jsonl" for stage in STAGES}
     record = {
-        "corpus": json.loads(asked.corpus.read_text()) if asked.corpus else None,
+        "corpus": read_json(asked.corpus) if asked.corpus else None,
         "stages": {stage: figures(log) for stage, log in logs.items() if log.is_file()},
     }
-    with replacing(asked.out / "training.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(asked.out / "training.json", record)
     size = sum(path.stat().st_size for path in asked.out.glob("*.safetensors"))
     print(f"{asked.out}: {size / 1e6:.1f} MB of weights")
 
@@ -53,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder with one run per stage (default runs)")
     parser.add_argument("--model", type=Path, help="YAML with the shapes and sampling defaults (default: models/tiny)")
-    parser.add_argument("--corpus", type=Path, help="the corpus's recipe.json, to be told in training.json")
+    parser.add_argument("--corpus", type=Path, help="the corpus's corpus.json, to be told in training.json")
     parser.add_argument("--set", nargs="*", default=[], metavar="sampling.num_steps=12", help="overrides of the YAML")
     parser.add_argument("--out", type=Path, required=True, help="the model folder")
     return parser

@@ -11,7 +11,6 @@ import functools
 import json
 import math
 import multiprocessing
-import os
 import random
 import sys
 import time
@@ -27,6 +26,7 @@ from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
 from hybridgen.data.song import Channel, Note, Song
 from hybridgen.data.synth import Synth, find_soundfont, mix
+from hybridgen.files import atomic_write, read_json, write_json
 from hybridgen.plan import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Plan
 
 N_CAPTIONS = 10
@@ -124,7 +124,7 @@ def _read_record(path: Path) -> SongRecord:
     return SongRecord(
         index=facts["index"],
         audio=path.with_suffix(".flac"),
-        plan=Plan.from_json(json.dumps(facts["plan"])),
+        plan=Plan.from_dict(facts["plan"]),
         genre=facts["genre"],
         mood=tuple(facts["mood"]),
         captions=tuple(facts["captions"]),
@@ -152,18 +152,13 @@ def _sign(folder: Path, seed: int, seconds: tuple[float, float]) -> None:
     facts = {"seed": seed, "seconds": list(seconds), "sample_rate": SAMPLE_RATE, "soundfont": soundfont.path.name}
     path = folder / "corpus.json"
     if path.exists():
-        there = json.loads(path.read_text(encoding="utf-8"))
+        there = read_json(path)
         for name, value in facts.items():
             if there.get(name) != value:
                 raise ValueError(f"{path}: the songs there have {name} {there.get(name)}, asked for {value}")
     else:
         (folder / "songs").mkdir(parents=True, exist_ok=True)
-        _replace(
-            path,
-            lambda part: part.write_text(
-                json.dumps({**facts, "notice": soundfont.notice}, indent=1) + "\n", encoding="utf-8"
-            ),
-        )
+        write_json(path, {**facts, "notice": soundfont.notice})
 
 
 def _run(make: Callable[[int], int], todo: Iterable[int], workers: int) -> Iterator[int]:
@@ -192,11 +187,10 @@ def _write_song(folder: Path, seed: int, index: int, seconds: tuple[float, float
     audio = mix([_synth().play(song)])
     assert audio.samples.shape == (2, song.plan.length)
     path = _path(folder, index)
-    _replace(
-        path.with_suffix(".flac"),
-        lambda part: soundfile.write(part, audio.samples.T, SAMPLE_RATE, subtype="PCM_16", format="FLAC"),
-    )
-    _replace(path, lambda part: part.write_text(_song_json(song), encoding="utf-8"))
+    with atomic_write(path.with_suffix(".flac")) as temporary:
+        soundfile.write(temporary, audio.samples.T, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+    with atomic_write(path) as temporary:
+        temporary.write_text(_song_json(song), encoding="utf-8")
     return song.plan.length
 
 
@@ -207,18 +201,11 @@ def _song_json(song: Song) -> str:
         "genre": song.genre,
         "mood": song.mood,
         "captions": [caption(song, random.Random(f"{song.seed} {song.index} {i}")) for i in range(N_CAPTIONS)],
-        "plan": json.loads(song.plan.to_json()),
+        "plan": song.plan.to_dict(),
         "channels": [asdict(channel) for channel in song.channels],
         "notes": [astuple(note) for note in song.notes],  # role, pitch, start, duration, velocity
     }
     return json.dumps(facts, ensure_ascii=False) + "\n"
-
-
-def _replace(path: Path, save: Callable[[Path], object]) -> None:
-    """Saves beside `path` and then renames, so that no half of a file is ever found there."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    save(part)
-    part.replace(path)
 
 
 def main(argv: list[str] | None = None) -> None:

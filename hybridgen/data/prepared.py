@@ -49,13 +49,13 @@ class Labels:
 
     def to_json(self) -> bytes:
         """One line; `from_json` is its inverse."""
-        return (json.dumps(vars(self) | {"plan": json.loads(self.plan.to_json())}, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(vars(self) | {"plan": self.plan.to_dict()}, ensure_ascii=False) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Labels":
         """The labels that `to_json` wrote."""
         fields = json.loads(data)
-        plan = Plan.from_json(json.dumps(fields.pop("plan")))
+        plan = Plan.from_dict(fields.pop("plan"))
         return cls(plan=plan, captions=tuple(fields.pop("captions")), mood=tuple(fields.pop("mood")), **fields)
 
 

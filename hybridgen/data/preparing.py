@@ -31,10 +31,11 @@ from hybridgen.data.corpus import SongRecord
 from hybridgen.data.prepared import FORMAT, Labels, Notes, codes_path, latents_path, read_catalogue
 from hybridgen.data.shards import Damaged, Shard
 from hybridgen.data.song import Note
+from hybridgen.files import sha256
 from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, SAMPLE_RATE
 from hybridgen.quantizer import CODE_FRAMES, Quantizer, QuantizerConfig
 from hybridgen.text import TextConfig, TextEncoder
-from hybridgen.weights import load_weights, sha256
+from hybridgen.weights import load_weights
 
 SHARD_HOURS = 1.0
 

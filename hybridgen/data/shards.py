@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hybridgen.manifest import replacing
+from hybridgen.files import atomic_write
 
 BLOCK = 512  # bytes: a tar's headers are as long, and its data is padded to multiples
 END = bytes(2 * BLOCK)  # of an archive
@@ -43,7 +43,7 @@ def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], facts:
     index = path.with_suffix(".index")
     index.unlink(missing_ok=True)  # first: an old index must not be found beside a new tar
     rows: dict[str, dict[str, tuple[int, int, int, str]]] = {}
-    with replacing(path) as temporary, temporary.open("wb") as tar:
+    with atomic_write(path) as temporary, temporary.open("wb") as tar:
         pending = b""  # a span is written when it is known whether it is the last
         for name, parts in samples:
             if name in rows or not NAME.fullmatch(name):
@@ -66,7 +66,7 @@ def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], facts:
 
 def write_sealed(path: Path, data: bytes) -> None:
     """Writes a file whose first line is the SHA-256 of the rest; it appears whole or not at all."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(f"{_digest(data)}\n".encode() + data)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

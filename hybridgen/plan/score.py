@@ -7,6 +7,7 @@ code frames 8,192.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -191,7 +192,16 @@ class Plan:
     @classmethod
     def from_json(cls, text: str) -> "Plan":
         """The plan written in `text`; ValueError naming the field, and the bar, of what is wrong."""
-        return cls(**serial.fields(text))
+        return cls.from_dict(serial.parse_json(text))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON values; `from_dict` is its inverse."""
+        return serial.to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Plan":
+        """The plan in plain JSON values; ValueError naming the field, and the bar, of what is wrong."""
+        return cls(**serial.fields(data))
 
     def text(self) -> str:
         """The plan as a page to read: a line of facts, then the sections with their chords bar by bar."""

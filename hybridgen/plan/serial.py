@@ -29,8 +29,8 @@ FIELDS = (
 BARS_A_LINE = 8
 
 
-def to_json(plan: "Plan") -> str:
-    """One readable JSON document; codes and beats are left out where there are none."""
+def to_dict(plan: "Plan") -> dict[str, Any]:
+    """Plain JSON values; codes and beats are left out where there are none."""
     data: dict[str, Any] = {
         "hybridgen_plan": FORMAT,
         "prompt": plan.prompt,
@@ -46,6 +46,12 @@ def to_json(plan: "Plan") -> str:
         data["beats"] = list(plan.beats)
     if plan.codes:
         data["codes"] = [list(row) for row in plan.codes]
+    return data
+
+
+def to_json(plan: "Plan") -> str:
+    """One readable JSON document of `to_dict`."""
+    data = to_dict(plan)
     lines = [f"  {json.dumps(name)}: {_value_text(name, value)}" for name, value in data.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -71,12 +77,16 @@ def _section_value(section: Section) -> dict:
     return {"label": section.label, "energy": section.energy, "roles": roles, "chords": chords}
 
 
-def fields(text: str) -> dict[str, Any]:
-    """The arguments of `Plan` that `text` holds; ValueError naming the field, and the bar, of what is wrong."""
+def parse_json(text: str) -> Any:
+    """The value that `text` holds; ValueError where it is not JSON."""
     try:
-        data = json.loads(text)
+        return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"plan: not JSON: {error}") from None
+
+
+def fields(data: Any) -> dict[str, Any]:
+    """The arguments of `Plan` in plain JSON values; ValueError naming the field, and the bar, of what is wrong."""
     _expect(data, dict, "plan")
     unknown = sorted(set(data) - set(FIELDS))
     if unknown or data.get("hybridgen_plan") != FORMAT:

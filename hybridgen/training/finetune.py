@@ -20,7 +20,7 @@ from hybridgen.audio import Audio
 from hybridgen.data import preparing
 from hybridgen.data.prepared import Labels
 from hybridgen.data.preparing import Recipe, Source
-from hybridgen.manifest import replacing
+from hybridgen.files import atomic_write
 from hybridgen.plan import (
     LATENT_HOP,
     MAX_SECONDS,
@@ -124,7 +124,7 @@ def prepare(path: Path, work: Path, min_seconds: float, listen: Listen) -> Sourc
         song = load(path, min_seconds)
         plan = plan_of(song.samples, caption, listen)
         song.save(sound)
-        with replacing(labels) as temporary:
+        with atomic_write(labels) as temporary:
             temporary.write_bytes(Labels(name, "train", plan, (caption,) if caption else ()).to_json())
     return Source(Labels.from_json(labels.read_bytes()), sound, None)
 

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from hybridgen import plot
-from hybridgen.manifest import replacing
+from hybridgen.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,7 +142,7 @@ def _cut(path: Path, step: int) -> None:
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
     if kept != lines:
-        with replacing(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_bytes(b"".join(kept))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hybridgen import adapters, config, weights
+from hybridgen import adapters, config, files, weights
 from hybridgen.adapters import LoRA
 from hybridgen.data.prepared import Songs
 from hybridgen.planner import Planner, PlannerConfig
@@ -131,7 +131,7 @@ def main(train: TrainConfig) -> dict[str, Trained] | None:
     songs = Songs(train.prepared, "train")
     lessons = {"planner": planner_lesson, "renderer": renderer_lesson}
     chosen = {stage: getattr(train, stage) for stage in adapters.STAGES if getattr(train, stage) is not None}
-    base = {stage: weights.sha256(folder / f"{stage}.safetensors") for stage in chosen}
+    base = {stage: files.sha256(folder / f"{stage}.safetensors") for stage in chosen}
     results = {}
     for stage, own in chosen.items():
         trained = fit(stage, lessons[stage](folder, songs, own, train), own, train, base[stage], songs)
