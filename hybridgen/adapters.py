@@ -16,7 +16,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridgen.files import atomic_write, read_json, sha256, write_json
+from hybridgen.history import AdapterRecord
 from hybridgen.weights import check_header
 
 STAGES = ("planner", "renderer")
@@ -51,12 +52,12 @@ _NEUTRAL = {  # keys of PEFT's config that change what an adapter does, and the 
 }
 
 
-# ---- what is asked for
+# ---- which adapter
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A wish: the adapter in a folder, at a strength (0 = not at all, 1 = as trained), in all bars or in some."""
+    """The adapter in a folder, at a strength (0 = not at all, 1 = as trained), in all bars or in some."""
 
     path: str | Path
     strength: float = 1.0
@@ -280,30 +281,21 @@ def _shapes(path: Path, tensors: Mapping[str, Tensor], rank: int) -> dict[str, t
 
 
 @dataclass(frozen=True)
-class Record:
-    """What the manifest of a track, or of an edit, says of an adapter that it was made with."""
+class LoadedAdapter:
+    """An adapter in memory, with a LoRA for each stage that it changes."""
 
-    path: str  # where it lay
-    strength: float
-    sha256: dict[str, str]  # stage -> SHA-256 of its weights
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """An adapter in memory: what was asked for, and a LoRA for each stage that it changes."""
-
-    asked: Adapter
+    adapter: Adapter  # which, how strong, and where
     loras: dict[str, LoRA]  # stage -> LoRA
     base: dict[str, str]  # stage -> SHA-256 of the weights that it was trained on
     sha256: dict[str, str]  # stage -> SHA-256 of its own weights
 
-    def record(self) -> dict[str, Any]:
-        """A `Record` as plain data."""
-        return asdict(Record(str(self.asked.path), self.asked.strength, self.sha256))
+    def record(self) -> AdapterRecord:
+        """What a manifest says of it."""
+        return AdapterRecord(str(self.adapter.path), self.adapter.strength, self.sha256)
 
-    def everywhere(self) -> "Loaded":
+    def everywhere(self) -> "LoadedAdapter":
         """The same adapter in all bars."""
-        return replace(self, asked=replace(self.asked, bars=None))
+        return replace(self, adapter=replace(self.adapter, bars=None))
 
 
 def save(folder: str | Path, loras: Mapping[str, LoRA], base: Mapping[str, str], model: str, training: Any) -> Path:
@@ -323,12 +315,12 @@ def save(folder: str | Path, loras: Mapping[str, LoRA], base: Mapping[str, str],
     return folder
 
 
-def load(asked: Adapter, device: str | torch.device = "cpu") -> Loaded:
+def load(adapter: Adapter, device: str | torch.device = "cpu") -> LoadedAdapter:
     """The adapter in a folder; ValueError, in one line, for a folder that holds no whole one."""
-    folder = Path(asked.path).expanduser()
+    folder = Path(adapter.path).expanduser()
     if not (folder / FACTS_FILE).is_file():
-        found = f"holds no {FACTS_FILE}" if folder.is_dir() else "is no folder"
-        raise ValueError(f"adapter {str(asked.path)!r} {found}; make one with: hybridgen finetune SONGS -o my-style")
+        found = f"holds no {FACTS_FILE}" if folder.is_dir() else "is not a folder"
+        raise ValueError(f"adapter {str(adapter.path)!r} {found}; make one with: hybridgen finetune SONGS -o my-style")
     facts = read_json(folder / FACTS_FILE)
     if facts.get("format") != FORMAT:
         raise ValueError(f"{folder / FACTS_FILE}: format {facts.get('format')!r} is not {FORMAT}, the one known here")
@@ -336,21 +328,23 @@ def load(asked: Adapter, device: str | torch.device = "cpu") -> Loaded:
     for stage, digest in own.items():
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / stage / name).is_file():
-                raise ValueError(f"adapter {str(asked.path)!r} lacks {stage}/{name}")
+                raise ValueError(f"adapter {str(adapter.path)!r} lacks {stage}/{name}")
         found = sha256(folder / stage / WEIGHTS_FILE)
         if found != digest:
             raise ValueError(f"{folder / stage / WEIGHTS_FILE}: its SHA-256 is {found}, {FACTS_FILE} says {digest}")
     loras = {stage: load_lora(folder / stage).to(device) for stage in own}
-    return Loaded(asked, loras, base, own)
+    return LoadedAdapter(adapter, loras, base, own)
 
 
-def find(record: Record, folders: Sequence[str | Path] = (), device: str | torch.device = "cpu") -> Loaded:
+def find(
+    record: AdapterRecord, folders: Sequence[str | Path] = (), device: str | torch.device = "cpu"
+) -> LoadedAdapter:
     """The adapter of a record in one of `folders`, or where it lay; ValueError where only others lie."""
     places = folders or (record.path,)
     for place in places:
         loaded = load(Adapter(place, record.strength), device)
         if loaded.sha256 == record.sha256:
-            return replace(loaded, asked=replace(loaded.asked, path=record.path))
+            return replace(loaded, adapter=replace(loaded.adapter, path=record.path))
     raise ValueError(
         f"the file was made with adapter {record.path!r}, and what lies in {', '.join(map(str, places))} is another one"
     )
@@ -363,25 +357,25 @@ def _hashes(path: Path, facts: Mapping[str, Any], part: str) -> dict[str, str]:
     return {stage: str(digest) for stage, digest in hashes.items()}
 
 
-def check_base(loaded: Loaded, model: str, weights: Mapping[str, str]) -> None:
+def check_base(loaded: LoadedAdapter, model: str, weights: Mapping[str, str]) -> None:
     """ValueError unless the adapter was trained on these weights (file name -> SHA-256)."""
     for stage in loaded.loras:
         here, there = weights.get(f"{stage}.safetensors", "none"), loaded.base.get(stage, "none")
         if here != there:
             raise ValueError(
-                f"adapter {str(loaded.asked.path)!r} was trained on a {stage} with SHA-256 {there[:12]}..., "
+                f"adapter {str(loaded.adapter.path)!r} was trained on a {stage} with SHA-256 {there[:12]}..., "
                 f"but that of model {model!r} is {here[:12]}..."
             )
 
 
-def group_by_bars(adapters: Iterable[Loaded]) -> dict[tuple[int, int] | None, list[Loaded]]:
+def group_by_bars(adapters: Iterable[LoadedAdapter]) -> dict[tuple[int, int] | None, list[LoadedAdapter]]:
     """Adapters by their bars, in the order in which the bars were first named; those for all bars under None.
 
     ValueError where two ranges overlap and are not the same.
     """
-    groups: dict[tuple[int, int] | None, list[Loaded]] = {}
+    groups: dict[tuple[int, int] | None, list[LoadedAdapter]] = {}
     for adapter in adapters:
-        groups.setdefault(adapter.asked.bars, []).append(adapter)
+        groups.setdefault(adapter.adapter.bars, []).append(adapter)
     ranges = sorted(bars for bars in groups if bars is not None)
     for (first, last), (other, end) in itertools.pairwise(ranges):
         if other <= last:

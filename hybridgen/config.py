@@ -54,6 +54,7 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
     """The dataclass `cls` from a plain mapping, nested sections included; `where` prefixes the errors."""
     if not isinstance(mapping, Mapping):
         raise ValueError(f"{where or cls.__name__}: expected a mapping, got {_short(mapping)}")
+    mapping = _updated(cls, mapping, where)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     if unknown := [key for key in mapping if key not in fields]:
         raise ValueError(f"{where or cls.__name__}: unknown {unknown}; known {list(fields)}")
@@ -89,7 +90,16 @@ def cast(kind: Any, value: Any, where: str) -> Any:
 
 def dump(config: Any) -> dict[str, Any]:
     """A config dataclass as plain mappings, lists and scalars: `build(type(config), dump(config)) == config`."""
-    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}
+    return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}
+
+
+def plain(value: Any) -> Any:
+    """A value as plain mappings, lists and scalars."""
+    if dataclasses.is_dataclass(value):
+        return dump(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def preset(name: str) -> Path:
@@ -115,6 +125,22 @@ def _lay_over(mapping: dict[str, Any], other: Mapping[str, Any]) -> None:
             _lay_over(mapping[key], value)
         else:
             mapping[key] = value
+
+
+def _updated(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The mapping of an older file in today's keys.
+
+    `cls.RENAMED` maps old names to new ones; `cls.RETIRED` maps keys that are no options any more to the only value
+    that they may have.
+    """
+    renamed, retired = getattr(cls, "RENAMED", {}), getattr(cls, "RETIRED", {})
+    for key in retired.keys() & mapping.keys():
+        if plain(mapping[key]) != retired[key]:
+            raise ValueError(
+                f"{where or cls.__name__}: {key} {_short(mapping[key])} is no longer an option, it is always "
+                f"{_short(retired[key])}"
+            )
+    return {renamed.get(key, key): value for key, value in mapping.items() if key not in retired}
 
 
 def _override(mapping: dict[str, Any], override: str) -> None:
@@ -173,14 +199,6 @@ def _cast_float(value: float | str, where: str) -> float:
 
 def _required(field: dataclasses.Field) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return dump(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _name(kind: Any) -> str:

@@ -8,7 +8,7 @@ Shapes: B rows, V choices.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -22,15 +22,14 @@ class SamplingParams:
     """How choices are drawn from logits."""
 
     temperature: float = 1.0  # 0 takes the likeliest
-    top_k: int = 0  # only among the k likeliest; 0 = all
     top_p: float = 1.0  # only among the likeliest that hold this share of the probability, 0 < top_p <= 1
     guidance_scale: float = 1.0  # 1 = no guidance
+
+    RETIRED: ClassVar = {"top_k": 0}  # see `config.build`
 
     def __post_init__(self) -> None:
         if not self.temperature >= 0:
             raise ValueError(f"temperature {self.temperature} is below 0")
-        if self.top_k < 0:
-            raise ValueError(f"top_k {self.top_k} is below 0 (0 = all)")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p {self.top_p} is not above 0 and at most 1")
         if not self.guidance_scale >= 0:
@@ -74,9 +73,6 @@ def choose(logits: Tensor, noise: Tensor, params: SamplingParams, allowed: Tenso
     if params.temperature == 0:
         return logits.argmax(-1)
     logits = logits / params.temperature
-    if 0 < params.top_k < logits.shape[-1]:
-        lowest = logits.topk(params.top_k).values[..., -1:]
-        logits = logits.masked_fill(logits < lowest, -torch.inf)
     if params.top_p < 1:
         falling = logits.sort(descending=True).values
         share = falling.softmax(-1)

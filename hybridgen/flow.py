@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-METHODS = ("euler", "adaptive")
 NOISE_BLOCK = 64  # frames drawn together
 MAX_SEED = 2**64 - 1
 
 Velocity = Callable[[Tensor, Tensor], Tensor]  # x_t (B, ...), t (B,) -> velocity (B, ...)
-Pair = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x_t, t -> conditional and unconditional velocity
+VelocityPair = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x_t, t -> conditional and unconditional velocity
 
 
 def path(x_0: Tensor, x_1: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,79 +47,62 @@ def guide(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
     return uncond + scale * (cond - uncond)
 
 
-def guide_projected(cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: Tensor, parallel: float) -> Tensor:
+def guide_projected(cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: Tensor) -> Tensor:
     """Projected guidance (https://arxiv.org/abs/2410.02416, without momentum and limit) from velocities (B, ...).
 
-    What guidance adds along the data that `cond` leads to makes it louder, the rest makes it better: of the former only
-    the share `parallel` is kept (1: `guide`).
+    What guidance adds along the data that `cond` leads to makes it louder, the rest makes it better: the former is left
+    out. scale 1 is `cond`.
     """
     left = (1 - t).view(-1, *[1] * (x_t.dim() - 1))
     data, change = x_t + left * cond, cond - uncond  # where cond leads; the difference in data is left * change
     along = _mean(change * data) / _mean(data.square()).clamp(min=1e-12) * data
-    return cond + (scale - 1) * (change - (1 - parallel) * along)
+    return cond + (scale - 1) * (change - along)
 
 
-def guided(
-    wished: Velocity, pair: Pair, scale: float, *, interval: tuple[float, float] = (0.0, 1.0), parallel: float = 1.0
-) -> Velocity:
-    """The guided velocity: `pair` is asked at times in `interval`, `wished` alone, at half the cost, at all others.
-
-    Guidance in an interval: https://arxiv.org/abs/2404.07724. parallel: of `guide_projected`.
-    """
-    low, high = interval
+def make_guided(cond_velocity: Velocity, cond_and_uncond: VelocityPair, scale: float) -> Velocity:
+    """The velocity under projected guidance; with scale 1 `cond_velocity` itself, at half the cost."""
+    if scale == 1:
+        return cond_velocity
 
     def velocity(x_t: Tensor, t: Tensor) -> Tensor:
-        if scale == 1 or not low <= t[0] <= high:
-            return wished(x_t, t)
-        cond, uncond = pair(x_t, t)
-        if parallel == 1:
-            return guide(cond, uncond, scale)
-        return guide_projected(cond, uncond, scale, x_t, t, parallel)
+        return guide_projected(*cond_and_uncond(x_t, t), scale, x_t, t)
 
     return velocity
 
 
-def schedule(num_steps: int, shift: float = 1.0) -> Tensor:
-    """Times (num_steps + 1,) ascending from 0 to 1, in equal steps with shift 1.
+def solve(
+    velocity: Velocity, x_0: Tensor, num_steps: int, *, callback: Callable[[int, Tensor], None] | None = None
+) -> Tensor:
+    """Carry `x_0` (B, ...) along `velocity` from t = 0 to t = 1 in equal Euler steps; ValueError unless at least one.
 
-    `shift` > 1 takes smaller steps near the noise, < 1 near the data (https://arxiv.org/abs/2403.03206, section 5.3.2).
-    ValueError unless num_steps and shift are positive.
+    callback: called with (steps done, x_t) after each step.
     """
     if num_steps < 1:
         raise ValueError(f"num_steps {num_steps} must be at least 1")
-    if not shift > 0:
-        raise ValueError(f"shift {shift} must be above 0")
-    noise_left = torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)
-    return (1 - shift * noise_left / (1 + (shift - 1) * noise_left)).float()
-
-
-def solve(
-    velocity: Velocity,
-    x_0: Tensor,
-    num_steps: int,
-    *,
-    method: str = "euler",
-    shift: float = 1.0,
-    tolerance: float = 1e-4,
-    callback: Callable[[int, Tensor], None] | None = None,
-) -> Tensor:
-    """Carry `x_0` (B, ...) along `velocity` from t = 0 to t = 1.
-
-    method: "euler" asks for the velocity once a step, "adaptive" (Dormand-Prince, torchdiffeq) as often as `tolerance`,
-    relative and absolute, demands. shift: of `schedule`. callback: told (steps done, x_t) after each step.
-    """
-    if method not in METHODS:
-        raise ValueError(f"method {method!r} is none of {', '.join(METHODS)}")
-    times = schedule(num_steps, shift).tolist()
+    times = (1 - torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)).float().tolist()
     x_t = x_0
     for i, (t, t_next) in enumerate(pairwise(times)):
-        if method == "euler":
-            x_t = x_t + (t_next - t) * velocity(x_t, _times(x_t, t))
-        else:
-            x_t = _adaptive(velocity, x_t, t, t_next, tolerance)
+        x_t = x_t + (t_next - t) * velocity(x_t, _times(x_t, t))
         if callback is not None:
             callback(i + 1, x_t)
     return x_t
+
+
+def solve_adaptive(velocity: Velocity, x_0: Tensor, tolerance: float = 1e-4) -> Tensor:
+    """`solve` with steps as small as `tolerance`, relative and absolute, demands (Dormand-Prince, torchdiffeq).
+
+    ValueError where the package torchdiffeq is not installed.
+    """
+    try:
+        from torchdiffeq import odeint
+    except ImportError:
+        raise ValueError("solve_adaptive needs torchdiffeq: pip install hybridgen[adaptive]") from None
+
+    def derivative(t: Tensor, x: Tensor) -> Tensor:
+        return velocity(x, t.float().expand(x.shape[0]))
+
+    times = torch.tensor([0.0, 1.0], device=x_0.device)
+    return odeint(derivative, x_0, times, rtol=tolerance, atol=tolerance, method="dopri5")[-1]
 
 
 def noise(seed: int, start: int, stop: int, channels: int) -> Tensor:
@@ -147,16 +129,6 @@ def _mean(x: Tensor) -> Tensor:
 
 def _times(x: Tensor, t: float) -> Tensor:
     return torch.full((x.shape[0],), t, device=x.device, dtype=torch.float32)
-
-
-def _adaptive(velocity: Velocity, x: Tensor, t: float, t_next: float, tolerance: float) -> Tensor:
-    from torchdiffeq import odeint  # 0.3 s to import, and only this method needs it
-
-    def derivative(t: Tensor, x: Tensor) -> Tensor:
-        return velocity(x, t.float().expand(x.shape[0]))
-
-    times = torch.tensor([t, t_next], device=x.device)
-    return odeint(derivative, x, times, rtol=tolerance, atol=tolerance, method="dopri5")[-1]
 
 
 def _noise_block(seed: int, block: int, channels: int) -> np.ndarray:

@@ -40,10 +40,12 @@ from hybridgen.plan import (
     Plan,
     Section,
     Tempo,
+    TimeBase,
     meter_quarters,
     split_key,
     transpose_chord,
 )
+from hybridgen.plan.score import TIME_BASE
 
 ENERGIES = tuple(range(MAX_ENERGY + 1))
 PROGRAMS = tuple(range(128))
@@ -410,6 +412,7 @@ def parse(
     n_samples: int | None = None,
     beats: tuple[float, ...] = (),
     codes: tuple[tuple[int, ...], ...] = (),
+    time_base: TimeBase = TIME_BASE,
 ) -> Plan:
     """The plan whose score is `tokens`, with what travels outside the score given; ValueError if they are no score."""
     state = State()
@@ -428,20 +431,21 @@ def parse(
         codes=codes,
         prompt=prompt,
         seed=seed,
+        time_base=time_base,
     )
 
 
-def place(state: State) -> tuple[int, int]:
+def bars_left(state: State) -> tuple[int, int]:
     """Bars left in the track and in its section; -1 where not yet known."""
     track, section = state.bars_left, state.section_bars_left
     return -1 if track is None else track, -1 if section is None else section
 
 
-def positions(tokens: Sequence[int]) -> np.ndarray:
-    """(len(tokens), 2) int64: the `place` once each token is there."""
+def bars_left_after(tokens: Sequence[int]) -> np.ndarray:
+    """(len(tokens), 2) int64: `bars_left` once each token is there."""
     state = State()
     rows = []
     for token in tokens:
         state.push(token)
-        rows.append(place(state))
+        rows.append(bars_left(state))
     return np.array(rows, dtype=np.int64).reshape(-1, 2)

@@ -1,96 +1,127 @@
-"""What made this file: a schema, and how it travels inside wav, flac, ogg and mp3.
+"""What made this file: a schema, its digest, and how both are embedded, read and verified.
 
-The manifest is one line of ASCII JSON that starts with `{"sha256":"` and stands whole before the audio, beside plain
-tags (generator, AI-generated mark) that any player shows. Its 64 digits are the SHA-256 of the file with those digits
-set to zero (in Ogg also the checksum of the page that holds them, which is checked on its own): any changed byte in any
-place is noticed. That is integrity, not authorship. No time stamps: the same inputs give the same bytes.
-
-wav: an `hgen` chunk after `fmt `, and LIST/INFO. flac, ogg: Vorbis comments. mp3: ID3v2.4 (TXXX, TSSE, COMM).
+The manifest is one line of ASCII JSON that starts with `{"sha256":"`, placed by `tags` whole before the audio. Its 64
+digits are the SHA-256 of the file with those digits set to zero (in Ogg also the checksum of the page that holds them,
+which is checked on its own): any changed byte in any place is noticed. That is integrity, not authorship. No time
+stamps: the same inputs give the same bytes.
 """
 
 import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import math
 import platform
-import struct
-import typing
-import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from hybridgen import history, tags
 from hybridgen.files import atomic_write
+from hybridgen.history import Import, Operation
+from hybridgen.plan import Plan
 
-FORMAT = 1
-KINDS = ("generate", "render", "edit")
-MARK = "AI-generated music (digital source type: trainedAlgorithmicMedia)"
+FORMAT = 2
 MAX_BYTES = 4 << 20  # of JSON in a manifest
 _BLANK = "0" * 64
 _START = b'{"sha256":"'
-_KEY = "HYBRIDGEN_MANIFEST"
-_HEAD = 2 * MAX_BYTES  # a manifest ends within so many bytes of the file
 _BLOCK = 1 << 20
-_OGG_SERIAL = 0x6E656768  # one for all streams; encoders draw theirs at random
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_FORMAT_1_ONLY = (
+    "kind",
+    "prompt",
+    "plan",
+    "plan_seed",
+    "render_seed",
+    "sampling",
+    "model",
+    "weights",
+    "edits",
+    "adapters",
+)
+_FORMAT_1 = {*_FORMAT_1_ONLY, "generator", "gain_db", "versions", "ai_generated", "format", "sha256"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """Everything needed to make the file again; mappings and lists hold plain JSON values."""
+    """Everything needed to make the file again."""
 
     generator: str  # "hybridgen 0.1.0"
-    kind: str  # one of KINDS
-    prompt: str
-    plan: dict[str, Any]
-    plan_seed: int
-    render_seed: int
-    sampling: dict[str, Any]  # all that the samplers were told, the window schedule included
+    operations: tuple[Operation, ...]  # oldest first: what a replay repeats
     gain_db: float  # the static mastering gain
-    model: str
-    weights: dict[str, str]  # file name -> SHA-256
     versions: dict[str, str]  # see `versions`
-    edits: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # oldest first: the chain to replay
-    adapters: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # as `adapters.Record`; edits name theirs
     ai_generated: bool = True
     format: int = FORMAT
     sha256: str = _BLANK  # of the file, set by `embed`
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, kind = getattr(self, field.name), typing.get_origin(field.type) or field.type
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise ValueError(f"manifest {field.name} {str(value)[:60]!r} should be {kind.__name__}")
         if self.format != FORMAT:
-            raise ValueError(f"manifest format {self.format} is not {FORMAT}, the one known here")
-        if self.kind not in KINDS:
-            raise ValueError(f"manifest kind {self.kind!r} is none of {KINDS}")
+            raise ValueError(f"manifest format {self.format!r} is not 1 or {FORMAT}, those known here")
+        history.check(self.operations)
+        for name, kind in (("generator", str), ("ai_generated", bool), ("sha256", str)):
+            if type(getattr(self, name)) is not kind:
+                raise ValueError(f"manifest {name} {str(getattr(self, name))[:60]!r} should be {kind.__name__}")
+        if type(self.gain_db) not in (int, float) or not math.isfinite(self.gain_db):
+            raise ValueError(f"manifest gain_db {str(self.gain_db)[:60]!r} should be a finite number")
+        _check_strings("versions", self.versions)
         if len(self.sha256) != 64 or not set(self.sha256) <= set("0123456789abcdef"):
             raise ValueError(f"manifest sha256 {self.sha256[:70]!r} is not 64 hexadecimal digits")
 
+    @property
+    def plan(self) -> Plan:
+        """The plan of the track as it is, after the last operation."""
+        return self.operations[-1].plan
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether the track began as somebody's recording and not as a plan."""
+        return isinstance(self.operations[0], Import)
+
     def to_json(self) -> str:
         """One line of ASCII, the digest first; ValueError for values that JSON cannot hold."""
-        fields = {"sha256": self.sha256, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values |= {"operations": [history.dump(operation) for operation in self.operations]}
         try:
-            return json.dumps(fields, separators=(",", ":"), allow_nan=False)
+            return json.dumps({"sha256": self.sha256, **values}, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"manifest holds what JSON cannot: {error}") from None
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
-        """The manifest in a JSON object; ValueError for unknown, missing or mistyped keys."""
+        """The manifest in a JSON object, of format 1 too; ValueError for unknown, missing or mistyped keys."""
         try:
-            fields = json.loads(text)
+            values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"manifest is not JSON: {error}") from None
-        known = [field.name for field in dataclasses.fields(cls)]
-        if isinstance(fields, dict):
-            fields.setdefault("adapters", [])  # files older than adapters have no such key
-        if not isinstance(fields, dict) or set(fields) != set(known):
-            keys = set(fields) if isinstance(fields, dict) else set()
-            unknown, missing = sorted(keys - set(known)), sorted(set(known) - keys)
-            raise ValueError(f"manifest: unknown {unknown[:5]}; missing {missing}")
-        return cls(**fields)
+        if not isinstance(values, dict):
+            raise ValueError(f"manifest: expected a JSON object, got {str(values)[:60]}")
+        if values.get("format") == 1:
+            values = _from_format_1(values)
+        _check_keys(values, {field.name for field in dataclasses.fields(cls)})
+        if not isinstance(values["operations"], list):
+            raise ValueError(f"manifest operations {str(values['operations'])[:60]!r} should be a list")
+        parts = [history.build(part, f"operation {i}") for i, part in enumerate(values["operations"], start=1)]
+        return cls(**{**values, "operations": tuple(parts)})
+
+
+def _from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
+    _check_keys({"adapters": [], **values}, _FORMAT_1)  # files older than adapters have no such key
+    try:
+        operations = history.from_format_1(values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"manifest of format 1: its edits are not what that format holds: {error!r}") from None
+    kept = {name: values[name] for name in ("generator", "gain_db", "versions", "ai_generated", "sha256")}
+    return {**kept, "operations": operations, "format": FORMAT}
+
+
+def _check_keys(values: Mapping[str, Any], known: set[str]) -> None:
+    unknown, missing = sorted(set(values) - known), sorted(known - set(values))
+    if unknown or missing:
+        raise ValueError(f"manifest: unknown {unknown[:5]}; missing {missing}")
+
+
+def _check_strings(name: str, value: Any) -> None:
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in (*value, *value.values())):
+        raise ValueError(f"manifest {name} {str(value)[:60]!r} should map names to strings")
 
 
 def versions(threads: int) -> dict[str, str]:
@@ -110,7 +141,7 @@ def embed(path: str | Path, manifest: Manifest) -> Manifest:
         raise ValueError(f"manifest of {len(text)} bytes is over the limit of {MAX_BYTES}")
     with atomic_write(path) as temporary:
         with Path(path).open("rb") as old, temporary.open("wb") as new:
-            new.writelines(_tagged(path, old, text, manifest.generator))
+            new.writelines(tags.tagged(path, old, text, manifest.generator))
         digest = _digest(temporary)
         _write_digest(temporary, digest)
     return dataclasses.replace(manifest, sha256=digest)
@@ -118,7 +149,7 @@ def embed(path: str | Path, manifest: Manifest) -> Manifest:
 
 def read(path: str | Path) -> Manifest:
     """The manifest of a file; ValueError when it carries none, or none that can be read."""
-    head = _head(path)
+    head = tags.read_head(path)
     start = head.find(_START)
     if start < 0:
         raise ValueError(f"{path} carries no hybridgen manifest")
@@ -132,21 +163,14 @@ def read(path: str | Path) -> Manifest:
 
 def carries(path: str | Path) -> bool:
     """Whether a file holds a manifest of ours, readable or not."""
-    return _START in _head(path)
-
-
-def _head(path: str | Path) -> bytes:
-    """The beginning of a file, in which a manifest must lie; of an Ogg file without its page headers."""
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD)
-    return b"".join(body for _, _, body in _pages(head)) if head.startswith(b"OggS") else head
+    return _START in tags.read_head(path)
 
 
 def verify(path: str | Path) -> list[str]:
     """What is wrong with a file, a line each; an empty list means that not a byte has changed since it was written."""
     try:
         manifest = read(path)
-        problems = _broken_pages(path)
+        problems = tags.broken_pages(path)
         digest = _digest(path)
     except ValueError as error:
         return [str(error)]
@@ -155,27 +179,23 @@ def verify(path: str | Path) -> list[str]:
     return problems
 
 
-# The digest: one rule for all four formats.
-
-
-def _spans(path: str | Path) -> list[tuple[int, int]]:
-    """Where (start, stop) the digest does not look: its own digits, and in Ogg the checksum of their page."""
+def _digits(path: str | Path) -> tuple[int, int | None]:
+    """Where the digest's digits begin, and the Ogg page that holds them."""
     with Path(path).open("rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(tags.HEAD)
     start = head.find(_START) + len(_START)
     if start < len(_START):
         raise ValueError(f"{path}: its manifest does not stand in one piece")
-    digits = [(start, start + len(_BLANK))]
-    if not head.startswith(b"OggS"):
-        return digits
-    page = max(offset for offset, _, _ in _pages(head) if offset < start)
-    return [(page + 22, page + 26), *digits]
+    return start, tags.page_of(head, start)
 
 
 def _digest(path: str | Path) -> str:
-    spans, digest = _spans(path), hashlib.sha256()
+    """The SHA-256 of a file but for the digest's digits and, in Ogg, the checksum of their page."""
+    digits, page = _digits(path)
+    spans = [(digits, digits + len(_BLANK)), *([] if page is None else [(page + 22, page + 26)])]
+    digest = hashlib.sha256()
     with Path(path).open("rb") as file:
-        head = bytearray(file.read(spans[-1][1]))
+        head = bytearray(file.read(digits + len(_BLANK)))
         for start, stop in spans:
             head[start:stop] = b"0" * (stop - start)
         digest.update(head)
@@ -185,197 +205,9 @@ def _digest(path: str | Path) -> str:
 
 
 def _write_digest(path: Path, digest: str) -> None:
-    *checksums, (digits, _) = _spans(path)
+    digits, page = _digits(path)
     with path.open("rb+") as file:
         file.seek(digits)
         file.write(digest.encode())
-        for start, _ in checksums:
-            file.seek(start - 22)
-            _, header, body = next(_pages(file.read(27 + 255 + 255 * 255)))
-            file.seek(start - 22)
-            file.write(_page(header, body))
-
-
-# The containers: each yields the new file piece by piece, in flat memory.
-
-
-def _tagged(path: str | Path, file: BinaryIO, text: str, generator: str) -> Iterator[bytes]:
-    magic = file.read(12)
-    file.seek(0)
-    if magic[:4] == b"RIFF" and magic[8:] == b"WAVE":
-        return _tag_wav(path, file, text, generator)
-    if magic[:4] == b"fLaC":
-        return _tag_flac(path, file, text, generator)
-    if magic[:4] == b"OggS":
-        return _tag_ogg(path, file, text, generator)
-    if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0"):
-        return _tag_mp3(file, text, generator)
-    raise ValueError(f"{path} is no wav, flac, ogg or mp3 file")
-
-
-def _tag_wav(path: str | Path, file: BinaryIO, text: str, generator: str) -> Iterator[bytes]:
-    size, kept = Path(path).stat().st_size, []  # kept: (start, length) of the chunks that stay, headers included
-    start = 12
-    while start + 8 <= size:
-        file.seek(start)
-        name, length = struct.unpack("<4sI", file.read(8))
-        if start + 8 + length > size:
-            raise ValueError(f"{path}: chunk {name!r} of {length} bytes runs over the end")
-        if name not in (b"hgen", b"LIST"):
-            kept.append((start, 8 + length))
-        start += 8 + length + length % 2
-    info = _chunk(b"ISFT", generator.encode() + b"\0") + _chunk(b"ICMT", MARK.encode() + b"\0")
-    ours = _chunk(b"hgen", text.encode()) + _chunk(b"LIST", b"INFO" + info)
-    total = 4 + len(ours) + sum(length + length % 2 for _, length in kept)
-    if total >= 1 << 32:
-        raise ValueError(f"{path}: {total} bytes is over the 4 GB of a wav file")
-    yield struct.pack("<4sI4s", b"RIFF", total, b"WAVE")
-    for index, (start, length) in enumerate(kept):
-        yield from _copied(file, start, length)
-        yield b"\0" * (length % 2)
-        if index == 0:
-            yield ours
-
-
-def _tag_flac(path: str | Path, file: BinaryIO, text: str, generator: str) -> Iterator[bytes]:
-    blocks, last = [], False
-    file.seek(4)
-    while not last:
-        header = file.read(4)
-        body = file.read(int.from_bytes(header[1:], "big"))
-        if len(header) < 4 or len(body) < int.from_bytes(header[1:], "big"):
-            raise ValueError(f"{path}: its metadata runs over the end")
-        last = header[0] >= 128
-        blocks.append((header[0] & 127, body))
-    vendor = next((_vendor(path, body) for kind, body in blocks if kind == 4), b"hybridgen")
-    kept = [(kind, body) for kind, body in blocks if kind not in (1, 4)]  # all but padding and comments
-    kept.insert(1, (4, _comments(vendor, text, generator)))
-    yield b"fLaC"
-    for index, (kind, body) in enumerate(kept):
-        yield bytes([kind | (128 if index == len(kept) - 1 else 0)]) + len(body).to_bytes(3, "big") + body
-    yield from _copied(file, file.tell())
-
-
-def _tag_mp3(file: BinaryIO, text: str, generator: str) -> Iterator[bytes]:
-    header, audio = file.read(10), 0
-    if header[:3] == b"ID3":
-        audio = 10 + sum((byte & 127) << shift for byte, shift in zip(header[6:], (21, 14, 7, 0), strict=True))
-    frames = _frame(b"TXXX", f"{_KEY}\0{text}") + _frame(b"TSSE", generator) + _frame(b"COMM", f"eng\0{MARK}")
-    yield b"ID3\x04\x00\x00" + _syncsafe(len(frames)) + frames
-    yield from _copied(file, audio)
-
-
-def _tag_ogg(path: str | Path, file: BinaryIO, text: str, generator: str) -> Iterator[bytes]:
-    pages = list(_pages(file.read()))
-    packets, first_audio = _first_packets(path, pages, 3)
-    if not packets[1].startswith(b"\x03vorbis"):
-        raise ValueError(f"{path} is an ogg file, but not Vorbis")
-    comments = b"\x03vorbis" + _comments(_vendor(path, packets[1][7:]), text, generator) + b"\x01"
-    headers = [pages[0][1:], *_laced([comments, packets[2]])]
-    for number, (header, body) in enumerate([*headers, *(page[1:] for page in pages[first_audio:])]):
-        yield _page(header[:14] + struct.pack("<II", _OGG_SERIAL, number) + header[22:], body)
-
-
-def _copied(file: BinaryIO, start: int, length: int | None = None) -> Iterator[bytes]:
-    file.seek(start)
-    left = length if length is not None else 1 << 62
-    while left and (block := file.read(min(left, _BLOCK))):
-        left -= len(block)
-        yield block
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
-
-
-def _frame(name: bytes, text: str) -> bytes:
-    body = b"\x03" + text.encode()  # 3: UTF-8
-    return name + _syncsafe(len(body)) + b"\0\0" + body
-
-
-def _syncsafe(number: int) -> bytes:
-    return bytes(number >> shift & 127 for shift in (21, 14, 7, 0))
-
-
-def _comments(vendor: bytes, text: str, generator: str) -> bytes:
-    entries = [f"{_KEY}={text}", f"ENCODER={generator}", f"COMMENT={MARK}"]
-    parts = [vendor, *(entry.encode() for entry in entries)]
-    sized = [struct.pack("<I", len(part)) + part for part in parts]
-    return sized[0] + struct.pack("<I", len(entries)) + b"".join(sized[1:])
-
-
-def _vendor(path: str | Path, comments: bytes) -> bytes:
-    length = int.from_bytes(comments[:4], "little")
-    if length > min(len(comments) - 4, 255):
-        raise ValueError(f"{path}: vendor string of {length} bytes is over the limit of 255")
-    return comments[4 : 4 + length]
-
-
-# Ogg pages (RFC 3533): a header of 27 bytes, a table of segment lengths, the segments.
-
-
-def _pages(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """(offset, header with its table, body) of every whole page, up to the first that is broken or cut short."""
-    start = 0
-    while data[start : start + 5] == b"OggS\0" and start + 27 <= len(data):
-        split = start + 27 + data[start + 26]
-        stop = split + sum(data[start + 27 : split])
-        if stop > len(data):
-            return
-        yield start, data[start:split], data[split:stop]
-        start = stop
-
-
-def _page(header: bytes, body: bytes) -> bytes:
-    blank = header[:22] + bytes(4) + header[26:] + body
-    return blank[:22] + struct.pack("<I", _checksum(blank)) + blank[26:]
-
-
-def _checksum(data: bytes) -> int:
-    """CRC-32 as in Ogg: the polynomial of zlib, bits in the other order, starting from 0, not inverted."""
-    crc = zlib.crc32(data.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{crc:032b}"[::-1], 2)
-
-
-def _broken_pages(path: str | Path) -> list[str]:
-    data = Path(path).read_bytes() if _is_ogg(path) else b""
-    end = 0
-    for number, (start, header, body) in enumerate(_pages(data)):
-        if _page(header, body) != header + body:
-            return [f"{path}: page {number} at byte {start} has a wrong checksum"]
-        end = start + len(header) + len(body)
-    return [] if end == len(data) else [f"{path}: no Ogg page at byte {end} of {len(data)}"]
-
-
-def _is_ogg(path: str | Path) -> bool:
-    with Path(path).open("rb") as file:
-        return file.read(4) == b"OggS"
-
-
-def _first_packets(path: str | Path, pages: list[tuple[int, bytes, bytes]], count: int) -> tuple[list[bytes], int]:
-    """The first packets of a stream, and the number of the page after them."""
-    packets, part = [], b""
-    for number, (_, header, body) in enumerate(pages):
-        at = 0
-        for length in header[27:]:
-            part += body[at : at + length]
-            at += length
-            if length < 255:
-                packets.append(part)
-                part = b""
-        if len(packets) == count and not part:
-            return packets, number + 1
-    raise ValueError(f"{path}: its Ogg headers are not whole")
-
-
-def _laced(packets: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """(header, body) of the pages that hold header packets; serial, number and checksum still unset."""
-    table = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
-    data = b"".join(packets)
-    for start in range(0, len(table), 255):
-        lengths = table[start : start + 255]
-        continued = start > 0 and table[start - 1] == 255
-        granule = 0 if min(lengths) < 255 else -1  # -1: no packet ends here
-        header = struct.pack("<4sBBqIIIB", b"OggS", 0, continued, granule, 0, 0, 0, len(lengths)) + lengths
-        yield header, data[: sum(lengths)]
-        data = data[sum(lengths) :]
+        if page is not None:
+            tags.write_checksum(file, page)

@@ -4,6 +4,7 @@ A twin lives in `hybridgen_kernels`, under the same name with the same arguments
 Without Triton the package is absent and every op is its definition.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,5 +22,5 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
 
 
 def fast_ops() -> tuple[str, ...]:
-    """Names of the ops that have a faster twin on this machine's GPUs; () where Triton is absent."""
-    return fast.__all__ if fast is not None else ()
+    """Names of the ops that have a faster twin on this machine's GPUs; () without CUDA or Triton."""
+    return fast.__all__ if fast is not None and torch.cuda.is_available() else ()

@@ -1,10 +1,10 @@
-"""Latents <-> codes: four latent frames become one of Q residual codes each, about what is played and not how loud.
+"""Latents <-> codes: R latent frames become one code frame of Q residual codes, about what is played and not how loud.
 
-Residual vector quantization with the factorised, L2-normalised lookups of DAC (https://arxiv.org/abs/2306.06546). Heads
+Residual vector quantization with the factorized, L2-normalized lookups of DAC (https://arxiv.org/abs/2306.06546). Heads
 predict from the codes alone which notes begin and sound in every role; with them codes carry music rather than noise.
 
-Shapes: B batch, T latent frames, P = ceil(T / 4) code frames, C latent channels, D width, Q codebooks of K entries,
-G width of a lookup, R roles.
+Shapes: B batch, T latent frames, R of them in a code frame (4 in the shipped preset), P = ceil(T / R) code frames,
+C latent channels, D width, Q codebooks of K entries, G width of a lookup.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridgen.layers import RMSNorm
-from hybridgen.plan import CODE_HOP, LATENT_HOP, ROLES
+from hybridgen.plan import ROLES
 
-CODE_FRAMES = CODE_HOP // LATENT_HOP  # latent frames in a code frame
 N_PITCHES = 12
+CODE_FRAMES = 4  # TEMPORARY
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class QuantizerConfig:
     codebook_size: int
     code_dim: int  # width of a lookup (G)
     dim: int
+    frames_per_code: int = 4  # latent frames in a code frame (older files do not say it)
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,10 @@ class Quantizer(nn.Module):
     def __init__(self, config: QuantizerConfig):
         super().__init__()
         self.config = config
-        dim = config.dim
-        self.encoder = nn.Sequential(nn.Linear(CODE_FRAMES * config.latent_dim, dim), Mixer(dim), RMSNorm(dim))
+        dim, frame_dim = config.dim, config.frames_per_code * config.latent_dim
+        self.encoder = nn.Sequential(nn.Linear(frame_dim, dim), Mixer(dim), RMSNorm(dim))
         self.codebooks = nn.ModuleList(Codebook(config) for _ in range(config.n_codebooks))
-        self.decoder = nn.Sequential(Mixer(dim), RMSNorm(dim), nn.Linear(dim, CODE_FRAMES * config.latent_dim))
+        self.decoder = nn.Sequential(Mixer(dim), RMSNorm(dim), nn.Linear(dim, frame_dim))
         self.sizes = (len(ROLES), len(ROLES) * N_PITCHES, N_PITCHES, 1)  # onsets, pitches, chroma, loudness
         self.heads = nn.Sequential(Mixer(dim), RMSNorm(dim), nn.Linear(dim, sum(self.sizes)))
 
@@ -112,7 +113,7 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """Coarse latents (B, 4P, C) of codes (B, Q, P), each 0-K-1."""
+        """Coarse latents (B, R * P, C) of codes (B, Q, P), each 0-K-1."""
         x = sum(book.lookup(codes[:, q]) for q, book in enumerate(self.codebooks))
         return self._unfold(x)
 
@@ -134,9 +135,9 @@ class Quantizer(nn.Module):
 
     def _embed(self, latents: Tensor) -> Tensor:
         """(B, T, C) -> (B, P, D); a last incomplete group repeats its last frame."""
-        missing = -latents.shape[1] % CODE_FRAMES
+        missing = -latents.shape[1] % self.config.frames_per_code
         whole = torch.cat([latents, latents[:, -1:].expand(-1, missing, -1)], dim=1)
-        return self.encoder(whole.unflatten(1, (-1, CODE_FRAMES)).flatten(2))
+        return self.encoder(whole.unflatten(1, (-1, self.config.frames_per_code)).flatten(2))
 
     def _quantize(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         residual, total, codes, losses = x, torch.zeros_like(x), [], []
@@ -148,7 +149,7 @@ class Quantizer(nn.Module):
         return total, torch.stack(codes, dim=1), *torch.stack(losses).mean(dim=0).unbind()
 
     def _unfold(self, x: Tensor) -> Tensor:
-        return self.decoder(x).unflatten(-1, (CODE_FRAMES, -1)).flatten(1, 2)
+        return self.decoder(x).unflatten(-1, (self.config.frames_per_code, -1)).flatten(1, 2)
 
     def _played(self, x: Tensor) -> Played:
         onsets, pitches, chroma, loudness = self.heads(x).split(self.sizes, dim=-1)

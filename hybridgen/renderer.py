@@ -5,23 +5,24 @@ looked at by cross-attention, time and timbre set scales, shifts and gates (adaL
 Everything that a condition may lack has a learned stand-in: text a null token, codes a null entry, controls absent
 instruments, timbre what its layers make of zeros.
 
-Shapes: B batch, T latent frames (a multiple of 4), N = T / 2 tokens, C latent channels, S prompt tokens, E text width,
-F control features, Q codebooks, P = T / 4 code frames, D width.
+Shapes: B batch, T latent frames (a multiple of R, the latent frames in a code frame), N = T / 2 tokens, C latent
+channels, S prompt tokens, E text width, F control features, Q codebooks, P = T / R code frames, D width.
 """
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridgen.layers import Attention, RMSNorm, Rotary, SwiGLU, rotary
-from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, ROLES
+from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, ROLES
 from hybridgen.plan.features import columns
 
 PATCH = 2  # latent frames in a token
-CODE_FRAMES = CODE_HOP // LATENT_HOP  # latent frames in a code frame; every window starts and ends on one
+CROSS_EVERY = 2  # layers from one that looks at the text to the next, the first included
 ROLES_KNOWN = columns("roles_known")
 PARTS = ("text", "codes", "controls", "timbre")  # what a condition may lack, in the order of `Condition.dropped`
 
@@ -38,9 +39,13 @@ class RendererConfig:
     n_layers: int
     n_heads: int
     ffn_dim: int  # inner width of SwiGLU
-    cross_every: int  # every how many layers text is looked at, from the first on
+    frames_per_code: int = 4  # latent frames in a code frame (older files do not say it); windows start and end on one
+
+    RETIRED: ClassVar = {"cross_every": CROSS_EVERY}  # see `config.build`
 
     def __post_init__(self) -> None:
+        if self.frames_per_code % PATCH:
+            raise ValueError(f"frames_per_code {self.frames_per_code} is not a multiple of {PATCH}, frames in a token")
         if self.dim % (2 * self.n_heads):
             raise ValueError(f"dim {self.dim} is not a multiple of twice n_heads {self.n_heads}")
 
@@ -114,7 +119,8 @@ class Embedding(nn.Module):
         self.features = nn.Linear(PATCH * N_FEATURES, config.dim)
         self.instruments = nn.Parameter(torch.randn(len(ROLES), N_INSTRUMENTS, config.dim) * 0.1)
         self.codes = nn.Parameter(torch.randn(config.n_codebooks, config.codebook_size + 1, config.dim) * 0.1)
-        self.place = nn.Parameter(torch.zeros(CODE_FRAMES // PATCH, config.dim))  # of a token in its code frame
+        n_places = config.frames_per_code // PATCH  # of a token in its code frame
+        self.place = nn.Parameter(torch.zeros(n_places, config.dim))
 
     def forward(self, x_t: Tensor, cond: Condition) -> Tensor:
         """x_t (B, T, C) -> (B, N, D)."""
@@ -150,7 +156,7 @@ class Renderer(nn.Module):
         self.time = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.timbre_in = nn.Sequential(nn.Linear(2 * config.latent_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.modulation = nn.Linear(dim, 6 * dim)
-        self.blocks = nn.ModuleList(Block(config, i % config.cross_every == 0) for i in range(config.n_layers))
+        self.blocks = nn.ModuleList(Block(config, i % CROSS_EVERY == 0) for i in range(config.n_layers))
         self.table = nn.Parameter(torch.zeros(2, dim))
         self.norm = RMSNorm(dim)
         self.out = nn.Linear(dim, PATCH * config.latent_dim)
@@ -159,9 +165,9 @@ class Renderer(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Condition) -> Tensor:
-        """Velocity (B, T, C) at x_t (B, T, C) and t (B,) in 0-1; ValueError unless T is a multiple of 4."""
-        if x_t.shape[1] % CODE_FRAMES:
-            raise ValueError(f"frames {x_t.shape[1]} are not a multiple of {CODE_FRAMES}")
+        """Velocity (B, T, C) at x_t (B, T, C) and t (B,) in 0-1; ValueError unless T is a multiple of R."""
+        if x_t.shape[1] % self.config.frames_per_code:
+            raise ValueError(f"frames {x_t.shape[1]} are not a multiple of {self.config.frames_per_code}")
         global_state = self.time(sinusoids(t, self.config.dim)) + self.timbre_in(cond.timbre)  # (B, D)
         modulation = self.modulation(F.silu(global_state)).unflatten(-1, (6, -1))
         text = torch.cat([self.null_text.expand(len(x_t), -1, -1), self.text(cond.text)], dim=1)
@@ -185,21 +191,6 @@ class Renderer(nn.Module):
         mean = (latents * share).sum(dim=1)
         deviation = ((latents - mean[:, None]).square() * share).sum(dim=1).sqrt()
         return torch.cat([mean, deviation], dim=-1)
-
-
-def windows(n_frames: int, size: int, overlap: int) -> list[tuple[int, int]]:
-    """(start, stop) of the windows that render frames 0..n_frames-1, each overlapping the one before by `overlap`.
-
-    Starts are fixed multiples of size - overlap whatever the length; the last stop is n_frames rounded up to a multiple
-    of 4, and what lies past n_frames is dropped. ValueError unless size and overlap are multiples of 4, overlap < size.
-    """
-    if size % CODE_FRAMES or overlap % CODE_FRAMES or not 0 <= overlap < size:
-        raise ValueError(f"window size {size}, overlap {overlap}: multiples of {CODE_FRAMES}, overlap below size")
-    if n_frames < 1:
-        raise ValueError(f"n_frames {n_frames} must be at least 1")
-    end = -(-n_frames // CODE_FRAMES) * CODE_FRAMES
-    starts = range(0, max(end - overlap, 1), size - overlap)
-    return [(start, min(start + size, end)) for start in starts]
 
 
 def tokens(frames: Tensor) -> Tensor:

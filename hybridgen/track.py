@@ -3,41 +3,49 @@
 Shapes: N samples, T latent frames, C latent channels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hybridgen import files, manifest, weights
+from hybridgen import files, weights
 from hybridgen.audio import Audio
-from hybridgen.plan import SAMPLE_RATE, Plan
+from hybridgen.history import Render
+from hybridgen.manifest import Manifest
+from hybridgen.plan import Plan
 
 LOSSLESS = (".wav", ".flac")
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """A finished track: samples (2, N) float32 at 44,100 Hz, its plan, latents (T, C) float32, and what made it."""
+    """A finished track: samples (2, N) float32, its plan, latents (T, C) float32, and what made it."""
 
     samples: np.ndarray
     plan: Plan
     latents: np.ndarray
-    manifest: manifest.Manifest
+    manifest: Manifest
+    notes: tuple[str, ...] = ()  # on what was asked for and not done, or is to be known
 
     @property
     def seed(self) -> int:
         """The seed of the plan; also that of the render unless another was given."""
-        return self.manifest.plan_seed
+        return self.manifest.operations[0].plan.seed
 
     @property
     def render_seed(self) -> int:
-        """The seed of the noise that the latents began as."""
-        return self.manifest.render_seed
+        """The seed of the noise that the latents began as; 0 for a recording, which began as none."""
+        first = self.manifest.operations[0]
+        return first.seed if isinstance(first, Render) else 0
+
+    def with_notes(self, notes: tuple[str, ...]) -> "Track":
+        """This track with `notes` before its own, each said once."""
+        return replace(self, notes=tuple(dict.fromkeys((*notes, *self.notes))))
 
     @property
     def audio(self) -> Audio:
         """The samples with their rate."""
-        return Audio(self.samples, SAMPLE_RATE)
+        return Audio(self.samples, self.plan.time_base.sample_rate)
 
     def save(self, path: str | Path, latents: bool = True) -> Path:
         """Write the track as .wav, .flac, .ogg or .mp3 with its manifest inside; returns the path.

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from hybridgen.codec import CodecConfig
+from hybridgen.codecs.own import SpectralCodecConfig
 from hybridgen.data import preparing, shards
 from hybridgen.data.prepared import Labels, Notes, codes_path, latents_path
 from hybridgen.data.song import Note
 from hybridgen.decoding import SamplingParams
-from hybridgen.pipeline import Pipeline, PipelineConfig, SamplingConfig
+from hybridgen.pipeline import Pipeline
 from hybridgen.plan import Plan
 from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import QuantizerConfig
 from hybridgen.renderer import RendererConfig
+from hybridgen.sampling import SamplingConfig
+from hybridgen.stages import PipelineConfig
 from hybridgen.text import TextConfig
 
 # Each process of pytest-xdist compiles librosa's loops for itself: two that write one cache at once can break it
@@ -32,9 +34,9 @@ MICRO = PipelineConfig(
         n_layers=2,
         n_heads=2,
         n_kv_heads=1,
-        hidden_dim=48,
+        ffn_dim=48,
         depth_dim=16,
-        depth_hidden_dim=24,
+        depth_ffn_dim=24,
         text_dim=384,
         n_codebooks=4,
         codebook_size=16,
@@ -49,9 +51,8 @@ MICRO = PipelineConfig(
         n_layers=2,
         n_heads=2,
         ffn_dim=48,
-        cross_every=2,
     ),
-    codec=CodecConfig(
+    codec=SpectralCodecConfig(
         sample_rate=44_100,
         hop_length=2048,
         latent_dim=8,
@@ -61,23 +62,16 @@ MICRO = PipelineConfig(
         band_stops=(128, 1025),
         band_dims=(16, 8),
         frame_dim=16,
-        latent_width=16,
+        latent_block_dim=16,
         encoder_layers=1,
         decoder_layers=2,
         latent_layers=1,
         expansion=2,
-        tone_range=(-12, 12),
-        tone_steps=1,
-        tone_window=8192,
         tone_dim=8,
     ),
     sampling=SamplingConfig(
         num_steps=2,
-        method="euler",
-        shift=1.0,
         guidance_scale=2.0,
-        guidance_interval=(0.0, 1.0),
-        guidance_parallel=1.0,
         window=64,
         overlap=16,
         score=SamplingParams(),

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hybridgen.codec import ENCODE_BLOCK, Codec, CodecConfig, DacCodec, Spectrum, Tones, mid_side
+from hybridgen.codecs.own import ENCODE_BLOCK, DacCodec, SpectralCodec, SpectralCodecConfig, Spectrum, Tones, mid_side
 
 HOP = 64
-CONFIG = CodecConfig(
+CONFIG = SpectralCodecConfig(
     sample_rate=8000,
     hop_length=HOP,
     latent_dim=4,
@@ -18,7 +18,7 @@ CONFIG = CodecConfig(
     band_stops=(8, 33),
     band_dims=(8, 6),
     frame_dim=8,
-    latent_width=12,
+    latent_block_dim=12,
     encoder_layers=1,
     decoder_layers=2,
     latent_layers=1,
@@ -31,9 +31,9 @@ CONFIG = CodecConfig(
 
 
 @pytest.fixture(scope="module")
-def codec() -> Codec:
+def codec() -> SpectralCodec:
     torch.manual_seed(0)
-    codec = Codec(CONFIG).eval().requires_grad_(False)
+    codec = SpectralCodec(CONFIG).eval().requires_grad_(False)
     codec.latent_mean.normal_()
     codec.latent_std.uniform_(0.5, 2.0)
     return codec
@@ -44,7 +44,7 @@ def latents() -> torch.Tensor:
     return torch.randn(75, 4, generator=torch.Generator().manual_seed(1))
 
 
-def whole(codec: Codec, latents: torch.Tensor, block: int) -> torch.Tensor:
+def whole(codec: SpectralCodec, latents: torch.Tensor, block: int) -> torch.Tensor:
     return torch.cat([samples for _, samples in codec.decode_blocks(latents, block=block)], 1)
 
 
@@ -152,7 +152,7 @@ def test_mono_and_empty_are_refused(codec):
 )
 def test_shapes_that_do_not_fit_are_named(field, value):
     with pytest.raises(ValueError, match=field):
-        CodecConfig(**{name: getattr(CONFIG, name) for name in CONFIG.__dataclass_fields__} | {field: value})
+        SpectralCodecConfig(**{name: getattr(CONFIG, name) for name in CONFIG.__dataclass_fields__} | {field: value})
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def beat_chords(song):
     for i, bar in enumerate(song.plan.bars):
         for j, chord in enumerate(bar.chords):
             position = (i + j / len(bar.chords)) * quarters
-            yield (starts[i] if j == 0 else float(song.plan.time.seconds_at(np.float64(position)))), chord
+            yield (starts[i] if j == 0 else float(song.plan.tempo_map.seconds_at(np.float64(position)))), chord
 
 
 def test_a_song_is_a_pure_function_of_its_numbers():
@@ -151,10 +151,10 @@ def test_timing_stays_on_the_grid(songs):
     for song in songs:
         if song.genre not in straight:
             continue
-        quarters = song.plan.time.quarters_at(np.array([note.start for note in song.notes]))
-        nearest = song.plan.time.seconds_at(np.round(quarters * 48) / 48)
+        quarters = song.plan.tempo_map.quarters_at(np.array([note.start for note in song.notes]))
+        nearest = song.plan.tempo_map.seconds_at(np.round(quarters * 48) / 48)
         on_time = np.abs(nearest - [note.start for note in song.notes])
-        sixteenth = np.abs(song.plan.time.seconds_at(np.round(quarters * 4) / 4) - [n.start for n in song.notes])
+        sixteenth = np.abs(song.plan.tempo_map.seconds_at(np.round(quarters * 4) / 4) - [n.start for n in song.notes])
         assert on_time.max() <= 0.020
         assert np.mean(sixteenth <= MAX_SHIFT + 1e-4) > 0.97  # all but the spread of the last chord
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from hybridgen import config
-from hybridgen.codec import Codec
-from hybridgen.pipeline import PipelineConfig
+from hybridgen.codecs.own import SpectralCodec
 from hybridgen.planner import Planner
 from hybridgen.quantizer import Quantizer
 from hybridgen.renderer import Renderer
+from hybridgen.stages import PipelineConfig
 from hybridgen.training import cost
 from train.estimate import GB, STAGES, Assumed, Estimate, estimate
 
@@ -39,7 +39,12 @@ def load(stage: str, cluster: str, monkeypatch: pytest.MonkeyPatch) -> Estimate:
 def test_presets_have_the_sizes_of_the_design(size: str):
     shapes = config.load(PipelineConfig, config.preset(f"models/{size}"))
     with torch.device("meta"):
-        models = Planner(shapes.planner), Renderer(shapes.renderer), Codec(shapes.codec), Quantizer(shapes.quantizer)
+        models = (
+            Planner(shapes.planner),
+            Renderer(shapes.renderer),
+            SpectralCodec(shapes.codec),
+            Quantizer(shapes.quantizer),
+        )
     counts = [cost.sizes(model)[0] / 1e6 for model in models]
     for count, (least, most) in zip(counts, MILLIONS[size], strict=False):
         assert least < count < most

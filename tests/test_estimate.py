@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybridgen.codec import Codec, mid_side
-from hybridgen.pipeline import Pipeline, PipelineConfig
+from hybridgen.codecs.own import SpectralCodec, mid_side
+from hybridgen.pipeline import Pipeline
 from hybridgen.plan import N_FEATURES, ROLES
 from hybridgen.planner import Planner
 from hybridgen.quantizer import Quantizer
 from hybridgen.renderer import Condition, Renderer
+from hybridgen.stages import PipelineConfig
 from hybridgen.training import cost, losses
 from hybridgen.training.cost import Work
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
@@ -69,7 +70,7 @@ def quantizer_step(micro: PipelineConfig) -> Step:
 
 
 def codec_step(micro: PipelineConfig, frozen: bool, judged: bool) -> Step:
-    codec, judges, samples = Codec(micro.codec), Discriminators(JUDGES), torch.randn(B, 2, N)
+    codec, judges, samples = SpectralCodec(micro.codec), Discriminators(JUDGES), torch.randn(B, 2, N)
     codec.encoder.requires_grad_(not frozen)
     spectral = losses.SpectralLoss(codec.sample_rate, WINDOWS, MELS)
 

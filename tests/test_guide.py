@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from hybridgen.data import corpus
-from hybridgen.pipeline import STAGES
+from hybridgen.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs/training.md").read_text()

@@ -218,7 +218,7 @@ def test_bars_are_made_of_the_beats_that_are_heard(caption: str, beats: np.ndarr
     assert all(section.label is section.energy is section.roles is None for section in plan.sections)
     if plan.n_bars:
         assert plan.bar_starts()[0] == round(0.25 * SAMPLE_RATE)
-        assert plan.time.bpm_at(np.array([1.0]))[0] == pytest.approx(120)
+        assert plan.tempo_map.bpm_at(np.array([1.0]))[0] == pytest.approx(120)
 
 
 def test_beats_and_key_are_heard_in_a_click_track():

@@ -12,9 +12,10 @@ import torch
 
 from hybridgen import audio, files, grammar, manifest
 from hybridgen.audio import Audio
-from hybridgen.pipeline import Pipeline, PipelineConfig
+from hybridgen.pipeline import Pipeline
 from hybridgen.plan import LATENT_HOP, METERS, SAMPLE_RATE, Bar, Controls, Plan, Section, Tempo, meter_quarters
 from hybridgen.request import Asked, resolve_controls
+from hybridgen.stages import PipelineConfig
 from hybridgen.track import Track, sidecar
 
 

@@ -104,7 +104,7 @@ def test_ramp_is_the_integral_of_its_tempo():
     middle = (bpm[1:] + bpm[:-1]) / 2
     seconds = np.concatenate([[0], np.cumsum(np.diff(quarters) * 60 / middle)])
     assert np.abs(np.interp(np.arange(13) * 4, quarters, seconds) * SAMPLE_RATE - plan.bar_starts()).max() < 2
-    assert np.allclose(plan.time.quarters_at(plan.time.seconds_at(quarters)), quarters)
+    assert np.allclose(plan.tempo_map.quarters_at(plan.tempo_map.seconds_at(quarters)), quarters)
 
 
 def test_beat_phase_is_zero_on_beats_and_chords_follow_the_halves():
@@ -166,7 +166,7 @@ def test_edit_of_tempo_in_a_range_leaves_the_others_as_fast_as_they_were():
     assert new.codes == ()
     ramped = Plan(plan.sections, (Tempo(1, 60, True), Tempo(5, 120)), "4/4", None, plan.instruments)
     kept = np.diff(ramped.edit((5, 8), tempo=90).bar_starts())[:3] - np.diff(ramped.bar_starts())[:3]
-    assert np.abs(ramped.edit((2, 2), tempo=200).time.bpm_at(np.array([0.0, 8.0])) - [60, 90]).max() < 0.11
+    assert np.abs(ramped.edit((2, 2), tempo=200).tempo_map.bpm_at(np.array([0.0, 8.0])) - [60, 90]).max() < 0.11
     assert len(kept) == 3
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from hybridgen import config, files
 from hybridgen.audio import TARGET_LUFS
-from hybridgen.pipeline import STAGES, Pipeline, PipelineConfig
+from hybridgen.pipeline import Pipeline
 from hybridgen.plan import scale_pitches, split_chord, split_key
+from hybridgen.stages import STAGES, PipelineConfig
 
 FOLDER = Path(__file__).parents[1] / "hybridgen" / "presets" / "tiny"
 

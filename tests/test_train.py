@@ -95,7 +95,7 @@ def codec_weights(folder: Path, run: str) -> dict:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/models").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_model_loads_and_its_stages_fit(path: Path):
-    from hybridgen.pipeline import PipelineConfig
+    from hybridgen.stages import PipelineConfig
 
     assert config.load(PipelineConfig, path).codec.latent_dim == 64
 

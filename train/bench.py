@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridgen import config
-from hybridgen.codec import Codec, CodecConfig
+from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.plan import N_FEATURES, ROLES
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import Condition, Renderer, RendererConfig
@@ -129,7 +129,7 @@ def renderer_case(cfg: RendererConfig, size: Size, device: torch.device) -> Case
 class Autoencoder(nn.Module):
     """The codec's training pass without its losses."""
 
-    def __init__(self, codec: Codec):
+    def __init__(self, codec: SpectralCodec):
         super().__init__()
         self.codec = codec
 
@@ -138,12 +138,12 @@ class Autoencoder(nn.Module):
         return self.codec.decode(self.codec.normalise(self.codec.posterior(samples)[0]))
 
 
-def codec_case(cfg: CodecConfig, size: Size, device: torch.device) -> Case:
+def codec_case(cfg: SpectralCodecConfig, size: Size, device: torch.device) -> Case:
     """Crops there and back."""
     samples = 0.1 * torch.randn(size.crops, 2, size.samples, device=device)
     work = cost.codec(cfg, size.crops, size.samples, (), ())
     products = tuple(product for product in work.products if not product.name.startswith("losses"))
-    model, n_frames = Codec(cfg), size.crops * size.samples // cfg.hop_length
+    model, n_frames = SpectralCodec(cfg), size.crops * size.samples // cfg.hop_length
     work = replace(work, products=products)
     layers = [model.encoder, model.decoder]
     return Case(Autoencoder(model), lambda model: model(samples), work, n_frames, layers)
@@ -152,11 +152,13 @@ def codec_case(cfg: CodecConfig, size: Size, device: torch.device) -> Case:
 STAGES = {
     "planner": (PlannerConfig, planner_case),
     "renderer": (RendererConfig, renderer_case),
-    "codec": (CodecConfig, codec_case),
+    "codec": (SpectralCodecConfig, codec_case),
 }
 
 
-def shapes_of(model: str, stage: str, device: torch.device, size: Size) -> PlannerConfig | RendererConfig | CodecConfig:
+def shapes_of(
+    model: str, stage: str, device: torch.device, size: Size
+) -> PlannerConfig | RendererConfig | SpectralCodecConfig:
     """The preset's shapes, with as many layers as fit the GPU, or two on a CPU."""
     schema, make = STAGES[stage]
     cfg = config.build(schema, config.read(config.preset(f"models/{model}"))[stage])

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from hybridgen import config
-from hybridgen.codec import Codec, CodecConfig, mid_side
+from hybridgen.codecs.own import TONES_PER_SEMITONE, SpectralCodec, SpectralCodecConfig, mid_side
 from hybridgen.data import corpus
 from hybridgen.training import cost, dataset, distributed, losses
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
@@ -138,7 +138,7 @@ def spectral(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
     return sum(weight * parts[name] for name, weight in weights.items())
 
 
-def tones(codec: Codec, samples: Tensor) -> Tensor:
+def tones(codec: SpectralCodec, samples: Tensor) -> Tensor:
     """Power (B, 2, T, J) of the tones in the mid and side of samples (B, 2, N)."""
     return codec.tones.power(F.pad(mid_side(samples), (codec.tones.pad, codec.tones.pad)))
 
@@ -148,7 +148,7 @@ def ramp(step: int, train: TrainConfig) -> float:
     return min(max((step - train.adversarial_start) / train.adversarial_ramp, 0.0), 1.0)
 
 
-def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: Codec) -> dict[str, float]:
+def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: SpectralCodec) -> dict[str, float]:
     """Distances on the middle 6 s of held-out files (at most 24), decoded from the posterior's mean.
 
     `valid/loss` is the sum of spectral losses that training lessens. The log lets hear and see the first files beside
@@ -170,7 +170,7 @@ def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: 
                 "valid/texture": parts["texture"].item(),
                 "valid/mel_db": losses.log_mel_distance(output, target, codec.sample_rate).item(),
                 "valid/stft": losses.stft_distance(output, target).item(),
-                "valid/chroma": losses.chroma_correlation(played[0], wanted[0], codec.config.tone_steps).item(),
+                "valid/chroma": losses.chroma_correlation(played[0], wanted[0], TONES_PER_SEMITONE).item(),
             }
         )
         if i < SHOWN:
@@ -182,7 +182,7 @@ def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: 
 
 
 @torch.no_grad()
-def measure_latents(codec: Codec, files: list[Path], train: TrainConfig) -> None:
+def measure_latents(codec: SpectralCodec, files: list[Path], train: TrainConfig) -> None:
     """Sets the codec's mean and deviation of each channel from up to 200 crops of the corpus."""
     codec.latent_mean.zero_()
     codec.latent_std.fill_(1)
@@ -195,7 +195,7 @@ def measure_latents(codec: Codec, files: list[Path], train: TrainConfig) -> None
     codec.latent_std.copy_(latents.std(0).clamp(min=1e-3))
 
 
-def amounts(cfg: CodecConfig, train: TrainConfig) -> dict[str, float]:
+def amounts(cfg: SpectralCodecConfig, train: TrainConfig) -> dict[str, float]:
     """How much goes through in a step."""
     judges = train.discriminators if train.adversarial_weight > 0 else None
     shapes = (train.batch_size, train.crop, train.windows, train.mels)
@@ -219,10 +219,10 @@ def main(path: str, *overrides: str) -> None:
     """Trains until `steps` or a signal."""
     train = config.load(TrainConfig, path, overrides)
     preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    cfg = config.build(CodecConfig, config.read(preset)["codec"])
+    cfg = config.build(SpectralCodecConfig, config.read(preset)["codec"])
     torch.set_num_threads(train.engine.threads)
     torch.manual_seed(train.seed)
-    codec = Codec(cfg)
+    codec = SpectralCodec(cfg)
     if train.start is not None:
         load_weights(codec, train.start)
     codec.encoder.requires_grad_(not train.freeze_encoder)

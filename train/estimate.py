@@ -33,7 +33,7 @@ import yaml
 from torch import nn
 
 from hybridgen import config
-from hybridgen.codec import Codec, CodecConfig
+from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.plan import CODE_HOP, LATENT_HOP, SAMPLE_RATE
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import CODE_FRAMES, Quantizer, QuantizerConfig
@@ -49,7 +49,7 @@ SECONDS_PER_FRAME = LATENT_HOP / SAMPLE_RATE  # of a latent frame
 STAGES = {
     "planner": (planner.TrainConfig, Planner, PlannerConfig),
     "renderer": (renderer.TrainConfig, Renderer, RendererConfig),
-    "codec": (codec.TrainConfig, Codec, CodecConfig),
+    "codec": (codec.TrainConfig, SpectralCodec, SpectralCodecConfig),
     "quantizer": (quantizer.TrainConfig, Quantizer, QuantizerConfig),
 }
 
@@ -199,7 +199,7 @@ def window_steps(train: Any, work: Callable[[int, int], Work], frames_per_token:
             )
 
 
-def codec_steps(train: codec.TrainConfig, cfg: CodecConfig) -> list[Step]:
+def codec_steps(train: codec.TrainConfig, cfg: SpectralCodecConfig) -> list[Step]:
     """Crops, all of one length."""
     judges = train.discriminators if train.adversarial_weight > 0 else None
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hybridgen import config, weights
 from hybridgen.files import read_json, write_json
-from hybridgen.pipeline import STAGES, Pipeline, PipelineConfig
+from hybridgen.pipeline import Pipeline
+from hybridgen.stages import STAGES, PipelineConfig
 
 
 def figures(log: Path) -> list[dict[str, float]]:

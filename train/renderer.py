@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hybridgen import config, flow
-from hybridgen.codec import Codec, CodecConfig
+from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
 from hybridgen.renderer import PARTS, PATCH, Condition, Renderer, RendererConfig
 from hybridgen.training import cost, dataset, distributed, objectives
@@ -69,7 +69,9 @@ def held_out_task(batch: dataset.Batch) -> tuple[Condition, Tensor]:
     return objectives.condition(batch, known), x_0
 
 
-def validate(batch: dataset.Batch, codec: Codec | None, log: Log, step: int, model: Renderer) -> dict[str, float]:
+def validate(
+    batch: dataset.Batch, codec: SpectralCodec | None, log: Log, step: int, model: Renderer
+) -> dict[str, float]:
     """Loss on held-out windows at fixed times and noise: told everything, without one part each, told nothing.
 
     With a codec the log lets hear the first window, rendered when told everything.
@@ -91,7 +93,7 @@ def validate(batch: dataset.Batch, codec: Codec | None, log: Log, step: int, mod
     return values
 
 
-def show(batch: dataset.Batch, codec: Codec, log: Log, step: int, model: Renderer) -> None:
+def show(batch: dataset.Batch, codec: SpectralCodec, log: Log, step: int, model: Renderer) -> None:
     """The first window rendered and decoded, beside the window as it is."""
     cond, x_0 = held_out_task(batch)
     device = model.out.weight.device
@@ -116,9 +118,9 @@ def amounts(cfg: RendererConfig, tasks: list[Task], world_size: int) -> dict[str
     }
 
 
-def load_codec(shapes: dict, weights: str) -> Codec:
+def load_codec(shapes: dict, weights: str) -> SpectralCodec:
     """The codec, to listen with, on the CPU."""
-    codec = Codec(config.build(CodecConfig, shapes["codec"])).eval().requires_grad_(False)
+    codec = SpectralCodec(config.build(SpectralCodecConfig, shapes["codec"])).eval().requires_grad_(False)
     load_weights(codec, weights)
     return codec
 

@@ -28,7 +28,7 @@ SHAPES = {
     "planner": {"dim": 32, "n_layers": 2, "n_heads": 2, "n_kv_heads": 1, "hidden_dim": 48},
     "renderer": {"dim": 32, "n_layers": 2, "n_heads": 2, "ffn_dim": 48},
     "quantizer": {"dim": 16},
-    "codec": {"frame_dim": 16, "latent_width": 16, "band_dims": [16, 8, 8], "tone_dim": 8, "decoder_layers": 1},
+    "codec": {"frame_dim": 16, "latent_block_dim": 16, "band_dims": [16, 8, 8], "tone_dim": 8, "decoder_layers": 1},
     "sampling": {"window": 64, "overlap": 16},
 }  # instead of those of the tiny preset
 

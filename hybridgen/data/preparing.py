@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hybridgen import config
-from hybridgen.codec import Codec, CodecConfig
+from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.data import shards
 from hybridgen.data.corpus import SongRecord
 from hybridgen.data.prepared import FORMAT, Labels, Notes, codes_path, latents_path, read_catalogue
@@ -131,7 +131,7 @@ def loudness(samples: np.ndarray) -> np.ndarray:
     return (np.log10(power + 1e-6) + 2).astype(np.float32)
 
 
-def encoder_hash(codec: Codec) -> str:
+def encoder_hash(codec: SpectralCodec) -> str:
     """SHA-256 of all of a codec that its latents depend on: a decoder that is trained further changes nothing."""
     digest = hashlib.sha256()
     for name, value in sorted(codec.state_dict().items()):
@@ -140,7 +140,7 @@ def encoder_hash(codec: Codec) -> str:
     return digest.hexdigest()
 
 
-def encode(source: Source, codec: Codec, text: TextEncoder, n_captions: int) -> dict[str, bytes]:
+def encode(source: Source, codec: SpectralCodec, text: TextEncoder, n_captions: int) -> dict[str, bytes]:
     """The parts of one track; ValueError when the audio is not as long as the plan says."""
     samples, rate = soundfile.read(source.audio, dtype="float32", always_2d=True)
     if rate != codec.sample_rate or samples.shape != (source.labels.plan.length, 2):
@@ -265,10 +265,10 @@ def _run(make: Callable[[Any], int], tasks: Sequence[Any], workers: int) -> Iter
 
 
 @functools.cache
-def _encoders(recipe: Recipe) -> tuple[Codec, TextEncoder]:
+def _encoders(recipe: Recipe) -> tuple[SpectralCodec, TextEncoder]:
     """This process's codec and text encoder; other weights in the same file have another hash in the recipe."""
     shapes = config.read(recipe.model)
-    codec = Codec(config.build(CodecConfig, shapes["codec"])).eval()
+    codec = SpectralCodec(config.build(SpectralCodecConfig, shapes["codec"])).eval()
     load_weights(codec, recipe.codec / "codec.safetensors")
     return codec, TextEncoder(config.build(TextConfig, shapes["text"]))
 

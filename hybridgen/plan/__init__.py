@@ -1,5 +1,6 @@
 """The plan: what a track will be, small, readable and editable, before any sound is made."""
 
+from hybridgen.plan.controls import ControlArgs, Controls
 from hybridgen.plan.features import (
     N_FEATURES,
     N_INSTRUMENTS,
@@ -43,7 +44,8 @@ from hybridgen.plan.parts import (
     check_prompt,
     check_tempo,
 )
-from hybridgen.plan.score import Controls, Plan
+from hybridgen.plan.plan import Plan
+from hybridgen.plan.time_base import TimeBase
 
 __all__ = [
     "CODE_HOP",
@@ -69,10 +71,12 @@ __all__ = [
     "SAMPLE_RATE",
     "UNKNOWN_PROGRAM",
     "Bar",
+    "ControlArgs",
     "Controls",
     "Plan",
     "Section",
     "Tempo",
+    "TimeBase",
     "check_bars",
     "check_meter",
     "check_prompt",

@@ -1,47 +1,32 @@
 """Plan edits by bar range: what changes, what must stay, and which codes must be written again."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
-from hybridgen.plan.harmony import parse_key, rekey_chord
+from hybridgen.plan.controls import Controls, options
+from hybridgen.plan.harmony import rekey_chord
 from hybridgen.plan.parts import (
-    CODE_HOP,
-    SAMPLE_RATE,
     Bar,
     Section,
     Tempo,
     check_bars,
     order_instruments,
     order_roles,
-    parse_bar,
 )
+from hybridgen.plan.score import Score
 
-if TYPE_CHECKING:
-    from hybridgen.plan.score import Plan
-
-
-@dataclass(frozen=True)
-class Change:
-    """The fields of `Plan.edit`; None leaves a field as it is."""
-
-    tempo: float | None
-    key: str | None
-    chords: Sequence[str | Sequence[str]] | None
-    label: str | None
-    energy: int | None
-    roles: Sequence[str] | None
-    instruments: Mapping[str, int | None] | None
-    prompt: str | None
+P = TypeVar("P", bound=Score)
 
 
-def edit(plan: "Plan", bars: tuple[int, int] | None, change: Change) -> "Plan":
+def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
     """The plan with `change` made in `bars` (all bars if None), the codes of what it touches unset."""
     if plan.n_bars == 0:
         raise ValueError("bars: the plan has none, so there is nothing to edit by bars")
+    for name in _set_fields(change) - options("edit").keys():
+        raise ValueError(f"{name} cannot be changed by an edit of bars")
     first, last = check_bars((1, plan.n_bars) if bars is None else bars, plan.n_bars)
     everywhere = (first, last) == (1, plan.n_bars)
     new = _edit_instruments(plan, change)
@@ -58,7 +43,7 @@ def edit(plan: "Plan", bars: tuple[int, int] | None, change: Change) -> "Plan":
     return _unset_codes(new, (1, plan.n_bars) if all_codes else (first, last))
 
 
-def check_same_time(old: "Plan", new: "Plan", bars: tuple[int, int]) -> None:
+def check_same_time(old: P, new: P, bars: tuple[int, int]) -> None:
     """ValueError unless `new` leaves the length and every bar outside `bars` where `old` has them."""
     first, last = check_bars(bars, old.n_bars)
     if (new.n_bars, new.length) != (old.n_bars, old.length):
@@ -72,24 +57,22 @@ def check_same_time(old: "Plan", new: "Plan", bars: tuple[int, int]) -> None:
         raise ValueError(f"the new plan moves bar {moved[0]}, which is outside bars {first}-{last}")
 
 
-def keep_codes(old: "Plan", new: "Plan", bars: tuple[int, int]) -> "Plan":
+def keep_codes(old: P, new: P, bars: tuple[int, int]) -> P:
     """`new` with the codes of `old` outside `bars`, and its own inside; unset where it has none."""
-    start, stop = new.frame_range(bars, CODE_HOP)
+    start, stop = new.frame_range(bars, new.time_base.code_hop)
     inside = new.codes or ((-1,) * new.n_code_frames,) * len(old.codes)
     rows = zip(old.codes, inside, strict=True)
     return replace(new, codes=tuple(row[:start] + own[start:stop] + row[stop:] for row, own in rows))
 
 
-def _edit_instruments(plan: "Plan", change: Change) -> "Plan":
+def _edit_instruments(plan: P, change: Controls) -> P:
     programs = {role: None for role in order_roles(change.roles or ())} | dict(plan.instruments)
     programs |= dict(order_instruments(change.instruments or {}))
     return replace(plan, instruments=tuple(programs.items()))
 
 
-def _edit_sections(plan: "Plan", first: int, last: int, change: Change) -> "Plan":
-    named = {"label": change.label, "energy": change.energy, "roles": change.roles}
-    fields = {name: value for name, value in named.items() if value is not None}
-    if not fields:
+def _edit_sections(plan: P, first: int, last: int, change: Controls) -> P:
+    if change.label is None and change.energy is None and change.roles is None:
         return plan
     sections: list[Section] = []
     at = 1
@@ -97,28 +80,36 @@ def _edit_sections(plan: "Plan", first: int, last: int, change: Change) -> "Plan
         cuts = sorted({0, *(min(max(b - at, 0), len(section.bars)) for b in (first, last + 1)), len(section.bars)})
         for start, stop in itertools.pairwise(cuts):
             part = replace(section, bars=section.bars[start:stop])
-            sections.append(replace(part, **fields) if first <= at + start <= last else part)
+            sections.append(_edit_section(part, change) if first <= at + start <= last else part)
         at += len(section.bars)
     return replace(plan, sections=tuple(sections))
 
 
-def _edit_chords(plan: "Plan", first: int, last: int, change: Change) -> "Plan":
-    if change.chords is not None and not len(change.chords):
-        raise ValueError("chords are empty, at least one is needed")
-    if change.key is not None and plan.key is None:
+def _edit_section(section: Section, change: Controls) -> Section:
+    return Section(
+        section.label if change.label is None else change.label,
+        section.bars,
+        section.energy if change.energy is None else change.energy,
+        section.roles if change.roles is None else change.roles,
+    )
+
+
+def _edit_chords(plan: P, first: int, last: int, change: Controls) -> P:
+    old_key, new_key = plan.key, change.key
+    if new_key is not None and old_key is None:
         raise ValueError(f"key {change.key!r} is asked for, but the plan's key is unknown: nothing to transpose from")
-    written = None if change.chords is None else [parse_bar(chords) for chords in change.chords]
+    written = change.chords
     new_bars = list(plan.bars)
     for i in range(first - 1, last):
         chords = new_bars[i].chords if written is None else written[(i - first + 1) % len(written)]
-        if change.key is not None and written is None and chords is not None:
-            chords = tuple(rekey_chord(chord, plan.key, parse_key(change.key)) for chord in chords)
+        if old_key and new_key and written is None and chords is not None:
+            chords = tuple(rekey_chord(chord, old_key, new_key) for chord in chords)
         new_bars[i] = Bar(chords)
     bars = iter(new_bars)
     return replace(plan, sections=tuple(replace(s, bars=tuple(next(bars) for _ in s.bars)) for s in plan.sections))
 
 
-def _edit_tempo(plan: "Plan", first: int, last: int, bpm: float) -> "Plan":
+def _edit_tempo(plan: P, first: int, last: int, bpm: float) -> P:
     """One tempo in bars first..last; what was there before and after stays, and so does the tail in seconds."""
     if plan.beats:
         raise ValueError(
@@ -135,23 +126,28 @@ def _edit_tempo(plan: "Plan", first: int, last: int, bpm: float) -> "Plan":
     return new if tail is None else replace(new, n_samples=max(1, int(new.bar_starts()[-1]) + tail))
 
 
-def _ramps_into(plan: "Plan", mark: Tempo, bar: int) -> bool:
+def _ramps_into(plan: P, mark: Tempo, bar: int) -> bool:
     """Whether the ramp that starts at `mark` would still run at `bar`."""
     following = [m.bar for m in plan.tempo if m.bar > mark.bar]
     return bool(following) and following[0] > bar
 
 
-def _tempo_at(plan: "Plan", bar: int) -> Tempo:
-    """The tempo that reigns at the start of `bar`, as a mark; it goes on with the ramp that runs there."""
-    start = plan.time.quarters_at(plan.bar_starts()[bar - 1] / SAMPLE_RATE)
+def _tempo_at(plan: P, bar: int) -> Tempo:
+    """The tempo in force at the start of `bar`, as a mark; it goes on with the ramp that runs there."""
+    assert plan.tempo_map is not None
+    start = plan.tempo_map.quarters_at(plan.bar_starts()[bar - 1] / plan.time_base.sample_rate)
     before = [m for m in plan.tempo if m.bar <= bar][-1]
-    bpm = round(float(plan.time.bpm_at(start)), 1)
+    bpm = round(float(plan.tempo_map.bpm_at(start)), 1)
     return Tempo(bar, bpm, before.ramp and _ramps_into(plan, before, bar))
 
 
-def _unset_codes(plan: "Plan", bars: tuple[int, int]) -> "Plan":
+def _unset_codes(plan: P, bars: tuple[int, int]) -> P:
     if not plan.codes:
         return plan
-    start, stop = plan.frame_range(bars, CODE_HOP)
+    start, stop = plan.frame_range(bars, plan.time_base.code_hop)
     rows = tuple(row[:start] + (-1,) * (stop - start) + row[stop:] for row in plan.codes)
     return replace(plan, codes=rows)
+
+
+def _set_fields(controls: Controls) -> set[str]:
+    return {name for name, value in vars(controls).items() if value is not None}

@@ -4,15 +4,12 @@ They follow from the plan by arithmetic, so tempo, chords and form bind the soun
 sentence.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from hybridgen.plan.harmony import METER_BEATS, METERS, chord_pitches, meter_quarters, split_chord, split_key
-from hybridgen.plan.parts import LABELS, MAX_ENERGY, ROLES, SAMPLE_RATE
-
-if TYPE_CHECKING:
-    from hybridgen.plan.score import Plan
+from hybridgen.plan.parts import LABELS, MAX_ENERGY, ROLES
+from hybridgen.plan.score import Score
+from hybridgen.plan.tempo_map import TempoMap
 
 UNKNOWN_PROGRAM, NO_INSTRUMENT, N_INSTRUMENTS = 128, 129, 130
 
@@ -48,29 +45,30 @@ def columns(name: str) -> slice:
 ROLE_FEATURES = columns("roles")
 
 
-def frame_controls(plan: "Plan", hop: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+def frame_controls(plan: Score, hop: int, start: int = 0, stop: int | None = None) -> np.ndarray:
     """(stop - start, N_FEATURES) float32: the controls of frames of `hop` samples, each read at its first sample."""
     stop = -(-plan.length // hop) if stop is None else stop
-    seconds = np.arange(start, stop) * hop / SAMPLE_RATE
+    seconds = np.arange(start, stop) * hop / plan.time_base.sample_rate
     out = np.zeros((stop - start, N_FEATURES), dtype=np.float32)
     out[:, columns("place")][:, 0] = np.minimum(seconds, 8.0) / 8.0
     out[:, columns("place")][:, 1] = np.clip(plan.seconds - seconds, 0.0, 8.0) / 8.0
     _write_key(out, plan)
-    if plan.time is not None:
-        _write_grid(out, plan, seconds)
+    if plan.tempo_map is not None:
+        _write_grid(out, plan, plan.tempo_map, seconds)
     return out
 
 
-def _write_key(out: np.ndarray, plan: "Plan") -> None:
+def _write_key(out: np.ndarray, plan: Score) -> None:
     if plan.key is not None:
         tonic, mode = split_key(plan.key)
         out[:, columns("key").start + tonic] = 1
         out[:, columns("mode").start + (mode == "minor")] = 1
 
 
-def _write_grid(out: np.ndarray, plan: "Plan", seconds: np.ndarray) -> None:
+def _write_grid(out: np.ndarray, plan: Score, time: TempoMap, seconds: np.ndarray) -> None:
+    assert plan.meter is not None
     bar_length = meter_quarters(plan.meter)
-    quarters = plan.time.quarters_at(seconds)
+    quarters = time.quarters_at(seconds)
     exact_bar = quarters / bar_length + 1e-9  # a frame that starts on a bar line belongs to the bar that begins there
     bar = np.floor(exact_bar).astype(int)
     inside = (bar >= 0) & (bar < plan.n_bars)
@@ -78,7 +76,7 @@ def _write_grid(out: np.ndarray, plan: "Plan", seconds: np.ndarray) -> None:
     out[:, columns("grid")] = inside[:, None]
     out[:, columns("beat")] = _harmonics(_beat_phase(in_bar * bar_length, plan.meter), (1, 2, 4))
     out[:, columns("bar")] = _harmonics(in_bar, (1,))
-    out[:, columns("tempo")] = np.log2(plan.time.bpm_at(quarters) / 120.0)[:, None]
+    out[:, columns("tempo")] = np.log2(time.bpm_at(quarters) / 120.0)[:, None]
     out[:, columns("meter").start + METERS.index(plan.meter)] = 1
     out[:, columns("place")][:, 2] = np.log2(1 + np.clip(plan.n_bars - exact_bar, 0, None)) / 10
     out[:, columns("place")][:, 3] = bar >= plan.n_bars
@@ -105,7 +103,7 @@ def _harmonics(phase: np.ndarray, multiples: tuple[int, ...]) -> np.ndarray:
     return np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(len(phase), -1)
 
 
-def _bar_table(plan: "Plan") -> np.ndarray:
+def _bar_table(plan: Score) -> np.ndarray:
     """(n_bars, 2, N_FEATURES): what holds in each half of each bar; `section` in whole bars since and until."""
     table = np.zeros((plan.n_bars, 2, N_FEATURES), dtype=np.float32)
     first = 0
@@ -131,7 +129,9 @@ def _write_section(rows: np.ndarray, label: str | None, energy: int | None, role
 
 
 def _write_chords(row: np.ndarray, chords: tuple[str, ...] | None) -> None:
-    for half in range(2 if chords else 0):
+    if not chords:
+        return
+    for half in range(2):
         name = chords[half % len(chords)]
         pitches = chord_pitches(name)
         row[half, columns("chord_known")] = (1, bool(pitches))

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from hybridgen.plan.harmony import METERS, parse_chord
 
-SAMPLE_RATE = 44_100
-LATENT_HOP = 2048
-CODE_HOP = 8192
+SAMPLE_RATE, LATENT_HOP, CODE_HOP = 44_100, 2048, 8192  # TEMPORARY
 MIN_TEMPO, MAX_TEMPO = 30.0, 300.0  # quarter notes a minute, in steps of 0.1
 MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
 MAX_ENERGY = 7
@@ -69,7 +67,7 @@ def order_instruments(
     instruments: "Mapping[str, int | None] | Iterable[tuple[str, int | None]]",
 ) -> tuple[tuple[str, int | None], ...]:
     """(role, General MIDI program 0-127 or None) pairs in the order of `ROLES`; ValueError on what is neither."""
-    pairs = tuple(instruments.items()) if isinstance(instruments, Mapping) else tuple(map(tuple, instruments))
+    pairs = list(instruments.items() if isinstance(instruments, Mapping) else instruments)
     for role, program in pairs:
         if program is not None and not (isinstance(program, int) and 0 <= program <= 127):
             raise ValueError(f"instruments: program {program!r} of {role} is outside 0-127")

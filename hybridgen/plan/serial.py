@@ -5,12 +5,12 @@ null where unknown). Errors name the field and the bar, for people who edit the 
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
-from hybridgen.plan.parts import MAX_SECONDS, SAMPLE_RATE, Bar, Section, Tempo, parse_bar
-
-if TYPE_CHECKING:
-    from hybridgen.plan.score import Plan
+from hybridgen.plan.parts import MAX_SECONDS, Bar, Section, Tempo, parse_bar
+from hybridgen.plan.score import Score
+from hybridgen.plan.time_base import TimeBase
 
 FORMAT = 1
 FIELDS = (
@@ -25,12 +25,13 @@ FIELDS = (
     "sections",
     "beats",
     "codes",
+    "time_base",
 )
 BARS_A_LINE = 8
 
 
-def to_dict(plan: "Plan") -> dict[str, Any]:
-    """Plain JSON values; codes and beats are left out where there are none."""
+def to_dict(plan: Score) -> dict[str, Any]:
+    """Plain JSON values; codes, beats and the usual time base are left out."""
     data: dict[str, Any] = {
         "hybridgen_plan": FORMAT,
         "prompt": plan.prompt,
@@ -42,6 +43,8 @@ def to_dict(plan: "Plan") -> dict[str, Any]:
         "instruments": dict(plan.instruments),
         "sections": [_section_value(section) for section in plan.sections],
     }
+    if plan.time_base != TimeBase():
+        data["time_base"] = asdict(plan.time_base)
     if plan.beats:
         data["beats"] = list(plan.beats)
     if plan.codes:
@@ -49,7 +52,7 @@ def to_dict(plan: "Plan") -> dict[str, Any]:
     return data
 
 
-def to_json(plan: "Plan") -> str:
+def to_json(plan: Score) -> str:
     """One readable JSON document of `to_dict`."""
     data = to_dict(plan)
     lines = [f"  {json.dumps(name)}: {_value_text(name, value)}" for name, value in data.items()]
@@ -105,6 +108,7 @@ def fields(data: Any) -> dict[str, Any]:
         "sections": _read_sections(_expect(data.get("sections", []), list, "sections")),
         "beats": tuple(_expect(t, int | float, "beats") for t in _expect(data.get("beats", []), list, "beats")),
         "codes": _read_codes(_expect(data.get("codes", []), list, "codes")),
+        "time_base": _read_time_base(_expect(data.get("time_base", {}), dict, "time_base")),
     }
 
 
@@ -128,6 +132,13 @@ def _read_tempo(value: Any) -> tuple[Tempo, ...]:
         bar, bpm = _expect(mark["bar"], int, "tempo bar"), _expect(mark["bpm"], int | float, "tempo bpm")
         marks.append(Tempo(bar, bpm, mark.get("ramp", False)))
     return tuple(marks)
+
+
+def _read_time_base(values: dict) -> TimeBase:
+    known = asdict(TimeBase())
+    if unknown := sorted(set(values) - set(known)):
+        raise ValueError(f"plan: time_base: unknown {unknown}")
+    return TimeBase(**{name: _expect(value, int, f"time_base {name}") for name, value in values.items()})
 
 
 def _read_instruments(value: Any) -> tuple[tuple[str, int | None], ...]:
@@ -175,7 +186,7 @@ def _read_codes(rows: list) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in rows)
 
 
-def page(plan: "Plan") -> str:
+def page(plan: Score) -> str:
     """A line of facts, the instruments, then each section with its chords, `BARS_A_LINE` bars a line."""
     lines = [_facts(plan), "  ".join(f"{role}:{'?' if p is None else p}" for role, p in plan.instruments)]
     first = 1
@@ -191,11 +202,11 @@ def page(plan: "Plan") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _facts(plan: "Plan") -> str:
+def _facts(plan: Score) -> str:
     marks = [f"{m.bpm:g}" + ("→" if m.ramp else "") + (f" (bar {m.bar})" if m.bar > 1 else "") for m in plan.tempo]
     tempo = " ".join(marks) + " BPM" if marks else "tempo as played" if plan.beats else "tempo unknown"
     written = sum(code >= 0 for code in plan.codes[0]) if plan.codes else 0
-    minutes, seconds = divmod(plan.length / SAMPLE_RATE, 60)
+    minutes, seconds = divmod(plan.seconds, 60)
     facts = (
         plan.key or "key unknown",
         plan.meter or "meter unknown",

@@ -7,7 +7,6 @@ Shapes: B prompts, S tokens of the longest, E width of the encoder.
 
 import importlib.util
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from hybridgen.files import sha256
 
 ENCODERS = {"bert": "BertModel", "t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}  # model type -> transformers class
 FILES = ("config.json", "model.safetensors", "tokenizer*", "special_tokens_map.json", "vocab.txt", "spiece.model")
-CHARACTERS_PER_TOKEN = 64  # no text that anyone types is longer; what lies beyond is cut before it is tokenised
+CHARACTERS_PER_TOKEN = 64  # no text that anyone types is longer; what lies beyond is cut before it is tokenized
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class TextConfig:
 class TextEncoder(nn.Module):
     """A frozen encoder of prompts; `""` is the unconditional prompt (BERT: its [CLS] and [SEP], T5: its </s>).
 
-    The weights are verified and loaded by the constructor, which raises ValueError if they are not to be had, are not
+    The weights are verified and loaded by the constructor, which raises ValueError if they cannot be found, are not
     those of `config.sha256`, or do not fit `config.dim` and `config.max_tokens`.
     """
 
@@ -82,8 +81,8 @@ class TextEncoder(nn.Module):
     def encode(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """States (B, S, E) float32, zero where there is no token, and mask (B, S), True where there is one.
 
-        A prompt's states do not depend on the rest of the batch. Prompts over `max_tokens` tokens are cut, with one
-        warning that names both lengths. ValueError unless `prompts` is a sequence of at least one string.
+        A prompt's states do not depend on the rest of the batch. Prompts over `max_tokens` tokens are cut, see
+        `cut_note`. ValueError unless `prompts` is a sequence of at least one string.
         """
         if isinstance(prompts, str) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
             raise ValueError(f"prompts must be a list of at least one string, got {prompts!r:.80}")
@@ -95,22 +94,25 @@ class TextEncoder(nn.Module):
         states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()  # (B, S, E)
         return states * mask[..., None], mask
 
+    def cut_note(self, prompt: str) -> str | None:
+        """What to say of a prompt that is longer than what is read of it; None where it is read whole."""
+        limit = self.config.max_tokens
+        text = _clean(prompt)
+        if len(text) > limit * CHARACTERS_PER_TOKEN:
+            most = f"{limit * CHARACTERS_PER_TOKEN}, {limit} tokens at most"
+            return f"a prompt of {len(text)} characters is cut to its first {most}"
+        n_tokens = len(self.tokenizer(text, verbose=False)["input_ids"])
+        return None if n_tokens <= limit else f"a prompt of {n_tokens} tokens is cut to its first {limit}"
+
     def _tokenize(self, prompts: Sequence[str]) -> list[Tensor]:
         limit = self.config.max_tokens
-        texts = [" ".join(prompt.encode("utf-8", "replace").decode().split()) for prompt in prompts]
-        cut = [text[: limit * CHARACTERS_PER_TOKEN] for text in texts]
-        longest = max(map(len, texts))
-        tokens = max(len(ids) for ids in self.tokenizer(cut, verbose=False)["input_ids"])
-        if longest > limit * CHARACTERS_PER_TOKEN:
-            warn_cut(f"{longest} characters", f"{limit * CHARACTERS_PER_TOKEN}, {limit} tokens at most")
-        elif tokens > limit:
-            warn_cut(f"{tokens} tokens", str(limit))
-        return [torch.tensor(ids) for ids in self.tokenizer(cut, truncation=True, max_length=limit)["input_ids"]]
+        texts = [_clean(prompt)[: limit * CHARACTERS_PER_TOKEN] for prompt in prompts]
+        return [torch.tensor(ids) for ids in self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
 
 
-def warn_cut(length: str, limit: str) -> None:
-    """Say that a prompt is longer than what is read of it, to the caller of `encode`."""
-    warnings.warn(f"a prompt of {length} is cut to its first {limit}", stacklevel=5)
+def _clean(prompt: str) -> str:
+    """Valid Unicode, single spaces."""
+    return " ".join(prompt.encode("utf-8", "replace").decode().split())
 
 
 def find_folder(config: TextConfig) -> Path:
@@ -136,7 +138,7 @@ def fetch(hub_id: str) -> Path:
         return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(FILES)))
     except OSError as error:  # every Hub error is one: unknown repository, no network
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"text encoder {hub_id!r} is not to be had: {reason}") from None
+        raise ValueError(f"text encoder {hub_id!r} cannot be downloaded: {reason}") from None
 
 
 def check_weights(path: Path, expected: str | None) -> None:

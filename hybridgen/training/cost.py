@@ -21,11 +21,11 @@ from math import ceil
 from torch import nn
 
 from hybridgen import grammar
-from hybridgen.codec import CodecConfig
+from hybridgen.codecs.own import HIGHEST_TONE, N_TONES, TONE_WINDOW, SpectralCodecConfig
 from hybridgen.plan import N_FEATURES, ROLES
 from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import CODE_FRAMES, N_PITCHES, QuantizerConfig
-from hybridgen.renderer import PATCH, RendererConfig
+from hybridgen.renderer import CROSS_EVERY, PATCH, RendererConfig
 from hybridgen.training.discriminators import DiscriminatorConfig
 
 # Dense bfloat16 operations a second, from the vendor's data sheets; random numbers at full power reach less (the best
@@ -172,7 +172,7 @@ def planner(cfg: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_fram
     dim, depth, levels = cfg.dim, cfg.depth_dim, cfg.n_codebooks
     slots = n_text + 1 + n_tokens + n_frames
     kv_dim = cfg.n_kv_heads * dim // cfg.n_heads
-    block = 2 * dim * dim + 2 * dim * kv_dim + 3 * dim * cfg.hidden_dim  # weights: wq and wo, wkv, SwiGLU
+    block = 2 * dim * dim + 2 * dim * kv_dim + 3 * dim * cfg.ffn_dim  # weights: wq and wo, wkv, SwiGLU
     products = [
         Product("text", matrix(n_songs * n_text, cfg.text_dim * dim), gradients=1),
         Product("blocks", matrix(n_songs * slots, cfg.n_layers * block), in_block=True),
@@ -180,19 +180,19 @@ def planner(cfg: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_fram
         Product("score head", matrix(n_songs * n_tokens, dim * grammar.VOCAB_SIZE)),
     ]
     if n_frames:
-        head = dim * depth + 3 * depth * cfg.depth_hidden_dim + depth * cfg.codebook_size  # weights that a code meets
+        head = dim * depth + 3 * depth * cfg.depth_ffn_dim + depth * cfg.codebook_size  # weights that a code meets
         products += [
             Product("controls", matrix(n_songs * n_frames, (N_FEATURES + len(ROLES)) * dim), gradients=1),
             Product("depth head", matrix(n_songs * n_frames * levels, head)),
         ]
     rows, codes = n_songs * slots, n_songs * n_frames * levels
-    kept = Kept(2 * rows * dim, rows * (6 * dim + 3 * kv_dim + 4 * cfg.hidden_dim) + n_songs * slots**2)  # and the mask
+    kept = Kept(2 * rows * dim, rows * (6 * dim + 3 * kv_dim + 4 * cfg.ffn_dim) + n_songs * slots**2)  # and the mask
     inside = Kept(rows * dim, n_songs * (n_text * cfg.text_dim + n_tokens * dim))
     said = Kept(n_songs * n_tokens * grammar.VOCAB_SIZE + codes * (3 * depth + cfg.codebook_size))
     return Work(
         products=tuple(products),
         blocks=kept * cfg.n_layers,
-        rest=inside + said + Kept(half=codes * (2 * depth + 4 * cfg.depth_hidden_dim)),
+        rest=inside + said + Kept(half=codes * (2 * depth + 4 * cfg.depth_ffn_dim)),
         n_blocks=cfg.n_layers,
         stream=rows * dim,
     )
@@ -201,7 +201,7 @@ def planner(cfg: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_fram
 def renderer(cfg: RendererConfig, n_windows: int, n_text: int, n_frames: int) -> Work:
     """A step on `n_windows` windows of T latent frames, each told S text tokens."""
     dim, n_tokens, n_keys = cfg.dim, n_frames // PATCH, 1 + n_text
-    rows, n_cross = n_windows * n_tokens, ceil(cfg.n_layers / cfg.cross_every)
+    rows, n_cross = n_windows * n_tokens, ceil(cfg.n_layers / CROSS_EVERY)
     inputs = PATCH * (2 * cfg.latent_dim + 1) + PATCH * N_FEATURES + len(ROLES)  # what is known of a token
     block = 4 * dim * dim + 3 * dim * cfg.ffn_dim  # weights: wq, wkv and wo, SwiGLU
     cross = matrix(rows, 2 * dim * dim) + matrix(n_windows * n_keys, 2 * dim * dim)  # wq and wo, wkv
@@ -245,7 +245,7 @@ def quantizer(cfg: QuantizerConfig, n_windows: int, n_frames: int) -> Work:
 
 
 def codec(
-    cfg: CodecConfig,
+    cfg: SpectralCodecConfig,
     n_crops: int,
     n_samples: int,
     windows: tuple[int, ...],
@@ -260,8 +260,8 @@ def codec(
     reach = cfg.latent_layers + ceil((cfg.decoder_layers + cfg.n_fft // (2 * cfg.frame_hop)) / cfg.ratio)
     heard = ceil(n_samples / cfg.hop_length)
     encoded, decoded = n_crops * heard, n_crops * (heard + 2 * reach)  # latent frames
-    top = 440 * 2 ** (cfg.tone_range[1] / 12) * cfg.tone_window / cfg.sample_rate
-    measure = matrix(2 * encoded, (int(top) + 4) * cfg.n_tones)  # tones of mid and side
+    top = 440 * 2 ** (HIGHEST_TONE / 12) * TONE_WINDOW / cfg.sample_rate
+    measure = matrix(2 * encoded, (int(top) + 4) * N_TONES)  # tones of mid and side
     frames = [2 * ((n_samples - window) // (window // 2) + 1) for window in windows]  # of both sides of a crop
     shapes = list(zip(frames, windows, mels, strict=True))
     spectral = sum(matrix(n_crops * n, (window // 2 + 1) * n_mels) for n, window, n_mels in shapes)
@@ -271,7 +271,7 @@ def codec(
         Product("tones heard", measure, gradients=0),
         *encoder(cfg, encoded, learns),
         *decoder(cfg, decoded, learns),
-        Product("tones sounded", matrix(2 * decoded * cfg.ratio, 4 * cfg.n_tones * cfg.frame_hop), gradients=1),
+        Product("tones sounded", matrix(2 * decoded * cfg.ratio, 4 * N_TONES * cfg.frame_hop), gradients=1),
         Product("losses", measure + spectral, gradients=1),
         Product("losses' targets", measure + spectral, gradients=0),
     ]
@@ -286,13 +286,13 @@ def codec(
     )
 
 
-def encoder(cfg: CodecConfig, n_latents: int, learns: int) -> list[Product]:
+def encoder(cfg: SpectralCodecConfig, n_latents: int, learns: int) -> list[Product]:
     """The codec's encoder on so many latent frames."""
     bands = zip(cfg.bands, cfg.band_dims, strict=True)
     heard = sum((2 * (b - a) + 4 * max(min(b, cfg.phase_bins) - a, 0)) * dim for (a, b), dim in bands)
-    fold = (cfg.ratio * cfg.frame_dim + cfg.tone_dim + 2 * cfg.latent_dim) * cfg.latent_width  # and the head
+    fold = (cfg.ratio * cfg.frame_dim + cfg.tone_dim + 2 * cfg.latent_dim) * cfg.latent_block_dim  # and the head
     inner = matrix(n_latents * cfg.ratio, sum(cfg.band_dims) * cfg.frame_dim) + matrix(n_latents, fold)
-    tones = 2 * cfg.n_tones * (cfg.tone_dim + cfg.latent_dim)
+    tones = 2 * N_TONES * (cfg.tone_dim + cfg.latent_dim)
     outer = matrix(n_latents * cfg.ratio, heard) + matrix(n_latents, tones)
     blocks = convnext(cfg, n_latents, cfg.encoder_layers)
     return [
@@ -302,36 +302,36 @@ def encoder(cfg: CodecConfig, n_latents: int, learns: int) -> list[Product]:
     ]
 
 
-def decoder(cfg: CodecConfig, n_latents: int, learns: int) -> list[Product]:
+def decoder(cfg: SpectralCodecConfig, n_latents: int, learns: int) -> list[Product]:
     """The codec's decoder on so many latent frames."""
-    width, values = cfg.latent_width, sum(cfg.band_dims) + cfg.tone_dim
+    width, values = cfg.latent_block_dim, sum(cfg.band_dims) + cfg.tone_dim
     bands = sum(6 * (b - a) * dim for (a, b), dim in zip(cfg.bands, cfg.band_dims, strict=True))
-    frame = cfg.frame_dim * values + bands + 6 * cfg.tone_dim * cfg.n_tones
+    frame = cfg.frame_dim * values + bands + 6 * cfg.tone_dim * N_TONES
     inner = matrix(n_latents * cfg.ratio, frame) + matrix(n_latents, width * cfg.ratio * cfg.frame_dim)
     return [
-        Product("decoder in", matrix(n_latents, cfg.latent_dim * (width + 2 * cfg.n_tones)), gradients=1 + learns),
+        Product("decoder in", matrix(n_latents, cfg.latent_dim * (width + 2 * N_TONES)), gradients=1 + learns),
         Product("decoder", inner),
         Product("decoder blocks", convnext(cfg, n_latents, cfg.decoder_layers), in_block=True),
     ]
 
 
-def convnext(cfg: CodecConfig, n_latents: int, n_layers: int) -> float:
+def convnext(cfg: SpectralCodecConfig, n_latents: int, n_layers: int) -> float:
     """Forward operations of the ConvNeXt blocks of one side, at both of its rates."""
     frames = matrix(n_latents * cfg.ratio, n_layers * 2 * cfg.expansion * cfg.frame_dim**2)
-    return frames + matrix(n_latents, cfg.latent_layers * 2 * cfg.expansion * cfg.latent_width**2)
+    return frames + matrix(n_latents, cfg.latent_layers * 2 * cfg.expansion * cfg.latent_block_dim**2)
 
 
-def convnext_kept(cfg: CodecConfig, n_latents: int, n_layers: int) -> Kept:
+def convnext_kept(cfg: SpectralCodecConfig, n_latents: int, n_layers: int) -> Kept:
     """What the blocks of one side keep."""
     frames = Kept(4 * cfg.frame_dim, (2 + 2 * cfg.expansion) * cfg.frame_dim) * (n_latents * cfg.ratio * n_layers)
-    latents = Kept(4 * cfg.latent_width, (2 + 2 * cfg.expansion) * cfg.latent_width)
+    latents = Kept(4 * cfg.latent_block_dim, (2 + 2 * cfg.expansion) * cfg.latent_block_dim)
     return frames + latents * (n_latents * cfg.latent_layers)
 
 
-def signals_kept(cfg: CodecConfig, encoded: int, decoded: int, compared: int, learns: int) -> Kept:
+def signals_kept(cfg: SpectralCodecConfig, encoded: int, decoded: int, compared: int, learns: int) -> Kept:
     """What the codec's ends and its losses keep: spectra, what the spectral losses compare, what its encoder hears."""
-    made = 14 * decoded * cfg.ratio * (cfg.n_bins + cfg.n_tones)
-    heard = compared + 4 * encoded * cfg.tone_window  # of the spectral losses, of the tones'
+    made = 14 * decoded * cfg.ratio * (cfg.n_bins + N_TONES)
+    heard = compared + 4 * encoded * TONE_WINDOW  # of the spectral losses, of the tones'
     inputs = 2 * cfg.n_bins + 4 * min(cfg.n_bins, cfg.phase_bins)
     ends = decoded * cfg.ratio * (cfg.frame_dim + 2 * sum(cfg.band_dims))
     return Kept(made + heard, ends + learns * encoded * cfg.ratio * (inputs + 2 * sum(cfg.band_dims)))

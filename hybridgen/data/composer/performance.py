@@ -54,8 +54,8 @@ def perform(
     shift = _shifts(rng, role_numbers, starts, style.human_ms / 1000, is_strummed)
     levels = np.array([event.velocity for event in played]) + np.interp(starts, *zip(*dynamics, strict=True))
     velocities = np.clip(np.rint(levels), 10, 127).astype(int).tolist()
-    begins = plan.time.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
-    ends = plan.time.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
+    begins = plan.tempo_map.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
+    ends = plan.tempo_map.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
     begins = np.clip(begins, 0, None)
     durations = np.maximum(np.minimum(ends, plan.length / SAMPLE_RATE - 0.01) - begins, 0.02)
     order = np.argsort(begins, kind="stable").tolist()

@@ -8,21 +8,27 @@ Shapes: B batch, N samples, T latent frames, C latent channels, R spectral frame
 K = n_fft // 2 + 1 bins, D width of a frame.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, prod
+from math import ceil
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hybridgen.codecs.contract import BlockCodec
+
+LOWEST_TONE, HIGHEST_TONE = -41, 39  # of the bank, in semitones from A at 440 Hz
+TONES_PER_SEMITONE = 3
+N_TONES = (HIGHEST_TONE - LOWEST_TONE) * TONES_PER_SEMITONE + 1  # J
+TONE_WINDOW = 16_384  # samples over which the encoder measures them
 TONE_LEVEL = -3.5  # log amplitude of a tone before anything is learned
-ENCODE_BLOCK = 512  # latent frames encoded at once: keeps memory flat in the length
 
 
 @dataclass(frozen=True)
-class CodecConfig:
+class SpectralCodecConfig:
     """Shapes of the codec; every length in samples unless said otherwise."""
 
     sample_rate: int  # Hz
@@ -30,21 +36,29 @@ class CodecConfig:
     latent_dim: int
     n_fft: int  # samples in a spectral frame; an even multiple of frame_hop
     frame_hop: int  # samples from one spectral frame to the next
-    phase_bins: int  # the encoder hears phase below this bin, and magnitudes everywhere
+    phase_bins: int  # the encoder sees phase below this bin, and magnitudes everywhere
     band_stops: tuple[int, ...]  # last bin + 1 of each band, ending at n_fft // 2 + 1
     band_dims: tuple[int, ...]  # width of the projection into and out of each band
     frame_dim: int  # width of the blocks at the rate of spectral frames
-    latent_width: int  # width of the blocks at the latent rate
+    latent_block_dim: int  # width of the blocks at the latent rate
     encoder_layers: int  # blocks at the rate of spectral frames
     decoder_layers: int
     latent_layers: int  # blocks at the latent rate, in the encoder and in the decoder
     expansion: int  # inner width of a block over its outer width
-    tone_range: tuple[int, int]  # lowest and highest tone, in semitones from A at 440 Hz
-    tone_steps: int  # tones in a semitone
-    tone_window: int  # samples over which the encoder measures them
-    tone_dim: int  # width of the projection into and out of their levels
+    tone_dim: int  # width of the projection into and out of the levels of the tones
+    license: str = "Apache-2.0"  # of the weights, SPDX
 
-    def __post_init__(self):
+    # older files: other names, and keys with the only value that they may have (see `config.build`)
+    RENAMED: ClassVar = {"latent_width": "latent_block_dim"}
+    RETIRED: ClassVar = {
+        "tone_range": [LOWEST_TONE, HIGHEST_TONE],
+        "tone_steps": TONES_PER_SEMITONE,
+        "tone_window": TONE_WINDOW,
+    }
+
+    def __post_init__(self) -> None:
+        if self.hop_length > TONE_WINDOW:
+            raise ValueError(f"hop_length {self.hop_length} is over the {TONE_WINDOW} samples that tones are heard in")
         if self.hop_length % self.frame_hop:
             raise ValueError(f"hop_length {self.hop_length} must be a multiple of frame_hop {self.frame_hop}")
         if self.n_fft % (2 * self.frame_hop):
@@ -53,11 +67,6 @@ class CodecConfig:
             raise ValueError(f"band_stops {self.band_stops} must rise and end at n_fft // 2 + 1 = {self.n_bins}")
         if len(self.band_dims) != len(self.band_stops):
             raise ValueError(f"band_dims {self.band_dims} needs one width for each of band_stops {self.band_stops}")
-
-    @property
-    def n_tones(self) -> int:
-        """Tones of the bank (J)."""
-        return (self.tone_range[1] - self.tone_range[0]) * self.tone_steps + 1
 
     @property
     def n_bins(self) -> int:
@@ -75,11 +84,13 @@ class CodecConfig:
         return self.hop_length // self.frame_hop
 
 
-class Spectrum(nn.Module):
+class STFT(nn.Module):
     """Short-time Fourier transform and its inverse; frame f is centred on the middle of samples [f·hop, (f+1)·hop).
 
     The sine window, used on both ways, makes overlapping frames add up to one without any division.
     """
+
+    window: Tensor
 
     def __init__(self, n_fft: int, hop: int):
         super().__init__()
@@ -95,30 +106,35 @@ class Spectrum(nn.Module):
         """Samples (..., F·hop) from complex spectra (..., F, K); frames beyond the ends count as silence."""
         frames = torch.fft.irfft(spectra, n=self.n_fft, norm="ortho") * self.window
         pieces = frames.unflatten(-1, (-1, self.hop)).unbind(-2)  # n_fft / hop times (..., F, hop)
-        total = sum(F.pad(piece, (0, 0, i, len(pieces) - 1 - i)) for i, piece in enumerate(pieces))
+        padded = [F.pad(piece, (0, 0, i, len(pieces) - 1 - i)) for i, piece in enumerate(pieces)]
+        total = sum(padded[1:], start=padded[0])
         return total.flatten(-2)[..., self.pad : total.shape[-2] * self.hop - self.pad]
 
 
 class Tones(nn.Module):
     """A bank of tones, a fraction of a semitone apart: their levels in a sound, and their sound at given levels."""
 
-    def __init__(self, config: CodecConfig):
+    hertz: Tensor
+    hann: Tensor
+    filters: Tensor
+    waves: Tensor
+
+    def __init__(self, config: SpectralCodecConfig):
         super().__init__()
         self.hop, self.latent_hop, self.rate = config.frame_hop, config.hop_length, config.sample_rate
-        semitones = config.tone_range[0] + torch.arange(config.n_tones, dtype=torch.float64) / config.tone_steps
+        semitones = LOWEST_TONE + torch.arange(N_TONES, dtype=torch.float64) / TONES_PER_SEMITONE
         self.register_buffer("hertz", 440 * 2 ** (semitones / 12), persistent=False)  # (J,)
-        self.window = config.tone_window
-        self.pad = (self.window - self.latent_hop) // 2
-        self.register_buffer("hann", torch.hann_window(self.window) * (2 / self.window), persistent=False)
-        self.register_buffer("filters", self._filters(config.tone_steps, config.tone_range[1]), persistent=False)
+        self.pad = (TONE_WINDOW - self.latent_hop) // 2
+        self.register_buffer("hann", torch.hann_window(TONE_WINDOW) * (2 / TONE_WINDOW), persistent=False)
+        self.register_buffer("filters", self._filters(), persistent=False)
         self.register_buffer("waves", self._waves(), persistent=False)
 
-    def _filters(self, steps: int, highest: int) -> Tensor:
+    def _filters(self) -> Tensor:
         """Triangles (K', J) round each tone over the bins of the long window, at least a bin wide on each side."""
-        width = self.rate / self.window
-        n_bins = int(440 * 2 ** (highest / 12) / width) + 4  # a number and no tensor: shapes are known on "meta" too
+        width = self.rate / TONE_WINDOW
+        n_bins = int(440 * 2 ** (HIGHEST_TONE / 12) / width) + 4  # a number: shapes are known on "meta" too
         bins = torch.arange(n_bins, dtype=torch.float64)[:, None] * width
-        reach = (self.hertz * (2 ** (1 / (12 * steps)) - 1)).clamp(min=width)
+        reach = (self.hertz * (2 ** (1 / (12 * TONES_PER_SEMITONE)) - 1)).clamp(min=width)
         return (1 - (bins - self.hertz).abs() / reach).clamp(min=0).float()
 
     def _waves(self) -> Tensor:
@@ -130,10 +146,10 @@ class Tones(nn.Module):
 
     def power(self, samples: Tensor) -> Tensor:
         """Power (..., T, J) of samples (..., pad + T·latent hop + pad) at each tone, about 1/3 for a full sine."""
-        spectra = torch.fft.rfft(samples.unfold(-1, self.window, self.latent_hop) * self.hann)
+        spectra = torch.fft.rfft(samples.unfold(-1, TONE_WINDOW, self.latent_hop) * self.hann)
         return torch.view_as_real(spectra[..., : len(self.filters)]).square().sum(-1) @ self.filters
 
-    def sound(self, gains: Tensor, first: int) -> Tensor:
+    def synthesize(self, gains: Tensor, first: int) -> Tensor:
         """Samples (..., F·hop) of complex amplitudes (..., F, J); `first` is the absolute number of the first frame."""
         frames = first + torch.arange(gains.shape[-2], dtype=torch.float64, device=gains.device) + 0.5
         cycles = (frames[:, None] * self.hop * self.hertz / self.rate).frac()  # (F, J)
@@ -170,19 +186,19 @@ def blocks(dim: int, expansion: int, n_layers: int) -> nn.Sequential:
 class Encoder(nn.Module):
     """Spectra of mid and side -> mean and log variance of the latents."""
 
-    def __init__(self, config: CodecConfig):
+    def __init__(self, config: SpectralCodecConfig):
         super().__init__()
         self.config = config
         sizes = [2 * (b - a) + 4 * max(min(b, config.phase_bins) - a, 0) for a, b in config.bands]
         self.bands = nn.ModuleList(nn.Linear(size, dim) for size, dim in zip(sizes, config.band_dims, strict=True))
         self.mix = nn.Linear(sum(config.band_dims), config.frame_dim)
         self.frames = blocks(config.frame_dim, config.expansion, config.encoder_layers)
-        self.tones = nn.Linear(2 * config.n_tones, config.tone_dim)
-        self.fold = nn.Linear(config.ratio * config.frame_dim + config.tone_dim, config.latent_width)
-        self.latents = blocks(config.latent_width, config.expansion, config.latent_layers)
-        self.norm = nn.LayerNorm(config.latent_width)
-        self.head = nn.Linear(config.latent_width, 2 * config.latent_dim)
-        self.shortcut = nn.Linear(2 * config.n_tones, config.latent_dim)  # notes are learned late without it
+        self.tones = nn.Linear(2 * N_TONES, config.tone_dim)
+        self.fold = nn.Linear(config.ratio * config.frame_dim + config.tone_dim, config.latent_block_dim)
+        self.latents = blocks(config.latent_block_dim, config.expansion, config.latent_layers)
+        self.norm = nn.LayerNorm(config.latent_block_dim)
+        self.head = nn.Linear(config.latent_block_dim, 2 * config.latent_dim)
+        self.shortcut = nn.Linear(2 * N_TONES, config.latent_dim)  # notes are learned late without it
         nn.init.constant_(self.head.bias[config.latent_dim :], -4)  # little noise at first: every channel gets used
 
     def forward(self, spectra: Tensor, tones: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,8 +206,8 @@ class Encoder(nn.Module):
         x = torch.cat([band(part) for band, part in zip(self.bands, self._features(spectra), strict=True)], -1)
         x = self.frames(self.mix(F.gelu(x)))  # (B, F, D)
         tones = tones.movedim(1, 2).flatten(2)  # (B, T, 2J)
-        heard = F.gelu(self.tones(tones))
-        x = self.fold(torch.cat([x.unflatten(1, (-1, self.config.ratio)).flatten(2), heard], -1))  # (B, T, D)
+        tone_features = F.gelu(self.tones(tones))
+        x = self.fold(torch.cat([x.unflatten(1, (-1, self.config.ratio)).flatten(2), tone_features], -1))  # (B, T, D)
         mean, logvar = self.head(self.norm(self.latents(x))).float().chunk(2, -1)
         return mean + self.shortcut(tones).float(), logvar.clamp(-12, 4)
 
@@ -212,31 +228,27 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents -> spectra and tones of mid and side: complex numbers without phase wraps, times log levels."""
 
-    def __init__(self, config: CodecConfig):
+    level: Tensor
+
+    def __init__(self, config: SpectralCodecConfig):
         super().__init__()
         self.config = config
-        self.lift = nn.Linear(config.latent_dim, config.latent_width)
-        self.latents = blocks(config.latent_width, config.expansion, config.latent_layers)
-        self.unfold = nn.Linear(config.latent_width, config.ratio * config.frame_dim)
+        self.lift = nn.Linear(config.latent_dim, config.latent_block_dim)
+        self.latents = blocks(config.latent_block_dim, config.expansion, config.latent_layers)
+        self.unfold = nn.Linear(config.latent_block_dim, config.ratio * config.frame_dim)
         self.frames = blocks(config.frame_dim, config.expansion, config.decoder_layers)
         self.norm = nn.LayerNorm(config.frame_dim)
         self.mix = nn.Linear(config.frame_dim, sum(config.band_dims) + config.tone_dim)
         self.bands = nn.ModuleList(
             nn.Linear(dim, 6 * (b - a)) for dim, (a, b) in zip(config.band_dims, config.bands, strict=True)
         )
-        self.tones = nn.Linear(config.tone_dim, 6 * config.n_tones)
-        self.shortcut = nn.Linear(config.latent_dim, 2 * config.n_tones)
+        self.tones = nn.Linear(config.tone_dim, 6 * N_TONES)
+        self.shortcut = nn.Linear(config.latent_dim, 2 * N_TONES)
         nn.init.normal_(self.tones.weight, std=0.02)
         with torch.no_grad():  # a cosine of steady phase, until something better is learned
-            self.tones.bias.copy_(torch.tensor([0.0, 0, 1, 1, 0, 0]).repeat_interleave(config.n_tones))
+            self.tones.bias.copy_(torch.tensor([0.0, 0, 1, 1, 0, 0]).repeat_interleave(N_TONES))
         level = -1.0 - 1.2 * torch.log1p(torch.arange(config.n_bins) / 8)  # music falls off like this, on average
         self.register_buffer("level", torch.stack([level, level - 1.5]), persistent=False)  # side is weaker than mid
-
-    @property
-    def reach(self) -> int:
-        """Spectral frames on each side that a decoded frame's samples depend on."""
-        overlap = self.config.n_fft // (2 * self.config.frame_hop)
-        return self.config.latent_layers * self.config.ratio + self.config.decoder_layers + overlap
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Complex spectra (B, 2, F, K) and tones (B, 2, F, J) of mid and side from latents (B, T, C)."""
@@ -256,23 +268,24 @@ def scaled(values: Tensor, level: Tensor | float) -> Tensor:
     return torch.complex(size * real, size * imag)
 
 
-class Codec(nn.Module):
-    """The autoencoder: samples (B, 2, N) <-> latents (B, T, C) of zero mean and unit variance in each channel.
+class SpectralCodec(BlockCodec):
+    """Our own codec under the contract of `Codec`."""
 
-    `context` is the number of latent frames on each side that a decoded frame depends on.
-    """
-
-    def __init__(self, config: CodecConfig):
-        super().__init__()
+    def __init__(self, config: SpectralCodecConfig):
+        decoder_reach, encoder_reach = _reaches(config)
+        super().__init__(
+            sample_rate=config.sample_rate,
+            hop_length=config.hop_length,
+            latent_dim=config.latent_dim,
+            reach=decoder_reach,
+            encoder_reach=encoder_reach,
+            license=config.license,
+        )
         self.config = config
-        self.sample_rate, self.hop_length, self.latent_dim = config.sample_rate, config.hop_length, config.latent_dim
-        self.spectrum = Spectrum(config.n_fft, config.frame_hop)
+        self.spectrum = STFT(config.n_fft, config.frame_hop)
         self.tones = Tones(config)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.context = ceil(self.decoder.reach / config.ratio)
-        self.register_buffer("latent_mean", torch.zeros(config.latent_dim))
-        self.register_buffer("latent_std", torch.ones(config.latent_dim))
 
     def forward(self, samples: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A training pass: samples (B, 2, N) decoded from a draw of the posterior, its mean and its log variance.
@@ -280,7 +293,7 @@ class Codec(nn.Module):
         noise (B, T, C): standard normal, makes the draw. The output is as long as the latents, a multiple of the hop.
         """
         mean, logvar = self.posterior(samples)
-        return self.decode(self.normalise(mean + noise * (0.5 * logvar).exp())), mean, logvar
+        return self.decode(self.normalize(mean + noise * (0.5 * logvar).exp())), mean, logvar
 
     def posterior(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance (B, T, C) of the raw latents of samples (B, 2, N); T = ceil(N / hop_length)."""
@@ -291,123 +304,24 @@ class Codec(nn.Module):
         levels = 0.125 * torch.log(self.tones.power(sides) + 1e-9) + 1.5  # about -1 … 1.5
         return self.encoder(self.spectrum(sides[..., inner:-inner]), levels)
 
-    @torch.no_grad()
-    def encode(self, samples: Tensor) -> Tensor:
-        """Latents (B, T, C), T = ceil(N / hop_length), of samples (B, 2, N); silence surrounds the samples."""
-        if samples.dim() != 3 or samples.shape[1] != 2 or samples.shape[2] == 0:
-            raise ValueError(f"samples of shape {tuple(samples.shape)} are not (batch, 2, samples) with samples > 0")
-        n_latents = ceil(samples.shape[-1] / self.hop_length)
-        starts = range(0, n_latents, ENCODE_BLOCK)
-        return torch.cat([self._encode_block(samples, start, n_latents) for start in starts], 1)
+    def _encode_inside(self, samples: Tensor) -> Tensor:
+        return self.posterior(samples)[0]
 
-    def _encode_block(self, samples: Tensor, start: int, n_latents: int) -> Tensor:
-        """Latents start … start + ENCODE_BLOCK (or the end) of the track, from the samples that they depend on."""
-        stop = min(start + ENCODE_BLOCK, n_latents)
-        first = max(start - self._encoder_context, 0)
-        last = min(stop + self._encoder_context, n_latents)
-        mean, _ = self.posterior(samples[..., first * self.hop_length : last * self.hop_length])
-        return self.normalise(mean[:, start - first : stop - first])
-
-    @property
-    def _encoder_context(self) -> int:
-        config = self.config
-        overlap = config.n_fft // (2 * config.frame_hop)
-        spectra = ceil((config.encoder_layers + overlap) / config.ratio)
-        return config.latent_layers + max(spectra, ceil(config.tone_window / (2 * config.hop_length)))
-
-    def normalise(self, raw: Tensor) -> Tensor:
-        """Raw latents (B, T, C) of the encoder -> zero mean and unit variance."""
-        return (raw - self.latent_mean) / self.latent_std
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Samples (B, 2, T·hop_length) from latents (B, T, C); zero latents surround the track."""
-        padded = F.pad(latents, (0, 0, self.context, self.context))
-        margin = self.context * self.hop_length
-        return self._decode_inside(padded, -self.context)[..., margin:-margin]
-
-    def decode_blocks(
-        self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = 128
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Latent frames [start, stop) of a track (T, C) as (first sample, samples (2, n)), block after block.
-
-        Blocks lie at fixed multiples of `block` frames whatever is asked, each with its exact context and one shape:
-        a changed latent changes the samples that it reaches and no other, bit for bit.
-        """
-        return decode_blocks(self._decode_inside, latents, (start, stop), block, self.context)
-
-    def _decode_inside(self, latents: Tensor, first: int) -> Tensor:
-        """Samples (B, 2, T·hop) of frames from `first` on, of which all but `context` at each end are exact."""
-        spectra, tones = self.decoder(latents * self.latent_std + self.latent_mean)
-        return mid_side(self.spectrum.inverse(spectra) + self.tones.sound(tones, first * self.config.ratio))
+    def _decode_inside(self, raw: Tensor, first: int) -> Tensor:
+        spectra, tones = self.decoder(raw)
+        return mid_side(self.spectrum.inverse(spectra) + self.tones.synthesize(tones, first * self.config.ratio))
 
 
-@torch.no_grad()
-def decode_blocks(
-    decode: Callable[[Tensor, int], Tensor], latents: Tensor, span: tuple[int, int | None], block: int, context: int
-) -> Iterator[tuple[int, Tensor]]:
-    """`Codec.decode_blocks` for any `decode` of latents from a frame on that is exact inside `context` frames."""
-    start, stop = span[0], len(latents) if span[1] is None else span[1]
-    if not 0 <= start <= stop <= len(latents):
-        raise ValueError(f"frames {start} to {stop} are not inside the track of {len(latents)} frames")
-    for first in range(start // block * block, stop, block):
-        low, high = first - context, first + block + context
-        inside = latents[max(low, 0) : high]
-        padded = F.pad(inside, (0, 0, max(-low, 0), high - max(low, 0) - len(inside)))
-        samples = decode(padded[None], low)[0]  # (2, (context + block + context)·hop)
-        hop = samples.shape[-1] // len(padded)
-        begin, end = max(start, first), min(stop, first + block)
-        yield begin * hop, samples[:, (begin - low) * hop : (end - low) * hop]
+def _reaches(config: SpectralCodecConfig) -> tuple[int, int]:
+    """Latent frames on each side that decoder and encoder depend on."""
+    overlap = config.n_fft // (2 * config.frame_hop)
+    decoder = config.latent_layers * config.ratio + config.decoder_layers + overlap  # spectral frames
+    spectra = ceil((config.encoder_layers + overlap) / config.ratio)
+    encoder = config.latent_layers + max(spectra, ceil(TONE_WINDOW / (2 * config.hop_length)))
+    return ceil(decoder / config.ratio), encoder
 
 
 def mid_side(samples: Tensor) -> Tensor:
     """Left and right (B, 2, N) to mid and side, or back: the rotation is its own inverse."""
     left, right = samples.unbind(1)
     return torch.stack([left + right, left - right], 1) * 0.5**0.5
-
-
-class DacCodec(nn.Module):
-    """Descript's audio codec (arXiv 2306.06546) under the contract of `Codec`, its continuous latents before any codes.
-
-    `dac` is a `transformers.DacModel`; left and right are coded each for itself, their channels stacked in the latents.
-    `latent_mean` and `latent_std` are to be set from a corpus. A track is encoded at once, its memory grows with it.
-    """
-
-    def __init__(self, dac: nn.Module):
-        super().__init__()
-        self.dac = dac
-        self.sample_rate, self.hop_length = dac.config.sampling_rate, prod(dac.config.upsampling_ratios)
-        self.latent_dim = 2 * dac.config.hidden_size
-        self.context = dac_context(dac.config.upsampling_ratios)
-        self.register_buffer("latent_mean", torch.zeros(self.latent_dim))
-        self.register_buffer("latent_std", torch.ones(self.latent_dim))
-
-    @torch.no_grad()
-    def encode(self, samples: Tensor) -> Tensor:
-        """Latents (B, T, C), T = ceil(N / hop_length), of samples (B, 2, N)."""
-        padded = F.pad(samples, (0, -samples.shape[-1] % self.hop_length))
-        latents = self.dac.encoder(padded.reshape(-1, 1, padded.shape[-1]))  # (B·2, C / 2, T)
-        return (latents.unflatten(0, (-1, 2)).flatten(1, 2).mT - self.latent_mean) / self.latent_std
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Samples (B, 2, T·hop_length) from latents (B, T, C); zero latents surround the track."""
-        margin = self.context * self.hop_length
-        return self._decode_inside(F.pad(latents, (0, 0, self.context, self.context)), 0)[..., margin:-margin]
-
-    def decode_blocks(
-        self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = 128
-    ) -> Iterator[tuple[int, Tensor]]:
-        """As `Codec.decode_blocks`."""
-        return decode_blocks(self._decode_inside, latents, (start, stop), block, self.context)
-
-    def _decode_inside(self, latents: Tensor, _first: int) -> Tensor:
-        raw = (latents * self.latent_std + self.latent_mean).mT.unflatten(1, (2, -1)).flatten(0, 1)
-        return self.dac.decoder(raw).unflatten(0, (-1, 2)).squeeze(2)
-
-
-def dac_context(ratios: Sequence[int]) -> int:
-    """Latent frames on each side that DAC's decoder looks at: kernels of 7, dilated 1, 3 and 9 at each of its rates."""
-    reach, rate = 3.0, 1
-    for ratio in ratios:
-        reach += 1 / rate + 3 * (1 + 3 + 9) / (rate * ratio)
-        rate *= ratio
-    return ceil(reach + 3 / rate)

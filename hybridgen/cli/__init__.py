@@ -1,0 +1,72 @@
+"""The command line. Every command is thin over `Pipeline` and imports what it needs when it runs.
+
+Bad input is one line on stderr and exit code 2; `verify` exits with 1 when a file is not what was written; nothing is
+left behind by a command that fails.
+"""
+
+import argparse
+import sys
+import warnings
+from typing import TextIO
+
+from hybridgen import __version__
+from hybridgen.cli import edit, generate, inspect, train
+from hybridgen.cli.options import Parser
+
+EXAMPLES = """examples:
+  hybridgen generate "warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor" --seconds 60 -o track.wav
+  hybridgen plan "7/8 prog rock in E minor, 140 bpm, 16 bars" -n 8 -o plan.json      then look, choose and edit
+  hybridgen render plan-3.json -o track.flac
+  hybridgen edit track.flac --bars 9-12 --chords "Am F C G" -o new.flac              all other bars stay as they are
+  hybridgen finetune my-songs/ -o my-style            then: hybridgen generate "..." --adapter my-style:0.8
+  hybridgen inspect track.flac        hybridgen replay track.flac -o again.flac        hybridgen verify track.flac
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _print_note
+        try:
+            return args.run(args) or 0
+        except KeyboardInterrupt:
+            print("hybridgen: stopped, nothing was written", file=sys.stderr)
+            return 130
+        except (ValueError, OSError) as error:
+            print(f"hybridgen: {_one_line(error)}", file=sys.stderr)
+            return 2
+
+
+def build_parser() -> Parser:
+    """The whole command line."""
+    parser = Parser(
+        prog="hybridgen",
+        description="Instrumental music from a plan: what you ask for is what is written, bar by bar.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"hybridgen {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for group in (generate, edit, train, inspect):
+        group.add_commands(commands)
+    return parser
+
+
+def _print_note(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if category is UserWarning:
+        print(f"hybridgen: note: {message}", file=sys.stderr)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())

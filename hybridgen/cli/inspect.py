@@ -1,0 +1,161 @@
+"""inspect, replay, verify, encode, decode, info: what files and models hold."""
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybridgen import __version__
+from hybridgen.cli import options
+from hybridgen.cli.options import Commands
+
+if TYPE_CHECKING:
+    from hybridgen.sampling import SamplingConfig
+
+
+def add_commands(commands: Commands) -> None:
+    """inspect, replay, verify, encode, decode and info."""
+    inspect = options.command(commands, "inspect", run_inspect, "what made a file: its manifest and its plan")
+    inspect.add_argument("file", type=Path, metavar="FILE", help="a track, or a plan.json")
+    inspect.add_argument("--json", action="store_true", help="the manifest as JSON")
+
+    replay = options.command(commands, "replay", run_replay, "make a file again from its manifest alone")
+    replay.add_argument("file", type=Path, metavar="FILE")
+    replay.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        dest="adapter_folders",
+        metavar="FOLDER",
+        help="where an adapter that it was made with lies now; repeatable",
+    )
+    options.add_model(replay)
+    options.add_out(replay, "again.flac")
+
+    verify = options.command(commands, "verify", run_verify, "whether a file is what was written (exit code 1 if not)")
+    verify.add_argument("file", type=Path, metavar="FILE")
+
+    encode = options.command(commands, "encode", run_encode, "a recording to latents")
+    encode.add_argument("file", type=Path, metavar="FILE")
+    encode.add_argument("-o", "--out", type=Path, required=True, metavar="latents.safetensors")
+    options.add_model(encode)
+
+    decode = options.command(commands, "decode", run_decode, "latents to audio")
+    decode.add_argument("file", type=Path, metavar="latents.safetensors")
+    options.add_out(decode, "out.wav")
+    options.add_model(decode)
+
+    info = options.command(commands, "info", run_info, "versions, the model, its defaults, what is fast here")
+    options.add_adapters(info, "FOLDER", "also say what an adapter holds; repeatable")
+    options.add_model(info)
+
+
+def run_inspect(args: argparse.Namespace) -> None:
+    from hybridgen import manifest, tags
+    from hybridgen.history import Edit, Import
+
+    if args.file.suffix == ".json":
+        print(options.read_plan(args.file).text())
+        return
+    record = manifest.read(args.file)
+    if args.json:
+        print(record.to_json())
+        return
+    print(f"{args.file}: {tags.MARK}")
+    print(f"made by {record.generator}, {len(record.operations) - 1} edits, gain {record.gain_db:+.2f} dB")
+    for operation in record.operations:
+        bars = f" of bars {operation.bars[0]}-{operation.bars[1]}" if isinstance(operation, Edit) else ""
+        print(f"{operation.OP}{bars}, model {operation.model.name}, prompt: {operation.plan.prompt}")
+        if isinstance(operation, Import):
+            where = f"tempo {operation.tempo:g}, downbeat {operation.downbeat:g} s"
+            print(f"  recording {operation.sha256[:12]}, {where}")
+            continue
+        print(f"  plan seed {operation.plan.seed}, render seed {operation.seed}, sampling {_compact(operation.sampling)}")
+        for adapter in operation.adapters:
+            hashes = ", ".join(f"{stage} {digest[:12]}" for stage, digest in adapter.sha256.items())
+            print(f"  adapter {adapter.path} at strength {adapter.strength:g} ({hashes})")
+    print(f"versions: {', '.join(f'{name} {version}' for name, version in record.versions.items())}")
+    print(f"\n{record.plan.text()}")
+
+
+def run_replay(args: argparse.Namespace) -> None:
+    from hybridgen import manifest
+
+    record = manifest.read(args.file)
+    options.check_outputs(args.out)
+    args.model = args.model or record.operations[0].model.name
+    pipe = options.load_pipeline(args).load()
+    started = time.perf_counter()
+    with options.progress_bars() as progress:
+        track = pipe.replay(record, progress, args.adapter_folders)
+    options.finish(track, args, started, latents=False)
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    from hybridgen import manifest
+
+    problems = manifest.verify(args.file)
+    for problem in problems:
+        print(f"{args.file}: {problem}")
+    if not problems:
+        print(f"{args.file}: intact, every byte as it was written")
+    return 1 if problems else 0
+
+
+def run_encode(args: argparse.Namespace) -> None:
+    from hybridgen import files, weights
+    from hybridgen.audio import Audio
+
+    options.check_outputs(None, args.out)
+    pipe = options.load_pipeline(args)
+    recording = Audio.load(args.file).resample(pipe.time_base.sample_rate)
+    latents = pipe.encode(recording)
+    n_samples = recording.samples.shape[1]
+    weights.save_latents(args.out, latents, files.sha256(args.file), n_samples)
+    print(f"{args.out}: {latents.shape[0]} latent frames of {latents.shape[1]}, {recording.seconds:.3f} s")
+
+
+def run_decode(args: argparse.Namespace) -> None:
+    from hybridgen import audio, weights
+
+    options.check_outputs(args.out)
+    latents, n_samples = weights.load_latents(args.file)
+    pipe = options.load_pipeline(args)
+    samples = pipe.decode(latents, n_samples)
+    audio.master(samples, gain_db=0.0)  # the level as it is, peaks limited
+    sound = audio.Audio(samples, pipe.time_base.sample_rate)
+    sound.save(args.out)
+    print(f"{args.out}: {sound.seconds:.3f} s")
+
+
+def run_info(args: argparse.Namespace) -> None:
+    import torch
+
+    from hybridgen import ops
+
+    python = f"Python {platform.python_version()}"
+    print(f"hybridgen {__version__}, {python}, torch {torch.__version__}, {platform.machine()}")
+    print(f"threads {torch.get_num_threads()}, CUDA {'available' if torch.cuda.is_available() else 'not available'}")
+    print(f"fast kernels: {', '.join(ops.fast_ops()) or 'none (they need CUDA and Triton)'}")
+    pipe = options.load_pipeline(args)
+    print(f"model {pipe.name} in {pipe.folder}")
+    for stage in ("text", "planner", "renderer", "codec", "quantizer"):
+        count = sum(parameter.numel() for parameter in getattr(pipe, stage).parameters())
+        path = pipe.folder / f"{stage}.safetensors" if pipe.folder else None
+        size = f"{path.stat().st_size / 1e6:.1f} MB" if path and path.exists() else "pretrained, not part of the model"
+        print(f"  {stage:<10}{count / 1e6:8.2f} M parameters   {size}")
+    print(f"codec license: {pipe.codec.license}")
+    print(f"sampling: {_compact(pipe.config.sampling)}")
+    for adapter in pipe.adapters:
+        for stage, lora in adapter.loras.items():
+            count = sum(parameter.numel() for parameter in lora.parameters())
+            size = f"{len(lora.pairs)} layers, rank {lora.rank}"
+            print(f"adapter {adapter.adapter.path}: {stage} {count / 1e6:.2f} M parameters, {size}")
+
+
+def _compact(sampling: "SamplingConfig") -> str:
+    from hybridgen import config
+
+    return json.dumps(config.dump(sampling))

@@ -1,0 +1,51 @@
+"""finetune: an adapter from songs."""
+
+import argparse
+import time
+from pathlib import Path
+
+from hybridgen.cli import options
+from hybridgen.cli.options import Commands
+
+FINETUNE = """Puts what is particular to your songs into a small file, an adapter, and leaves the model as it is.
+
+  1. Put your songs into a folder: wav, flac, mp3, ogg, m4a or aiff; eight or so, 6 seconds to 10 minutes each. Only
+     music that is yours, or that you may use in this way.
+  2. Beside any of them, if you like, its description in words: night-drive.txt beside night-drive.wav, such as
+     "dark synthwave, analog bass, 96 BPM in E minor". Tempo, key and meter are read from it. What it does not say
+     is detected where librosa is installed (beats, in 4/4, and the key), or stays unknown.
+  3. hybridgen finetune my-songs/ -o my-style
+     Stop it when you like (Ctrl-C): the same command goes on.
+  4. hybridgen generate "night drive through rain" --adapter my-style:0.8
+
+The adapter has two halves: how it composes (planner) and how it sounds (renderer); --only trains one of them."""
+
+
+def add_commands(commands: Commands) -> None:
+    """finetune."""
+    finetune = options.command(commands, "finetune", run_finetune, "an adapter from a folder of your own songs")
+    finetune.description, finetune.formatter_class = FINETUNE, argparse.RawDescriptionHelpFormatter
+    finetune.add_argument("folder", type=Path, metavar="FOLDER", help="your songs")
+    finetune.add_argument("-o", "--out", type=Path, required=True, metavar="my-style", help="the adapter, a folder")
+    finetune.add_argument("--only", choices=("planner", "renderer"), help="how it composes, or how it sounds, alone")
+    finetune.add_argument("--steps", type=int, metavar="N", help="training steps of each half (default: 150 and 300)")
+    options.add_model(finetune)
+
+
+def run_finetune(args: argparse.Namespace) -> int:
+    import torch
+
+    from hybridgen.training import finetune, lora
+
+    options.check_device(args)
+    train = finetune.settings(args.model, args.device, torch.get_num_threads(), args.only, args.steps)
+    started = time.perf_counter()
+    results = finetune.main(args.folder, args.out, train)
+    if results is None:
+        print(f"{args.out}: stopped; the same command goes on")
+        return 130
+    for line in lora.summary(results):
+        print(line)
+    print(f"{args.out}: made in {time.perf_counter() - started:.0f} s; {args.out / lora.WORK} is no longer needed")
+    print(f'use it: hybridgen generate "..." --adapter {args.out}:0.8')
+    return 0

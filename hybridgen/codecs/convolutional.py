@@ -1,0 +1,33 @@
+"""What DAC and Oobleck share: strided convolutions with residual units of kernel 7, dilated by 1, 3 and 9.
+
+The reach of a frame follows from the strides alone, so it is computed and not measured.
+"""
+
+from collections.abc import Sequence
+from math import ceil, prod
+
+DILATED = 3 * (1 + 3 + 9)  # steps on each side that the three residual units of a block look at
+
+
+def check_ratios(ratios: Sequence[int]) -> None:
+    """ValueError unless every stride is even: an odd one makes transposed convolutions lose a sample."""
+    if not ratios or any(ratio < 2 or ratio % 2 for ratio in ratios):
+        raise ValueError(f"downsampling_ratios {list(ratios)} must be even and at least 2")
+
+
+def encoder_reach(ratios: Sequence[int]) -> int:
+    """Latent frames on each side that a latent frame depends on; `ratios` from the samples up."""
+    reach, rate = 3.0, 1  # samples; the first convolution has a kernel of 7
+    for ratio in ratios:
+        reach += (DILATED + 2 * ratio) * rate
+        rate *= ratio
+    return ceil(reach / prod(ratios)) + 1  # the last convolution has a kernel of 3
+
+
+def decoder_reach(ratios: Sequence[int]) -> int:
+    """Latent frames on each side that a decoded frame depends on; `ratios` from the latents down."""
+    reach, rate = 3.0, 1  # latent frames; the first convolution has a kernel of 7
+    for ratio in ratios:
+        reach += 1 / rate + DILATED / (rate * ratio)
+        rate *= ratio
+    return ceil(reach + 3 / rate)

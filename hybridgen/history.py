@@ -1,0 +1,126 @@
+"""How a track came to be: typed operations, oldest first, as its manifest keeps them and as a replay repeats them.
+
+The first is a `Render` of a plan or the `Import` of a recording; every other is an `Edit` of what was there before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+from hybridgen import config
+from hybridgen.plan import Plan
+from hybridgen.sampling import SamplingConfig
+
+MAX_OPERATIONS = 10_000
+
+
+@dataclass(frozen=True)
+class AdapterRecord:
+    """An adapter that an operation was made with."""
+
+    path: str  # where it lay
+    strength: float
+    sha256: dict[str, str]  # stage -> SHA-256 of its weights
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The model that an operation was made with."""
+
+    name: str  # "tiny", a folder or a Hub id
+    weights: dict[str, str]  # file name -> SHA-256
+
+
+@dataclass(frozen=True)
+class Render:
+    """A whole plan rendered from noise."""
+
+    OP: ClassVar = "render"
+    plan: Plan
+    seed: int  # of the noise
+    sampling: SamplingConfig
+    model: ModelRecord
+    adapters: tuple[AdapterRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Import:
+    """Somebody's recording, encoded; `plan` holds its bars."""
+
+    OP: ClassVar = "import"
+    plan: Plan
+    sha256: str  # of the file
+    tempo: float  # quarter notes a minute
+    downbeat: float  # seconds at which bar 1 begins
+    model: ModelRecord
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Bars first..last (from 1, both included) rendered anew as `plan` has them."""
+
+    OP: ClassVar = "edit"
+    plan: Plan
+    bars: tuple[int, int]
+    seed: int
+    sampling: SamplingConfig
+    model: ModelRecord
+    adapters: tuple[AdapterRecord, ...] = ()
+
+
+Operation = Render | Import | Edit
+KINDS: dict[str, type[Operation]] = {kind.OP: kind for kind in (Render, Import, Edit)}
+T = TypeVar("T", Render, Import, Edit)
+
+
+def dump(operation: Operation) -> dict[str, Any]:
+    """An operation as plain JSON values, its kind under "op"."""
+    values = {field.name: getattr(operation, field.name) for field in fields(operation)}
+    return {"op": operation.OP, **{name: _plain(value) for name, value in values.items()}}
+
+
+def build(values: Any, where: str) -> Operation:
+    """The operation in plain JSON values; ValueError, prefixed by `where`, for anything else."""
+    if not isinstance(values, Mapping) or values.get("op") not in KINDS:
+        found = values.get("op") if isinstance(values, Mapping) else values
+        raise ValueError(f"{where}: op {str(found)[:60]!r} is none of {', '.join(KINDS)}")
+    rest = {name: value for name, value in values.items() if name != "op"}
+    if "plan" in rest:
+        rest["plan"] = Plan.from_dict(rest["plan"])
+    return config.build(KINDS[values["op"]], rest, where)
+
+
+def check(operations: Sequence[Operation]) -> None:
+    """ValueError unless there is a first operation that makes a track and all others edit it."""
+    if not 1 <= len(operations) <= MAX_OPERATIONS:
+        raise ValueError(f"operations: {len(operations)} is outside 1-{MAX_OPERATIONS}")
+    if isinstance(operations[0], Edit):
+        raise ValueError("operations: the first is an edit, of nothing")
+    for number, operation in enumerate(operations[1:], start=2):
+        if not isinstance(operation, Edit):
+            raise ValueError(f"operations: number {number} is {operation.OP!r}, only the first may be")
+
+
+def from_format_1(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The operations, as plain values, that a manifest of format 1 tells in other words.
+
+    There an import was a dict of three keys among the edits, and model and weights were named once for all of them.
+    """
+    model = {"name": values["model"], "weights": values["weights"]}
+    first = {"op": "render", "plan": values["plan"], "seed": values["render_seed"], "sampling": values["sampling"]}
+    operations = [{**first, "model": model, "adapters": values.get("adapters", [])}]
+    for edit in values["edits"]:
+        if "recording" in edit:
+            origin = {"sha256": edit["recording"], "tempo": edit["tempo"], "downbeat": edit["downbeat"]}
+            operations = [{"op": "import", "plan": values["plan"], **origin, "model": model}]
+        else:
+            made = {"plan": edit["plan"], "bars": edit["bars"], "seed": edit["render_seed"]}
+            settings = {"sampling": edit["sampling"], "adapters": edit.get("adapters", [])}
+            operations.append({"op": "edit", **made, **settings, "model": model})
+    return operations
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Plan):
+        return value.to_dict()
+    return config.plain(value)

@@ -1,0 +1,57 @@
+"""Plan: a score with all that is done with it: frames for the models, JSON, a page to read, edits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import numpy as np
+
+from hybridgen.plan import editing, features, serial
+from hybridgen.plan.controls import Controls, EditArgs
+from hybridgen.plan.score import Score
+
+
+@dataclass(frozen=True)
+class Plan(Score):
+    __doc__ = Score.__doc__
+
+    def frame_controls(self, hop: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """(stop - start, N_FEATURES) float32: what the score says about frames of `hop` samples (features.LAYOUT)."""
+        return features.frame_controls(self, hop, start, stop)
+
+    def instrument_ids(self) -> np.ndarray:
+        """(9,) int64, one per role: program 0-127, 128 unknown program, 129 the role does not occur."""
+        return features.instrument_ids(self.instruments)
+
+    def to_json(self) -> str:
+        """The plan as JSON that a person can read and edit; `from_json` is its inverse."""
+        return serial.to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """The plan written in `text`; ValueError naming the field, and the bar, of what is wrong."""
+        return cls.from_dict(serial.parse_json(text))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON values; `from_dict` is its inverse."""
+        return serial.to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Plan":
+        """The plan in plain JSON values; ValueError naming the field, and the bar, of what is wrong."""
+        return cls(**serial.fields(data))
+
+    def text(self) -> str:
+        """The plan as a page to read: a line of facts, then the sections with their chords bar by bar."""
+        return serial.page(self)
+
+    def edit(self, bars: tuple[int, int] | None = None, **changes: Unpack[EditArgs]) -> "Plan":
+        """The plan with these fields changed in bars first..last (from 1, both included), or in all bars.
+
+        tempo sets the tempo of the bars; key transposes their chords, and is the plan's key when all bars are meant;
+        chords, one entry a bar (two chords: "F,G" or a pair), repeat over the bars; label, energy and roles split
+        sections where they must; instruments change or add programs; prompt re-words the whole plan. The codes of the
+        bars touched are unset (all codes after a change of tempo, instruments or prompt), to be written again.
+        Raises ValueError naming the field, like the plan itself.
+        """
+        return editing.edit(self, bars, Controls.of(changes))

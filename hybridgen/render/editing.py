@@ -1,0 +1,98 @@
+"""Some bars of a track rendered anew, the rest kept bit for bit; and renders in which some bars have adapters."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridgen import adapters, audio
+from hybridgen.history import Edit
+from hybridgen.plan import Plan, check_bars
+from hybridgen.plan.editing import check_same_time, keep_codes
+from hybridgen.planning import write_codes
+from hybridgen.render import mixdown
+from hybridgen.render.windows import WindowRenderer
+from hybridgen.sampling import RenderOptions, check_seed
+from hybridgen.stages import PromptStates, Stages
+from hybridgen.track import Track
+
+FADE = 2048  # samples from a recording's own sound to new bars
+
+
+def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
+    """The track of a plan; bars that have adapters of their own are then rendered anew with them, as edits."""
+    ranges = adapters.group_by_bars(stages.adapters)
+    everywhere = ranges.pop(None, [])
+    for bars in ranges:
+        check_bars(bars, plan.n_bars)
+    track = mixdown.render(stages, plan, options, prompt)
+    seed, sampling = mixdown.choose(stages, plan, options)
+    for bars, own in ranges.items():
+        composes = any("planner" in one.loras for one in own)
+        new_plan = plan.on(stages.time_base) if composes else track.plan
+        adapted = stages.adapted([*everywhere, *(one.everywhere() for one in own)]).with_sampling(sampling)
+        track = rerender(adapted, track, new_plan, bars, RenderOptions(seed=seed, progress=options.progress))
+    return track
+
+
+def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], options: RenderOptions) -> Track:
+    """The track with bars first..last (from 1, both included) rendered anew as `plan` has them.
+
+    Every latent outside the bars, and every sample outside them and the reach of decoder and limiter, stays bit
+    for bit. Raises ValueError when the new plan moves anything outside the bars.
+    """
+    check_no_ranges(stages, f"the edit is of bars {bars[0]}-{bars[1]}")
+    check_codec(stages, track)
+    seed = check_seed(track.render_seed if options.seed is None else options.seed)
+    sampling = options.sampling(stages.config.sampling)
+    check_same_time(track.plan, plan, bars)
+    prompt = stages.encode_prompt(plan.prompt)
+    plan = write_codes(stages, keep_codes(track.plan, plan, bars), prompt, options.progress)
+    start, stop = plan.frame_range(bars, plan.time_base.latent_hop)
+    latents = torch.from_numpy(track.latents).to(stages.device, copy=True)
+    known = np.ones(plan.n_frames, dtype=bool)
+    known[start:stop] = False
+    ratio = plan.time_base.frames_per_code
+    span = (max(0, start - sampling.overlap) // ratio * ratio, min(plan.n_frames, stop + sampling.overlap))
+    for _ in WindowRenderer(stages.renderer, plan, prompt, seed, sampling).fill(latents, known, span, options.progress):
+        pass
+    samples = _splice(stages, track, latents, (start, stop))
+    operation = Edit(plan, (bars[0], bars[1]), seed, sampling, stages.record, stages.adapter_records)
+    record = mixdown.describe((*track.manifest.operations, operation), track.manifest.gain_db)
+    return Track(samples, plan, latents.cpu().numpy(), record, prompt.notes)
+
+
+def _splice(stages: Stages, track: Track, latents: Tensor, frames: tuple[int, int]) -> np.ndarray:
+    """The track's samples with those that frames start..stop reach decoded and mastered anew, at the same gain."""
+    hop, length = stages.codec.hop_length, track.plan.length
+    reach, margin = stages.codec.reach * hop, audio.LIMITER_REACH
+    low = max(0, frames[0] * hop - reach - margin)  # first and last sample that may change
+    high = min(length, frames[1] * hop + reach + margin)
+    first, last = max(0, low - margin) // hop, -(-min(length, high + margin) // hop)
+    blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last)]
+    fresh = np.concatenate(blocks, axis=1)[:, : length - first * hop]
+    audio.master(fresh, track.manifest.gain_db)
+    fresh = fresh[:, low - first * hop : high - first * hop]
+    samples = track.samples.copy()
+    if track.manifest.is_recording:  # its own sound is not what the codec makes of it: fade from one to the other
+        ramp = np.minimum(np.arange(high - low), np.arange(high - low)[::-1]) / FADE
+        fresh = samples[:, low:high] + np.minimum(ramp, 1).astype(np.float32) * (fresh - samples[:, low:high])
+    samples[:, low:high] = fresh
+    return samples
+
+
+def check_no_ranges(stages: Stages, reason: str) -> None:
+    """ValueError where an adapter has bars of its own."""
+    for one in stages.adapters:
+        if one.adapter.bars is not None:
+            raise ValueError(f"adapter {one.adapter}: {reason}, an adapter with bars of its own is for a whole render")
+
+
+def check_codec(stages: Stages, track: Track) -> None:
+    """ValueError unless the track's latents are those of this codec."""
+    made, here = track.manifest.operations[-1].model, stages.record
+    theirs, ours = (model.weights.get("codec.safetensors", "none") for model in (made, here))
+    if theirs != ours:
+        raise ValueError(
+            f"the track was made with the codec of model {made.name!r} (SHA-256 {theirs[:12]}), "
+            f"that of {here.name!r} is another ({ours[:12]}): its latents cannot be decoded here"
+        )

@@ -1,0 +1,131 @@
+"""Files -> tracks that can be edited: our own, recordings from elsewhere, and a manifest replayed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hybridgen import audio, files, manifest, weights
+from hybridgen.audio import Audio
+from hybridgen.history import Edit, Import, Render
+from hybridgen.manifest import Manifest
+from hybridgen.plan import METER_BEATS, Bar, Plan, Section, TimeBase, check_meter, check_tempo, meter_quarters
+from hybridgen.progress import Progress
+from hybridgen.render import editing, mixdown
+from hybridgen.sampling import RenderOptions
+from hybridgen.stages import Stages
+from hybridgen.track import LOSSLESS, Track, sidecar
+
+
+def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> Track:
+    """The track in a file of ours: its plan from the manifest, its latents from the file beside it.
+
+    Without that one they are made again: a recording is encoded, anything else replayed.
+    """
+    record = manifest.read(path)
+    notes = tuple(manifest.verify(path))
+    beside = sidecar(path)
+    if beside.exists():
+        latents = weights.load_latents(beside, files.sha256(path))[0]
+    elif record.is_recording:
+        latents = encode(stages, _scaled(Audio.load(path), -record.gain_db))
+        notes = (*notes, f"{path}: {beside.name} is not there, so its latents were encoded from its sound")
+    else:
+        track = replay(stages, record, progress)
+        return replace(track, samples=_own_samples(path, track.samples), notes=(*notes, *track.notes))
+    samples = np.zeros((2, record.plan.length), dtype=np.float32)
+    track = Track(samples, record.plan, latents, record, notes)
+    editing.check_codec(stages, track)
+    if path.suffix.lower() not in LOSSLESS:
+        samples = decode(stages, latents, record.plan.length)
+        audio.master(samples, record.gain_db)
+    return replace(track, samples=_own_samples(path, samples))
+
+
+def _own_samples(path: Path, decoded: np.ndarray) -> np.ndarray:
+    """What the file itself holds, where its format loses nothing; else `decoded`."""
+    return Audio.load(path).samples if path.suffix.lower() in LOSSLESS else decoded
+
+
+def open_recording(stages: Stages, path: Path, tempo: float | None, downbeat: float | None, meter: str | None) -> Track:
+    """Somebody's recording, encoded, with the bars that tempo, downbeat (seconds) and meter give it."""
+    base = stages.time_base
+    recording = Audio.load(path).resample(base.sample_rate)
+    if tempo is None or downbeat is None:
+        raise ValueError(f"{path}: carries no hybridgen manifest, so tempo and downbeat must say where its bars are")
+    plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter or "4/4", base)
+    gain_db = -audio.mastering_gain(recording.loudness())
+    latents = encode(stages, _scaled(recording, -gain_db))
+    operation = Import(plan, files.sha256(path), tempo, downbeat, stages.record)
+    note = f"{path}: is not a track of ours: encoded, so new bars meet the recording's own sound"
+    return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), (note,))
+
+
+def steady_plan(n_samples: int, tempo: float, downbeat: float, meter: str, time_base: TimeBase) -> Plan:
+    """A plan with the bars of a recording that holds `tempo` from `downbeat` (seconds) on, all else unknown.
+
+    ValueError when tempo or meter are none we have, or not one whole bar lies inside the recording.
+    """
+    check_tempo(tempo)
+    check_meter(meter)
+    bar_seconds, seconds = meter_quarters(meter) * 60 / tempo, n_samples / time_base.sample_rate
+    n_bars = int((seconds - downbeat) / bar_seconds + 1e-6)
+    if downbeat < 0 or n_bars < 1:
+        raise ValueError(f"downbeat {downbeat:g} s leaves no whole bar in {seconds:.2f} s")
+    offsets = np.array(METER_BEATS[meter]) * 60 / tempo
+    times = downbeat + (np.arange(n_bars)[:, None] * bar_seconds + offsets).reshape(-1)
+    beats = (*times.round(6).tolist(), round(downbeat + n_bars * bar_seconds, 6))
+    sections = (Section(None, (Bar(),) * n_bars),)
+    return Plan(sections=sections, meter=meter, beats=beats, n_samples=n_samples, time_base=time_base)
+
+
+def replay(
+    stages: Stages, record: Manifest, progress: Progress | None = None, adapter_folders: Sequence[str | Path] = ()
+) -> Track:
+    """The track that a manifest describes, made again, operation by operation.
+
+    adapter_folders: where its adapters lie, if no longer where they lay. Raises ValueError when the weights
+    or the adapters are not those that made it, or when it began as somebody's recording.
+    """
+    first, *edits = record.operations
+    if not isinstance(first, Render):
+        raise ValueError("the file began as somebody's recording, which its manifest does not hold: no replay")
+    for operation in record.operations:
+        if operation.model.weights != stages.weight_hashes:
+            name = operation.model.name
+            raise ValueError(f"the file was made by model {name!r} with other weights than {stages.name!r} holds")
+    as_then = stages.as_recorded(first.sampling, first.adapters, adapter_folders)
+    track = mixdown.render(as_then, first.plan, RenderOptions(seed=first.seed, progress=progress))
+    for edit in edits:
+        assert isinstance(edit, Edit)  # as `history.check` has it
+        as_then = stages.as_recorded(edit.sampling, edit.adapters, adapter_folders)
+        track = editing.rerender(as_then, track, edit.plan, edit.bars, RenderOptions(seed=edit.seed, progress=progress))
+    return replace(track, notes=(*_version_notes(record), *track.notes))
+
+
+def _version_notes(record: Manifest) -> tuple[str, ...]:
+    here = manifest.versions(torch.get_num_threads())
+    then = record.versions.items()
+    changed = [f"{name} {version} (here {here.get(name)})" for name, version in then if here.get(name) != version]
+    return (f"made with {', '.join(changed)}: samples may differ in the last bits",) if changed else ()
+
+
+def encode(stages: Stages, recording: Audio) -> np.ndarray:
+    """Latents (T, C) float32 of a recording, resampled to the codec's rate."""
+    samples = torch.from_numpy(recording.resample(stages.codec.sample_rate).samples)[None].to(stages.device)
+    return stages.codec.encode(samples)[0].cpu().numpy()
+
+
+def decode(stages: Stages, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
+    """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it."""
+    frames = torch.from_numpy(latents).to(stages.device)
+    samples = np.zeros((2, len(latents) * stages.codec.hop_length), dtype=np.float32)
+    for first, block in stages.codec.decode_blocks(frames):
+        samples[:, first : first + block.shape[1]] = block.cpu().numpy()
+    return samples[:, :n_samples]
+
+
+def _scaled(recording: Audio, gain_db: float) -> Audio:
+    return Audio(recording.samples * np.float32(10 ** (gain_db / 20)), recording.sample_rate)

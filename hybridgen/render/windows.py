@@ -1,0 +1,123 @@
+"""A plan -> its latents, window by window: each window is solved from noise, with what is known around it as context.
+
+Shapes: T latent frames of the track, C latent channels, S text tokens, E text width. A batch of one throughout.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridgen import flow
+from hybridgen.plan import Plan
+from hybridgen.progress import Progress, report
+from hybridgen.renderer import Condition, Renderer
+from hybridgen.sampling import SamplingConfig
+from hybridgen.stages import PromptStates
+
+
+def window_spans(n_frames: int, size: int, overlap: int, multiple: int) -> list[tuple[int, int]]:
+    """(start, stop) of the windows that render frames 0..n_frames-1, each overlapping the one before by `overlap`.
+
+    Starts are fixed multiples of size - overlap whatever the length; the last stop is n_frames rounded up to a
+    `multiple` (latent frames in a code frame), and what lies past n_frames is dropped. ValueError unless size and
+    overlap are multiples of it, overlap < size.
+    """
+    if size % multiple or overlap % multiple or not 0 <= overlap < size:
+        raise ValueError(f"window size {size}, overlap {overlap}: multiples of {multiple}, overlap below size")
+    if n_frames < 1:
+        raise ValueError(f"n_frames {n_frames} must be at least 1")
+    end = -(-n_frames // multiple) * multiple
+    starts = range(0, max(end - overlap, 1), size - overlap)
+    return [(start, min(start + size, end)) for start in starts]
+
+
+@dataclass(frozen=True)
+class WindowRenderer:
+    """What stays the same from window to window while a plan, all its codes written, becomes latents."""
+
+    renderer: Renderer
+    plan: Plan
+    prompt: PromptStates
+    seed: int  # of the noise
+    sampling: SamplingConfig
+
+    @torch.inference_mode()
+    def fill(
+        self, latents: Tensor, known: np.ndarray, span: tuple[int, int], progress: Progress | None = None
+    ) -> Iterator[int]:
+        """Write the frames of `latents` (T, C) in `span` that are not `known` (T,) bool, window by window.
+
+        Yields after each window how far all is known; `known` is kept up to date.
+        """
+        sampling, n_frames = self.sampling, self.plan.n_frames
+        multiple = self.plan.time_base.frames_per_code
+        spans = window_spans(span[1] - span[0], sampling.window, sampling.overlap, multiple)
+        timbre = self._timbre(latents, known)
+        for i, (first, last) in enumerate(spans):
+            start, stop = span[0] + first, min(span[0] + last, n_frames)
+            cond = self._condition(latents, known, (start, stop), timbre)
+            window = self._solve(start, cond, _step_callback(progress, i, len(spans), sampling.num_steps))
+            fresh = torch.from_numpy(~known[start:stop]).to(latents.device)
+            latents[start:stop] = torch.where(fresh[:, None], window[0, : stop - start], latents[start:stop])
+            known[start:stop] = True
+            if timbre is None:
+                timbre = self._timbre(latents, known)
+            yield int(np.argmin(known)) if not known.all() else len(known)
+
+    def _timbre(self, latents: Tensor, known: np.ndarray) -> Tensor | None:
+        """What the first window sounds like (1, 2C); None while nothing of it is known."""
+        size = self.sampling.window
+        if not known[:size].any():
+            return None
+        return self.renderer.timbre(latents[:size][torch.from_numpy(known[:size]).to(latents.device)][None])
+
+    def _condition(
+        self, latents: Tensor, known: np.ndarray, window: tuple[int, int], timbre: Tensor | None
+    ) -> Condition:
+        """What the renderer is given about latent frames start..stop, padded to whole code frames."""
+        start, stop = window
+        base, device = self.plan.time_base, latents.device
+        ratio = base.frames_per_code
+        padded = -(-(stop - start) // ratio) * ratio
+        context = latents.new_zeros(padded, latents.shape[1])
+        context[: stop - start] = latents[start:stop]
+        seen = np.zeros(padded, dtype=bool)
+        seen[: stop - start] = known[start:stop]
+        parts = {
+            "codes": torch.tensor(self.plan.codes)[:, start // ratio : (start + padded) // ratio],
+            "features": torch.from_numpy(self.plan.frame_controls(base.latent_hop, start, start + padded)),
+            "instruments": torch.from_numpy(self.plan.instrument_ids()),
+            "context": context,
+            "known": torch.from_numpy(seen),
+            "timbre": latents.new_zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
+        }
+        rows = {name: part[None].to(device) for name, part in parts.items()}
+        return Condition(text=self.prompt.text, text_mask=self.prompt.mask, **rows)
+
+    def _solve(self, start: int, cond: Condition, callback: Callable[[int, Tensor], None] | None) -> Tensor:
+        """Latents (1, frames, C) of the window that begins at frame `start`."""
+        _, n_frames, channels = cond.context.shape
+        noise = flow.noise(self.seed, start, start + n_frames, channels)[None].to(cond.context.device)
+        return flow.solve(self._velocity(cond), noise, self.sampling.num_steps, callback=callback)
+
+    def _velocity(self, cond: Condition) -> flow.Velocity:
+        """The renderer's velocity under `cond`, guided."""
+        both = cond.cat(cond.dropped())
+
+        def cond_velocity(x_t: Tensor, t: Tensor) -> Tensor:
+            return self.renderer(x_t, t, cond)
+
+        def cond_and_uncond(x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+            first, second = self.renderer(x_t.expand(2, -1, -1), t.expand(2), both).chunk(2)
+            return first, second
+
+        return flow.make_guided(cond_velocity, cond_and_uncond, self.sampling.guidance_scale)
+
+
+def _step_callback(
+    progress: Progress | None, window: int, n_windows: int, num_steps: int
+) -> Callable[[int, Tensor], None]:
+    return lambda step, _: report(progress, "rendering", window * num_steps + step, n_windows * num_steps)

@@ -1,0 +1,78 @@
+"""How a track is sampled: the defaults that live with the weights, and what a caller may choose in their place."""
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypedDict
+
+from hybridgen.decoding import SamplingParams
+from hybridgen.progress import Progress
+
+MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
+MAX_STEPS = 1000
+MAX_GUIDANCE = 100.0
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Defaults of planner and renderer, part of a model's config.yaml; every caller reads them from there."""
+
+    num_steps: int  # solver steps a window, 1-1000
+    guidance_scale: float  # 0-100; 1 = none, any other costs twice
+    window: int  # latent frames rendered at once
+    overlap: int  # clean latent frames that a window sees of the one before
+    score: SamplingParams
+    codes: SamplingParams
+
+    # keys of older files, and the only value that they may have (see `config.build`)
+    RETIRED: ClassVar = {"method": "euler", "shift": 1.0, "guidance_interval": [0.0, 1.0], "guidance_parallel": 0.0}
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_steps <= MAX_STEPS:
+            raise ValueError(f"num_steps {self.num_steps} is outside 1-{MAX_STEPS}")
+        if not 0 <= self.guidance_scale <= MAX_GUIDANCE:
+            raise ValueError(f"guidance_scale {self.guidance_scale:g} is outside 0-{MAX_GUIDANCE:g}")
+        if not 0 < self.overlap < self.window:
+            raise ValueError(f"overlap {self.overlap} is not between 0 and window {self.window}")
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What a caller may choose for one render; None takes the model's default, or the plan's seed."""
+
+    seed: int | None = None  # of the noise, 0 to 2**53 - 1
+    num_steps: int | None = None
+    guidance_scale: float | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed is not None:
+            check_seed(self.seed)
+
+    def sampling(self, default: SamplingConfig) -> SamplingConfig:
+        """`default` with what is chosen here in its place; ValueError for values outside their ranges."""
+        return replace(
+            default,
+            num_steps=default.num_steps if self.num_steps is None else self.num_steps,
+            guidance_scale=default.guidance_scale if self.guidance_scale is None else self.guidance_scale,
+        )
+
+
+class RenderArgs(TypedDict, total=False):
+    """The fields of `RenderOptions` as keyword arguments."""
+
+    seed: int | None
+    num_steps: int | None
+    guidance_scale: float | None
+    progress: Progress | None
+
+
+def random_seed() -> int:
+    """A seed that nobody can foresee."""
+    return secrets.randbelow(2**32)
+
+
+def check_seed(seed: int) -> int:
+    """`seed` itself; ValueError outside 0 to 2**53 - 1."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed {seed} is outside 0-{MAX_SEED}")
+    return seed

@@ -1,0 +1,274 @@
+"""What is loaded: the configuration of a model and its stages, each from its file when it is first asked for."""
+
+import copy
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from hybridgen import adapters, config, files, weights
+from hybridgen.adapters import Adapter, LoadedAdapter
+from hybridgen.codecs.contract import BlockCodec, check_license
+from hybridgen.codecs.dac import DacCodec, DacConfig
+from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
+from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
+from hybridgen.history import AdapterRecord, ModelRecord
+from hybridgen.plan import TimeBase
+from hybridgen.planner import Planner, PlannerConfig
+from hybridgen.quantizer import Quantizer, QuantizerConfig
+from hybridgen.renderer import Renderer, RendererConfig
+from hybridgen.sampling import SamplingConfig
+from hybridgen.text import TextConfig, TextEncoder
+
+STAGES = ("codec", "quantizer", "planner", "renderer")  # those that have a file in a model folder
+CODECS: dict[type, Callable[[Any], BlockCodec]] = {
+    SpectralCodecConfig: SpectralCodec,
+    DacConfig: DacCodec,
+    OobleckConfig: OobleckCodec,
+}
+T = TypeVar("T", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """One field per stage: the sections of a model's config.yaml. One of `codec`, `dac`, `oobleck` is given."""
+
+    text: TextConfig
+    planner: PlannerConfig
+    quantizer: QuantizerConfig
+    renderer: RendererConfig
+    sampling: SamplingConfig
+    codec: SpectralCodecConfig | None = None
+    dac: DacConfig | None = None
+    oobleck: OobleckConfig | None = None
+
+    def __post_init__(self) -> None:
+        codecs = {"codec": self.codec, "dac": self.dac, "oobleck": self.oobleck}
+        given = [name for name, part in codecs.items() if part is not None]
+        if len(given) != 1:
+            raise ValueError(f"one of the sections {', '.join(codecs)} should be given, found {given}")
+        latent_dim, frames = self.any_codec.latent_dim, self.quantizer.frames_per_code
+        shared = (
+            ("renderer.latent_dim", self.renderer.latent_dim, f"{given[0]}.latent_dim", latent_dim),
+            ("quantizer.latent_dim", self.quantizer.latent_dim, f"{given[0]}.latent_dim", latent_dim),
+            ("renderer.text_dim", self.renderer.text_dim, "text.dim", self.text.dim),
+            ("planner.text_dim", self.planner.text_dim, "text.dim", self.text.dim),
+            ("planner.n_codebooks", self.planner.n_codebooks, "quantizer.n_codebooks", self.quantizer.n_codebooks),
+            ("renderer.n_codebooks", self.renderer.n_codebooks, "quantizer.n_codebooks", self.quantizer.n_codebooks),
+            ("planner.codebook_size", self.planner.codebook_size, "quantizer", self.quantizer.codebook_size),
+            ("renderer.codebook_size", self.renderer.codebook_size, "quantizer", self.quantizer.codebook_size),
+            ("renderer.frames_per_code", self.renderer.frames_per_code, "quantizer.frames_per_code", frames),
+        )
+        for name, value, other_name, other in shared:
+            if value != other:
+                raise ValueError(f"{name} {value} != {other_name} {other}")
+        for name in ("window", "overlap"):
+            if getattr(self.sampling, name) % frames:
+                raise ValueError(f"sampling.{name} {getattr(self.sampling, name)} is not a multiple of {frames}")
+        TimeBase(self.any_codec.sample_rate)  # raises for a rate outside its limits
+
+    @property
+    def any_codec(self) -> SpectralCodecConfig | DacConfig | OobleckConfig:
+        """The section of the codec, whichever it is."""
+        return cast(Any, self.codec or self.dac or self.oobleck)
+
+    @property
+    def time_base(self) -> TimeBase:
+        """How these stages count time."""
+        codec = self.any_codec
+        return TimeBase(codec.sample_rate, codec.hop_length, codec.hop_length * self.quantizer.frames_per_code)
+
+
+@dataclass(frozen=True)
+class PromptStates:
+    """What the text encoder makes of a prompt."""
+
+    text: Tensor  # (1, S, E) hidden states
+    mask: Tensor  # (1, S) bool
+    notes: tuple[str, ...]  # what of the prompt it did not read
+
+
+class Stages:
+    """Text encoder, planner, quantizer, renderer and codec of one model on one device, loaded when first asked for.
+
+    Copies made by `with_sampling` and `with_adapters` share the weights in memory.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        name: str = "custom",
+        device: str | torch.device = "cpu",
+        folder: Path | None = None,
+        accept_license: str | None = None,
+    ):
+        """Weights from the files in `folder`, or random ones; `from_pretrained` is the way to trained ones."""
+        check_license(config.any_codec.license, accept_license)
+        self.config, self.name, self.device, self.folder = config, name, torch.device(device), folder
+        self.adapters: tuple[LoadedAdapter, ...] = ()
+        self._loaded: dict[str, nn.Module] = {}  # without any adapter; one for all copies
+        self._lock = threading.RLock()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        revision: str | None = None,
+        accept_license: str | None = None,
+    ) -> Self:
+        """The shipped preset (no name, or "tiny"), a model folder, or a Hub id "owner/name".
+
+        accept_license: the license of the codec's weights, where it forbids some uses and you agree to it. Weights
+        are read when they are needed. Raises ValueError, in one line, for a folder that is no whole model.
+        """
+        folder = weights.resolve(name, revision)
+        for stage in STAGES:
+            weights.check_header(folder / f"{stage}.safetensors")
+        loaded = config.load(PipelineConfig, folder / "config.yaml")
+        return cls(loaded, str(name or "tiny"), device, folder, accept_license)
+
+    # ---- the stages
+
+    @cached_property
+    def text(self) -> TextEncoder:
+        """Prompt -> hidden states; frozen, and not part of a model's files."""
+        return self._load("text", lambda: TextEncoder(self.config.text))
+
+    @cached_property
+    def planner(self) -> Planner:
+        """Hidden states -> plan; with the adapters of all bars."""
+        return self._adapt("planner", self._load("planner", lambda: Planner(self.config.planner)))
+
+    @cached_property
+    def quantizer(self) -> Quantizer:
+        """Latents <-> codes."""
+        return self._load("quantizer", lambda: Quantizer(self.config.quantizer))
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """Plan -> latents; with the adapters of all bars."""
+        return self._adapt("renderer", self._load("renderer", lambda: Renderer(self.config.renderer)))
+
+    @cached_property
+    def codec(self) -> BlockCodec:
+        """Latents <-> samples."""
+        codec = self.config.any_codec
+        return self._load("codec", lambda: CODECS[type(codec)](codec))
+
+    def load(self) -> Self:
+        """Loads every stage that is not there yet, so that what follows is not slowed down by it."""
+        for stage in ("text", *STAGES):
+            getattr(self, stage)
+        return self
+
+    def _load(self, stage: str, make: Callable[[], T]) -> T:
+        with self._lock:
+            if stage not in self._loaded:
+                module = make()
+                if stage in STAGES and self.folder is not None:
+                    weights.load_weights(module, self.folder / f"{stage}.safetensors")
+                self._loaded[stage] = module.eval().to(self.device)
+            return cast(T, self._loaded[stage])
+
+    def _adapt(self, stage: str, module: T) -> T:
+        everywhere = adapters.group_by_bars(self.adapters).get(None, [])
+        loras = [(one.loras[stage], one.adapter.strength) for one in everywhere if stage in one.loras]
+        return cast(T, adapters.adapt(module, loras))
+
+    # ---- facts
+
+    @property
+    def time_base(self) -> TimeBase:
+        """How these stages count time."""
+        return self.config.time_base
+
+    @cached_property
+    def weight_hashes(self) -> dict[str, str]:
+        """File name -> SHA-256 of every stage's file; empty for random weights."""
+        if self.folder is None:
+            return {}
+        return {f"{stage}.safetensors": files.sha256(self.folder / f"{stage}.safetensors") for stage in STAGES}
+
+    @property
+    def record(self) -> ModelRecord:
+        """This model, as a manifest names it."""
+        return ModelRecord(self.name, self.weight_hashes)
+
+    @property
+    def adapter_records(self) -> tuple[AdapterRecord, ...]:
+        """The adapters of all bars, as a manifest names them."""
+        return tuple(one.record() for one in self.adapters if one.adapter.bars is None)
+
+    @torch.inference_mode()
+    def encode_prompt(self, prompt: str) -> PromptStates:
+        """The hidden states of a prompt, and what of it is too long to be read."""
+        note = self.text.cut_note(prompt)
+        return PromptStates(*self.text.encode([prompt]), () if note is None else (note,))
+
+    # ---- copies
+
+    def with_sampling(self, sampling: SamplingConfig) -> Self:
+        """These stages, the same weights in memory, with other sampling defaults."""
+        other = copy.copy(self)
+        other.config = replace(self.config, sampling=sampling)
+        return other
+
+    def with_adapters(self, asked: Iterable[Adapter]) -> Self:
+        """These stages, the same weights in memory, with these adapters in place of any that they have.
+
+        `self` is untouched, so that requests with different adapters may run at the same time. An adapter for some bars
+        changes how these sound and how the planner writes their codes, but not the score; all other bars stay, bit for
+        bit, what they are without it. ValueError for a folder that holds no adapter, or one of another model.
+        """
+        return self.adapted([adapters.load(one, self.device) for one in asked])
+
+    def adapted(self, loaded: Sequence[LoadedAdapter]) -> Self:
+        """`with_adapters` of adapters in memory; those of strength 0 are left out."""
+        for one in loaded:
+            adapters.check_base(one, self.name, self.weight_hashes)
+        other = copy.copy(self)
+        other.adapters = tuple(one for one in loaded if one.adapter.strength != 0)
+        adapters.group_by_bars(other.adapters)  # says which overlap
+        for stage in adapters.STAGES:
+            vars(other).pop(stage, None)  # adapted anew when asked for
+        return other
+
+    def as_recorded(
+        self, sampling: SamplingConfig, records: Sequence[AdapterRecord], folders: Sequence[str | Path]
+    ) -> Self:
+        """These stages as a manifest says that some were: their sampling, and their adapters from any of `folders`."""
+        return self.adapted([adapters.find(one, folders, self.device) for one in records]).with_sampling(sampling)
+
+    # ---- files
+
+    def save_pretrained(self, folder: str | Path, half: bool = True) -> Path:
+        """Write config.yaml and one safetensors file per stage, in half precision unless told otherwise.
+
+        Adapters are not part of a model: ValueError where there are any.
+        """
+        if self.adapters:
+            raise ValueError(f"adapters {[str(one.adapter) for one in self.adapters]} cannot be saved with a model")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with files.atomic_write(folder / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(_without_none(config.dump(self.config)), sort_keys=False))
+        for stage in STAGES:
+            weights.save_weights(getattr(self, stage), folder / f"{stage}.safetensors", half)
+        return folder
+
+    def push_to_hub(self, repo_id: str, private: bool = True) -> str:
+        """Send the model to the Hugging Face Hub as `owner/name`; returns its URL."""
+        with tempfile.TemporaryDirectory() as folder:
+            return weights.push(self.save_pretrained(folder), repo_id, private)
+
+
+def _without_none(sections: dict[str, Any]) -> dict[str, Any]:
+    return {name: section for name, section in sections.items() if section is not None}
