@@ -3,7 +3,7 @@
 Rectified flow (Liu et al., https://arxiv.org/abs/2209.03003): x_t = (1 - t) x_0 + t x_1 with x_0 noise and x_1 data, so
 the velocity is x_1 - x_0 and sampling runs from t = 0 to t = 1.
 
-Shapes: B batch, T frames, C channels. `path`, `guide` and `solve` take any (B, ...).
+Shapes: B batch, T frames, C channels. `path`, `guide_projected` and `solve` take any (B, ...).
 """
 
 from collections.abc import Callable
@@ -40,11 +40,6 @@ def sample_t(n: int, rng: torch.Generator, uniform: float = 0.2) -> Tensor:
     normal = torch.randn(n, generator=rng).sigmoid()
     flat = torch.rand(n, generator=rng)
     return torch.where(torch.rand(n, generator=rng) < uniform, flat, normal)
-
-
-def guide(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance (https://arxiv.org/abs/2207.12598): scale 0 is `uncond`, 1 `cond`, above 1 more so."""
-    return uncond + scale * (cond - uncond)
 
 
 def guide_projected(cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: Tensor) -> Tensor:

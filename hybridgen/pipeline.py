@@ -50,7 +50,7 @@ class Pipeline(Stages):
         """
         seeds = planning.check_request(prompt, n, random_seed() if seed is None else seed)
         states = self.encode_prompt(prompt)
-        return _warned(planning.write_plans(self, prompt, states, Controls.of(controls), seeds, progress))
+        return _warned(planning.write_plans(self, prompt, states, Controls.of("request", controls), seeds, progress))
 
     def write_codes(self, plan: Plan, progress: Progress | None = None) -> Plan:
         """The plan with every unset code written, the others as they are; itself where none is unset."""
@@ -77,7 +77,7 @@ class Pipeline(Stages):
         options = RenderOptions(seed if render_seed is None else render_seed, num_steps, guidance_scale, progress)
         seeds = planning.check_request(prompt, 1, seed if plan_seed is None else plan_seed)
         states = self.encode_prompt(prompt)
-        planned = planning.write_plans(self, prompt, states, Controls.of(controls), seeds, progress)
+        planned = planning.write_plans(self, prompt, states, Controls.of("request", controls), seeds, progress)
         track = editing.render(self, planned.plans[0], options, states)
         return _warned(track.with_notes(planned.notes))
 

@@ -1,6 +1,7 @@
-"""The shelves: a file imports only from shelves below its own; and what no file of the package may contain."""
+"""The shelves: imports point downward and never in a circle; and what no file of the package may contain."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -9,33 +10,39 @@ ROOT = Path(__file__).parents[1]
 
 # hybridgen.X (a file or a package) -> its shelf; a package may import within itself
 SHELVES = {
-    "ops": 1,
-    "flow": 1,
-    "decoding": 1,
     "config": 1,
-    "plan": 1,
+    "decoding": 1,
     "files": 1,
-    "manifest": 2,
-    "audio": 3,
-    "weights": 2,
+    "flow": 1,
+    "ops": 1,
+    "plan": 1,
+    "progress": 1,
+    "tags": 1,
+    "grammar": 2,
+    "layers": 2,
     "plot": 2,
-    "layers": 3,
-    "adapters": 3,
-    "grammar": 3,
-    "track": 4,
-    "text": 4,
-    "planner": 4,
-    "renderer": 4,
-    "codec": 4,
-    "quantizer": 4,
-    "data": 5,
-    "metrics": 5,
-    "rendering": 5,
-    "request": 5,
-    "training": 6,
-    "pipeline": 6,
-    "cli": 7,
-    "__main__": 8,
+    "sampling": 2,
+    "text": 2,
+    "weights": 2,
+    "codecs": 3,
+    "history": 3,
+    "planner": 3,
+    "quantizer": 3,
+    "renderer": 3,
+    "request": 3,
+    "adapters": 4,
+    "manifest": 4,
+    "audio": 5,
+    "stages": 5,
+    "metrics": 6,
+    "planning": 6,
+    "track": 6,
+    "data": 7,
+    "render": 7,
+    "pipeline": 8,
+    "training": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 LIBRARY = sorted((ROOT / "hybridgen").rglob("*.py"))
 SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "demos").glob("*.py")])
@@ -50,27 +57,31 @@ def part_of(path: Path) -> str:
     return path.relative_to(ROOT / "hybridgen").with_suffix("").parts[0]
 
 
-def imported_parts(path: Path) -> set[str]:
-    """The X of every `hybridgen.X` that a file imports at run time, inside functions too."""
-    parts: set[str] = set()
-    for node in _runtime_nodes(ast.parse(path.read_text())):
+def module_of(path: Path) -> str:
+    """The dotted name of a library file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in LIBRARY}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The library modules that a file imports, inside functions and for type checking too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            parts |= {name.name.split(".")[1] for name in node.names if name.name.startswith("hybridgen.")}
+            found |= {name.name for name in node.names if name.name in MODULES}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            if node.module == "hybridgen":
-                parts |= {name.name for name in node.names if name.name != "__version__"}
-            elif (node.module or "").startswith("hybridgen."):
-                parts.add(node.module.split(".")[1])
-    return parts
+            inner = {f"{node.module}.{name.name}" for name in node.names}
+            found |= inner & MODULES.keys() or {node.module or ""} & MODULES.keys()
+    return found - {"hybridgen"}
 
 
-def _runtime_nodes(tree: ast.AST):
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        yield node
-        yield from _runtime_nodes(node)
+def imported_parts(path: Path) -> set[str]:
+    """The X of every `hybridgen.X` that a file imports."""
+    return {name.split(".")[1] for name in imported_modules(path)}
 
 
 def test_every_file_has_a_shelf():
@@ -83,6 +94,11 @@ def test_imports_point_downward(path: Path):
     own = part_of(path)
     for name in imported_parts(path) - {own}:
         assert SHELVES[name] < SHELVES[own], f"{own} (shelf {SHELVES[own]}) imports {name} (shelf {SHELVES[name]})"
+
+
+def test_no_modules_import_each_other():
+    graph = {name: imported_modules(path) - {name} for name, path in MODULES.items() if name != "hybridgen"}
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # CycleError names the circle
 
 
 def test_only_ops_imports_the_kernels():

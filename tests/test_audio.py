@@ -12,6 +12,10 @@ from scipy.signal import resample_poly
 from hybridgen import audio as audio_module
 from hybridgen import manifest
 from hybridgen.audio import CEILING_DBTP, LIMITER_REACH, TARGET_LUFS, Audio, LoudnessMeter, master, mastered
+from hybridgen.decoding import SamplingParams
+from hybridgen.history import ModelRecord, Render
+from hybridgen.plan import Plan
+from hybridgen.sampling import SamplingConfig
 
 RATE = 44_100
 # BS.1770-4, annex 2: the interpolator of the standard's own meter, the first two of four phases.
@@ -59,19 +63,9 @@ def test_a_file_gives_back_every_sample(tmp_path, suffix, n):
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 def test_the_same_sound_and_manifest_give_the_same_bytes(tmp_path, suffix):
-    made_by = manifest.Manifest(
-        generator="hybridgen 0",
-        kind="generate",
-        prompt="rain",
-        plan={"codes": list(range(50_000))},
-        plan_seed=0,
-        render_seed=0,
-        sampling={},
-        gain_db=0.0,
-        model="tiny",
-        weights={},
-        versions={},
-    )
+    sampling = SamplingConfig(1, 1.0, 64, 16, SamplingParams(), SamplingParams())
+    plan = Plan(n_samples=RATE * 500, codes=(tuple(range(2692)),) * 10, prompt="rain")
+    made_by = manifest.Manifest("hybridgen 0", (Render(plan, 0, sampling, ModelRecord("tiny", {})),), 0.0, {})
     paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
     written = [Audio(noise(RATE, 0.1), RATE).save(path, made_by) for path in paths]
     assert paths[0].read_bytes() == paths[1].read_bytes() and written[0] == written[1]

@@ -168,7 +168,7 @@ def test_what_is_no_score_is_refused():
 def test_positions_count_down_to_the_end():
     plan = Plan((Section("verse", (Bar("C"),) * 3), Section(None, (Bar("C G"), Bar("F")))), (Tempo(1, 120),))
     tokens = grammar.tokens(plan)
-    places = grammar.positions(tokens)
+    places = grammar.bars_left_after(tokens)
     assert places.shape == (len(tokens), 2)
     assert places[0].tolist() == [-1, -1] and places[-1].tolist() == [0, 0]
     digits = [i for i, token in enumerate(tokens) if token in grammar.DIGIT]

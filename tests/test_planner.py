@@ -8,15 +8,16 @@ from hybridgen import decoding, grammar
 from hybridgen.decoding import SamplingParams
 from hybridgen.plan import CODE_HOP, N_FEATURES, Bar, Controls, Plan, Section, Tempo
 from hybridgen.planner import Planner, PlannerConfig, pad_scores
+from hybridgen.planning import DecoderSession, decode_codes, decode_scores
 
 CONFIG = PlannerConfig(
     dim=24,
     n_layers=2,
     n_heads=2,
     n_kv_heads=1,
-    hidden_dim=32,
+    ffn_dim=32,
     depth_dim=12,
-    depth_hidden_dim=16,
+    depth_ffn_dim=16,
     text_dim=8,
     n_codebooks=3,
     codebook_size=10,
@@ -133,16 +134,16 @@ def test_a_batch_of_two_equals_two_of_one(planner):
 CONTROLS = (Controls(bars=5), Controls(seconds=20, tempo=90), Controls(bars=2, key="C minor"))
 
 
-@pytest.mark.parametrize("params", (SamplingParams(), SamplingParams(temperature=0.7, top_k=20, guidance_scale=2.0)))
+@pytest.mark.parametrize("params", (SamplingParams(), SamplingParams(temperature=0.7, top_p=0.9, guidance_scale=2.0)))
 def test_scores_are_valid_and_the_same_alone_or_in_a_batch(planner, params):
     states, mask = text(3, 6, 1)
-    together = planner.write_score(states, mask, CONTROLS, [5, 6, 7], params)
+    together = decode_scores(planner, states, mask, CONTROLS, [5, 6, 7], params)
     for row, controls in enumerate(CONTROLS):
         score = grammar.parse(together[row], n_samples=882_000)
         assert controls.bars in (None, score.n_bars) and controls.key in (None, score.key)
         n_text = int(mask[row].sum())
         one = slice(row, row + 1)
-        alone = planner.write_score(states[one, :n_text], mask[one, :n_text], [controls], [5 + row], params)
+        alone = decode_scores(planner, states[one, :n_text], mask[one, :n_text], [controls], [5 + row], params)
         assert alone == [together[row]]
 
 
@@ -154,38 +155,36 @@ def test_cached_scores_equal_uncached(planner):
     def step(tokens):
         written.extend([] if tokens is None else tokens.tolist())
         padded = torch.tensor([[*written, 0]])
-        places = torch.from_numpy(np.append(positions_of(written), [[0, 0]], axis=0))[None]
-        return planner(states, mask, padded, places)[0][:, -1]
+        bars_left = torch.from_numpy(np.append(bars_left_of(written), [[0, 0]], axis=0))[None]
+        return planner(states, mask, padded, bars_left)[0][:, -1]
 
     with torch.inference_mode():
         uncached = decoding.write(step, [state], [3], 1, params)
-    assert planner.write_score(states, mask, CONTROLS[:1], [3], params) == uncached
+    assert decode_scores(planner, states, mask, CONTROLS[:1], [3], params) == uncached
 
 
-def positions_of(tokens):
-    """`grammar.positions` of a score that is not finished."""
+def bars_left_of(tokens):
+    """`grammar.bars_left_after` of a score that is not finished."""
     state, rows = grammar.State(), []
     for token in tokens:
         state.push(token)
-        rows.append(grammar.place(state))
+        rows.append(grammar.bars_left(state))
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 
 def test_cached_logits_equal_uncached(planner):
-    from hybridgen.planner import Run
-
     one = plan(4)
     tokens, features, instruments, codes = inputs(one)
     codes = drawn(codes.shape)
-    score, places = pad_scores(tokens)
+    score, bars_left = pad_scores(tokens)
     with torch.inference_mode():
-        expected = planner(*text(4), score, places, codes, features, instruments)[1]
-        run = Run(planner, *text(4), score, places, room=4)  # less than is needed: the cache grows
-        controls = planner._embed_controls(features, instruments)
+        expected = planner(*text(4), score, bars_left, codes, features, instruments)[1]
+        session = DecoderSession(planner, *text(4), score, bars_left, room=4)  # less than is needed: the cache grows
+        controls = planner.embed_controls(features, instruments)
         hidden = []
         for first, last in ((0, 1), (1, 2), (2, 9), (9, one.n_code_frames)):
-            x = planner._embed_frames(controls[:, first:last], codes[:, :, max(first - 1, 0) : last - 1])
-            hidden.append(run.feed(x, torch.arange(first, last)[None] + len(tokens[0]) + 1))
+            x = planner.embed_frames(controls[:, first:last], codes[:, :, max(first - 1, 0) : last - 1])
+            hidden.append(session.feed(x, torch.arange(first, last)[None] + len(tokens[0]) + 1))
         got = planner.depth_head(torch.cat(hidden, dim=1), codes)
     assert torch.allclose(got, expected, atol=1e-5)
 
@@ -204,14 +203,14 @@ def write_uncached(planner, row_text, one, codes, seed, params):
 
 
 def test_cached_codes_equal_uncached_and_known_codes_stay(planner):
-    params = SamplingParams(temperature=0.9, top_k=8)
+    params = SamplingParams(temperature=0.9, top_p=0.9)
     one = plan(3)
     tokens, features, instruments, codes = inputs(one)
     known = drawn(codes.shape)
     codes[:, :, 4:9] = known[:, :, 4:9]
     codes[:, 0, 11] = known[:, 0, 11]  # only the first level of a frame
     codes[:, :, -3:] = known[:, :, -3:]
-    written = planner.write_codes(*text(4), tokens, features, instruments, codes, [9], params)
+    written = decode_codes(planner, *text(4), tokens, features, instruments, codes, [9], params)
     assert (written >= 0).all() and (written < CONFIG.codebook_size).all()
     assert torch.equal(written[codes >= 0], codes[codes >= 0])
     with torch.inference_mode():
@@ -222,21 +221,21 @@ def test_cached_codes_equal_uncached_and_known_codes_stay(planner):
 def test_codes_are_the_same_alone_or_in_a_batch(planner, params):
     plans, lengths = (plan(6), plan(3, 97.5)), (3, 5)
     states, mask = text(*lengths)
-    together = planner.write_codes(states, mask, *inputs(*plans), [1, 2], params)
+    together = decode_codes(planner, states, mask, *inputs(*plans), [1, 2], params)
     for row, one in enumerate(plans):
         row_text = states[row : row + 1, : lengths[row]], mask[row : row + 1, : lengths[row]]
-        alone = planner.write_codes(*row_text, *inputs(one), [row + 1], params)
+        alone = decode_codes(planner, *row_text, *inputs(one), [row + 1], params)
         assert torch.equal(alone[0], together[row, :, : one.n_code_frames])
 
 
 def test_a_rewritten_frame_takes_the_same_noise(planner):
     one = plan(3)
     tokens, features, instruments, codes = inputs(one)
-    written = planner.write_codes(*text(4), tokens, features, instruments, codes, [9], SamplingParams())
+    written = decode_codes(planner, *text(4), tokens, features, instruments, codes, [9], SamplingParams())
     again = written.clone()
     again[:, :, 6:] = -1
     assert torch.equal(
-        planner.write_codes(*text(4), tokens, features, instruments, again, [9], SamplingParams()), written
+        decode_codes(planner, *text(4), tokens, features, instruments, again, [9], SamplingParams()), written
     )
 
 
@@ -244,7 +243,7 @@ def test_codes_that_are_all_known_are_kept(planner):
     tokens, features, instruments, codes = inputs(plan(2))
     codes = drawn(codes.shape)
     assert torch.equal(
-        planner.write_codes(*text(2), tokens, features, instruments, codes, [0], SamplingParams()), codes
+        decode_codes(planner, *text(2), tokens, features, instruments, codes, [0], SamplingParams()), codes
     )
 
 
@@ -260,7 +259,7 @@ def test_a_prompt_changes_the_score_and_no_text_is_a_prompt_too(planner):
 def test_progress_ends_at_its_total(planner):
     reports = []
     one = plan(3)
-    planner.write_score(*text(2), CONTROLS[:1], [0], SamplingParams(), lambda *report: reports.append(report))
+    decode_scores(planner, *text(2), CONTROLS[:1], [0], SamplingParams(), lambda *report: reports.append(report))
     assert reports[-1] == ("planning", 5, 5)
-    planner.write_codes(*text(2), *inputs(one), [0], SamplingParams(), lambda *report: reports.append(report))
+    decode_codes(planner, *text(2), *inputs(one), [0], SamplingParams(), lambda *report: reports.append(report))
     assert reports[-1] == ("composing", one.n_code_frames, one.n_code_frames)

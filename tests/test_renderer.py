@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLES
-from hybridgen.renderer import PARTS, Condition, Renderer, RendererConfig, windows
+from hybridgen.render.windows import window_spans
+from hybridgen.renderer import PARTS, Condition, Renderer, RendererConfig
 
 CONFIG = RendererConfig(
-    latent_dim=6, text_dim=5, n_codebooks=2, codebook_size=7, dim=16, n_layers=3, n_heads=2, ffn_dim=24, cross_every=2
+    latent_dim=6, text_dim=5, n_codebooks=2, codebook_size=7, dim=16, n_layers=3, n_heads=2, ffn_dim=24
 )
 FRAMES = 12
 
@@ -140,7 +141,7 @@ def test_timbre_forgets_order_and_masked_frames():
 @given(n_frames=st.integers(1, 5000), size=st.integers(1, 64), overlap=st.integers(0, 63))
 def test_windows_cover_the_track_and_overlap(n_frames, size, overlap):
     size, overlap = 4 * size, 4 * min(overlap, size - 1)
-    spans = windows(n_frames, size, overlap)
+    spans = window_spans(n_frames, size, overlap, 4)
     assert spans[0][0] == 0 and 0 <= spans[-1][1] - n_frames < 4
     assert all(start % 4 == stop % 4 == 0 and 0 < stop - start <= size for start, stop in spans)
     assert all(before[1] - after[0] == overlap for before, after in pairwise(spans))
@@ -148,17 +149,17 @@ def test_windows_cover_the_track_and_overlap(n_frames, size, overlap):
 
 
 def test_windows_of_a_longer_track_start_where_those_of_a_shorter_one_do():
-    short, long = windows(1000, 256, 64), windows(4000, 256, 64)
+    short, long = window_spans(1000, 256, 64, 4), window_spans(4000, 256, 64, 4)
     assert [start for start, _ in long][: len(short)] == [start for start, _ in short]
 
 
 def test_what_a_caller_can_get_wrong_is_named():
     with pytest.raises(ValueError, match="window size 256, overlap 256"):
-        windows(100, 256, 256)
+        window_spans(100, 256, 256, 4)
     with pytest.raises(ValueError, match="window size 10"):
-        windows(100, 10, 4)
+        window_spans(100, 10, 4, 4)
     with pytest.raises(ValueError, match="n_frames 0"):
-        windows(0, 256, 64)
+        window_spans(0, 256, 64, 4)
     with pytest.raises(ValueError, match="dim 30"):
         replace(CONFIG, dim=30, n_heads=4)
     with pytest.raises(ValueError, match="frames 6"):

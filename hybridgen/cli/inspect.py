@@ -72,7 +72,8 @@ def run_inspect(args: argparse.Namespace) -> None:
             where = f"tempo {operation.tempo:g}, downbeat {operation.downbeat:g} s"
             print(f"  recording {operation.sha256[:12]}, {where}")
             continue
-        print(f"  plan seed {operation.plan.seed}, render seed {operation.seed}, sampling {_compact(operation.sampling)}")
+        print(f"  plan seed {operation.plan.seed}, render seed {operation.seed}")
+        print(f"  sampling {_compact(operation.sampling)}")
         for adapter in operation.adapters:
             hashes = ", ".join(f"{stage} {digest[:12]}" for stage, digest in adapter.sha256.items())
             print(f"  adapter {adapter.path} at strength {adapter.strength:g} ({hashes})")

@@ -24,6 +24,7 @@ LOWEST_TONE, HIGHEST_TONE = -41, 39  # of the bank, in semitones from A at 440 H
 TONES_PER_SEMITONE = 3
 N_TONES = (HIGHEST_TONE - LOWEST_TONE) * TONES_PER_SEMITONE + 1  # J
 TONE_WINDOW = 16_384  # samples over which the encoder measures them
+MIN_SAMPLE_RATE = 8500  # Hz, a little over twice the highest tone
 TONE_LEVEL = -3.5  # log amplitude of a tone before anything is learned
 
 
@@ -57,6 +58,8 @@ class SpectralCodecConfig:
     }
 
     def __post_init__(self) -> None:
+        if self.sample_rate < MIN_SAMPLE_RATE:
+            raise ValueError(f"sample_rate {self.sample_rate} is under {MIN_SAMPLE_RATE} Hz, which the tones need")
         if self.hop_length > TONE_WINDOW:
             raise ValueError(f"hop_length {self.hop_length} is over the {TONE_WINDOW} samples that tones are heard in")
         if self.hop_length % self.frame_hop:

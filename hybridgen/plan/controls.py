@@ -91,9 +91,11 @@ class Controls:
             raise ValueError(f"sections hold {n_bars} bars, but bars {self.bars} are asked for")
 
     @classmethod
-    def of(cls, args: "ControlArgs | EditArgs") -> "Controls":
-        """Keyword arguments in any accepted form as Controls."""
+    def of(cls, place: str, args: "ControlArgs | EditArgs") -> "Controls":
+        """The keyword arguments of a "request" or an "edit"; TypeError for one that does not belong there."""
         values: dict[str, Any] = dict(args)
+        for name in values.keys() - options(place).keys():
+            raise TypeError(f"{name!r} is an unexpected keyword argument; known are {', '.join(options(place))}")
         return cls(**values)
 
     @property

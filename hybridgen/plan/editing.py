@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from hybridgen.plan.controls import Controls, options
+from hybridgen.plan.controls import Controls
 from hybridgen.plan.harmony import rekey_chord
 from hybridgen.plan.parts import (
     Bar,
@@ -25,8 +25,6 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
     """The plan with `change` made in `bars` (all bars if None), the codes of what it touches unset."""
     if plan.n_bars == 0:
         raise ValueError("bars: the plan has none, so there is nothing to edit by bars")
-    for name in _set_fields(change) - options("edit").keys():
-        raise ValueError(f"{name} cannot be changed by an edit of bars")
     first, last = check_bars((1, plan.n_bars) if bars is None else bars, plan.n_bars)
     everywhere = (first, last) == (1, plan.n_bars)
     new = _edit_instruments(plan, change)
@@ -147,7 +145,3 @@ def _unset_codes(plan: P, bars: tuple[int, int]) -> P:
     start, stop = plan.frame_range(bars, plan.time_base.code_hop)
     rows = tuple(row[:start] + (-1,) * (stop - start) + row[stop:] for row in plan.codes)
     return replace(plan, codes=rows)
-
-
-def _set_fields(controls: Controls) -> set[str]:
-    return {name for name, value in vars(controls).items() if value is not None}

@@ -54,4 +54,4 @@ class Plan(Score):
         bars touched are unset (all codes after a change of tempo, instruments or prompt), to be written again.
         Raises ValueError naming the field, like the plan itself.
         """
-        return editing.edit(self, bars, Controls.of(changes))
+        return editing.edit(self, bars, Controls.of("edit", changes))
