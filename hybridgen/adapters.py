@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import safetensors
 import safetensors.torch
@@ -35,7 +35,9 @@ MAX_STRENGTH = 4.0
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "adapter_config.json", "adapter_model.safetensors", "adapter.json"
 _PREFIX = "base_model.model."  # of PEFT's names
 _SPEC = re.compile(r"(?P<path>.+?)(?::(?!\d+-\d+$)(?P<strength>[-+.\w]+))?(?::(?P<first>\d+)-(?P<last>\d+))?")
-_NEUTRAL = {  # keys of PEFT's config that change what an adapter does, and the values with which they do not
+_NEUTRAL: dict[
+    str, tuple[Any, ...]
+] = {  # keys of PEFT's config that change what an adapter does, and the values with which they do not
     "peft_type": ("LORA",),
     "bias": ("none",),
     "lora_bias": (False, None),
@@ -117,7 +119,7 @@ class LoRA(nn.Module):
     @property
     def pairs(self) -> dict[str, Pair]:
         """Name of a layer in the model -> its pair."""
-        return {name.replace("/", "."): pair for name, pair in self.layers.items()}
+        return {name.replace("/", "."): cast(Pair, pair) for name, pair in self.layers.items()}
 
 
 def _key(name: str) -> str:
@@ -191,20 +193,21 @@ def adapt(model: nn.Module, loras: Sequence[tuple[LoRA, float]]) -> nn.Module:
             added.setdefault(name, []).append((pair, strength * lora.alpha / lora.rank))
     modules = dict(adapted.named_modules())
     for name, pairs in added.items():
-        layer = modules.get(name)
-        _check_layer(name, layer, [pair for pair, _ in pairs])
+        layer = _check_layer(name, modules.get(name), [pair for pair, _ in pairs])
         parent, _, own = name.rpartition(".")
         setattr(modules[parent], own, Adapted(layer, pairs))
     return adapted
 
 
-def _check_layer(name: str, layer: nn.Module | None, pairs: Sequence[Pair]) -> None:
+def _check_layer(name: str, layer: nn.Module | None, pairs: Sequence[Pair]) -> nn.Linear:
+    """The linear layer; ValueError where it is none or has other widths than the pairs."""
     if not isinstance(layer, nn.Linear):
         raise ValueError(f"adapter layer {name!r} is no linear layer of the model")
     for pair in pairs:
         own, shape = (pair.lora_A.in_features, pair.lora_B.out_features), (layer.in_features, layer.out_features)
         if own != shape:
             raise ValueError(f"adapter layer {name!r} has widths {own}, the model's {shape}")
+    return layer
 
 
 # ---- on disk
@@ -241,7 +244,7 @@ def load_lora(folder: Path) -> LoRA:
         if settings.get(key, neutral[0]) not in neutral:
             raise ValueError(f"{folder / CONFIG_FILE}: {key} {settings[key]!r} is not known here, only {neutral[0]!r}")
     rank, alpha = settings.get("r"), settings.get("lora_alpha")
-    if type(rank) is not int or rank < 1 or type(alpha) not in (int, float):
+    if type(rank) is not int or rank < 1 or not isinstance(alpha, int | float) or isinstance(alpha, bool):
         raise ValueError(f"{folder / CONFIG_FILE}: r {rank!r} and lora_alpha {alpha!r} should be numbers over 0")
     tensors = _read_tensors(folder / WEIGHTS_FILE)
     shapes = _shapes(folder / WEIGHTS_FILE, tensors, rank)
@@ -264,16 +267,17 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 def _shapes(path: Path, tensors: Mapping[str, Tensor], rank: int) -> dict[str, tuple[int, int]]:
     """(I, O) of each layer; ValueError unless the file holds whole pairs of this rank and nothing else."""
     pattern = re.compile(re.escape(_PREFIX) + r"(.+)\.lora_[AB]\.weight")
-    found = {key: pattern.fullmatch(key) for key in tensors}
-    if not tensors or not all(found.values()):
-        odd = next((key for key, match in found.items() if match is None), "nothing")
-        raise ValueError(f"{path}: holds {odd}, which is no pair of a LoRA")
+    names = set()
+    for key in tensors or ("nothing",):
+        match = pattern.fullmatch(key)
+        if match is None:
+            raise ValueError(f"{path}: holds {key}, which is not part of a LoRA")
+        names.add(match[1])
     shapes = {}
-    for name in sorted({match[1] for match in found.values()}):
+    for name in sorted(names):
         a, b = (tensors.get(f"{_PREFIX}{name}.lora_{part}.weight") for part in "AB")
-        whole = a is not None and b is not None and a.dim() == b.dim() == 2
-        if not whole or len(a) != rank or b.shape[1] != rank:
-            raise ValueError(f"{path}: {name} is no pair of rank {rank}")
+        if a is None or b is None or a.dim() != 2 or b.dim() != 2 or len(a) != rank or b.shape[1] != rank:
+            raise ValueError(f"{path}: {name} is not a pair of rank {rank}")
         if not (a.isfinite().all() and b.isfinite().all()):
             raise ValueError(f"{path}: {name} holds values that are not finite")
         shapes[name] = (a.shape[1], len(b))
@@ -368,18 +372,21 @@ def check_base(loaded: LoadedAdapter, model: str, weights: Mapping[str, str]) ->
             )
 
 
-def group_by_bars(adapters: Iterable[LoadedAdapter]) -> dict[tuple[int, int] | None, list[LoadedAdapter]]:
-    """Adapters by their bars, in the order in which the bars were first named; those for all bars under None.
+def group_by_bars(
+    adapters: Iterable[LoadedAdapter],
+) -> tuple[list[LoadedAdapter], dict[tuple[int, int], list[LoadedAdapter]]]:
+    """The adapters of all bars, and those of some by their bars, in the order in which these were first named.
 
     ValueError where two ranges overlap and are not the same.
     """
-    groups: dict[tuple[int, int] | None, list[LoadedAdapter]] = {}
-    for adapter in adapters:
-        groups.setdefault(adapter.adapter.bars, []).append(adapter)
-    ranges = sorted(bars for bars in groups if bars is not None)
-    for (first, last), (other, end) in itertools.pairwise(ranges):
+    everywhere: list[LoadedAdapter] = []
+    ranges: dict[tuple[int, int], list[LoadedAdapter]] = {}
+    for one in adapters:
+        bars = one.adapter.bars
+        (everywhere if bars is None else ranges.setdefault(bars, [])).append(one)
+    for (first, last), (other, end) in itertools.pairwise(sorted(ranges)):
         if other <= last:
             raise ValueError(
                 f"adapters: bars {first}-{last} and {other}-{end} overlap; give both the same bars, or bars apart"
             )
-    return groups
+    return everywhere, ranges

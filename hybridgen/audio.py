@@ -14,8 +14,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-from scipy.ndimage import minimum_filter1d
-from scipy.signal import sosfilt
 
 from hybridgen import manifest as manifests
 from hybridgen.files import atomic_write
@@ -171,6 +169,8 @@ class LoudnessMeter:
 
     def feed(self, samples: np.ndarray) -> None:
         """Takes the next samples (2, n)."""
+        from scipy.signal import sosfilt  # half a second to import, and only loudness needs it
+
         weighted, self._state = sosfilt(self._sos, samples.astype(np.float64), zi=self._state)
         power = np.concatenate([self._left, np.square(weighted).sum(0)])
         whole = len(power) // self._hop * self._hop
@@ -253,7 +253,7 @@ def _recover(gains: np.ndarray, release: int) -> np.ndarray:
 
 def _smooth(gains: np.ndarray) -> np.ndarray:
     """Minimum over ±_ATTACK, then a triangular mean over the same: nowhere above the gains that went in."""
-    gains = np.pad(minimum_filter1d(gains, 2 * _ATTACK + 1), _ATTACK, mode="edge")
+    gains = np.pad(_lowest(gains, _ATTACK), _ATTACK, mode="edge")
     for _ in range(2):
         shift = 1
         while shift < _ATTACK:  # a sum of 2, 4, 8 ... neighbours: the same additions for every sample
@@ -261,6 +261,16 @@ def _smooth(gains: np.ndarray) -> np.ndarray:
             shift *= 2
         gains = gains / _ATTACK
     return gains[1:-1]
+
+
+def _lowest(values: np.ndarray, reach: int) -> np.ndarray:
+    """Minimum over ±reach of values (n,), by doubling; nothing lies beyond the ends."""
+    lows, width = np.pad(values, reach, constant_values=np.inf), 1
+    while width < 2 * reach + 1:
+        step = min(width, 2 * reach + 1 - width)
+        lows = np.minimum(lows[:-step], lows[step:])
+        width += step
+    return lows
 
 
 def _peaks(samples: np.ndarray) -> np.ndarray:

@@ -10,11 +10,14 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 _PACKAGE = Path(__file__).parent
@@ -71,7 +74,7 @@ def cast(kind: Any, value: Any, where: str) -> Any:
     YAML 1.1 reads `3e-4` as a string; a float field turns it into the number.
     """
     origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return value if isinstance(value, kind) else build(kind, value, where)
     if origin in (types.UnionType, typing.Union) and type(None) in args and len(args) == 2:
         return None if value is None else cast(next(arg for arg in args if arg is not type(None)), value, where)
@@ -160,13 +163,17 @@ def _parse(text: str) -> Any:
         depth = 0
         for event in yaml.parse(text, yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise ValueError(f"line {event.start_mark.line + 1}: anchors and aliases are not allowed")
+                raise ValueError(f"line {_line(event)}: anchors and aliases are not allowed")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise ValueError(f"line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH}")
+                raise ValueError(f"line {_line(event)}: nested deeper than {MAX_DEPTH}")
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from None
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
 
 
 class _Loader(yaml.SafeLoader):

@@ -7,33 +7,15 @@ Shapes: B rows, V choices.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hybridgen.sampling import SamplingParams
+
 SMALLEST = np.finfo(np.float64).tiny
-
-
-@dataclass(frozen=True)
-class SamplingParams:
-    """How choices are drawn from logits."""
-
-    temperature: float = 1.0  # 0 takes the likeliest
-    top_p: float = 1.0  # only among the likeliest that hold this share of the probability, 0 < top_p <= 1
-    guidance_scale: float = 1.0  # 1 = no guidance
-
-    RETIRED: ClassVar = {"top_k": 0}  # see `config.build`
-
-    def __post_init__(self) -> None:
-        if not self.temperature >= 0:
-            raise ValueError(f"temperature {self.temperature} is below 0")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p {self.top_p} is not above 0 and at most 1")
-        if not self.guidance_scale >= 0:
-            raise ValueError(f"guidance_scale {self.guidance_scale} is below 0 (1 = none)")
 
 
 class Constraint(Protocol):
@@ -99,8 +81,8 @@ def write(
     while not all(row.is_done for row in rows):
         allowed = torch.from_numpy(np.stack([row.allowed() for row in rows]))
         steps = [len(tokens) for tokens in written]
-        noise = [gumbel(seed, stream, i, logits.shape[1:]) for seed, i in zip(seeds, steps, strict=True)]
-        noise = torch.from_numpy(np.stack(noise))
+        drawn = [gumbel(seed, stream, i, logits.shape[1:]) for seed, i in zip(seeds, steps, strict=True)]
+        noise = torch.from_numpy(np.stack(drawn))
         chosen = choose(logits, noise.to(logits.device), params, allowed.to(logits.device))
         for row, tokens, token in zip(rows, written, chosen.tolist(), strict=True):
             if not row.is_done:

@@ -132,6 +132,18 @@ class State:
         except StopIteration:
             self.is_done, self._allowed = True, np.zeros(VOCAB_SIZE, dtype=bool)
 
+    @property
+    def _meter(self) -> str:
+        """The meter, where a request has one: its scores hold nothing unknown."""
+        assert self.meter is not None
+        return self.meter
+
+    @property
+    def _bars_left(self) -> int:
+        """Bars left, once the header has said how many there are."""
+        assert self.bars_left is not None
+        return self.bars_left
+
     def _score(self) -> Choice:
         fixed = self.controls or Controls()
         yield from self._header(fixed)
@@ -162,7 +174,7 @@ class State:
 
     def _first_tempo(self, fixed: Controls) -> Choice:
         if self.controls is not None:
-            tempos = _tempos(fixed, self.meter)
+            tempos = _tempos(fixed, self._meter)
             token = yield _mask(STEP, RAMP) if self._may_change_tempo else _mask(STEP)
         else:
             tempos = np.ones(len(TENTHS), dtype=bool)
@@ -201,7 +213,7 @@ class State:
         if n_bars is not None:
             return n_bars, n_bars
         seconds = MAX_SECONDS if fixed.seconds is None else fixed.seconds
-        n_bars = min(int(_bars_within(seconds, self.meter, self.tempo[0].bpm)), MAX_BARS)
+        n_bars = min(int(_bars_within(seconds, self._meter, self.tempo[0].bpm)), MAX_BARS)
         return (1 if fixed.seconds is None else n_bars), n_bars
 
     def _instruments(self, fixed: Controls) -> Choice:
@@ -224,17 +236,17 @@ class State:
         energy = yield from self._pick(ENERGY, ENERGIES, fixed.energy if fixed else None)
         roles = yield from self._roles(fixed.roles if fixed else None)
         self.section_bars_left = length
-        bars = []
+        bars: list[Bar] = []
         while self.section_bars_left:
             bars.append((yield from self._bar(fixed_bars[len(bars)] if fixed_bars else None)))
-            self.bars_left -= 1
+            self.bars_left = self._bars_left - 1
             self.section_bars_left -= 1
         self.sections.append(Section(label, tuple(bars), energy, roles))
 
     def _length(self, fixed: int | None) -> Choice:
         length = 0
         while True:
-            low, high = (1, self.bars_left - length) if fixed is None else (fixed - length,) * 2
+            low, high = (1, self._bars_left - length) if fixed is None else (fixed - length,) * 2
             may_be_long = (LONG,) if high > BASE else ()
             token = yield _mask(LENGTH[low - 1 : min(high, BASE)], *may_be_long)
             if token != LONG:
@@ -255,7 +267,7 @@ class State:
     def _bar(self, fixed: Bar | None) -> Choice:
         chords = self._fixed_chords(fixed)
         mask = self._chord_mask(chords)
-        number = self.n_bars - self.bars_left + 1
+        number = self.n_bars - self._bars_left + 1
         if number > 1 and self.tempo and self._may_change_tempo:
             token = yield mask | _mask(STEP, RAMP)
             if token in (STEP, RAMP):
@@ -277,7 +289,7 @@ class State:
         if bar is not None and bar.chords:
             return bar.chords
         cycle = self.controls and self.controls.chords
-        return cycle[(self.n_bars - self.bars_left) % len(cycle)] if cycle else None
+        return cycle[(self.n_bars - self._bars_left) % len(cycle)] if cycle else None
 
     def _chord_mask(self, fixed: tuple[str, ...] | None) -> np.ndarray:
         if fixed:
@@ -286,8 +298,8 @@ class State:
 
     def _tempo_mark(self, bar: int, ramp: bool) -> Choice:
         last = self.tempo[-1]
-        quarters = meter_quarters(self.meter)
-        passed, left = (bar - last.bar) * quarters, self.bars_left * quarters
+        quarters = meter_quarters(self._meter)
+        passed, left = (bar - last.bar) * quarters, self._bars_left * quarters
         tempos = np.ones(len(TENTHS), dtype=bool)
         if self.controls is not None:  # slow only as far as the rest still ends in time
             if last.ramp:

@@ -139,6 +139,7 @@ class Planner(nn.Module):
         valid = [text_mask, score_mask(tokens)]
         positions = [text_positions(text_mask), count(tokens, 0, length + 1)]
         if codes is not None:
+            assert features is not None and instruments is not None
             controls = self.embed_controls(features, instruments)
             context = codes if context_codes is None else context_codes
             parts.append(self.embed_frames(controls, context[:, :, :-1].clamp(min=0)))

@@ -14,13 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hybridgen import decoding, grammar
-from hybridgen.decoding import SamplingParams
 from hybridgen.layers import KVCache
 from hybridgen.plan import Controls, Plan, check_prompt
 from hybridgen.planner import Planner, causal_mask, count, pad_scores, score_mask, text_positions
 from hybridgen.progress import Progress, report
 from hybridgen.request import resolve_controls
-from hybridgen.sampling import check_seed
+from hybridgen.sampling import SamplingParams, check_seed
 from hybridgen.stages import PromptStates, Stages
 
 SCORE_STREAM, CODES_STREAM = 1, 2  # which noise a choice takes, see decoding.gumbel

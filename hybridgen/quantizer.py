@@ -8,6 +8,7 @@ C latent channels, D width, Q codebooks of K entries, G width of a lookup.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -114,8 +115,8 @@ class Quantizer(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Coarse latents (B, R * P, C) of codes (B, Q, P), each 0-K-1."""
-        x = sum(book.lookup(codes[:, q]) for q, book in enumerate(self.codebooks))
-        return self._unfold(x)
+        parts = [book.lookup(codes[:, q]) for q, book in enumerate(self._books)]
+        return self._unfold(sum(parts[1:], start=parts[0]))
 
     def forward(self, latents: Tensor) -> Quantized:
         """Latents (B, T, C) through the codes and back, with what a training step needs."""
@@ -127,11 +128,15 @@ class Quantizer(nn.Module):
     def revive(self, latents: Tensor, dead: Tensor, rng: torch.Generator) -> None:
         """Set entries that nobody uses, `dead` (Q, K) bool, to what the encoder says for random code frames."""
         residual = self._embed(latents).flatten(0, 1)[None]  # (1, B * P, D)
-        for book, is_dead in zip(self.codebooks, dead, strict=True):
+        for book, is_dead in zip(self._books, dead, strict=True):
             z = book.down(residual)[0]
             chosen = torch.randint(len(z), (int(is_dead.sum()),), generator=rng)
             book.entries[is_dead] = z[chosen]
             residual = residual - book(residual)[0]
+
+    @property
+    def _books(self) -> list[Codebook]:
+        return cast(list[Codebook], list(self.codebooks))
 
     def _embed(self, latents: Tensor) -> Tensor:
         """(B, T, C) -> (B, P, D); a last incomplete group repeats its last frame."""
@@ -141,12 +146,13 @@ class Quantizer(nn.Module):
 
     def _quantize(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         residual, total, codes, losses = x, torch.zeros_like(x), [], []
-        for book in self.codebooks:
+        for book in self._books:
             part, code, codebook_loss, commitment_loss = book(residual)
             residual, total = residual - part, total + part
             codes.append(code)
             losses.append(torch.stack([codebook_loss, commitment_loss]))
-        return total, torch.stack(codes, dim=1), *torch.stack(losses).mean(dim=0).unbind()
+        codebook_loss, commitment_loss = torch.stack(losses).mean(dim=0).unbind()
+        return total, torch.stack(codes, dim=1), codebook_loss, commitment_loss
 
     def _unfold(self, x: Tensor) -> Tensor:
         return self.decoder(x).unflatten(-1, (self.config.frames_per_code, -1)).flatten(1, 2)

@@ -104,7 +104,7 @@ class Block(nn.Module):
         """x (B, N, D), modulation (B, 6, D), text (B, 1 + S, D), text_mask (B, 1, 1, 1 + S) -> (B, N, D)."""
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (modulation + self.table)[:, :, None].unbind(1)
         x = x + gate_a * self.attention(self.attention_norm(x) * (1 + scale_a) + shift_a, cos_sin)
-        if self.cross is not None:
+        if self.cross is not None and self.cross_norm is not None:
             x = x + self.cross(self.cross_norm(x), mask=text_mask, context=text)
         return x + gate_f * self.ffn(self.ffn_norm(x) * (1 + scale_f) + shift_f)
 
@@ -139,7 +139,8 @@ class Embedding(nn.Module):
     def _codes(self, codes: Tensor) -> Tensor:
         """(B, N, D): each code frame's entries for all of its tokens, and which token of the frame it is."""
         entries = codes.long().where(codes >= 0, self.codebook_size)  # the last row of each table is the null entry
-        x = sum(F.embedding(entries[:, q], table) for q, table in enumerate(self.codes))  # (B, P, D)
+        parts = [F.embedding(entries[:, q], table) for q, table in enumerate(self.codes)]
+        x = sum(parts[1:], start=parts[0])  # (B, P, D)
         return (x[:, :, None] + self.place).flatten(1, 2)
 
 

@@ -4,12 +4,30 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypedDict
 
-from hybridgen.decoding import SamplingParams
 from hybridgen.progress import Progress
 
 MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
 MAX_STEPS = 1000
 MAX_GUIDANCE = 100.0
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How choices are drawn from logits."""
+
+    temperature: float = 1.0  # 0 takes the likeliest
+    top_p: float = 1.0  # only among the likeliest that hold this share of the probability, 0 < top_p <= 1
+    guidance_scale: float = 1.0  # 1 = no guidance
+
+    RETIRED: ClassVar = {"top_k": 0}  # see `config.build`
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature {self.temperature} is below 0")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p {self.top_p} is not above 0 and at most 1")
+        if not self.guidance_scale >= 0:
+            raise ValueError(f"guidance_scale {self.guidance_scale} is below 0 (1 = none)")
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ class Stages:
             return cast(T, self._loaded[stage])
 
     def _adapt(self, stage: str, module: T) -> T:
-        everywhere = adapters.group_by_bars(self.adapters).get(None, [])
+        everywhere, _ = adapters.group_by_bars(self.adapters)
         loras = [(one.loras[stage], one.adapter.strength) for one in everywhere if stage in one.loras]
         return cast(T, adapters.adapt(module, loras))
 

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -42,6 +41,8 @@ def resolve(name: str | Path | None = None, revision: str | None = None) -> Path
 def push(folder: str | Path, repo_id: str, private: bool = True) -> str:
     """Sends config, safetensors, JSON and cards of a model folder to the Hub, and nothing else; returns the URL."""
     folder = resolve(Path(folder))
+    import huggingface_hub
+
     api = huggingface_hub.HfApi()
     api.create_repo(repo_id, private=private, exist_ok=True)
     api.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(ALLOWED))
@@ -123,6 +124,8 @@ def load_latents(path: str | Path, audio_sha256: str | None = None) -> tuple[np.
 
 
 def _fetch(repo_id: str, revision: str | None) -> Path:
+    import huggingface_hub  # a fifth of a second to import, and only a Hub id needs it
+
     try:
         return Path(huggingface_hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(ALLOWED)))
     except OSError as error:  # every Hub error is one: unknown repository, unknown revision, no network

@@ -13,13 +13,12 @@ from hybridgen.codecs.own import SpectralCodecConfig
 from hybridgen.data import preparing, shards
 from hybridgen.data.prepared import Labels, Notes, codes_path, latents_path
 from hybridgen.data.song import Note
-from hybridgen.decoding import SamplingParams
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import Plan
 from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import QuantizerConfig
 from hybridgen.renderer import RendererConfig
-from hybridgen.sampling import SamplingConfig
+from hybridgen.sampling import SamplingConfig, SamplingParams
 from hybridgen.stages import PipelineConfig
 from hybridgen.text import TextConfig
 

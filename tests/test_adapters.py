@@ -215,7 +215,7 @@ def test_half_a_pair_or_no_number_is_refused(folders: dict[str, Path], tmp_path:
     tensors = safetensors.torch.load_file(path)
     name = "base_model.model.blocks.0.attention.wq.lora_B.weight"
     safetensors.torch.save_file({key: value for key, value in tensors.items() if key != name}, path)
-    with pytest.raises(ValueError, match=r"blocks\.0\.attention\.wq is no pair of rank 3"):
+    with pytest.raises(ValueError, match=r"blocks\.0\.attention\.wq is not a pair of rank 3"):
         adapters.load_lora(folder)
     safetensors.torch.save_file(tensors | {name: tensors[name] * float("nan")}, path)
     with pytest.raises(ValueError, match="not finite"):

@@ -11,13 +11,13 @@ ROOT = Path(__file__).parents[1]
 # hybridgen.X (a file or a package) -> its shelf; a package may import within itself
 SHELVES = {
     "config": 1,
-    "decoding": 1,
     "files": 1,
     "flow": 1,
     "ops": 1,
     "plan": 1,
     "progress": 1,
     "tags": 1,
+    "decoding": 3,
     "grammar": 2,
     "layers": 2,
     "plot": 2,

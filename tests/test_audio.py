@@ -12,10 +12,9 @@ from scipy.signal import resample_poly
 from hybridgen import audio as audio_module
 from hybridgen import manifest
 from hybridgen.audio import CEILING_DBTP, LIMITER_REACH, TARGET_LUFS, Audio, LoudnessMeter, master, mastered
-from hybridgen.decoding import SamplingParams
 from hybridgen.history import ModelRecord, Render
 from hybridgen.plan import Plan
-from hybridgen.sampling import SamplingConfig
+from hybridgen.sampling import SamplingConfig, SamplingParams
 
 RATE = 44_100
 # BS.1770-4, annex 2: the interpolator of the standard's own meter, the first two of four phases.

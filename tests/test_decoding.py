@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hybridgen.decoding import SamplingParams, choose, guide, gumbel, write
+from hybridgen.decoding import choose, guide, gumbel, write
+from hybridgen.sampling import SamplingParams
 
 
 def noise(seed, n_rows, n):

@@ -12,10 +12,9 @@ import soundfile
 
 from hybridgen import config, files, tags
 from hybridgen import manifest as m
-from hybridgen.decoding import SamplingParams
 from hybridgen.history import AdapterRecord, Edit, Import, ModelRecord, Render
 from hybridgen.plan import Bar, Plan, Section, Tempo
-from hybridgen.sampling import SamplingConfig
+from hybridgen.sampling import SamplingConfig, SamplingParams
 
 FORMATS = {
     "wav": ("WAV", "PCM_24"),

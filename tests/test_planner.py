@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from hybridgen import decoding, grammar
-from hybridgen.decoding import SamplingParams
 from hybridgen.plan import CODE_HOP, N_FEATURES, Bar, Controls, Plan, Section, Tempo
 from hybridgen.planner import Planner, PlannerConfig, pad_scores
 from hybridgen.planning import DecoderSession, decode_codes, decode_scores
+from hybridgen.sampling import SamplingParams
 
 CONFIG = PlannerConfig(
     dim=24,

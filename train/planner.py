@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from hybridgen import config, grammar
-from hybridgen.decoding import SamplingParams
 from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Controls
 from hybridgen.planner import Planner, PlannerConfig
+from hybridgen.sampling import SamplingParams
 from hybridgen.text import TextConfig, TextEncoder
 from hybridgen.training import cost, dataset, distributed, objectives, planner_data
 from hybridgen.training.engine import Engine, EngineConfig, OptimConfig

@@ -60,6 +60,7 @@ def written_controls(place: str) -> dict[str, Option]:
 def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
     """An option for each of `written_controls`."""
     for name, option in written_controls(place).items():
+        assert option.parse is not None
         parser.add_argument(f"--{name}", type=option.parse, metavar=option.metavar, help=option.help)
 
 

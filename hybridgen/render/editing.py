@@ -20,8 +20,7 @@ FADE = 2048  # samples from a recording's own sound to new bars
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
     """The track of a plan; bars that have adapters of their own are then rendered anew with them, as edits."""
-    ranges = adapters.group_by_bars(stages.adapters)
-    everywhere = ranges.pop(None, [])
+    everywhere, ranges = adapters.group_by_bars(stages.adapters)
     for bars in ranges:
         check_bars(bars, plan.n_bars)
     track = mixdown.render(stages, plan, options, prompt)

@@ -53,6 +53,8 @@ class TextEncoder(nn.Module):
     those of `config.sha256`, or do not fit `config.dim` and `config.max_tokens`.
     """
 
+    model: Any  # of transformers, which is imported late
+
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
@@ -150,7 +152,7 @@ def check_weights(path: Path, expected: str | None) -> None:
         raise ValueError(f"text encoder weights {path} have sha256 {found}, expected {expected}")
 
 
-def load_encoder(folder: Path) -> tuple[nn.Module, Any]:
+def load_encoder(folder: Path) -> tuple[Any, Any]:
     """The encoder in float32 and its tokenizer, from local files alone and without the checkpoint's own code."""
     import transformers
 

@@ -114,7 +114,9 @@ def spell_chords(reader: Reader, numerals: list[str], key: str | None) -> Chords
 
 def spell_chord(reader: Reader, numeral: str, key: str) -> str:
     """ "ii7" in C major -> "Dm7"; plain degrees are those of the key's scale, b and # count from the major scale."""
-    sign, degree, quality = re.fullmatch(rf"([b#]?)({DEGREE})(.*)", numeral).groups()
+    match = re.fullmatch(rf"([b#]?)({DEGREE})(.*)", numeral)
+    assert match is not None
+    sign, degree, quality = match.groups()
     tonic, _ = split_key(key)
     scale = scale_pitches(f"{PITCHES[tonic]} major" if sign else key)
     step = ("I", "II", "III", "IV", "V", "VI", "VII").index(degree.upper())

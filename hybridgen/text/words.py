@@ -138,11 +138,11 @@ def find_meter(reader: Reader) -> str | None:
     for match in reader.ask(METER_WORDS):
         unit = {"four": 4, "quarter": 4, "eight": 8}.get((match["unit"] or "").lower(), match["unit"])
         beats = BEAT_WORDS.get((match["beats"] or "").lower(), match["beats"])
-        named = match["named"] and NAMED_METERS[match["named"].lower()]
-        found.append((match.start(), named or f"{beats}/{unit}"))
-    for position, meter in found:
-        if meter not in METERS:
-            reader.note(position, f"meter {meter} is none of {', '.join(METERS)}: it is not taken")
+        name = match["named"] and NAMED_METERS[match["named"].lower()]
+        found.append((match.start(), name or f"{beats}/{unit}"))
+    for position, named in found:
+        if named not in METERS:
+            reader.note(position, f"meter {named} is none of {', '.join(METERS)}: it is not taken")
     meter = reader.first("meter", [pair for pair in found if pair[1] in METERS])
     waltzes = reader.ask(WALTZ)
     if waltzes and meter not in (None, "3/4"):
@@ -191,8 +191,8 @@ BLUES_AFTER = compiled(r"[\s-]*(?:\w+\s+)?blues\b")
 def find_length(reader: Reader) -> tuple[int | None, float | None, tuple[Section, ...] | None]:
     """(bars, seconds, sections), at most one of them: the length of the whole, not of its parts."""
     sections = find_sections(reader)
-    places = [(m.start(), read_bars(m)) for m in reader.ask(BARS, lambda m: is_whole(reader, m))]
-    places = [(at, int(n)) for at, n in places if check_length(reader, at, n, MAX_BARS, "bars")]
+    counts = [(m.start(), read_bars(m)) for m in reader.ask(BARS, lambda m: is_whole(reader, m))]
+    places = [(at, int(n)) for at, n in counts if check_length(reader, at, n, MAX_BARS, "bars")]
     bars = reader.first("bars", places)
     times = [(m.start(), read_seconds(m)) for m in reader.ask(TIME, lambda m: is_whole(reader, m))]
     times = [(at, min(s, MAX_SECONDS)) for at, s in times if check_length(reader, at, s, MAX_SECONDS, "seconds")]
