@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from hybridgen.layers import RMSNorm
@@ -142,7 +143,7 @@ class Quantizer(nn.Module):
         """(B, T, C) -> (B, P, D); a last incomplete group repeats its last frame."""
         missing = -latents.shape[1] % self.config.frames_per_code
         whole = torch.cat([latents, latents[:, -1:].expand(-1, missing, -1)], dim=1)
-        return self.encoder(whole.unflatten(1, (-1, self.config.frames_per_code)).flatten(2))
+        return self.encoder(rearrange(whole, "b (p r) c -> b p (r c)", r=self.config.frames_per_code))
 
     def _quantize(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         residual, total, codes, losses = x, torch.zeros_like(x), [], []
@@ -155,7 +156,7 @@ class Quantizer(nn.Module):
         return total, torch.stack(codes, dim=1), codebook_loss, commitment_loss
 
     def _unfold(self, x: Tensor) -> Tensor:
-        return self.decoder(x).unflatten(-1, (self.config.frames_per_code, -1)).flatten(1, 2)
+        return rearrange(self.decoder(x), "b p (r c) -> b (p r) c", r=self.config.frames_per_code)
 
     def _played(self, x: Tensor) -> Played:
         onsets, pitches, chroma, loudness = self.heads(x).split(self.sizes, dim=-1)

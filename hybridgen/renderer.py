@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from hybridgen.layers import Attention, RMSNorm, Rotary, SwiGLU, rotary
@@ -127,7 +128,7 @@ class Embedding(nn.Module):
         known = cond.known[..., None].to(x_t.dtype)
         frames = torch.cat([x_t, cond.context * known, known], dim=-1)
         features = cond.features.to(x_t.dtype)
-        x = self.frames(tokens(frames)) + self.features(tokens(features))
+        x = self.frames(_patches(frames)) + self.features(_patches(features))
         return x + self._instruments(features, cond.instruments) + self._codes(cond.codes)
 
     def _instruments(self, features: Tensor, ids: Tensor) -> Tensor:
@@ -179,7 +180,8 @@ class Renderer(nn.Module):
         for block in self.blocks:
             x = block(x, modulation, cos_sin, text, text_mask)
         shift, scale = (global_state[:, None] + self.table)[:, :, None].unbind(1)
-        return self.out(self.norm(x) * (1 + scale) + shift).unflatten(-1, (PATCH, -1)).flatten(1, 2)
+        velocity = self.out(self.norm(x) * (1 + scale) + shift)
+        return rearrange(velocity, "b n (p c) -> b (n p) c", p=PATCH)
 
     @staticmethod
     def timbre(latents: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -194,9 +196,9 @@ class Renderer(nn.Module):
         return torch.cat([mean, deviation], dim=-1)
 
 
-def tokens(frames: Tensor) -> Tensor:
+def _patches(frames: Tensor) -> Tensor:
     """(B, T, ·) -> (B, N, 2·): two frames side by side."""
-    return frames.unflatten(1, (-1, PATCH)).flatten(2)
+    return rearrange(frames, "b (n p) c -> b n (p c)", p=PATCH)
 
 
 def sinusoids(t: Tensor, dim: int) -> Tensor:

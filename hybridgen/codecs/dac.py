@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from hybridgen.codecs.contract import BlockCodec
@@ -74,12 +75,12 @@ class DacCodec(BlockCodec):
 
     def _encode_inside(self, samples: Tensor) -> Tensor:
         padded = F.pad(samples, (0, -samples.shape[-1] % self.hop_length))
-        latents = self.encoder(padded.reshape(-1, 1, padded.shape[-1]))  # (B * 2, C / 2, T)
-        return latents.unflatten(0, (-1, 2)).flatten(1, 2).mT
+        latents = self.encoder(rearrange(padded, "b side n -> (b side) 1 n"))
+        return rearrange(latents, "(b side) c t -> b t (side c)", side=2)
 
     def _decode_inside(self, raw: Tensor, first: int) -> Tensor:
-        sides = raw.mT.unflatten(1, (2, -1)).flatten(0, 1)  # (B * 2, C / 2, T)
-        return self.decoder(sides).unflatten(0, (-1, 2)).squeeze(2)
+        samples = self.decoder(rearrange(raw, "b t (side c) -> (b side) c t", side=2))
+        return rearrange(samples, "(b side) 1 n -> b side n", side=2)
 
     @classmethod
     def from_transformers(cls, folder: str | Path) -> "DacCodec":

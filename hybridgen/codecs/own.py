@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from hybridgen.codecs.contract import BlockCodec
@@ -208,9 +209,10 @@ class Encoder(nn.Module):
         """Mean and log variance, both (B, T, C), from spectra (B, 2, F, K) and tones (B, 2, T, J) of mid and side."""
         x = torch.cat([band(part) for band, part in zip(self.bands, self._features(spectra), strict=True)], -1)
         x = self.frames(self.mix(F.gelu(x)))  # (B, F, D)
-        tones = tones.movedim(1, 2).flatten(2)  # (B, T, 2J)
+        tones = rearrange(tones, "b side t j -> b t (side j)")
         tone_features = F.gelu(self.tones(tones))
-        x = self.fold(torch.cat([x.unflatten(1, (-1, self.config.ratio)).flatten(2), tone_features], -1))  # (B, T, D)
+        folded = rearrange(x, "b (t r) d -> b t (r d)", r=self.config.ratio)
+        x = self.fold(torch.cat([folded, tone_features], -1))  # (B, T, D)
         mean, logvar = self.head(self.norm(self.latents(x))).float().chunk(2, -1)
         return mean + self.shortcut(tones).float(), logvar.clamp(-12, 4)
 
@@ -256,7 +258,7 @@ class Decoder(nn.Module):
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Complex spectra (B, 2, F, K) and tones (B, 2, F, J) of mid and side from latents (B, T, C)."""
         x = self.unfold(self.latents(self.lift(latents)))
-        x = self.frames(x.unflatten(2, (self.config.ratio, -1)).flatten(1, 2))  # (B, F, D)
+        x = self.frames(rearrange(x, "b t (r d) -> b (t r) d", r=self.config.ratio))  # (B, F, D)
         *parts, tones = F.gelu(self.mix(self.norm(x))).split((*self.config.band_dims, self.config.tone_dim), -1)
         values = [band(part).unflatten(2, (6, -1)) for band, part in zip(self.bands, parts, strict=True)]
         direct = self.shortcut(latents).repeat_interleave(self.config.ratio, 1)
