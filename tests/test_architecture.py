@@ -36,11 +36,12 @@ SHELVES = {
     "request": 5,
     "training": 6,
     "pipeline": 6,
-    "cli": 7,
-    "__main__": 8,
+    "evaluation": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 LIBRARY = sorted((ROOT / "hybridgen").rglob("*.py"))
-SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "demos").glob("*.py")])
+SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "tools").glob("*.py"), *(ROOT / "demos").glob("*.py")])
 ENVIRONMENT = ROOT / "hybridgen/training/distributed.py"  # the one file that may ask for variables: launchers set them
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 SAFE_LOADERS = {"yaml.SafeLoader", "_Loader"}  # the second is a SafeLoader that refuses anchors and repeated keys

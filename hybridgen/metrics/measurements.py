@@ -1,143 +1,112 @@
-"""Everything that is heard in one track, beside what was asked and planned; and the summary of many.
+"""Everything that is measured of one track, beside its prompt and plan; and the summary of many.
 
-Estimators get samples (2, N) alone: tempo, key, genre and plan are only compared with what they found.
+Estimators see samples (2, N) alone: tempo, key, genre and plan are only compared with what was detected.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hybridgen.audio import Audio
-from hybridgen.metrics import harmony, probe, rhythm, spectral, structure
+from hybridgen.metrics import harmony, probe, rhythm, scores, spectral, structure
 from hybridgen.plan import SAMPLE_RATE, Plan
-
-CLICK_REACH = 32  # samples on either side of a border in which a click would be
-CLICK_AROUND = 1024  # samples on either side that say how much is normal there
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """What is heard in one sound; NaN where it could not be measured."""
+class TrackMeasurements:
+    """What was measured of one sound; NaN where it could not be."""
 
-    tempo_asked: float  # beats a minute as one taps them: dotted quarters in compound meters
-    tempo_found: float
-    beat_ms: float  # median distance of a beat that is heard to the plan's grid
-    beat_hits: float  # share of the grid's beats that are heard
+    tempo_target: float  # beats a minute as one taps them: dotted quarters in compound meters
+    tempo_detected: float
+    beat_f_measure: float  # of mir_eval
+    beat_ms: float  # median distance of a detected beat to the plan's grid
     drift_percent: float
-    key_asked: str
-    key_found: str
-    key_rank: int  # of the asked key, 1 is best
-    chord_agreement: float
+    key_target: str
+    key_detected: str
+    key_rank: int  # of the target among all 24 keys, 1 is best
+    chord_majmin: float  # of mir_eval
     structure_auc: float  # whether bars of one section label sound alike
-    genre_asked: str | None
-    genre_found: str
-    roles_asked: tuple[str, ...]  # by the plan; both sorted
-    roles_found: tuple[str, ...]
+    genre_target: str | None
+    genre_detected: str
+    roles_target: tuple[str, ...]  # by the plan; both sorted
+    roles_detected: tuple[str, ...]
     lufs: float
     above_12k_db: float
     stereo_width: float
 
 
-def hear(samples: np.ndarray, plan: Plan, tempo: float, key: str, genre: str | None = None) -> Hearing:
-    """Measures samples against a tempo (quarter notes a minute), a key and a genre, and all else that a plan says."""
+def measure(samples: np.ndarray, plan: Plan, tempo: float, key: str, genre: str | None = None) -> TrackMeasurements:
+    """Measures samples against a tempo (quarter notes a minute), a key and a genre, and all else that a plan says.
+
+    Raises ValueError for a plan without a meter or with fewer than two beats.
+    """
+    if plan.meter is None:
+        raise ValueError("the plan has no meter, so no beats to compare with")
     beats = rhythm.beats(samples)
     grid = plan.beat_starts() / SAMPLE_RATE
-    error = rhythm.compare_beats(beats, grid[grid < plan.seconds])
+    grid = grid[grid < plan.seconds]
+    deviation = rhythm.beat_deviation(beats, grid)
     ranking = harmony.key(samples)
-    judge, features = probe.probe(), probe.features(samples)
-    return Hearing(
-        tempo_asked=rhythm.pulse(tempo, plan.meter),
-        tempo_found=rhythm.beat_rate(beats),
-        beat_ms=error.median_ms,
-        beat_hits=error.hit_rate,
-        drift_percent=error.drift_percent,
-        key_asked=key,
-        key_found=ranking[0],
+    classifier, features = probe.load(), probe.features(samples)
+    return TrackMeasurements(
+        tempo_target=rhythm.pulse(tempo, plan.meter),
+        tempo_detected=rhythm.beat_rate(beats),
+        beat_f_measure=scores.beat_f_measure(grid, beats),
+        beat_ms=deviation.median_ms,
+        drift_percent=deviation.drift_percent,
+        key_target=key,
+        key_detected=ranking[0],
         key_rank=1 + ranking.index(key),
-        chord_agreement=harmony.chord_agreement(plan, samples),
+        chord_majmin=scores.chord_majmin(plan, samples),
         structure_auc=structure.label_auc(samples, plan),
-        genre_asked=genre,
-        genre_found=judge.genre(features),
-        roles_asked=tuple(sorted(probe.planned_roles(plan))),
-        roles_found=tuple(sorted(judge.roles(features))),
+        genre_target=genre,
+        genre_detected=classifier.genre(features),
+        roles_target=tuple(sorted(probe.planned_roles(plan))),
+        roles_detected=tuple(sorted(classifier.roles(features))),
         lufs=Audio(samples, SAMPLE_RATE).loudness(),
         above_12k_db=spectral.energy_above(samples),
         stereo_width=spectral.stereo_width(samples),
     )
 
 
-def summarise(hearings: list[Hearing]) -> dict[str, float]:
-    """Shares, means and medians over tracks, NaN where no track has the thing; n >= 1 tracks."""
-    tempi = [(hearing.tempo_found, hearing.tempo_asked) for hearing in hearings]
-    ranks = np.array([hearing.key_rank for hearing in hearings])
-    asked = [hearing for hearing in hearings if hearing.genre_asked is not None]
+def summarize_tracks(tracks: Sequence[TrackMeasurements]) -> dict[str, float]:
+    """Shares, means and medians over n >= 1 tracks; NaN where no track has the thing."""
+    tempi = [(track.tempo_detected, track.tempo_target) for track in tracks]
+    roles = [(frozenset(track.roles_detected), frozenset(track.roles_target)) for track in tracks]
+    with_genre = [track for track in tracks if track.genre_target is not None]
     return {
-        "tempo_acc1": _mean([rhythm.tempo_correct(*pair) for pair in tempi]),  # within 4 %
-        "tempo_octave": _mean([rhythm.octave_error(*pair) for pair in tempi]),  # wrong by a factor of 2 or 3
-        "beat_ms": _median([hearing.beat_ms for hearing in hearings]),
-        "beat_hits": _mean([hearing.beat_hits for hearing in hearings]),
-        "drift_percent": _median([abs(hearing.drift_percent) for hearing in hearings]),
-        "key_rank1": _mean(ranks == 1),
-        "key_rank2": _mean(ranks <= 2),
-        "chord_majmin": _mean([hearing.chord_agreement for hearing in hearings]),
-        "structure_auc": _mean([hearing.structure_auc for hearing in hearings]),
-        "genre": _mean([hearing.genre_found == hearing.genre_asked for hearing in asked]),
-        "roles": _mean([probe.roles_agreement(frozenset(h.roles_found), frozenset(h.roles_asked)) for h in hearings]),
-        "loudness": _median([hearing.lufs for hearing in hearings]),
-        "above_12k": _median([hearing.above_12k_db for hearing in hearings]),
-        "stereo_width": _median([hearing.stereo_width for hearing in hearings]),
+        "tempo_acc1": _mean([scores.tempo_correct(*pair) for pair in tempi]),
+        "tempo_octave": _mean([scores.octave_error(*pair) for pair in tempi]),
+        "beat_f_measure": _mean([track.beat_f_measure for track in tracks]),
+        "beat_ms": _median([track.beat_ms for track in tracks]),
+        "drift_percent": _median([abs(track.drift_percent) for track in tracks]),
+        "key_rank1": _mean([track.key_rank == 1 for track in tracks]),
+        "key_rank2": _mean([track.key_rank <= 2 for track in tracks]),
+        "key_weighted": _mean([scores.key_weighted(track.key_target, track.key_detected) for track in tracks]),
+        "chord_majmin": _mean([track.chord_majmin for track in tracks]),
+        "structure_auc": _mean([track.structure_auc for track in tracks]),
+        "genre": _mean([track.genre_detected == track.genre_target for track in with_genre]),
+        "roles": _mean([probe.roles_agreement(*pair) for pair in roles]),
+        "loudness": _median([track.lufs for track in tracks]),
+        "above_12k": _median([track.above_12k_db for track in tracks]),
+        "stereo_width": _median([track.stereo_width for track in tracks]),
     }
 
 
-def _mean(values: list[float] | np.ndarray) -> float:
-    known = np.asarray(values, dtype=float)
-    known = known[~np.isnan(known)]
+def _known(values: Sequence[float]) -> np.ndarray:
+    array = np.asarray(values, dtype=float)
+    return array[~np.isnan(array)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = _known(values)
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _median(values: list[float]) -> float:
-    known = np.asarray(values, dtype=float)
-    known = known[~np.isnan(known)]
+def _median(values: Sequence[float]) -> float:
+    known = _known(values)
     return float(np.median(known)) if len(known) else float("nan")
-
-
-@dataclass(frozen=True)
-class Clicks:
-    """How much more samples bend within 32 of certain borders than elsewhere; about 1 where there are no clicks.
-
-    Bends are second differences. All are NaN where there is no border or no sound.
-    """
-
-    local: float  # root mean square against that of the 1,024 samples on either side, median over borders
-    rms: float  # root mean square of all borders together against that of the rest of the track
-    peak: float  # the same of 99.9th percentiles; low where few samples are near a border
-
-
-def clicks(samples: np.ndarray, borders: np.ndarray) -> Clicks:
-    """Listens to samples (2, N) around borders (n,), each the index of the first sample after one."""
-    bend = np.abs(np.diff(np.asarray(samples, dtype=np.float64), n=2, axis=-1))  # [i] is centred on sample i + 1
-    centres = np.asarray(borders, dtype=int) - 1
-    around = np.add.outer(centres, np.arange(-CLICK_REACH, CLICK_REACH)).reshape(-1)
-    near = np.zeros(bend.shape[-1], dtype=bool)
-    near[around[(around >= 0) & (around < len(near))]] = True
-    if not near.any() or near.all() or not bend[:, ~near].any():
-        return Clicks(float("nan"), float("nan"), float("nan"))
-    there, elsewhere = bend[:, near], bend[:, ~near]
-    return Clicks(
-        local=_local_bend((bend**2).mean(axis=0), centres),
-        rms=float(np.sqrt((there**2).mean() / (elsewhere**2).mean())),
-        peak=float(np.percentile(there, 99.9) / max(np.percentile(elsewhere, 99.9), 1e-12)),
-    )
-
-
-def _local_bend(power: np.ndarray, centres: np.ndarray) -> float:
-    """Median over centres of the root of power (N,) near them against that around them; those at the ends are left."""
-    total = np.concatenate([[0.0], np.cumsum(power)])
-    inside = centres[(centres >= CLICK_AROUND) & (centres <= len(power) - CLICK_AROUND)]
-    near, around = (total[inside + reach] - total[inside - reach] for reach in (CLICK_REACH, CLICK_AROUND))
-    rest = (around - near) / (CLICK_AROUND - CLICK_REACH)
-    loud = rest > 1e-9 * power.mean()
-    return float(np.median(np.sqrt(near[loud] / CLICK_REACH / rest[loud]))) if loud.any() else float("nan")
 
 
 def compile_estimators() -> None:
