@@ -58,10 +58,9 @@ def select(seconds: int, count: int, songs: Path, part: int) -> list[EvalPrompt]
     selected: dict[str, list[EvalPrompt]] = {genre: [] for genre in GENRES}
     per_genre = -(-count // len(GENRES))
     with tqdm(total=count, desc=f"selecting songs of {seconds} s", unit="song", disable=None) as bar:
-        for index in itertools.count(part, 2):
-            if bar.n == count:
-                break
-            song = compose(SEED, index, (seconds, seconds))
+        indices = itertools.count(part, 2)
+        while sum(map(len, selected.values())) < count:
+            song = compose(SEED, next(indices), (seconds, seconds))
             if len(selected[song.genre]) < per_genre and (prompt := make_prompt(song, seconds, songs)):
                 selected[song.genre].append(prompt)
                 bar.update()
