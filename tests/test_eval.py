@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("librosa")
 
 from hybridgen.data.composer import GENRES, compose
-from hybridgen.data.vocabulary import GENRE_WORDS
+from hybridgen.data.composer.genres import style_named
 from hybridgen.metrics import harmony, hearing, profiles, rhythm
 from hybridgen.metrics.embedding import FIT
 from hybridgen.pipeline import Pipeline
@@ -51,7 +51,7 @@ def test_songs_are_as_long_as_asked_and_their_prompts_say_tempo_key_and_genre(tm
     for q in found:
         assert 29.5 <= q.plan.seconds <= 30.0 and 60 <= q.plan.tempo[0].bpm <= 180
         assert q.plan.tempo == (Tempo(1, q.tempo),) and q.plan.key == q.key
-        assert any(name.lower() in q.prompt.lower() for name in GENRE_WORDS[q.genre]), q.prompt
+        assert any(name.lower() in q.prompt.lower() for name in style_named(q.genre).words), q.prompt
         assert q.plan == compose(evaluation.SEED, q.seed, (30, 30)).plan
         assert q.audio == tmp_path / "30" / "songs" / f"{q.seed:06d}.flac"
     assert not {q.seed for q in found} & {q.seed for q in evaluation.choose(30, 12, tmp_path, part=1)}

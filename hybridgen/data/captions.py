@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hybridgen.data.composer import is_usual_tempo
+from hybridgen.data.composer.genres import style_named
 from hybridgen.data.song import Song
 from hybridgen.data.vocabulary import (
     ENERGY_WORDS,
-    GENRE_USES,
-    GENRE_WORDS,
     KIT_WORDS,
     MOOD_WORDS,
     PERCUSSION_WORDS,
@@ -32,7 +31,7 @@ SPOKEN_METERS = {"3/4": "three-four time", "4/4": "four-four time", "6/8": "six-
 NOUNS = ("track", "song", "tune", "piece", "instrumental")
 DRUM_NOUNS = (*NOUNS, "beat", "groove")
 SELF_NOUNS = {"music", "beats", "beat", "score", "soundtrack", "soundscape", "piece", "solo", "trio", "combo", "band"}
-SELF_NOUNS |= {"groove", "jam", "shuffle", "instrumental", "soul", "strings", "tune", "soundtrack", "electro"}
+SELF_NOUNS |= {"groove", "jam", "shuffle", "instrumental", "soul", "strings", "tune", "electro"}
 LEVELS = {"energetic", "quiet", "steady"}  # moods that say the energy already
 MASS_NOUNS = {"music", "beats", "soul", "strings"}
 ODD = 0.97  # how often a tempo or meter is said that nobody would expect
@@ -96,13 +95,13 @@ def _rng(song: Song, i: int) -> random.Random:
 
 def draw_words(song: Song, rng: random.Random) -> Words:
     """Which facts are said, and in which words; the genre if nothing else."""
-    plan = song.plan
+    plan, style = song.plan, style_named(song.genre)
     names = name_instruments(song, rng)
     pace = pace_of(plan, rng) if rng.random() < 0.3 else None
     tempo_share = ODD if not is_usual_tempo(song) else 0.35 if pace else 0.62
     meter_share = 0.12 if plan.meter == "4/4" else ODD
     return Words(
-        genre=rng.choice(GENRE_WORDS.get(song.genre, (song.genre,))) if rng.random() < 0.9 else None,
+        genre=rng.choice(style.words) if rng.random() < 0.9 else None,
         moods=name_moods(song, rng) if rng.random() < 0.6 else (),
         instruments=draw_instruments(names, rng) if rng.random() < 0.72 else (),
         absent=name_absent(plan, rng) if rng.random() < 0.1 else None,
@@ -113,7 +112,7 @@ def draw_words(song: Song, rng: random.Random) -> Words:
         bars=rng.choice(("{} bars", "{}-bar", "{} bars long")).format(plan.n_bars) if rng.random() < 0.1 else None,
         energy=name_energy(plan, rng) if rng.random() < 0.15 and not LEVELS & set(song.mood) else None,
         form=name_form(plan, names, rng) if rng.random() < 0.3 else None,
-        use=rng.choice(GENRE_USES.get(song.genre, ("for a video",))) if rng.random() < 0.08 else None,
+        use=rng.choice(style.uses) if rng.random() < 0.08 else None,
         nouns=DRUM_NOUNS if plays(plan, "drums") else NOUNS,
     )
 

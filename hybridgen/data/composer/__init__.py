@@ -1,6 +1,6 @@
 """The composer of the synthetic corpus: songs with form, harmony, groove, melody and a mix, from two integers.
 
-The files in the order of the work: `genres` (the style table: `electronic`, `acoustic`, with `figures` and
+The files in the order of the work: `genres` (the style table: `electronic`, `ensembles`, `bands`, with `figures` and
 `progressions`), `form` (sections), `harmony` (chords), `rhythm` (figures in any meter), `players`, `drums` and `melody`
 (notes on the grid), `performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed,
 index, seconds) gives the same song anywhere.
@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from hybridgen.data.composer.form import Shape, shape_track
-from hybridgen.data.composer.genres import STYLES
+from hybridgen.data.composer.genres import STYLES, style_named
 from hybridgen.data.composer.harmony import harmoniser
 from hybridgen.data.composer.melody import centre_for
 from hybridgen.data.composer.performance import mix_channel, perform
@@ -63,13 +63,12 @@ def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> S
 
 
 def is_usual_tempo(song: Song) -> bool:
-    """Whether the song begins as fast as songs of its genre and meter do, as all but `OUTLIERS` do; True where no
-    tempo or no such genre is known.
+    """Whether the song begins as fast as songs of its genre and meter do, as all but `OUTLIERS` do; True where its
+    tempo is unknown.
     """
-    tempi = {style.name: style.tempo for style in STYLES}
-    if not song.plan.tempo or song.genre not in tempi:
+    low, high = style_named(song.genre).tempo
+    if not song.plan.tempo:
         return True
-    low, high = tempi[song.genre]
     if song.plan.meter is not None and grid(song.plan.meter).compound:
         low, high = max(COMPOUND[0] * low, 1.5 * SLOWEST), COMPOUND[1] * high
     return low - 0.5 <= song.plan.tempo[0].bpm <= min(FASTEST, high) + 0.5

@@ -8,7 +8,7 @@ from hybridgen.data.composer.rhythm import STEP, fit, strokes
 from hybridgen.data.composer.stage import Event, Passage, Stage
 
 KICK, RIM, SNARE, CLAP, CLOSED, PEDAL, OPEN, CRASH, RIDE = 36, 37, 38, 39, 42, 44, 46, 49, 51
-TAMBOURINE, COWBELL, CABASA, MARACAS, CLAVES, WOODBLOCK = 54, 56, 69, 70, 75, 76
+TAMBOURINE, COWBELL, CABASA, MARACAS, CLAVES = 54, 56, 69, 70, 75
 HIGH_BONGO, LOW_BONGO, MUTE_CONGA, OPEN_CONGA, LOW_CONGA, TRIANGLE = 60, 61, 62, 63, 64, 81
 TOMS = (50, 48, 47, 45, 43)
 PULSES = (CLOSED, CABASA, MARACAS)  # what plays many notes to a beat

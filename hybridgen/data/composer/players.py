@@ -6,7 +6,7 @@ the last bar is one chord that rings (`ending` in each).
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from hybridgen.data.composer.harmony import ladder, scale_over, voicing
 from hybridgen.data.composer.rhythm import STEP, Stroke, fit, strokes
@@ -23,6 +23,7 @@ class Part:
     role: str
     player: Player
     programs: tuple[int, ...]  # General MIDI; one is drawn a song (parts of one role share it)
+    _: KW_ONLY
     figures: tuple[tuple[str, ...], ...] = ()  # calm to busy; one of each is drawn a song
     centre: int = 60  # MIDI pitch around which it plays
     chance: float = 1.0  # of being in a song at all

@@ -11,6 +11,8 @@ class Style:
     """A genre. The first part always plays, so that no section is silent."""
 
     name: str
+    words: tuple[str, ...]  # what people call it
+    uses: tuple[str, ...]  # what it might be for: "for a workout"
     tempo: tuple[float, float]  # quarter notes a minute in 4/4
     forms: tuple[str, ...]
     major: Progressions
