@@ -28,14 +28,15 @@ SHELVES = {
     "renderer": 4,
     "codec": 4,
     "quantizer": 4,
-    "data": 5,
     "metrics": 5,
     "rendering": 5,
     "request": 5,
-    "training": 6,
-    "pipeline": 6,
-    "cli": 7,
-    "__main__": 8,
+    "analysis": 6,
+    "data": 7,
+    "pipeline": 7,
+    "training": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 LIBRARY = sorted((ROOT / "hybridgen").rglob("*.py"))
 SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "demos").glob("*.py")])

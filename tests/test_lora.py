@@ -14,13 +14,15 @@ import torch
 
 from hybridgen import adapters, config
 from hybridgen.adapters import Adapter
+from hybridgen.analysis.recording import NOTHING_DETECTED, Detected, detect, plan_recording
 from hybridgen.audio import Audio
 from hybridgen.cli import main
+from hybridgen.data import recordings
 from hybridgen.data.prepared import Songs
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import SAMPLE_RATE, Controls
+from hybridgen.text import find_controls
 from hybridgen.training import finetune, lora
-from hybridgen.training.finetune import Heard, plan_of
 from hybridgen.training.lora import Size, TrainConfig
 from hybridgen.training.objectives import Gaps
 
@@ -45,9 +47,8 @@ def song(seconds: float, seed: int) -> np.ndarray:
     return samples.astype(np.float32)
 
 
-def unknown(samples: np.ndarray, said: Controls) -> Heard:
-    """A listener that hears nothing."""
-    return Heard(np.zeros(0), None)
+def detect_nothing(samples: np.ndarray, known: Controls) -> Detected:
+    return NOTHING_DETECTED
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +68,9 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _hears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """librosa compiles for half a minute; where its ears are meant a test calls `finetune.hear` itself."""
-    monkeypatch.setattr(finetune, "listener", lambda: unknown)
+def _no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librosa compiles for half a minute; a test of detection calls `detect` itself."""
+    monkeypatch.setattr(recordings, "find_detector", lambda: detect_nothing)
 
 
 def small(model: Path, steps: int = 3, only: str | None = None) -> TrainConfig:
@@ -84,7 +85,7 @@ def tuned(model: Path, songs: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """An adapter trained for three steps."""
     out = tmp_path_factory.mktemp("out") / "my-style"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune, "listener", lambda: unknown)
+        patch.setattr(recordings, "find_detector", lambda: detect_nothing)
         results = finetune.main(songs, out, small(model))
     assert set(results) == {"planner", "renderer"}
     return out
@@ -200,7 +201,7 @@ def test_the_config_loads_and_refuses_what_cannot_be():
         replace(train, engine=replace(train.engine, micro_batches=2))
 
 
-# ---- what is heard
+# ---- what is detected
 
 
 @pytest.mark.parametrize(
@@ -211,9 +212,10 @@ def test_the_config_loads_and_refuses_what_cannot_be():
         ("in C major", np.zeros(0), (0, None, "C major")),
     ],
 )
-def test_bars_are_made_of_the_beats_that_are_heard(caption: str, beats: np.ndarray, expected: tuple):
-    plan = plan_of(np.zeros((2, 8 * SAMPLE_RATE), np.float32), caption, lambda samples, said: Heard(beats, "A minor"))
-    assert (plan.n_bars, plan.meter, plan.key if not caption.startswith("in") else "C major") == expected
+def test_bars_are_made_of_the_beats_that_are_detected(caption: str, beats: np.ndarray, expected: tuple):
+    samples, known = np.zeros((2, 8 * SAMPLE_RATE), np.float32), find_controls(caption)[0]
+    plan = plan_recording(samples, known, lambda samples, known: Detected(beats, "A minor"))
+    assert (plan.n_bars, plan.meter, plan.key) == expected
     assert plan.length == 8 * SAMPLE_RATE
     assert all(section.label is section.energy is section.roles is None for section in plan.sections)
     if plan.n_bars:
@@ -221,7 +223,7 @@ def test_bars_are_made_of_the_beats_that_are_heard(caption: str, beats: np.ndarr
         assert plan.time.bpm_at(np.array([1.0]))[0] == pytest.approx(120)
 
 
-def test_beats_and_key_are_heard_in_a_click_track():
+def test_beats_and_key_are_detected_in_a_click_track():
     pytest.importorskip("librosa")
     bar, seconds = 2.0, 12.0  # 4/4 at 120 BPM; the chord changes with the bar, half a second in
     t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
@@ -231,11 +233,11 @@ def test_beats_and_key_are_heard_in_a_click_track():
     samples = (np.sin(2 * np.pi * pitch * t[:, None]).sum(axis=1) * (0.2 + np.exp(-20 * since)) * 0.1).astype(
         np.float32
     )
-    heard = finetune.hear(np.stack([samples, samples]), Controls(tempo=120.0))
-    assert np.abs(np.diff(heard.beats) - 0.5).max() < 0.05
-    assert abs((heard.beats[0] - 0.5 + 1.0) % 2.0 - 1.0) < 0.1  # a bar line, at 0.5 s or two seconds on
-    assert heard.key in ("A minor", "C major", "F major")
-    assert len(finetune.hear(np.stack([samples, samples]), Controls(meter="7/8")).beats) == 0
+    found = detect(np.stack([samples, samples]), Controls(tempo=120.0))
+    assert np.abs(np.diff(found.beats) - 0.5).max() < 0.05
+    assert abs((found.beats[0] - 0.5 + 1.0) % 2.0 - 1.0) < 0.1  # a bar line, at 0.5 s or two seconds on
+    assert found.key in ("A minor", "C major", "F major")
+    assert len(detect(np.stack([samples, samples]), Controls(meter="7/8")).beats) == 0
 
 
 # ---- mistakes
@@ -250,7 +252,7 @@ def broken(name: str, write: Callable[[Path], object]) -> Callable[[Path], None]
 
 
 MISTAKES = [
-    (lambda folder: None, "songs is no folder"),
+    (lambda folder: None, "songs is not a folder"),
     (lambda folder: folder.mkdir(), "holds no sound files"),
     (broken("a.wav", lambda path: path.write_text("this is no sound")), "a.wav"),
     (broken("short.wav", lambda path: soundfile.write(path, song(2.0, 0).T, SAMPLE_RATE)), "short.wav: 2.0 s"),
@@ -288,8 +290,8 @@ def test_mistakes_about_the_output_and_the_caption(
     assert main(["finetune", str(songs), "-o", str(tmp_path / "x"), "--model", str(model), "--steps", "0"]) == 2
     assert "steps 0 must be at least 1" in capsys.readouterr().err
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(ValueError, match=r"a\.txt: is no UTF-8 text"):
-        finetune.read_caption(tmp_path / "a.wav")
+    with pytest.raises(ValueError, match=r"a\.txt: not UTF-8 text"):
+        recordings.read_caption(tmp_path / "a.wav")
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture):

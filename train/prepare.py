@@ -16,16 +16,15 @@ from pathlib import Path
 import torch
 
 from hybridgen import config
-from hybridgen.data import corpus, preparing
+from hybridgen.data import corpus, preparing, recordings
 from hybridgen.data.preparing import Source
-from hybridgen.training import finetune
 
 MIN_SECONDS = 10.0  # of a song of one's own
 
 
 def own_songs(folder: Path, work: Path) -> list[Source]:
-    """Songs of a folder, mastered and labelled in `work`; one name in twenty is held out, as by train/codec.py."""
-    sources = finetune.collect(finetune.find_songs(folder), work, MIN_SECONDS)
+    """Songs of a folder, mastered and labeled in `work`; one name in twenty is held out, as by train/codec.py."""
+    sources = recordings.master_recordings(recordings.find_recordings(folder), work, MIN_SECONDS)
     splits = [corpus.split(zlib.crc32(source.labels.name.encode())) for source in sources]
     return [replace(s, labels=replace(s.labels, split=split)) for s, split in zip(sources, splits, strict=True)]
 
