@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hybridgen.codec import CodecConfig
-from hybridgen.data import preparing, shards
-from hybridgen.data.prepared import Labels, Notes, codes_path, latents_path
+from hybridgen.data import prepare, shards
+from hybridgen.data.prepared_dataset import Labels, Notes, codes_path, latents_path
 from hybridgen.data.song import Note
 from hybridgen.decoding import SamplingParams
 from hybridgen.pipeline import Pipeline, PipelineConfig, SamplingConfig
@@ -133,10 +133,10 @@ def random_prepared(
             texts = [rng.standard_normal((length, text_dim)) for length in (3, 5)]
             notes = Notes.of([Note("bass", 33, 0.5, 0.25, 90)])
             latents = rng.standard_normal((4 * n, dim))
-            samples.append((labels.name, preparing.parts(labels, latents, np.zeros(n), texts, notes)))
-            codes.append((labels.name, preparing.codes_part(rng.integers(codebook_size, size=(n_codebooks, n)))))
-        shards.write(latents_path(folder, number), samples, preparing.latents_facts(chunk, "c0dec", 2))
+            samples.append((labels.name, prepare.track_parts(labels, latents, np.zeros(n), texts, notes)))
+            codes.append((labels.name, prepare.codes_part(rng.integers(codebook_size, size=(n_codebooks, n)))))
+        shards.write(latents_path(folder, number), samples, prepare.latents_metadata(chunk, "c0dec", 2))
         if has_codes:
             digest = shards.Shard(latents_path(folder, number)).digest
-            shards.write(codes_path(folder, number), codes, preparing.codes_facts("9ua", digest))
-    preparing.write_catalogue(folder, len(numbers))
+            shards.write(codes_path(folder, number), codes, prepare.codes_metadata("9ua", digest))
+    prepare.write_dataset_index(folder, len(numbers))

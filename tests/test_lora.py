@@ -18,7 +18,7 @@ from hybridgen.analysis.recording import NOTHING_DETECTED, Detected, detect, pla
 from hybridgen.audio import Audio
 from hybridgen.cli import main
 from hybridgen.data import recordings
-from hybridgen.data.prepared import Songs
+from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import SAMPLE_RATE, Controls
 from hybridgen.text import find_controls
@@ -126,7 +126,7 @@ def test_the_script_trains_on_a_prepared_folder(
 
 
 def test_labels_say_what_is_said_and_no_more(tuned: Path):
-    prepared = Songs(tuned / "training/prepared", "train")
+    prepared = PreparedDataset(tuned / "training/prepared", "train")
     labels = {prepared.labels(i).name.rsplit("-", 1)[0]: prepared.labels(i) for i in range(len(prepared))}
     drive, loop = labels["Night-Drive"], labels["loop"]
     assert drive.captions == ("dark synthwave in E minor, 96 BPM, 3/4",)
@@ -138,7 +138,7 @@ def test_labels_say_what_is_said_and_no_more(tuned: Path):
 
 def test_only_the_adapter_learns(model: Path, tuned: Path):
     train = small(model)
-    songs = Songs(tuned / "training/prepared", "train")
+    songs = PreparedDataset(tuned / "training/prepared", "train")
     lesson = lora.renderer_lesson(model, songs, train.renderer, train)
     before = {name: value.clone() for name, value in lesson.model.state_dict().items()}
     train = replace(train, out=str(tuned.parent / "again"))

@@ -34,8 +34,8 @@ import torch
 import yaml
 
 from hybridgen import config
-from hybridgen.data import preparing, shards
-from hybridgen.data.prepared import Labels, Notes, codes_path, latents_path
+from hybridgen.data import prepare, shards
+from hybridgen.data.prepared_dataset import Labels, Notes, codes_path, latents_path
 from hybridgen.files import sha256
 from hybridgen.plan import Bar, Plan, Section, Tempo
 from hybridgen.training import checkpoints
@@ -127,15 +127,15 @@ def write_data(folder: Path) -> None:
     def track(one: Labels) -> tuple[str, dict[str, bytes]]:
         latents = rng.standard_normal((4 * n_code_frames, LATENT_DIM))
         texts = [rng.standard_normal((n, TEXT_DIM)) for n in (3, 5)]
-        return one.name, preparing.parts(one, latents, rng.standard_normal(n_code_frames), texts, Notes.of(()))
+        return one.name, prepare.track_parts(one, latents, rng.standard_normal(n_code_frames), texts, Notes.of(()))
 
     def codes(one: Labels) -> tuple[str, dict[str, bytes]]:
-        return one.name, preparing.codes_part(rng.integers(CODEBOOK_SIZE, size=(N_CODEBOOKS, n_code_frames)))
+        return one.name, prepare.codes_part(rng.integers(CODEBOOK_SIZE, size=(N_CODEBOOKS, n_code_frames)))
 
-    shards.write(latents_path(prepared, 0), map(track, labels), preparing.latents_facts(labels, "random", 2))
+    shards.write(latents_path(prepared, 0), map(track, labels), prepare.latents_metadata(labels, "random", 2))
     digest = shards.Shard(latents_path(prepared, 0)).digest
-    shards.write(codes_path(prepared, 0), map(codes, labels), preparing.codes_facts("random", digest))
-    preparing.write_catalogue(prepared, 1)
+    shards.write(codes_path(prepared, 0), map(codes, labels), prepare.codes_metadata("random", digest))
+    prepare.write_dataset_index(prepared, 1)
     (folder / "model.yaml").write_text(yaml.safe_dump(MODEL))
 
 

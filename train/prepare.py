@@ -16,17 +16,17 @@ from pathlib import Path
 import torch
 
 from hybridgen import config
-from hybridgen.data import corpus, preparing, recordings
-from hybridgen.data.preparing import Source
+from hybridgen.data import corpus, prepare, recordings
+from hybridgen.data.prepare import LabeledAudio
 
 MIN_SECONDS = 10.0  # of a song of one's own
 
 
-def own_songs(folder: Path, work: Path) -> list[Source]:
+def own_songs(folder: Path, work: Path) -> list[LabeledAudio]:
     """Songs of a folder, mastered and labeled in `work`; one name in twenty is held out, as by train/codec.py."""
-    sources = recordings.master_recordings(recordings.find_recordings(folder), work, MIN_SECONDS)
-    splits = [corpus.split(zlib.crc32(source.labels.name.encode())) for source in sources]
-    return [replace(s, labels=replace(s.labels, split=split)) for s, split in zip(sources, splits, strict=True)]
+    tracks = recordings.master_recordings(recordings.find_recordings(folder), work, MIN_SECONDS)
+    splits = [corpus.split(zlib.crc32(track.labels.name.encode())) for track in tracks]
+    return [replace(t, labels=replace(t.labels, split=split)) for t, split in zip(tracks, splits, strict=True)]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -40,21 +40,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quantizer", type=Path, metavar="FOLDER", help="holds quantizer.safetensors")
     parser.add_argument("--model", type=Path, default=None, metavar="YAML", help="shapes (default: models/tiny)")
     parser.add_argument("--captions", type=int, default=4, help="texts kept of each song (default %(default)s)")
-    parser.add_argument("--hours", type=float, default=preparing.SHARD_HOURS, help="of a shard (default %(default)s)")
+    parser.add_argument("--hours", type=float, default=prepare.SHARD_HOURS, help="of a shard (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes, of a thread each (default %(default)s)")
     asked = parser.parse_args(argv)
     model = asked.model or config.preset("models/tiny")
     torch.set_num_threads(1)
     try:
         if asked.songs is not None:
-            sources = own_songs(asked.songs, asked.out / "songs")
+            tracks = own_songs(asked.songs, asked.out / "songs")
         else:
-            sources = [preparing.from_corpus(record) for record in corpus.read(asked.corpus)]
-        recipe = preparing.Recipe(model, asked.codec, asked.captions)
-        preparing.write(sources, asked.out, recipe, asked.hours, asked.workers)
+            tracks = [prepare.from_corpus(record) for record in corpus.read(asked.corpus)]
+        settings = prepare.PrepareConfig(model, asked.codec, asked.captions)
+        prepare.write_latents(tracks, asked.out, settings, asked.hours, asked.workers)
         if asked.quantizer is not None:
             weights = asked.quantizer / "quantizer.safetensors"
-            preparing.write_codes(asked.out, model, weights, asked.workers)
+            prepare.write_codes(asked.out, model, weights, asked.workers)
     except (ValueError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
         sys.exit(2)

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from hybridgen import audio
 from hybridgen.analysis.recording import NOTHING_DETECTED, Detector, can_detect, detect, plan_recording
 from hybridgen.audio import Audio
-from hybridgen.data.prepared import Labels
-from hybridgen.data.preparing import Source
+from hybridgen.data.prepare import LabeledAudio
+from hybridgen.data.prepared_dataset import Labels
 from hybridgen.files import atomic_write
 from hybridgen.plan import MAX_SECONDS, SAMPLE_RATE
 from hybridgen.text import find_controls
@@ -36,7 +36,7 @@ def find_recordings(folder: Path) -> list[Path]:
     return paths
 
 
-def master_recordings(paths: Sequence[Path], work: Path, min_seconds: float) -> list[Source]:
+def master_recordings(paths: Sequence[Path], work: Path, min_seconds: float) -> list[LabeledAudio]:
     """Masters and labels each recording in the folder `work`; what an earlier call made there is kept.
 
     Raises ValueError, naming the file, for a recording that cannot be read, is silent, too short or too long.
@@ -55,7 +55,7 @@ def find_detector() -> Detector:
     return lambda samples, known: NOTHING_DETECTED
 
 
-def master_recording(path: Path, work: Path, min_seconds: float, detector: Detector) -> Source:
+def master_recording(path: Path, work: Path, min_seconds: float, detector: Detector) -> LabeledAudio:
     """One recording as FLAC and labels in `work`, made unless they are there for this very file and caption."""
     caption = read_caption(path)
     digest = hashlib.sha256(path.read_bytes() + b"\0" + caption.encode()).hexdigest()
@@ -67,7 +67,7 @@ def master_recording(path: Path, work: Path, min_seconds: float, detector: Detec
         mastered.save(sound)
         with atomic_write(labels) as temporary:
             temporary.write_bytes(Labels(name, "train", plan, (caption,) if caption else ()).to_json())
-    return Source(Labels.from_json(labels.read_bytes()), sound, None)
+    return LabeledAudio(Labels.from_json(labels.read_bytes()), sound, None)
 
 
 def read_caption(path: Path) -> str:

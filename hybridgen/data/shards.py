@@ -30,11 +30,11 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")  # WebDataset takes all after the firs
 KIND = re.compile(r"[a-z0-9.]{1,19}")
 
 
-class Damaged(ValueError):
+class CorruptShardError(ValueError):
     """Stored bytes are missing, or are not those that were written."""
 
 
-def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], facts: Mapping[str, Any]) -> None:
+def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], metadata: Mapping[str, Any]) -> None:
     """Writes a shard: samples as (name, kind -> data), and in its index facts that JSON can hold.
 
     Tar and index appear whole or not at all, the index last: a shard is there when its index is. ValueError for a name
@@ -60,11 +60,11 @@ def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], facts:
         start, size, stop, _ = rows[last[0]][last[1]]
         rows[last[0]][last[1]] = (start, size, stop + len(END), _digest(pending))
         tar.write(pending)
-    lines = [{"facts": dict(facts)}, *({"name": name, "parts": parts} for name, parts in rows.items())]
-    write_sealed(index, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+    lines = [{"facts": dict(metadata)}, *({"name": name, "parts": parts} for name, parts in rows.items())]
+    write_checksummed(index, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
 
 
-def write_sealed(path: Path, data: bytes) -> None:
+def write_checksummed(path: Path, data: bytes) -> None:
     """Writes a file whose first line is the SHA-256 of the rest; it appears whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(f"{_digest(data)}\n".encode() + data)
@@ -75,14 +75,14 @@ def write_sealed(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def read_sealed(path: Path) -> tuple[str, bytes]:
+def read_checksummed(path: Path) -> tuple[str, bytes]:
     """The digest and the data of a file that `write_sealed` wrote; Damaged when they do not belong together."""
     try:
         digest, _, data = path.read_bytes().partition(b"\n")
     except OSError as error:
-        raise Damaged(f"{path}: {error.strerror}") from None
+        raise CorruptShardError(f"{path}: {error.strerror}") from None
     if digest != _digest(data).encode():
-        raise Damaged(f"{path}: not the bytes that were written")
+        raise CorruptShardError(f"{path}: not the bytes that were written")
     return digest.decode(), data
 
 
@@ -94,10 +94,10 @@ class Shard:
 
     def __init__(self, path: Path):
         self.path = path
-        self.digest, data = read_sealed(path.with_suffix(".index"))
+        self.digest, data = read_checksummed(path.with_suffix(".index"))
         try:
             head, *samples = (json.loads(line) for line in data.splitlines())
-            self.facts: dict[str, Any] = head["facts"]
+            self.metadata: dict[str, Any] = head["facts"]
             self.names = tuple(sample["name"] for sample in samples)
             self._rows = {kind: i for i, kind in enumerate(sorted({kind for s in samples for kind in s["parts"]}))}
             self._spans = np.full((len(samples), len(self._rows), 3), -1, dtype=np.int64)  # start, size, stop
@@ -107,7 +107,7 @@ class Shard:
                     self._spans[i, self._rows[kind]] = span
                     self._digests[i, self._rows[kind]] = bytearray.fromhex(digest)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise Damaged(f"{path.with_suffix('.index')}: no index of a shard: {error}") from None
+            raise CorruptShardError(f"{path.with_suffix('.index')}: no index of a shard: {error}") from None
         self._verified = np.zeros(self._digests.shape[:2], dtype=bool)
         self._check_tar()
 
@@ -115,9 +115,9 @@ class Shard:
         try:
             size = self.path.stat().st_size
         except OSError as error:
-            raise Damaged(f"{self.path}: {error.strerror}") from None
+            raise CorruptShardError(f"{self.path}: {error.strerror}") from None
         if size != self._spans[..., 2].max(initial=0):
-            raise Damaged(f"{self.path}: {size} bytes, its index says {self._spans[..., 2].max(initial=0)}")
+            raise CorruptShardError(f"{self.path}: {size} bytes, its index says {self._spans[..., 2].max(initial=0)}")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -133,28 +133,28 @@ class Shard:
             with self.path.open("rb", buffering=0) as tar:
                 span = os.pread(tar.fileno(), stop - start, start)
         except OSError as error:
-            raise Damaged(f"{name}: {error.strerror}") from None
+            raise CorruptShardError(f"{name}: {error.strerror}") from None
         if len(span) != stop - start or BLOCK + size > len(span):
-            raise Damaged(f"{name}: {len(span)} bytes, its index says {stop - start}")
+            raise CorruptShardError(f"{name}: {len(span)} bytes, its index says {stop - start}")
         if not self._verified[row, column]:
             if hashlib.sha256(span).digest() != self._digests[row, column].tobytes():
-                raise Damaged(f"{name}: not the bytes that were written")
+                raise CorruptShardError(f"{name}: not the bytes that were written")
             self._verified[row, column] = True
         return memoryview(span)[BLOCK : BLOCK + size]
 
 
-def damage(path: Path) -> list[str]:
+def find_corruption(path: Path) -> list[str]:
     """Reads every byte of a shard and of its index; says what is not as it was written, a line for each part."""
     try:
         shard = Shard(path)
-    except Damaged as error:
+    except CorruptShardError as error:
         return [str(error)]
     found = []
     for row in range(len(shard)):
         for kind in shard._rows:
             try:
                 shard.read(row, kind)
-            except Damaged as error:
+            except CorruptShardError as error:
                 found.append(str(error))
     return found
 
@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="with *.tar and *.index")
     folder = parser.parse_args(argv).folder
     paths = sorted({path.with_suffix(".tar") for kind in ("tar", "index") for path in folder.glob(f"*.{kind}")})
-    found = [line for path in tqdm(paths, "shards", mininterval=2) for line in damage(path)]
+    found = [line for path in tqdm(paths, "shards", mininterval=2) for line in find_corruption(path)]
     print("\n".join([*found, f"{folder}: {len(paths)} shards, {len(found)} damaged parts"]))
     sys.exit(1 if found or not paths else 0)
 

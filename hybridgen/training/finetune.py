@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybridgen import adapters, config, weights
-from hybridgen.data import preparing, recordings
-from hybridgen.data.preparing import Recipe
+from hybridgen.data import prepare, recordings
+from hybridgen.data.prepare import PrepareConfig
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
 from hybridgen.training import lora
 from hybridgen.training.lora import WORK, TrainConfig, Trained
@@ -23,10 +23,10 @@ def main(folder: Path, out: Path, train: TrainConfig) -> dict[str, Trained] | No
     check_out(out)
     window = train.renderer.window if train.renderer is not None else 4
     paths = recordings.find_recordings(folder)
-    sources = recordings.master_recordings(paths, out / WORK / "songs", window * LATENT_HOP / SAMPLE_RATE)
+    tracks = recordings.master_recordings(paths, out / WORK / "songs", window * LATENT_HOP / SAMPLE_RATE)
     prepared = out / WORK / "prepared"
-    preparing.write(sources, prepared, Recipe(model / "config.yaml", model, 1))
-    preparing.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
+    prepare.write_latents(tracks, prepared, PrepareConfig(model / "config.yaml", model, 1))
+    prepare.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
     if train.planner is not None:  # what these songs' scores could teach is that labels are unknown
         train = replace(train, planner=replace(train.planner, score_weight=0.0))
     return lora.main(replace(train, prepared=str(prepared), out=str(out)))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hybridgen import adapters, config, files, weights
 from hybridgen.adapters import LoRA
-from hybridgen.data.prepared import Songs
+from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import Renderer, RendererConfig
 from hybridgen.text import TextConfig
@@ -128,7 +128,7 @@ class Lesson:
 def main(train: TrainConfig) -> dict[str, Trained] | None:
     """Trains what the config asks for and writes the adapter; stage -> result, None if a signal came before the end."""
     folder = weights.resolve(train.model)
-    songs = Songs(train.prepared, "train")
+    songs = PreparedDataset(train.prepared, "train")
     lessons = {"planner": planner_lesson, "renderer": renderer_lesson}
     chosen = {stage: getattr(train, stage) for stage in adapters.STAGES if getattr(train, stage) is not None}
     base = {stage: files.sha256(folder / f"{stage}.safetensors") for stage in chosen}
@@ -147,7 +147,7 @@ def main(train: TrainConfig) -> dict[str, Trained] | None:
 
 
 def fit(
-    stage: str, lesson: Lesson, own: PlannerStage | RendererStage, train: TrainConfig, base: str, songs: Songs
+    stage: str, lesson: Lesson, own: PlannerStage | RendererStage, train: TrainConfig, base: str, songs: PreparedDataset
 ) -> Trained | None:
     """Trains one stage's adapter from where its run stopped; None if a signal came before the last step."""
     size, rng = own.size, torch.Generator().manual_seed(train.seed)
@@ -155,7 +155,7 @@ def fit(
     model = adapters.adapt(lesson.model, [(lora, 1.0)])
     engine = Engine(lora, own.optim, train.engine, layers=model.blocks)
     model.to(engine.device)
-    out, shards = Path(train.out) / WORK / stage, tuple(entry["latents"] for entry in songs.facts["shards"])
+    out, shards = Path(train.out) / WORK / stage, tuple(entry["latents"] for entry in songs.index["shards"])
     settings = StageRun(train.model, train.seed, str(out), own.steps, train.log_every, train.save_every, own.steps)
 
     with Run(stage, settings, Identity(base, size, shards), __file__, {stage: engine}) as run:
@@ -181,7 +181,7 @@ def judge(lesson: Lesson, model: nn.Module, engine: Engine) -> float:
     return sum(losses) / len(losses)
 
 
-def planner_lesson(folder: Path, songs: Songs, own: PlannerStage, train: TrainConfig) -> Lesson:
+def planner_lesson(folder: Path, songs: PreparedDataset, own: PlannerStage, train: TrainConfig) -> Lesson:
     """Whole songs, their codes and as much of their scores as is known."""
     shapes = config.read(folder / "config.yaml")
     model = frozen(Planner(config.build(PlannerConfig, shapes["planner"])), folder / "planner.safetensors", train)
@@ -198,7 +198,7 @@ def planner_lesson(folder: Path, songs: Songs, own: PlannerStage, train: TrainCo
     return Lesson(model, batches, loss)
 
 
-def renderer_lesson(folder: Path, songs: Songs, own: RendererStage, train: TrainConfig) -> Lesson:
+def renderer_lesson(folder: Path, songs: PreparedDataset, own: RendererStage, train: TrainConfig) -> Lesson:
     """Windows of songs, with random gaps in what is told of them."""
     shapes = config.read(folder / "config.yaml")
     model = frozen(Renderer(config.build(RendererConfig, shapes["renderer"])), folder / "renderer.safetensors", train)

@@ -3,7 +3,7 @@
 A shard is the unit of work: it is there whole or not at all, so a stopped run goes on where it was. The bytes are the
 same for any number of processes, each of one thread, because the order of sums depends on the threads.
 
-Shapes: as in `prepared`.
+Shapes: as in `prepared_dataset`.
 """
 
 import functools
@@ -28,8 +28,8 @@ from hybridgen import config
 from hybridgen.codec import Codec, CodecConfig
 from hybridgen.data import shards
 from hybridgen.data.corpus import SongRecord
-from hybridgen.data.prepared import FORMAT, Labels, Notes, codes_path, latents_path, read_catalogue
-from hybridgen.data.shards import Damaged, Shard
+from hybridgen.data.prepared_dataset import FORMAT, Labels, Notes, codes_path, latents_path, read_dataset_index
+from hybridgen.data.shards import CorruptShardError, Shard
 from hybridgen.data.song import Note
 from hybridgen.files import sha256
 from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, SAMPLE_RATE
@@ -41,7 +41,7 @@ SHARD_HOURS = 1.0
 
 
 @dataclass(frozen=True)
-class Source:
+class LabeledAudio:
     """A track that is to be prepared."""
 
     labels: Labels
@@ -49,15 +49,15 @@ class Source:
     notes: Path | None  # JSON with `notes`: [[role, pitch, start, duration, velocity], ...]; None: unknown
 
 
-def from_corpus(record: SongRecord) -> Source:
+def from_corpus(record: SongRecord) -> LabeledAudio:
     """A song of the synthetic corpus."""
     name = f"{record.index:06d}"
     labels = Labels(name, record.split, record.plan, record.captions, record.genre, record.mood)
-    return Source(labels, record.audio, record.audio.with_suffix(".json"))
+    return LabeledAudio(labels, record.audio, record.audio.with_suffix(".json"))
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PrepareConfig:
     """What latents and text states follow from."""
 
     model: Path  # YAML with the shapes of codec and text encoder
@@ -66,54 +66,56 @@ class Recipe:
     codec_sha256: str | None = None  # of its weights: `write` looks
 
 
-def write(sources: Sequence[Source], out: Path, recipe: Recipe, hours: float = SHARD_HOURS, workers: int = 1) -> None:
+def write_latents(
+    tracks: Sequence[LabeledAudio], out: Path, settings: PrepareConfig, hours: float = SHARD_HOURS, workers: int = 1
+) -> None:
     """Prepares tracks in shards of up to `hours` of music; shards that follow from the same things already stay.
 
     Codes that a quantizer made of latents that stay, stay too. ValueError for no tracks, or two of one name.
     """
-    _check_names(out, sources)
+    _check_names(out, tracks)
     out.mkdir(parents=True, exist_ok=True)
     for left in out.glob(".*.tmp"):
         left.unlink()  # by a run that was killed
-    recipe = replace(recipe, codec_sha256=sha256(recipe.codec / "codec.safetensors"))
-    codec_hash = encoder_hash(_encoders(recipe)[0])
-    chunks = split_hours(sources, hours)
+    settings = replace(settings, codec_sha256=sha256(settings.codec / "codec.safetensors"))
+    codec_hash = encoder_hash(_encoders(settings)[0])
+    chunks = split_hours(tracks, hours)
     tasks = [
-        (i, chunk, latents_facts([source.labels for source in chunk], codec_hash, recipe.captions))
+        (i, chunk, latents_metadata([track.labels for track in chunk], codec_hash, settings.captions))
         for i, chunk in enumerate(chunks)
     ]
     todo = [task for task in tasks if not _is_there(latents_path(out, task[0]), task[2])]
     if todo:
         (out / "catalogue").unlink(missing_ok=True)  # nobody is to train on a folder that changes
     n_left = sum(len(chunk) for _, chunk, _ in todo)
-    with tqdm(total=len(sources), initial=len(sources) - n_left, desc="latents", mininterval=2) as bar:
-        for n_tracks in _run(functools.partial(_write_latents, out, recipe), todo, workers):
+    with tqdm(total=len(tracks), initial=len(tracks) - n_left, desc="latents", mininterval=2) as bar:
+        for n_tracks in _run(functools.partial(_write_latents_shard, out, settings), todo, workers):
             bar.update(n_tracks)
-    write_catalogue(out, len(tasks))
+    write_dataset_index(out, len(tasks))
 
 
 def write_codes(out: Path, model: Path, weights: Path, workers: int = 1) -> None:
     """Adds the codes of a quantizer (its safetensors) to a prepared folder; those that it made already stay."""
-    entries, quantizer = read_catalogue(out)["shards"], sha256(weights)
-    tasks = [(i, codes_facts(quantizer, entry["latents"])) for i, entry in enumerate(entries)]
+    entries, quantizer = read_dataset_index(out)["shards"], sha256(weights)
+    tasks = [(i, codes_metadata(quantizer, entry["latents"])) for i, entry in enumerate(entries)]
     todo = [task for task in tasks if not _is_there(codes_path(out, task[0]), task[1])]
     n_tracks, n_left = sum(len(e["names"]) for e in entries), sum(len(entries[i]["names"]) for i, _ in todo)
     with tqdm(total=n_tracks, initial=n_tracks - n_left, desc="codes", mininterval=2) as bar:
-        for n_written in _run(functools.partial(_write_codes, out, model, weights), todo, workers):
+        for n_written in _run(functools.partial(_write_codes_shard, out, model, weights), todo, workers):
             bar.update(n_written)
-    write_catalogue(out, len(entries))
+    write_dataset_index(out, len(entries))
 
 
-def split_hours(sources: Sequence[Source], hours: float) -> list[list[Source]]:
+def split_hours(tracks: Sequence[LabeledAudio], hours: float) -> list[list[LabeledAudio]]:
     """Tracks one after the other, up to so many hours of music together, or one that is longer."""
-    chunks: list[list[Source]] = []
+    chunks: list[list[LabeledAudio]] = []
     room = 0.0
-    for source in sources:
-        if not chunks or source.labels.plan.length > room:
+    for track in tracks:
+        if not chunks or track.labels.plan.length > room:
             chunks.append([])
             room = hours * 3600 * SAMPLE_RATE
-        chunks[-1].append(source)
-        room -= source.labels.plan.length
+        chunks[-1].append(track)
+        room -= track.labels.plan.length
     return chunks
 
 
@@ -140,20 +142,20 @@ def encoder_hash(codec: Codec) -> str:
     return digest.hexdigest()
 
 
-def encode(source: Source, codec: Codec, text: TextEncoder, n_captions: int) -> dict[str, bytes]:
+def encode_track(track: LabeledAudio, codec: Codec, text: TextEncoder, n_captions: int) -> dict[str, bytes]:
     """The parts of one track; ValueError when the audio is not as long as the plan says."""
-    samples, rate = soundfile.read(source.audio, dtype="float32", always_2d=True)
-    if rate != codec.sample_rate or samples.shape != (source.labels.plan.length, 2):
-        expected = f"{source.labels.plan.length} samples in stereo at {codec.sample_rate} Hz"
-        raise ValueError(f"{source.audio}: {samples.shape} at {rate} Hz, the plan has {expected}")
+    samples, rate = soundfile.read(track.audio, dtype="float32", always_2d=True)
+    if rate != codec.sample_rate or samples.shape != (track.labels.plan.length, 2):
+        expected = f"{track.labels.plan.length} samples in stereo at {codec.sample_rate} Hz"
+        raise ValueError(f"{track.audio}: {samples.shape} at {rate} Hz, the plan has {expected}")
     latents = pad_frames(codec.encode(torch.from_numpy(samples.T.copy())[None])[0]).half().numpy()
     notes = None
-    if source.notes is not None:
-        notes = Notes.of(Note(*row) for row in json.loads(source.notes.read_text(encoding="utf-8"))["notes"])
-    return parts(source.labels, latents, loudness(samples.T), _text_states(source.labels, text, n_captions), notes)
+    if track.notes is not None:
+        notes = Notes.of(Note(*row) for row in json.loads(track.notes.read_text(encoding="utf-8"))["notes"])
+    return track_parts(track.labels, latents, loudness(samples.T), _text_states(track.labels, text, n_captions), notes)
 
 
-def parts(
+def track_parts(
     labels: Labels, latents: np.ndarray, loudness: np.ndarray, texts: Sequence[np.ndarray], notes: Notes | None
 ) -> dict[str, bytes]:
     """What a shard holds of a track: latents (T, C), loudness (P,), texts (S, E) each."""
@@ -181,8 +183,8 @@ def _text_states(labels: Labels, text: TextEncoder, n_captions: int) -> list[np.
     return [row[present].half().numpy() for row, present in zip(states, mask, strict=True)]
 
 
-def _check_names(out: Path, sources: Sequence[Source]) -> None:
-    counts = Counter(source.labels.name for source in sources)
+def _check_names(out: Path, tracks: Sequence[LabeledAudio]) -> None:
+    counts = Counter(track.labels.name for track in tracks)
     if not counts:
         raise ValueError(f"prepared {out}: no tracks to prepare")
     name, n = counts.most_common(1)[0]
@@ -190,27 +192,29 @@ def _check_names(out: Path, sources: Sequence[Source]) -> None:
         raise ValueError(f"prepared {out}: {n} tracks have the name {name}")
 
 
-def _write_latents(out: Path, recipe: Recipe, task: tuple[int, list[Source], dict[str, Any]]) -> int:
-    number, chunk, facts = task
-    codec, text = _encoders(recipe)
-    samples = ((source.labels.name, encode(source, codec, text, recipe.captions)) for source in chunk)
-    shards.write(latents_path(out, number), samples, facts)
+def _write_latents_shard(
+    out: Path, settings: PrepareConfig, task: tuple[int, list[LabeledAudio], dict[str, Any]]
+) -> int:
+    number, chunk, metadata = task
+    codec, text = _encoders(settings)
+    samples = ((track.labels.name, encode_track(track, codec, text, settings.captions)) for track in chunk)
+    shards.write(latents_path(out, number), samples, metadata)
     return len(chunk)
 
 
-def _write_codes(out: Path, model: Path, weights: Path, task: tuple[int, dict[str, str]]) -> int:
-    number, facts = task
-    latents, quantizer = Shard(latents_path(out, number)), _quantizer(model, weights, facts["quantizer"])
+def _write_codes_shard(out: Path, model: Path, weights: Path, task: tuple[int, dict[str, str]]) -> int:
+    number, metadata = task
+    latents, quantizer = Shard(latents_path(out, number)), _quantizer(model, weights, metadata["quantizer"])
 
     def code(row: int) -> dict[str, bytes]:
         arrays = safetensors.numpy.load(bytes(latents.read(row, "safetensors")))
         return codes_part(quantizer.encode(torch.from_numpy(arrays["latents"])[None].float())[0].numpy())
 
-    shards.write(codes_path(out, number), ((name, code(row)) for row, name in enumerate(latents.names)), facts)
+    shards.write(codes_path(out, number), ((name, code(row)) for row, name in enumerate(latents.names)), metadata)
     return len(latents)
 
 
-def latents_facts(labels: Sequence[Labels], codec_hash: str, n_captions: int) -> dict[str, Any]:
+def latents_metadata(labels: Sequence[Labels], codec_hash: str, n_captions: int) -> dict[str, Any]:
     """All that a shard follows from, but for the sound: it is written again when any of this is different."""
     return {
         "codec": codec_hash,
@@ -222,36 +226,36 @@ def latents_facts(labels: Sequence[Labels], codec_hash: str, n_captions: int) ->
     }
 
 
-def codes_facts(quantizer_hash: str, latents_digest: str) -> dict[str, str]:
+def codes_metadata(quantizer_hash: str, latents_digest: str) -> dict[str, str]:
     """All that a shard of codes follows from."""
     return {"quantizer": quantizer_hash, "of": latents_digest}
 
 
-def _is_there(path: Path, facts: dict[str, Any]) -> bool:
+def _is_there(path: Path, metadata: dict[str, Any]) -> bool:
     try:
-        return Shard(path).facts == facts
-    except Damaged:
+        return Shard(path).metadata == metadata
+    except CorruptShardError:
         return False
 
 
-def write_catalogue(out: Path, n_shards: int) -> None:
+def write_dataset_index(out: Path, n_shards: int) -> None:
     """Binds the first `n_shards` shards, and the codes that fit them, into what trainers read."""
     entries, quantizers = [], set()
     for number in range(n_shards):
         latents = Shard(latents_path(out, number))
         codes = Shard(codes_path(out, number)) if codes_path(out, number).with_suffix(".index").exists() else None
-        has_codes = codes is not None and codes.facts["of"] == latents.digest
-        quantizers.add(codes.facts["quantizer"] if has_codes else None)
+        has_codes = codes is not None and codes.metadata["of"] == latents.digest
+        quantizers.add(codes.metadata["quantizer"] if has_codes else None)
         entry = {"latents": latents.digest, "codes": codes.digest if has_codes else None, "names": list(latents.names)}
-        entries.append(entry | {key: latents.facts[key] for key in ("lengths", "splits")})
-    facts = {
+        entries.append(entry | {key: latents.metadata[key] for key in ("lengths", "splits")})
+    index = {
         "format": FORMAT,
-        "codec": latents.facts["codec"],
-        "captions": latents.facts["captions"],
+        "codec": latents.metadata["codec"],
+        "captions": latents.metadata["captions"],
         "quantizer": quantizers.pop() if len(quantizers) == 1 else None,
         "shards": entries,
     }
-    shards.write_sealed(out / "catalogue", (json.dumps(facts) + "\n").encode())
+    shards.write_checksummed(out / "catalogue", (json.dumps(index) + "\n").encode())
 
 
 def _run(make: Callable[[Any], int], tasks: Sequence[Any], workers: int) -> Iterator[int]:
@@ -265,11 +269,11 @@ def _run(make: Callable[[Any], int], tasks: Sequence[Any], workers: int) -> Iter
 
 
 @functools.cache
-def _encoders(recipe: Recipe) -> tuple[Codec, TextEncoder]:
+def _encoders(settings: PrepareConfig) -> tuple[Codec, TextEncoder]:
     """This process's codec and text encoder; other weights in the same file have another hash in the recipe."""
-    shapes = config.read(recipe.model)
+    shapes = config.read(settings.model)
     codec = Codec(config.build(CodecConfig, shapes["codec"])).eval()
-    load_weights(codec, recipe.codec / "codec.safetensors")
+    load_weights(codec, settings.codec / "codec.safetensors")
     return codec, TextEncoder(config.build(TextConfig, shapes["text"]))
 
 

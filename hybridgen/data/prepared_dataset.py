@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hybridgen.data import shards
-from hybridgen.data.shards import Damaged, Shard
+from hybridgen.data.shards import CorruptShardError, Shard
 from hybridgen.data.song import Note
 from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, ROLES, Plan
 
 FORMAT = 1
 CODE_FRAMES = CODE_HOP // LATENT_HOP
-MAX_BAD = 0.001  # share of damaged tracks above which training stops
+MAX_CORRUPT = 0.001  # share of damaged tracks above which training stops
 SPLITS = ("train", "test")
 DTYPES = {"F16": np.float16, "F64": np.float64, "I16": np.int16}  # of safetensors, those that are used here
 
@@ -79,7 +79,7 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Track:
+class PreparedTrack:
     """What is stored of a track; read-only arrays."""
 
     name: str
@@ -92,21 +92,21 @@ class Track:
     codes: np.ndarray | None  # (Q, P) int16
 
 
-class Songs:
+class PreparedDataset:
     """The tracks of a split of a prepared folder, in order; read when asked for, so any number fits into memory.
 
     Damaged tracks are named once on stderr and kept in `bad`. ValueError for a folder without its catalogue.
     """
 
-    def __init__(self, folder: str | Path, split: str, max_bad: float = MAX_BAD):
-        self.folder, self.max_bad = Path(folder), max_bad
-        self.facts = read_catalogue(self.folder)
-        entries = self.facts["shards"]
+    def __init__(self, folder: str | Path, split: str, max_corrupt: float = MAX_CORRUPT):
+        self.folder, self.max_corrupt = Path(folder), max_corrupt
+        self.index = read_dataset_index(self.folder)
+        entries = self.index["shards"]
         rows = [(i, row) for i, entry in enumerate(entries) for row, s in enumerate(entry["splits"]) if s == split]
         self._rows = np.array(rows, dtype=np.int64).reshape(-1, 2)
         self.lengths = np.array([entries[i]["lengths"][row] for i, row in rows], dtype=np.int64)  # samples
         self.n_frames = -(-self.lengths // CODE_HOP) * CODE_FRAMES  # of latents, the repeated ones included
-        self.bad: dict[int, str] = {}  # track -> why
+        self.corrupt: dict[int, str] = {}  # track -> why
         self._shards: dict[Path, Shard] = {}
 
     def __len__(self) -> int:
@@ -115,16 +115,16 @@ class Songs:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_shards": {}}  # each process opens its own
 
-    def __getitem__(self, i: int) -> Track:
+    def __getitem__(self, i: int) -> PreparedTrack:
         """Track `i`; Damaged when its bytes are not those that were written."""
         arrays = self._arrays(i, "safetensors")
         name, length = self._name(i), int(self.lengths[i])
         if (found := arrays["controls"].shape) != (wanted := (self.n_frames[i], N_FEATURES)):
-            raise Damaged(f"track {name}: controls of {found} where {wanted} are known: prepare the folder again")
+            raise CorruptShardError(f"track {name}: controls {found} are not {wanted}: prepare the folder again")
         texts = tuple(arrays[f"text.{n}"] for n in range(sum(key.startswith("text.") for key in arrays)))
         fixed = {key: arrays[key] for key in ("latents", "loudness", "controls", "instruments")}
-        codes = None if self.facts["quantizer"] is None else self._arrays(i, "codes.safetensors")["codes"]
-        return Track(name, length, texts=texts, codes=codes, **fixed)
+        codes = None if self.index["quantizer"] is None else self._arrays(i, "codes.safetensors")["codes"]
+        return PreparedTrack(name, length, texts=texts, codes=codes, **fixed)
 
     def labels(self, i: int) -> Labels:
         """What is known of track `i`; Damaged as above."""
@@ -134,29 +134,29 @@ class Songs:
         """The notes of track `i`, None where they are unknown; Damaged as above."""
         return None if self._part(i, "notes.safetensors") is None else Notes(**self._arrays(i, "notes.safetensors"))
 
-    def whole(self, i: int, read: Callable[[int], Read]) -> Read | None:
+    def read_or_skip(self, i: int, read: Callable[[int], Read]) -> Read | None:
         """read(i), or None for a track that is damaged; ValueError when too many of those that were asked for are."""
         try:
             return read(i)
-        except Damaged as error:
+        except CorruptShardError as error:
             self._count_bad(i, str(error))
             return None
 
     def _count_bad(self, i: int, reason: str) -> None:
-        if i in self.bad:
+        if i in self.corrupt:
             return
-        self.bad[i] = reason
+        self.corrupt[i] = reason
         print(f"damaged track {self._name(i)} is skipped: {reason}", file=sys.stderr)
-        if len(self.bad) > self.max_bad * len(self):
-            names = ", ".join(self._name(i) for i in list(self.bad)[:5])
-            limit = f"max_bad allows {self.max_bad * len(self):g}"
+        if len(self.corrupt) > self.max_corrupt * len(self):
+            names = ", ".join(self._name(i) for i in list(self.corrupt)[:5])
+            limit = f"max_corrupt allows {self.max_corrupt * len(self):g}"
             raise ValueError(
-                f"prepared {self.folder}: {len(self.bad)} of {len(self)} tracks damaged ({names}), {limit}"
+                f"prepared {self.folder}: {len(self.corrupt)} of {len(self)} tracks damaged ({names}), {limit}"
             )
 
     def _name(self, i: int) -> str:
         shard, row = self._rows[i]
-        return self.facts["shards"][shard]["names"][row]
+        return self.index["shards"][shard]["names"][row]
 
     def _part(self, i: int, kind: str) -> memoryview | None:
         number, row = self._rows[i].tolist()
@@ -164,22 +164,22 @@ class Songs:
         path = codes_path(self.folder, number) if is_code else latents_path(self.folder, number)
         if path not in self._shards:
             shard = Shard(path)
-            if shard.digest != self.facts["shards"][number]["codes" if is_code else "latents"]:
-                raise Damaged(f"{path}: written after the catalogue: prepare the folder again")
+            if shard.digest != self.index["shards"][number]["codes" if is_code else "latents"]:
+                raise CorruptShardError(f"{path}: written after the catalogue: prepare the folder again")
             self._shards[path] = shard
         return self._shards[path].read(row, kind)
 
     def _needed(self, i: int, kind: str) -> memoryview:
         part = self._part(i, kind)
         if part is None:
-            raise Damaged(f"track {self._name(i)} has no {kind}")
+            raise CorruptShardError(f"track {self._name(i)} has no {kind}")
         return part
 
     def _arrays(self, i: int, kind: str) -> dict[str, np.ndarray]:
         try:
             return views(self._needed(i, kind))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise Damaged(f"track {self._name(i)}: {kind} is no safetensors file: {error}") from None
+            raise CorruptShardError(f"track {self._name(i)}: {kind} is no safetensors file: {error}") from None
 
 
 def views(data: memoryview) -> dict[str, np.ndarray]:
@@ -202,12 +202,12 @@ def codes_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.codes.tar"
 
 
-def read_catalogue(folder: Path) -> dict[str, Any]:
+def read_dataset_index(folder: Path) -> dict[str, Any]:
     """What a prepared folder holds; ValueError if its preparation has not ended or its catalogue is damaged."""
     path = folder / "catalogue"
     if not path.exists():
         raise ValueError(f"prepared {folder} holds no catalogue: train/prepare.py has not written it to its end")
-    facts = json.loads(shards.read_sealed(path)[1])
-    if facts["format"] != FORMAT:
-        raise ValueError(f"{path}: format {facts['format']} is not {FORMAT}, the one known here: prepare it again")
-    return facts
+    index = json.loads(shards.read_checksummed(path)[1])
+    if index["format"] != FORMAT:
+        raise ValueError(f"{path}: format {index['format']} is not {FORMAT}, the one known here: prepare it again")
+    return index
