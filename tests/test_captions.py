@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hybridgen.data.captions import caption, captions, said
+from hybridgen.data.captions import caption, caption_words, captions
 from hybridgen.data.composer import compose
 from hybridgen.data.composer.genres import STYLES, style_named
 from hybridgen.data.composer.style import Style
@@ -190,7 +190,7 @@ def test_a_genre_without_a_style_is_refused():
 
 
 def test_what_a_caption_says_is_known():
-    pairs = [(said(song, i).genre, text) for song in SONGS for i, text in enumerate(captions(song, 10))]
+    pairs = [(caption_words(song, i).genre, text) for song in SONGS for i, text in enumerate(captions(song, 10))]
 
     def plain(words: str) -> str:
         return words.lower().replace(" and ", " & ")

@@ -31,7 +31,7 @@ from tqdm import tqdm
 from hybridgen import manifest
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
-from hybridgen.data.captions import captions, said
+from hybridgen.data.captions import caption_words, captions
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.song import Song
 from hybridgen.data.synth import Synth
@@ -190,7 +190,7 @@ def ask(song: Song, seconds: int, songs: Path) -> Question | None:
     for i, caption in enumerate(captions(song)):
         asked, _ = find_controls(caption)
         no_length = asked.bars is None and asked.seconds is None and asked.sections is None
-        if asked.tempo is not None and asked.key == plan.key and no_length and said(song, i).genre:
+        if asked.tempo is not None and asked.key == plan.key and no_length and caption_words(song, i).genre:
             return Question(caption, asked.tempo, asked.key, song.genre, seconds, song.index, plan, audio)
     return None
 
