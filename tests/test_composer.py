@@ -187,7 +187,7 @@ def test_melodies_stay_on_their_instruments(songs):
                 assert np.mean([low - 2 <= pitch <= high + 2 for pitch in pitches]) > 0.97, (song.genre, channel)
 
 
-def test_repeated_sections_are_recognised(songs):
+def test_repeated_sections_are_recognized(songs):
     for song in songs[:60]:
         chords = defaultdict(set)
         for section in song.plan.sections[:-1]:

@@ -1,6 +1,6 @@
-"""The words that people use for what a song is: instruments, moods, tempi. (Those of a genre stand in its `Style`.)
+"""The words that people use for instruments, moods, tempi and energy; those of a genre are fields of its `Style`.
 
-Every word here is a claim; a caption makes it only of a song for which it holds.
+Every word here is a claim: a caption uses it only of a song of which it is true.
 """
 
 # One line for each General MIDI program that a pitched role may have: its names, the precise ones first.
