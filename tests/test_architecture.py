@@ -15,6 +15,8 @@ SHELVES = {
     "config": 1,
     "plan": 1,
     "files": 1,
+    "spectra": 1,
+    "workers": 1,
     "manifest": 2,
     "audio": 3,
     "weights": 2,

@@ -48,9 +48,9 @@ def test_silence_is_drawn_too(tmp_path):
 
 @pytest.mark.parametrize("frequency", [110.0, 1000.0, 9000.0])
 def test_a_tone_lights_its_own_band(frequency):
-    edges, decibels = plot.mel_energy(tone(frequency, SAMPLE_RATE))
+    borders, decibels = plot.mel_spectrogram(tone(frequency, SAMPLE_RATE))
     band = int(decibels.mean(axis=1).argmax())
-    assert edges[band] * 0.9 <= frequency <= edges[band + 1] * 1.1
+    assert borders[band] * 0.9 <= frequency <= borders[band + 1] * 1.1
     assert decibels.max() == 0.0 and decibels.min() >= plot.FLOOR_DB
 
 

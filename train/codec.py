@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from hybridgen import config
+from hybridgen import config, spectra
 from hybridgen.codec import Codec, CodecConfig, mid_side
 from hybridgen.data import corpus
 from hybridgen.training import cost, dataset, distributed, losses
@@ -168,8 +168,8 @@ def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: 
             {
                 "valid/loss": spectral(parts, train).item(),
                 "valid/texture": parts["texture"].item(),
-                "valid/mel_db": losses.log_mel_distance(output, target, codec.sample_rate).item(),
-                "valid/stft": losses.stft_distance(output, target).item(),
+                "valid/mel_db": spectra.log_mel_distance(output, target, codec.sample_rate).item(),
+                "valid/stft": spectra.stft_distance(output, target).total.item(),
                 "valid/chroma": losses.chroma_correlation(played[0], wanted[0], codec.config.tone_steps).item(),
             }
         )

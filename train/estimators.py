@@ -8,15 +8,12 @@ estimators are measured on the test songs. n cases, c candidates in each, d feat
 import argparse
 import dataclasses
 import functools
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,6 +25,7 @@ from hybridgen.metrics.probe import Probe
 from hybridgen.metrics.profiles import Profiles
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import KEYS, ROLES, SAMPLE_RATE
+from hybridgen.workers import run_tasks
 
 PENALTY = 1e-3  # on the squares of the weights
 EXCERPTS = ((0.0, 1.0), (0.0, 0.6), (0.2, 0.8))  # of a song, so that its key is not only looked for at its ends
@@ -85,16 +83,7 @@ def fit_probe(train: list[SongRecord], test: list[SongRecord], model: str | None
 
 def hear_features(records: list[SongRecord], hear: Callable[[SongRecord], np.ndarray], name: str) -> np.ndarray:
     """(n, f): the probe's features of songs, as `hear` hears them."""
-    # spawn: a forked process would inherit the locks of this one's threads
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=start_process) as pool:
-        return np.stack(list(tqdm(pool.map(hear, records, chunksize=8), name, total=len(records), unit="song")))
-
-
-def start_process() -> None:
-    """Of the pool: one thread for torch and for numpy."""
-    torch.set_num_threads(1)
-    threadpool_limits(1)
+    return np.stack(list(tqdm(run_tasks(hear, records, WORKERS), name, total=len(records), unit="song")))
 
 
 def hear_song(record: SongRecord) -> np.ndarray:

@@ -13,22 +13,19 @@ import hashlib
 import io
 import itertools
 import json
-import multiprocessing
 import statistics
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from hybridgen import manifest
+from hybridgen import manifest, spectra
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.captions import caption_words, captions
@@ -43,6 +40,7 @@ from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
 from hybridgen.renderer import windows
 from hybridgen.rendering import SamplingConfig
 from hybridgen.text import find_controls
+from hybridgen.workers import run_tasks
 from train import figures, report
 
 SEED = 1  # of the songs; trainings use others
@@ -216,25 +214,9 @@ def run(items: list[Item], job: Job, workers: int = WORKERS) -> None:
     job.items.mkdir(parents=True, exist_ok=True)
     todo = [item for item in items if not is_done(item, job)]
     hearing.compile_estimators()
-    # spawn: a forked process would inherit the locks of this one's threads
-    context = multiprocessing.get_context("spawn")
-    with (
-        tqdm(total=len(items), initial=len(items) - len(todo), desc="measuring", unit="item") as bar,
-        ProcessPoolExecutor(workers, mp_context=context, initializer=start_process) as pool,
-    ):
-        try:
-            for future in as_completed([pool.submit(work, job, item) for item in todo]):
-                future.result()
-                bar.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def start_process() -> None:
-    """Of the pool: one thread for torch and for numpy, and not a word of what a prompt says twice."""
-    torch.set_num_threads(1)
-    threadpool_limits(1)
-    warnings.simplefilter("ignore")
+    with tqdm(total=len(items), initial=len(items) - len(todo), desc="measuring", unit="item") as bar:
+        for _ in run_tasks(functools.partial(work, job), todo, workers, ordered=False):
+            bar.update()
 
 
 def is_done(item: Item, job: Job) -> bool:
@@ -245,7 +227,9 @@ def is_done(item: Item, job: Job) -> bool:
 def work(job: Job, item: Item) -> None:
     """Does one item and writes what it found; the file appears whole or not at all."""
     start = time.process_time()
-    found = KINDS[item.kind](job, item)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not a word of what a prompt says twice
+        found = KINDS[item.kind](job, item)
     found["cpu_seconds"] = round(time.process_time() - start, 2)
     write_json(job.items / f"{item.name}.json", figures.without_nan(found))
 
@@ -340,11 +324,12 @@ def hear(samples: np.ndarray, plan: Plan, question: Question) -> dict:
 
 def compare(samples: np.ndarray, found: np.ndarray) -> dict[str, float]:
     """How far samples (2, N) are from what was made of them, N at least 0.05 s."""
-    stft = spectral.stft_distance(samples, found)
+    target, prediction = (torch.from_numpy(x)[None] for x in (samples, found))
+    stft = spectra.stft_distance(prediction, target)
     return {
-        "log_mel_db": spectral.log_mel_distance(samples, found),
-        "stft_convergence": stft.convergence,
-        "stft_log_magnitude": stft.log_magnitude,
+        "log_mel_db": spectra.log_mel_distance(prediction, target, SAMPLE_RATE).item(),
+        "stft_convergence": stft.convergence.item(),
+        "stft_log_magnitude": stft.log_magnitude.item(),
     }
 
 

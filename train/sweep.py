@@ -8,10 +8,8 @@ T latent frames, N samples, d numbers of an embedding.
 import argparse
 import functools
 import json
-import multiprocessing
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from hybridgen import config
+from hybridgen import config, spectra
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.corpus import SongRecord
@@ -29,6 +27,7 @@ from hybridgen.pipeline import Pipeline
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
 from hybridgen.rendering import Rendering, SamplingConfig
 from hybridgen.training import losses
+from hybridgen.workers import run_tasks
 
 WORKERS = 2  # processes, a thread each
 NOTES = (
@@ -75,8 +74,7 @@ def main() -> None:
     records = [record for record in corpus.read(args.songs) if record.split == "test"][: args.n]
     measure = functools.partial(measure_song, args.model, settings=tuple(args.settings), seconds=args.seconds)
     hearing.compile_estimators()
-    with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
-        songs = list(tqdm(pool.map(measure, records), total=len(records), unit="song"))
+    songs = list(tqdm(run_tasks(measure, records, WORKERS), total=len(records), unit="song"))
     rows = summarise(songs, args.settings)
     lengths = [min(record.plan.seconds, args.seconds) for record in records]
     text = f"{args.model}, {len(records)} held-out songs of {np.mean(lengths):.0f} s\n\n" + table(rows)
@@ -88,8 +86,7 @@ def main() -> None:
 
 @functools.cache
 def load(model: Path) -> Pipeline:
-    """This process's pipeline, on one thread."""
-    torch.set_num_threads(1)
+    """This process's pipeline."""
     return Pipeline.from_pretrained(model)
 
 
@@ -132,7 +129,7 @@ def score(pipe: Pipeline, plan: Plan, heard: Plan, reference: np.ndarray, seed: 
     return Score(
         evaluations=sum(evaluations) / n_windows,
         seconds=took,
-        mel_db=spectral.log_mel_distance(reference, samples),
+        mel_db=spectra.log_mel_distance(*(torch.from_numpy(x)[None] for x in (samples, reference)), SAMPLE_RATE).item(),
         chroma=chroma_correlation(reference, samples),
         chords=harmony.chord_agreement(heard, samples),
         embedding=heard_as(samples),

@@ -10,12 +10,9 @@ import argparse
 import functools
 import json
 import math
-import multiprocessing
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from hybridgen.data.song import Channel, Note, Song
 from hybridgen.data.synth import Synth, find_soundfont, mix
 from hybridgen.files import atomic_write, read_json, write_json
 from hybridgen.plan import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Plan
+from hybridgen.workers import run_tasks
 
 N_CAPTIONS = 10
 HOLD_OUT = 20  # of as many songs one, the last, is for testing
@@ -101,7 +99,7 @@ def write(
     start, length = time.monotonic(), 0
     make = functools.partial(_write_song, folder, seed, seconds=seconds)
     with tqdm(total=count, initial=count - len(todo), unit="song", desc=str(folder)) as bar:
-        for n_samples in _run(make, todo, workers):
+        for n_samples in run_tasks(make, todo, workers, ordered=False):
             length += n_samples
             bar.set_postfix_str(f"{length / SAMPLE_RATE / (time.monotonic() - start):.0f}x real time", refresh=False)
             bar.update()
@@ -159,20 +157,6 @@ def _sign(folder: Path, seed: int, seconds: tuple[float, float]) -> None:
     else:
         (folder / "songs").mkdir(parents=True, exist_ok=True)
         write_json(path, {**facts, "notice": soundfont.notice})
-
-
-def _run(make: Callable[[int], int], todo: Iterable[int], workers: int) -> Iterator[int]:
-    """make(index) for each index, as they come."""
-    if workers == 1:
-        yield from map(make, todo)
-        return
-    # spawn: a forked process would inherit the locks of this one's threads
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for future in as_completed([pool.submit(make, index) for index in todo]):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 @functools.cache

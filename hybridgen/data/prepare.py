@@ -9,10 +9,8 @@ Shapes: as in `prepared_dataset`.
 import functools
 import hashlib
 import json
-import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, SAMPLE_RATE
 from hybridgen.quantizer import CODE_FRAMES, Quantizer, QuantizerConfig
 from hybridgen.text import TextConfig, TextEncoder
 from hybridgen.weights import load_weights
+from hybridgen.workers import run_tasks
 
 SHARD_HOURS = 1.0
 
@@ -89,7 +88,7 @@ def write_latents(
         (out / "catalogue").unlink(missing_ok=True)  # nobody is to train on a folder that changes
     n_left = sum(len(chunk) for _, chunk, _ in todo)
     with tqdm(total=len(tracks), initial=len(tracks) - n_left, desc="latents", mininterval=2) as bar:
-        for n_tracks in _run(functools.partial(_write_latents_shard, out, settings), todo, workers):
+        for n_tracks in run_tasks(functools.partial(_write_latents_shard, out, settings), todo, workers):
             bar.update(n_tracks)
     write_dataset_index(out, len(tasks))
 
@@ -101,7 +100,7 @@ def write_codes(out: Path, model: Path, weights: Path, workers: int = 1) -> None
     todo = [task for task in tasks if not _is_there(codes_path(out, task[0]), task[1])]
     n_tracks, n_left = sum(len(e["names"]) for e in entries), sum(len(entries[i]["names"]) for i, _ in todo)
     with tqdm(total=n_tracks, initial=n_tracks - n_left, desc="codes", mininterval=2) as bar:
-        for n_written in _run(functools.partial(_write_codes_shard, out, model, weights), todo, workers):
+        for n_written in run_tasks(functools.partial(_write_codes_shard, out, model, weights), todo, workers):
             bar.update(n_written)
     write_dataset_index(out, len(entries))
 
@@ -256,16 +255,6 @@ def write_dataset_index(out: Path, n_shards: int) -> None:
         "shards": entries,
     }
     shards.write_checksummed(out / "catalogue", (json.dumps(index) + "\n").encode())
-
-
-def _run(make: Callable[[Any], int], tasks: Sequence[Any], workers: int) -> Iterator[int]:
-    """make(task) for each task in order; on spawned processes of one thread each, or here."""
-    if workers == 1:
-        yield from map(make, tasks)
-        return
-    context = multiprocessing.get_context("spawn")  # a forked process would inherit the locks of this one's threads
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        yield from pool.map(make, tasks)
 
 
 @functools.cache
