@@ -104,7 +104,7 @@ def test_a_length_that_is_told_twice_comes_twice_with_other_windows(songs: Prepa
     assert not {row.seed for row in one} & {row.seed for row in other}
 
 
-def test_damaged_tracks_are_replaced_alike_by_any_number_of_ranks(folder: Path):
+def test_corrupt_tracks_are_replaced_alike_by_any_number_of_ranks(folder: Path):
     def broken() -> PreparedDataset:
         songs = PreparedDataset(folder, "train", max_corrupt=0.5)
         read = PreparedDataset.__getitem__
@@ -162,7 +162,7 @@ def test_what_is_wrong_in_a_worker_is_told_in_one_line(folder: Path):
     makers = [WindowBatches(broken, PHASES, 3)]
     with (
         closing(dataset.stream(makers, range(1, 3), 1)) as batches,
-        pytest.raises(ValueError, match=r"^prepared \S+: 1 of 6 tracks damaged [^\n]*$"),
+        pytest.raises(ValueError, match=r"^prepared \S+: 1 of 6 tracks corrupt [^\n]*$"),
     ):
         next(batches)
 

@@ -13,9 +13,10 @@ import yaml
 from hybridgen import config
 from hybridgen.data import prepare, shards
 from hybridgen.data.prepare import LabeledAudio, PrepareConfig
-from hybridgen.data.prepared_dataset import Labels, PreparedDataset, codes_path, latents_path
+from hybridgen.data.prepared_dataset import DATASET_INDEX, Labels, PreparedDataset, codes_path, latents_path
+from hybridgen.data.shards import Shard
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.plan import N_FEATURES, PLAN_VERSION, SAMPLE_RATE, Bar, Plan, Section, Tempo
 from hybridgen.weights import save_weights
 
 HOURS = 4.5 / 3600  # two tracks to a shard
@@ -94,7 +95,7 @@ def test_a_stopped_run_goes_on_and_makes_the_same_bytes(folder: Path, settings, 
     monkeypatch.setattr(prepare, "encode_track", stopped)
     with pytest.raises(KeyboardInterrupt):
         prepare.write_latents(tracks, out, settings, HOURS)
-    with pytest.raises(ValueError, match="has not written it to its end"):
+    with pytest.raises(ValueError, match="has not finished it"):
         PreparedDataset(out, "train")
     (out / ".0123.tmp").write_bytes(b"half a shard of a killed run")
     monkeypatch.setattr(
@@ -122,20 +123,20 @@ def test_codes_come_beside_and_a_new_quantizer_writes_only_those(settings, track
     expected = pipe.quantizer.encode(torch.tensor(songs[1].latents)[None].float())[0]
     assert songs[1].codes.dtype == np.int16 and (songs[1].codes == expected.numpy()).mean() > 0.95  # weights are halves
     with_codes = contents(out)
-    assert all(with_codes[name] == data for name, data in before.items() if name != "catalogue")
+    assert all(with_codes[name] == data for name, data in before.items() if name != DATASET_INDEX)
     prepare.write_latents(tracks, out, settings, HOURS)
     assert contents(out) == with_codes  # latents that stay keep their codes
 
     save_weights(pipe.quantizer, weights, half=False)
     prepare.write_codes(out, settings.model, weights)
     assert PreparedDataset(out, "train").index["quantizer"] != songs.index["quantizer"]
-    assert all(contents(out)[name] == data for name, data in before.items() if name != "catalogue")
+    assert all(contents(out)[name] == data for name, data in before.items() if name != DATASET_INDEX)
 
     prepare.write_latents(tracks[:4], out, replace(settings, captions=2), HOURS)
     assert PreparedDataset(out, "train").index["quantizer"] is None and len(PreparedDataset(out, "train")[0].texts) == 2
 
 
-def test_damaged_tracks_are_skipped_and_named_until_they_are_too_many(folder: Path, tmp_path: Path, capsys):
+def test_corrupt_tracks_are_skipped_and_named_until_they_are_too_many(folder: Path, tmp_path: Path, capsys):
     for name, data in contents(folder).items():
         (tmp_path / name).write_bytes(data)
     songs = PreparedDataset(tmp_path, "train", max_corrupt=0.3)
@@ -143,11 +144,11 @@ def test_damaged_tracks_are_skipped_and_named_until_they_are_too_many(folder: Pa
     assert songs.read_or_skip(0, songs.__getitem__) is None and songs.read_or_skip(0, songs.__getitem__) is None
     assert songs.read_or_skip(1, songs.__getitem__).name == "000001"
     assert songs.read_or_skip(0, songs.labels) == songs.labels(0)
-    assert list(songs.corrupt) == [0] and capsys.readouterr().err.count("damaged track 000000 is skipped") == 1
+    assert list(songs.corrupt) == [0] and capsys.readouterr().err.count("skipping corrupt track 000000") == 1
     latents_path(tmp_path, 1).write_bytes(b"")
-    with pytest.raises(ValueError, match=r"2 of 4 tracks damaged \(000000, 000002\), max_corrupt allows 1.2"):
+    with pytest.raises(ValueError, match=r"2 of 4 tracks corrupt \(000000, 000002\), max_corrupt allows 1.2"):
         songs.read_or_skip(2, songs.__getitem__)
-    flip(tmp_path / "catalogue", 200)
+    flip(tmp_path / DATASET_INDEX, 200)
     with pytest.raises(ValueError, match="catalogue: not the bytes that were written"):
         PreparedDataset(tmp_path, "train")
 
@@ -163,11 +164,45 @@ def test_a_shard_of_another_run_is_told_from_the_right_one(folder: Path, write_p
         kept = {file: file.read_bytes() for file in (there, there.with_suffix(".index"))}
         other.rename(there)
         other.with_suffix(".index").rename(there.with_suffix(".index"))
-        with pytest.raises(shards.CorruptShardError, match="written after the catalogue"):
+        with pytest.raises(shards.CorruptShardError, match="written after the dataset index"):
             songs[0]
         for file, data in kept.items():
             file.write_bytes(data)
     assert PreparedDataset(tmp_path / "a", "train")[0].name == "000000"
+
+
+def rewrite_metadata(folder: Path, **changes: object) -> None:
+    """Gives the first shard and the dataset index other metadata, as another version would; None takes a key out."""
+
+    def changed(old: dict) -> dict:
+        return {key: value for key, value in (old | changes).items() if changes.get(key, 0) is not None}
+
+    path = latents_path(folder, 0).with_suffix(".index")
+    head, rest = shards.read_checksummed(path)[1].split(b"\n", 1)
+    head = json.dumps({"facts": changed(json.loads(head)["facts"])}).encode()
+    shards.write_checksummed(path, head + b"\n" + rest)
+    path = folder / DATASET_INDEX
+    index = changed(json.loads(shards.read_checksummed(path)[1]))
+    index["shards"][0]["latents"] = Shard(latents_path(folder, 0)).digest
+    shards.write_checksummed(path, json.dumps(index).encode())
+
+
+def test_other_roles_or_features_are_refused_and_old_folders_still_read(settings, tracks, tmp_path: Path):
+    prepare.write_latents(tracks[:2], tmp_path, settings, HOURS)
+    rewrite_metadata(tmp_path, plan_version="0123456789ab")
+    with pytest.raises(ValueError, match=rf"catalogue: plan_version 0123456789ab is not {PLAN_VERSION}, the one known"):
+        PreparedDataset(tmp_path, "train")
+    rewrite_metadata(tmp_path, plan_version=None, features=N_FEATURES + 1)
+    with pytest.raises(ValueError, match=f"features {N_FEATURES + 1} is not {N_FEATURES}, the one known"):
+        PreparedDataset(tmp_path, "train")
+    rewrite_metadata(tmp_path, features=N_FEATURES)  # as before there were versions
+    assert PreparedDataset(tmp_path, "train")[0].name == "000000"
+    before = contents(tmp_path)
+    prepare.write_latents(tracks[:2], tmp_path, settings, HOURS)
+    assert all(contents(tmp_path)[name] == data for name, data in before.items() if name != DATASET_INDEX)
+    rewrite_metadata(tmp_path, plan_version="0123456789ab")
+    prepare.write_latents(tracks[:2], tmp_path, settings, HOURS)  # writes the shard again
+    assert PreparedDataset(tmp_path, "train").index["plan_version"] == PLAN_VERSION
 
 
 def test_what_cannot_be_prepared_is_named(settings: PrepareConfig, tracks: list[LabeledAudio], tmp_path: Path):
@@ -175,10 +210,10 @@ def test_what_cannot_be_prepared_is_named(settings: PrepareConfig, tracks: list[
         prepare.write_latents([], tmp_path, settings)
     with pytest.raises(ValueError, match="2 tracks have the name 000001"):
         prepare.write_latents([tracks[1], tracks[0], tracks[1]], tmp_path, settings)
-    with pytest.raises(ValueError, match="split 'valid' is none of"):
+    with pytest.raises(ValueError, match="split 'valid' is not one of"):
         replace(tracks[0].labels, split="valid")
     longer = replace(tracks[0], labels=replace(tracks[0].labels, plan=tracks[4].labels.plan))
-    with pytest.raises(ValueError, match=r"000000.flac: \(88200, 2\) at 44100 Hz, the plan has 70000 samples"):
+    with pytest.raises(ValueError, match=r"000000.flac: \(88200, 2\) at 44100 Hz does not fit its plan: \(70000, 2\)"):
         prepare.write_latents([longer], tmp_path, settings)
     assert not list(tmp_path.glob("*.index"))
 

@@ -1,7 +1,7 @@
-"""Preparing: audio and labels in, shards with latents, controls, text states and codes out.
+"""Preparing: labeled audio -> shards of latents, controls, text states and codes.
 
-A shard is the unit of work: it is there whole or not at all, so a stopped run goes on where it was. The bytes are the
-same for any number of processes, each of one thread, because the order of sums depends on the threads.
+A shard is the unit of work: it exists complete or not at all, so a stopped run resumes where it was. The bytes are the
+same for any number of processes, each of one thread, because the order of sums depends on the number of threads.
 
 Shapes: as in `prepared_dataset`.
 """
@@ -25,12 +25,20 @@ from tqdm import tqdm
 from hybridgen import config
 from hybridgen.codec import Codec, CodecConfig
 from hybridgen.data import shards
-from hybridgen.data.corpus import SongRecord
-from hybridgen.data.prepared_dataset import FORMAT, Labels, Notes, codes_path, latents_path, read_dataset_index
+from hybridgen.data.corpus import MAX_SONG_JSON, SongRecord
+from hybridgen.data.prepared_dataset import (
+    DATASET_INDEX,
+    FORMAT,
+    Labels,
+    Notes,
+    codes_path,
+    latents_path,
+    read_dataset_index,
+)
 from hybridgen.data.shards import CorruptShardError, Shard
 from hybridgen.data.song import Note
-from hybridgen.files import sha256
-from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, SAMPLE_RATE
+from hybridgen.files import read_json, sha256
+from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, PLAN_VERSION, SAMPLE_RATE
 from hybridgen.quantizer import CODE_FRAMES, Quantizer, QuantizerConfig
 from hybridgen.text import TextConfig, TextEncoder
 from hybridgen.weights import load_weights
@@ -41,10 +49,10 @@ SHARD_HOURS = 1.0
 
 @dataclass(frozen=True)
 class LabeledAudio:
-    """A track that is to be prepared."""
+    """A track to be prepared: a composed song or a recording."""
 
     labels: Labels
-    audio: Path  # as long as the plan
+    audio: Path  # stereo at 44.1 kHz, as long as the plan
     notes: Path | None  # JSON with `notes`: [[role, pitch, start, duration, velocity], ...]; None: unknown
 
 
@@ -57,25 +65,25 @@ def from_corpus(record: SongRecord) -> LabeledAudio:
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """What latents and text states follow from."""
+    """What determines latents and text states."""
 
     model: Path  # YAML with the shapes of codec and text encoder
     codec: Path  # folder of codec.safetensors
     captions: int  # texts kept of each track
-    codec_sha256: str | None = None  # of its weights: `write` looks
+    codec_sha256: str | None = None  # of its weights; `write_latents` fills it in
 
 
 def write_latents(
     tracks: Sequence[LabeledAudio], out: Path, settings: PrepareConfig, hours: float = SHARD_HOURS, workers: int = 1
 ) -> None:
-    """Prepares tracks in shards of up to `hours` of music; shards that follow from the same things already stay.
+    """Prepares tracks in shards of up to `hours` of music; shards that are up to date are kept, and so are their codes.
 
-    Codes that a quantizer made of latents that stay, stay too. ValueError for no tracks, or two of one name.
+    Raises ValueError for no tracks, two tracks of one name, and audio that is not as long as its plan.
     """
     _check_names(out, tracks)
     out.mkdir(parents=True, exist_ok=True)
     for left in out.glob(".*.tmp"):
-        left.unlink()  # by a run that was killed
+        left.unlink()  # of a run that was killed
     settings = replace(settings, codec_sha256=sha256(settings.codec / "codec.safetensors"))
     codec_hash = encoder_hash(_encoders(settings)[0])
     chunks = split_hours(tracks, hours)
@@ -83,9 +91,9 @@ def write_latents(
         (i, chunk, latents_metadata([track.labels for track in chunk], codec_hash, settings.captions))
         for i, chunk in enumerate(chunks)
     ]
-    todo = [task for task in tasks if not _is_there(latents_path(out, task[0]), task[2])]
+    todo = [task for task in tasks if not _is_up_to_date(latents_path(out, task[0]), task[2])]
     if todo:
-        (out / "catalogue").unlink(missing_ok=True)  # nobody is to train on a folder that changes
+        (out / DATASET_INDEX).unlink(missing_ok=True)  # so that nobody trains on a folder that is changing
     n_left = sum(len(chunk) for _, chunk, _ in todo)
     with tqdm(total=len(tracks), initial=len(tracks) - n_left, desc="latents", mininterval=2) as bar:
         for n_tracks in run_tasks(functools.partial(_write_latents_shard, out, settings), todo, workers):
@@ -94,10 +102,10 @@ def write_latents(
 
 
 def write_codes(out: Path, model: Path, weights: Path, workers: int = 1) -> None:
-    """Adds the codes of a quantizer (its safetensors) to a prepared folder; those that it made already stay."""
+    """Adds the codes of a quantizer (its safetensors) to a prepared folder; codes it has made before are kept."""
     entries, quantizer = read_dataset_index(out)["shards"], sha256(weights)
     tasks = [(i, codes_metadata(quantizer, entry["latents"])) for i, entry in enumerate(entries)]
-    todo = [task for task in tasks if not _is_there(codes_path(out, task[0]), task[1])]
+    todo = [task for task in tasks if not _is_up_to_date(codes_path(out, task[0]), task[1])]
     n_tracks, n_left = sum(len(e["names"]) for e in entries), sum(len(entries[i]["names"]) for i, _ in todo)
     with tqdm(total=n_tracks, initial=n_tracks - n_left, desc="codes", mininterval=2) as bar:
         for n_written in run_tasks(functools.partial(_write_codes_shard, out, model, weights), todo, workers):
@@ -106,7 +114,7 @@ def write_codes(out: Path, model: Path, weights: Path, workers: int = 1) -> None
 
 
 def split_hours(tracks: Sequence[LabeledAudio], hours: float) -> list[list[LabeledAudio]]:
-    """Tracks one after the other, up to so many hours of music together, or one that is longer."""
+    """Consecutive tracks in chunks of at most `hours` of music, or of a single longer track."""
     chunks: list[list[LabeledAudio]] = []
     room = 0.0
     for track in tracks:
@@ -119,13 +127,13 @@ def split_hours(tracks: Sequence[LabeledAudio], hours: float) -> list[list[Label
 
 
 def pad_frames(latents: Tensor) -> Tensor:
-    """(T', C) -> (T, C) with T the next multiple of 4: the last frame is repeated."""
+    """(T', C) -> (T, C) with T the next multiple of 4, by repeating the last frame."""
     missing = -len(latents) % CODE_FRAMES
     return torch.cat([latents, latents[-1:].expand(missing, -1)])
 
 
 def loudness(samples: np.ndarray) -> np.ndarray:
-    """Level (P,) float32 of each code frame of samples (2, N): 0 at -20 dB RMS, 1 for 10 dB more; at least -4."""
+    """Level (P,) float32 of each code frame of samples (2, N): 0 at -20 dB RMS, plus 1 for every 10 dB; at least -4."""
     n_code_frames = -(-samples.shape[1] // CODE_HOP)
     padded = np.pad(samples, ((0, 0), (0, n_code_frames * CODE_HOP - samples.shape[1])))
     power = np.square(padded).reshape(2, n_code_frames, CODE_HOP).mean(axis=(0, 2))
@@ -133,7 +141,7 @@ def loudness(samples: np.ndarray) -> np.ndarray:
 
 
 def encoder_hash(codec: Codec) -> str:
-    """SHA-256 of all of a codec that its latents depend on: a decoder that is trained further changes nothing."""
+    """SHA-256 of the weights that a codec's latents depend on: training its decoder further does not change it."""
     digest = hashlib.sha256()
     for name, value in sorted(codec.state_dict().items()):
         if not name.startswith("decoder."):
@@ -142,22 +150,22 @@ def encoder_hash(codec: Codec) -> str:
 
 
 def encode_track(track: LabeledAudio, codec: Codec, text: TextEncoder, n_captions: int) -> dict[str, bytes]:
-    """The parts of one track; ValueError when the audio is not as long as the plan says."""
+    """The parts of one track in a shard; ValueError when the audio is not as long as the plan."""
     samples, rate = soundfile.read(track.audio, dtype="float32", always_2d=True)
     if rate != codec.sample_rate or samples.shape != (track.labels.plan.length, 2):
-        expected = f"{track.labels.plan.length} samples in stereo at {codec.sample_rate} Hz"
-        raise ValueError(f"{track.audio}: {samples.shape} at {rate} Hz, the plan has {expected}")
+        expected = f"({track.labels.plan.length}, 2) at {codec.sample_rate} Hz"
+        raise ValueError(f"{track.audio}: {samples.shape} at {rate} Hz does not fit its plan: {expected}")
     latents = pad_frames(codec.encode(torch.from_numpy(samples.T.copy())[None])[0]).half().numpy()
     notes = None
     if track.notes is not None:
-        notes = Notes.of(Note(*row) for row in json.loads(track.notes.read_text(encoding="utf-8"))["notes"])
+        notes = Notes.of(Note(*row) for row in read_json(track.notes, MAX_SONG_JSON)["notes"])
     return track_parts(track.labels, latents, loudness(samples.T), _text_states(track.labels, text, n_captions), notes)
 
 
 def track_parts(
     labels: Labels, latents: np.ndarray, loudness: np.ndarray, texts: Sequence[np.ndarray], notes: Notes | None
 ) -> dict[str, bytes]:
-    """What a shard holds of a track: latents (T, C), loudness (P,), texts (S, E) each."""
+    """The parts of a track in a shard of latents, from latents (T, C), loudness (P,) and texts (S, E)."""
     arrays = {
         "latents": latents.astype(np.float16),
         "loudness": loudness.astype(np.float16),
@@ -170,7 +178,7 @@ def track_parts(
 
 
 def codes_part(codes: np.ndarray) -> dict[str, bytes]:
-    """What a shard of codes holds of a track: codes (Q, P)."""
+    """The parts of a track in a shard of codes, from codes (Q, P)."""
     return {"codes.safetensors": safetensors.numpy.save({"codes": np.ascontiguousarray(codes, dtype=np.int16)})}
 
 
@@ -206,7 +214,9 @@ def _write_codes_shard(out: Path, model: Path, weights: Path, task: tuple[int, d
     latents, quantizer = Shard(latents_path(out, number)), _quantizer(model, weights, metadata["quantizer"])
 
     def code(row: int) -> dict[str, bytes]:
-        arrays = safetensors.numpy.load(bytes(latents.read(row, "safetensors")))
+        part = latents.read(row, "safetensors")
+        assert part is not None, f"{latents.path}: {latents.names[row]} has no latents"
+        arrays = safetensors.numpy.load(bytes(part))
         return codes_part(quantizer.encode(torch.from_numpy(arrays["latents"])[None].float())[0].numpy())
 
     shards.write(codes_path(out, number), ((name, code(row)) for row, name in enumerate(latents.names)), metadata)
@@ -214,11 +224,12 @@ def _write_codes_shard(out: Path, model: Path, weights: Path, task: tuple[int, d
 
 
 def latents_metadata(labels: Sequence[Labels], codec_hash: str, n_captions: int) -> dict[str, Any]:
-    """All that a shard follows from, but for the sound: it is written again when any of this is different."""
+    """What determines a shard of latents, except for the audio: when any of it differs, the shard is written again."""
     return {
         "codec": codec_hash,
         "captions": n_captions,
         "features": N_FEATURES,
+        "plan_version": PLAN_VERSION,
         "labels": hashlib.sha256(b"".join(one.to_json() for one in labels)).hexdigest(),
         "lengths": [one.plan.length for one in labels],
         "splits": [one.split for one in labels],
@@ -226,40 +237,50 @@ def latents_metadata(labels: Sequence[Labels], codec_hash: str, n_captions: int)
 
 
 def codes_metadata(quantizer_hash: str, latents_digest: str) -> dict[str, str]:
-    """All that a shard of codes follows from."""
+    """What determines a shard of codes."""
     return {"quantizer": quantizer_hash, "of": latents_digest}
 
 
-def _is_there(path: Path, metadata: dict[str, Any]) -> bool:
+def _is_up_to_date(path: Path, metadata: dict[str, Any]) -> bool:
     try:
-        return Shard(path).metadata == metadata
+        found = Shard(path).metadata
     except CorruptShardError:
         return False
+    if "plan_version" not in found:  # an old shard: that the number of features is the same has to do
+        metadata = {name: value for name, value in metadata.items() if name != "plan_version"}
+    return found == metadata
 
 
 def write_dataset_index(out: Path, n_shards: int) -> None:
-    """Binds the first `n_shards` shards, and the codes that fit them, into what trainers read."""
-    entries, quantizers = [], set()
+    """Writes the dataset index: it binds the first `n_shards` shards and the codes that belong to them."""
+    entries: list[dict[str, Any]] = []
+    quantizers: set[str | None] = set()
+    versions: set[str | None] = set()
     for number in range(n_shards):
         latents = Shard(latents_path(out, number))
         codes = Shard(codes_path(out, number)) if codes_path(out, number).with_suffix(".index").exists() else None
-        has_codes = codes is not None and codes.metadata["of"] == latents.digest
-        quantizers.add(codes.metadata["quantizer"] if has_codes else None)
-        entry = {"latents": latents.digest, "codes": codes.digest if has_codes else None, "names": list(latents.names)}
-        entries.append(entry | {key: latents.metadata[key] for key in ("lengths", "splits")})
+        if codes is not None and codes.metadata["of"] != latents.digest:
+            codes = None  # of other latents
+        quantizers.add(None if codes is None else codes.metadata["quantizer"])
+        versions.add(latents.metadata.get("plan_version"))
+        entry = {"latents": latents.digest, "codes": None if codes is None else codes.digest}
+        entry |= {"names": list(latents.names)} | {key: latents.metadata[key] for key in ("lengths", "splits")}
+        entries.append(entry)
     index = {
         "format": FORMAT,
         "codec": latents.metadata["codec"],
         "captions": latents.metadata["captions"],
+        "features": latents.metadata["features"],
+        "plan_version": versions.pop() if len(versions) == 1 else None,
         "quantizer": quantizers.pop() if len(quantizers) == 1 else None,
         "shards": entries,
     }
-    shards.write_checksummed(out / "catalogue", (json.dumps(index) + "\n").encode())
+    shards.write_checksummed(out / DATASET_INDEX, (json.dumps(index) + "\n").encode())
 
 
 @functools.cache
 def _encoders(settings: PrepareConfig) -> tuple[Codec, TextEncoder]:
-    """This process's codec and text encoder; other weights in the same file have another hash in the recipe."""
+    """This process's codec and text encoder; new weights in the same file have another hash in `settings`."""
     shapes = config.read(settings.model)
     codec = Codec(config.build(CodecConfig, shapes["codec"])).eval()
     load_weights(codec, settings.codec / "codec.safetensors")
@@ -268,7 +289,7 @@ def _encoders(settings: PrepareConfig) -> tuple[Codec, TextEncoder]:
 
 @functools.cache
 def _quantizer(model: Path, weights: Path, weights_sha256: str) -> Quantizer:
-    """This process's quantizer; the hash is there so that other weights in the same file are another quantizer."""
+    """This process's quantizer; because of the hash, new weights in the same file are another quantizer."""
     quantizer = Quantizer(config.build(QuantizerConfig, config.read(model)["quantizer"])).eval()
     load_weights(quantizer, weights)
     return quantizer

@@ -1,9 +1,10 @@
-"""Shards: plain tar files that WebDataset can read, each beside an index that knows where everything is and its hash.
+"""Shards: plain tar files that WebDataset can read, each with an index of the place and hash of every part.
 
 A sample is a name and its parts: `000123.safetensors`, `000123.json` are the parts `safetensors` and `json` of 000123.
-A part's span is its tar header, its data and its padding, the last one's the end of the archive too; so every byte of a
-tar lies in one span, and the index holds the SHA-256 of each. The index is JSON, a line for each sample, under a line
-with the SHA-256 of all the rest. The same samples make the same bytes; nothing is ever unpacked to a path.
+The span of a part is its tar header, its data and its padding; that of the last part includes the end of the archive.
+So every byte of a tar lies in exactly one span, and the index holds the SHA-256 of each. The index is a line with the
+SHA-256 of the rest, then the metadata and each sample as a line of JSON. The same samples make the same bytes, and
+nothing is ever unpacked to a path.
 
 Shapes: N samples, K kinds of parts.
 """
@@ -24,9 +25,9 @@ from tqdm import tqdm
 
 from hybridgen.files import atomic_write
 
-BLOCK = 512  # bytes: a tar's headers are as long, and its data is padded to multiples
+BLOCK = 512  # bytes in a tar header; data is padded to multiples of it
 END = bytes(2 * BLOCK)  # of an archive
-NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")  # WebDataset takes all after the first dot for the kind of part
+NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")  # for WebDataset all after the first dot is the kind of the part
 KIND = re.compile(r"[a-z0-9.]{1,19}")
 
 
@@ -35,19 +36,20 @@ class CorruptShardError(ValueError):
 
 
 def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], metadata: Mapping[str, Any]) -> None:
-    """Writes a shard: samples as (name, kind -> data), and in its index facts that JSON can hold.
+    """Writes a shard of samples (name, kind -> data), with metadata that JSON can hold in its index.
 
-    Tar and index appear whole or not at all, the index last: a shard is there when its index is. ValueError for a name
-    that is no file name everywhere, or that comes twice.
+    Tar and index are written atomically, the index last: a shard exists when its index does. Raises ValueError for a
+    name that is not a portable file name or occurs twice, and for a shard without parts.
     """
     index = path.with_suffix(".index")
-    index.unlink(missing_ok=True)  # first: an old index must not be found beside a new tar
+    index.unlink(missing_ok=True)  # first, so that an old index is never found beside a new tar
     rows: dict[str, dict[str, tuple[int, int, int, str]]] = {}
     with atomic_write(path) as temporary, temporary.open("wb") as tar:
-        pending = b""  # a span is written when it is known whether it is the last
+        pending = b""  # the latest span: written once it is known whether it is the last
         for name, parts in samples:
             if name in rows or not NAME.fullmatch(name):
-                raise ValueError(f"{path}: name {name!r} {'comes twice' if name in rows else f'is not {NAME.pattern}'}")
+                fault = "occurs twice" if name in rows else f"does not match {NAME.pattern}"
+                raise ValueError(f"{path}: name {name!r} {fault}")
             rows[name] = {}
             for kind, data in parts.items():
                 tar.write(pending)
@@ -55,7 +57,7 @@ def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], metada
                 rows[name][kind] = (tar.tell(), len(data), tar.tell() + len(pending), _digest(pending))
                 last = (name, kind)
         if not pending:
-            raise ValueError(f"{path}: a shard of no parts")
+            raise ValueError(f"{path}: a shard without parts")
         pending += END
         start, size, stop, _ = rows[last[0]][last[1]]
         rows[last[0]][last[1]] = (start, size, stop + len(END), _digest(pending))
@@ -65,18 +67,18 @@ def write(path: Path, samples: Iterable[tuple[str, Mapping[str, bytes]]], metada
 
 
 def write_checksummed(path: Path, data: bytes) -> None:
-    """Writes a file whose first line is the SHA-256 of the rest; it appears whole or not at all."""
+    """Atomically writes a file whose first line is the SHA-256 of the rest."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(f"{_digest(data)}\n".encode() + data)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the new names too, so that a power cut finds what was said to be there
+        os.fsync(folder)  # the names too, so that they survive a power failure
     finally:
         os.close(folder)
 
 
 def read_checksummed(path: Path) -> tuple[str, bytes]:
-    """The digest and the data of a file that `write_sealed` wrote; Damaged when they do not belong together."""
+    """The digest and data of a file that `write_checksummed` wrote; CorruptShardError when they do not match."""
     try:
         digest, _, data = path.read_bytes().partition(b"\n")
     except OSError as error:
@@ -87,9 +89,11 @@ def read_checksummed(path: Path) -> tuple[str, bytes]:
 
 
 class Shard:
-    """Reads a shard's parts at random. An open index takes some 60 bytes a part; the tar is opened for each read.
+    """Random access to the parts of a shard. The index takes some 60 bytes of memory per part; the tar is opened for
+    each read.
 
-    Each process checks the hash of a part when it first reads it; Damaged for an index, a tar or a part that fails.
+    Each process checks the hash of a part when it first reads it. Raises CorruptShardError for an index, tar or part
+    that is missing or not as it was written.
     """
 
     def __init__(self, path: Path):
@@ -107,7 +111,7 @@ class Shard:
                     self._spans[i, self._rows[kind]] = span
                     self._digests[i, self._rows[kind]] = bytearray.fromhex(digest)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise CorruptShardError(f"{path.with_suffix('.index')}: no index of a shard: {error}") from None
+            raise CorruptShardError(f"{path.with_suffix('.index')}: not the index of a shard: {error}") from None
         self._verified = np.zeros(self._digests.shape[:2], dtype=bool)
         self._check_tar()
 
@@ -144,7 +148,7 @@ class Shard:
 
 
 def find_corruption(path: Path) -> list[str]:
-    """Reads every byte of a shard and of its index; says what is not as it was written, a line for each part."""
+    """Reads every byte of a shard and its index; returns a message for each part that is not as it was written."""
     try:
         shard = Shard(path)
     except CorruptShardError as error:
@@ -160,9 +164,9 @@ def find_corruption(path: Path) -> list[str]:
 
 
 def _header(name: str, kind: str, size: int) -> bytes:
-    """A tar header without time, owner or host; ValueError for a kind that no path can be made of."""
+    """A tar header without time, owner or host; ValueError for a kind that is not a portable file suffix."""
     if not KIND.fullmatch(kind):
-        raise ValueError(f"kind {kind!r} is not {KIND.pattern}")
+        raise ValueError(f"kind {kind!r} does not match {KIND.pattern}")
     info = tarfile.TarInfo(f"{name}.{kind}")
     info.size = size
     return info.tobuf(tarfile.USTAR_FORMAT)
@@ -173,13 +177,13 @@ def _digest(data: bytes) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The command line: exits with 1 when anything is damaged."""
-    parser = argparse.ArgumentParser(prog="python -m hybridgen.data.shards", description="Checks shards byte by byte.")
+    """The command line: exits with status 1 when anything is corrupt."""
+    parser = argparse.ArgumentParser(prog="python -m hybridgen.data.shards", description="Checks every byte of shards.")
     parser.add_argument("folder", type=Path, help="with *.tar and *.index")
     folder = parser.parse_args(argv).folder
     paths = sorted({path.with_suffix(".tar") for kind in ("tar", "index") for path in folder.glob(f"*.{kind}")})
     found = [line for path in tqdm(paths, "shards", mininterval=2) for line in find_corruption(path)]
-    print("\n".join([*found, f"{folder}: {len(paths)} shards, {len(found)} damaged parts"]))
+    print("\n".join([*found, f"{folder}: {len(paths)} shards, {len(found)} corrupt parts"]))
     sys.exit(1 if found or not paths else 0)
 
 
