@@ -44,6 +44,8 @@ def perform(
     dynamics: positions in quarter notes and the change of velocity there, linear in between.
     No note is more than `MAX_SHIFT` off its (swung) position, starts before the track or ends after it.
     """
+    time = plan.time
+    assert time is not None  # a composed plan has bars and a tempo
     rng = np.random.default_rng(seed)
     played = [event for group in events.values() for event in group]
     roles = [role for role, group in events.items() for _ in group]
@@ -52,10 +54,11 @@ def perform(
     lengths = np.array([event.length for event in played])
     is_strummed = role_numbers == list(events).index("guitar") if "guitar" in events else np.zeros(len(starts), bool)
     shift = _shifts(rng, role_numbers, starts, style.human_ms / 1000, is_strummed)
-    levels = np.array([event.velocity for event in played]) + np.interp(starts, *zip(*dynamics, strict=True))
+    at, change = np.array(dynamics).T
+    levels = np.array([event.velocity for event in played]) + np.interp(starts, at, change)
     velocities = np.clip(np.rint(levels), 10, 127).astype(int).tolist()
-    begins = plan.time.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
-    ends = plan.time.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
+    begins = time.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
+    ends = time.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
     begins = np.clip(begins, 0, None)
     durations = np.maximum(np.minimum(ends, plan.length / SAMPLE_RATE - 0.01) - begins, 0.02)
     order = np.argsort(begins, kind="stable").tolist()
