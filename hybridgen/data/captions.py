@@ -32,7 +32,7 @@ NOUNS = ("track", "song", "tune", "piece", "instrumental")
 DRUM_NOUNS = (*NOUNS, "beat", "groove")
 SELF_NOUNS = {"music", "beats", "beat", "score", "soundtrack", "soundscape", "piece", "solo", "trio", "combo", "band"}
 SELF_NOUNS |= {"groove", "jam", "shuffle", "instrumental", "soul", "strings", "tune", "electro"}
-ENERGY_MOODS = {"energetic", "quiet", "steady"}  # moods that already tell the energy
+ENERGY_MOODS = {"energetic", "quiet", "steady"}  # moods that already state the energy
 MASS_NOUNS = {"music", "beats", "soul", "strings"}
 SAY_UNUSUAL = 0.97  # share of captions that state a tempo or meter that is unusual for the genre
 NEVER_MISSPELLED = "without percussion vocals"  # a typo in these would change the meaning
@@ -143,9 +143,9 @@ def instrument_choices(song: Song, role: str, program: int | None) -> tuple[str,
     """All words that are true of a role with this program."""
     general = ROLE_WORDS.get(role, ())
     if role == "percussion":
-        heard = {note.pitch for note in song.notes if note.role == role}
+        pitches = {note.pitch for note in song.notes if note.role == role}
         return general + tuple(
-            dict.fromkeys(PERCUSSION_WORDS[pitch] for pitch in sorted(heard & set(PERCUSSION_WORDS)))
+            dict.fromkeys(PERCUSSION_WORDS[pitch] for pitch in sorted(pitches & set(PERCUSSION_WORDS)))
         )
     if role == "drums":
         return general if program is None else KIT_WORDS.get(program, general)

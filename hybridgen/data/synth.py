@@ -28,8 +28,8 @@ VOLUME, PAN, REVERB, CHORUS = 7, 10, 91, 93  # MIDI control changes
 WARNING = 2  # FluidSynth's log level
 EFFECTS = {"synth.chorus.level": 0.4}  # the default (2.0) is 12 dB above the dry sound of the soundfont's synth leads
 FADE = 0.02  # seconds, at the very end
-RUMBLE = signal.butter(2, 20, "highpass", fs=SAMPLE_RATE, output="sos")  # many samples of the soundfonts have an offset
-QUIETEST = -50.0  # LUFS; programs quieter than this are not brought up to the others
+HIGHPASS = signal.butter(2, 20, "highpass", fs=SAMPLE_RATE, output="sos")  # many soundfont samples have an offset
+MIN_LEVEL = -50.0  # LUFS; programs quieter than this are not brought up to the others
 LEVEL_NOTES = {  # notes that measure the loudness of a program, played one after another
     "drums": (36, 38, 42, 45),
     "percussion": (54, 56, 63, 70),
@@ -89,7 +89,7 @@ class Synth:
         wanted = {channel.role for channel in song.channels} if roles is None else set(roles)
         notes = [note for note in song.notes if note.role in wanted]
         samples = self.player.play(song.channels, quieter, notes, song.plan.length)
-        return signal.sosfilt(RUMBLE, samples).astype(np.float32)
+        return signal.sosfilt(HIGHPASS, samples).astype(np.float32)
 
     def stems(self, song: Song) -> dict[str, np.ndarray]:
         """Role -> samples (2, song.plan.length), rendered one by one; their sum is `play(song)`."""
@@ -98,7 +98,7 @@ class Synth:
     def level(self, role: str, program: int) -> float:
         """Loudness (LUFS) of single notes of a program; programs of one soundfont differ by up to 25 dB."""
         if (role, program) not in self.levels:
-            self.levels[role, program] = max(self._measure(role, program), QUIETEST)
+            self.levels[role, program] = max(self._measure(role, program), MIN_LEVEL)
         return self.levels[role, program]
 
     def _measure(self, role: str, program: int) -> float:

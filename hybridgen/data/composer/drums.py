@@ -63,7 +63,7 @@ def _play_bar(
         if stroke.step >= stop or (off_beat and context.is_slow and passage.energy < 5):
             continue
         level = loudness(part, context, passage, stroke.step, stroke.accent, rng) + drum.velocity
-        level -= (28 if stroke.sign == "g" else 0) + (8 if off_beat else 0)  # ghost notes; the pulse is the beat
+        level -= (28 if stroke.sign == "g" else 0) + (8 if off_beat else 0)  # ghost notes; off-beats
         start = context.quarter(passage, bar, stroke.step)
         out.append(Event(drum.pitch, start, stroke.length * STEP, max(12, min(127, level))))
     return out

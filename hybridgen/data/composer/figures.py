@@ -1,6 +1,6 @@
 """Figures and grooves that genres share, written as `rhythm` reads them.
 
-Signs of drums: x struck, g a ghost note. Signs of basses, chords and arpeggios are told by their players.
+Signs of drums: x struck, g a ghost note. Those of basses, chords and arpeggios are explained at their players.
 """
 
 from hybridgen.data.composer.drums import (

@@ -14,7 +14,7 @@ LETTERS = {
     "s": "solo",
     "n": "interlude",
 }
-# bodies of a track (the outro comes after), short to long; a longer track repeats the second half of the longest
+# sections before the outro, from short forms to long; a longer track repeats the second half of the longest
 SONG = ("c", "vc", "ivc", "vcvc", "ivcbc", "ivcvc", "ivcvcbc", "ivcnvcsc", "ivcvcbcnc")
 DANCE = ("d", "ud", "iud", "idkd", "iudkd", "iudkud", "ivudkud", "ivudkudnud", "ivudkvudbkud")
 JAZZ = ("v", "vs", "vsv", "ivsv", "ivssv", "ivsbsv", "ivbvsnv", "ivbvssbv", "ivbvssnsbv")

@@ -17,7 +17,7 @@ CELLS = {
     2: ("x-x-", "x-x-", "x--x", "x-xx", "xxx-", "--x-", "x---", ".xx-"),
     3: ("x-x-", "xxxx", "x-xx", "xxx-", "-xx-", "x-x-", "..xx"),
 }
-# lowest and highest note of General MIDI programs that cannot play everywhere
+# lowest and highest MIDI pitch of programs with a limited range
 RANGES = {
     22: (60, 86),
     27: (52, 84),

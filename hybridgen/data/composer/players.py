@@ -22,14 +22,14 @@ class Part:
 
     role: str
     player: Player
-    programs: tuple[int, ...]  # General MIDI; one is drawn a song (parts of one role share it)
+    programs: tuple[int, ...]  # General MIDI; one is drawn for each song, and shared by all parts of a role
     _: KW_ONLY
-    figures: tuple[tuple[str, ...], ...] = ()  # calm to busy; one of each is drawn a song
+    figures: tuple[tuple[str, ...], ...] = ()  # calm to busy; of each level one is drawn for each song
     center: int = 60  # MIDI pitch around which it plays
     chance: float = 1.0  # probability of being in a song at all
     enters: int = 0  # least energy at which it plays
     rests: tuple[str, ...] = ()  # section labels in which it is silent
-    velocity: int = 0  # added to what energy asks for
+    velocity: int = 0  # added to the velocity that follows from the energy
     gain_db: float = 0.0
     pan: float = 0.0
     reverb: float = 0.25

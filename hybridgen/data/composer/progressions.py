@@ -1,4 +1,4 @@
-"""Which chords follow which: pools of progressions per manner and mode, written as `harmony` reads them."""
+"""Chord progressions: a pool for each manner and mode, written as `harmony` reads them."""
 
 from hybridgen.data.composer.harmony import Progressions
 
