@@ -1,4 +1,4 @@
-"""The command line: generate, plan, render, edit, finetune, inspect, replay, verify, encode, decode, info.
+"""The command line: generate, plan, render, edit, finetune, inspect, replay, verify, encode, decode, evaluate, info.
 
 Every command is thin over `Pipeline`. Bad input is one line on stderr and exit code 2; `verify` exits with 1 when a
 file is not what was written; nothing is left behind by a command that fails.
@@ -130,6 +130,9 @@ def build_parser() -> Parser:
     _add_out(decode, "out.wav")
     _add_model(decode)
 
+    evaluate = _command(commands, "evaluate", run_evaluate, "a report on a model, measured on songs it has never seen")
+    _add_evaluate(evaluate)
+
     info = _command(commands, "info", run_info, "versions, the model, its defaults, what is fast here")
     _add_adapters(info, "FOLDER", "also say what an adapter holds; repeatable")
     _add_model(info)
@@ -219,6 +222,15 @@ def _add_edit(parser: Parser) -> None:
     parser.add_argument("--no-latents", action="store_true", help="do not keep the latents beside the track")
     _add_out(parser, "new.flac")
     _add_model(parser)
+
+
+def _add_evaluate(parser: Parser) -> None:
+    parser.add_argument("model", metavar="tiny|FOLDER|HUB_ID", help="the model")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="report", help="folder for the report")
+    parser.add_argument("--quick", action="store_true", help="fewer prompts: minutes, not an hour")
+    parser.add_argument("--songs", type=Path, metavar="FOLDER", help="keep the songs here, for other models too")
+    parser.add_argument("--clap", type=Path, metavar="FOLDER", help="a CLAP checkpoint, to score prompts and sounds")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
 
 
 FINETUNE = """Puts what is particular to your songs into a small file, an adapter, and leaves the model as it is.
@@ -440,6 +452,23 @@ def run_decode(args: argparse.Namespace) -> None:
     audio.master(samples, gain_db=0.0)  # the level as it is, peaks limited
     audio.Audio(samples, SAMPLE_RATE).save(args.out)
     print(f"{args.out}: {n_samples / SAMPLE_RATE:.3f} s")
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    from hybridgen import evaluation
+
+    evaluation.check_installed()
+    from hybridgen.evaluation.prompts import FULL, QUICK
+    from hybridgen.evaluation.run import evaluate
+
+    _check_device(args)
+    size = QUICK if args.quick else FULL
+    try:
+        print(evaluate(args.model, args.out, size, songs=args.songs, clap=args.clap, device=args.device))
+    except KeyboardInterrupt:
+        print(f"{args.out}: stopped; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
 
 
 def run_info(args: argparse.Namespace) -> None:

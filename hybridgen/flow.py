@@ -73,6 +73,8 @@ def guided(
         if scale == 1 or not low <= t[0] <= high:
             return wished(x_t, t)
         cond, uncond = pair(x_t, t)
+        if scale == 0:
+            return uncond
         if parallel == 1:
             return guide(cond, uncond, scale)
         return guide_projected(cond, uncond, scale, x_t, t, parallel)

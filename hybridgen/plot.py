@@ -14,6 +14,7 @@ from hybridgen.plan import MAX_ENERGY, ROLES, SAMPLE_RATE, Plan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WINDOW, HOP, N_BANDS = 4096, 1024, 128
 FLOOR_DB = spectra.FLOOR_DB
@@ -25,6 +26,11 @@ INK, GRID = "#1c1c28", "#9a9aa8"
 
 def plot(samples: np.ndarray, plan: Plan, path: str | Path) -> None:
     """Draws samples (2, N) and their plan to a picture file, .png, .svg or .pdf by its name; needs matplotlib."""
+    draw(samples, plan).savefig(path, dpi=110)
+
+
+def draw(samples: np.ndarray, plan: Plan) -> "Figure":
+    """The picture of samples (2, N) and their plan, as a figure that no window shows; needs matplotlib."""
     from matplotlib.figure import Figure
 
     seconds = samples.shape[-1] / SAMPLE_RATE
@@ -39,16 +45,21 @@ def plot(samples: np.ndarray, plan: Plan, path: str | Path) -> None:
     draw_spectrogram(axes[-1], samples, plan)
     axes[0].set_title(title(plan), loc="left", fontsize=9, color=INK)
     axes[-1].set_xlim(0.0, seconds)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def title(plan: Plan) -> str:
     """One line: the prompt, then the plan's facts."""
-    facts = []
+    return (f"“{plan.prompt}”    " if plan.prompt else "") + facts(plan)
+
+
+def facts(plan: Plan) -> str:
+    """Tempo, meter, bars, length and key of a plan, as far as they are known."""
+    parts = [f"{plan.seconds:.1f} s"]
     if plan.n_bars:
-        facts = [f"{plan.tempo[0].bpm:g} BPM" if plan.tempo else "free tempo", plan.meter, f"{plan.n_bars} bars"]
-    facts = [*facts, f"{plan.seconds:.1f} s", *([plan.key] if plan.key else [])]
-    return (f"“{plan.prompt}”    " if plan.prompt else "") + " · ".join(facts)
+        tempo = f"{plan.tempo[0].bpm:g} BPM" if plan.tempo else "free tempo"
+        parts = [tempo, *([plan.meter] if plan.meter else []), f"{plan.n_bars} bars", *parts]
+    return " · ".join([*parts, *([plan.key] if plan.key else [])])
 
 
 def section_spans(plan: Plan) -> np.ndarray:

@@ -37,11 +37,12 @@ SHELVES = {
     "data": 7,
     "pipeline": 7,
     "training": 8,
-    "cli": 9,
-    "__main__": 10,
+    "evaluation": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 LIBRARY = sorted((ROOT / "hybridgen").rglob("*.py"))
-SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "demos").glob("*.py")])
+SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "tools").glob("*.py"), *(ROOT / "demos").glob("*.py")])
 ENVIRONMENT = ROOT / "hybridgen/training/distributed.py"  # the one file that may ask for variables: launchers set them
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 SAFE_LOADERS = {"yaml.SafeLoader", "_Loader"}  # the second is a SafeLoader that refuses anchors and repeated keys

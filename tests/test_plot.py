@@ -36,6 +36,17 @@ def test_track_with_a_plan_becomes_a_picture(tmp_path):
     assert height > 500 and width > 800
 
 
+def test_a_figure_has_a_row_for_each_part_of_the_plan():
+    figure = plot.draw(tone(440.0, PLAN.length), PLAN)
+    assert len(figure.axes) == 4 and figure.axes[0].get_title(loc="left") == plot.title(PLAN)
+    assert len(plot.draw(tone(440.0, 50_000), Plan(n_samples=50_000)).axes) == 1
+
+
+def test_silence_is_dark_and_sound_is_not():
+    assert plot.mel_spectrogram(np.zeros((2, 50_000), np.float32))[1].max() <= plot.FLOOR_DB
+    assert plot.mel_spectrogram(tone(440.0, 50_000))[1].max() == 0.0
+
+
 def test_sound_without_bars_is_drawn_without_a_plan(tmp_path):
     plot.plot(tone(440.0, 50_000), Plan(n_samples=50_000), tmp_path / "sound.png")
     assert read_size(tmp_path / "sound.png")[0] > 300
