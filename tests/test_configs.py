@@ -71,9 +71,9 @@ def test_a_file_is_laid_over_section_by_section(tmp_path: Path):
     over.write_text("quantizer:\n  optim: {clip: 0.5}\nplanner: {steps: 3}\n")
     schema = STAGES["quantizer"][0]
     plain = config.load(schema, tmp_path / "quantizer.yaml")
-    laid = config.load(schema, tmp_path / "quantizer.yaml", [str(over), "seed=5"])
+    laid = config.load(schema, tmp_path / "quantizer.yaml", [str(over), "run.seed=5"])
     assert laid.optim.clip == 0.5 and laid.optim.ema == plain.optim.ema
-    assert laid.seed == 5 and laid.phases == plain.phases
+    assert laid.run.seed == 5 and laid.phases == plain.phases
     (tmp_path / "renderer.yaml").write_text((ROOT / "configs/train/renderer.yaml").read_text())
     with pytest.raises(ValueError, match=r"mine\.yaml has no section 'renderer', but \['planner', 'quantizer'\]"):
         config.load(STAGES["renderer"][0], tmp_path / "renderer.yaml", [str(over)])

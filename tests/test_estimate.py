@@ -185,7 +185,7 @@ def test_utilisation_is_a_share_of_the_peak():
 def test_the_table_and_its_errors(capsys: pytest.CaptureFixture):
     from train import estimate
 
-    estimate.main("configs/train/renderer.yaml", "model=large", "gpus=64", "price=2.5")
+    estimate.main("configs/train/renderer.yaml", "run.model=large", "gpus=64", "price=2.5")
     table = capsys.readouterr().out
     for words in ("ZeRO 3", "parameters", "GPU-hours, costs", "utilisation=0.4", "BATCH TOO SMALL"):
         assert words in table
@@ -195,7 +195,7 @@ def test_the_table_and_its_errors(capsys: pytest.CaptureFixture):
         (("configs/train/renderer.yaml", "gpu=TPU"), "gpu 'TPU' is none of"),
         (("configs/train/renderer.yaml", "phases=[]x"), "not YAML"),
         (("configs/train/renderer.yaml", "utilisation=2"), "utilisation 2"),
-        (("configs/train/renderer.yaml", "model=huge"), "preset 'models/huge' unknown"),
+        (("configs/train/renderer.yaml", "run.model=huge"), "preset 'models/huge' unknown"),
         (("configs/models/tiny.yaml",), "named after none of the stages"),
         (("nowhere/renderer.yaml",), "nowhere/renderer.yaml"),
     ):

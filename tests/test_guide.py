@@ -24,17 +24,17 @@ planner:
   rendered_frames: 100
   rendered_share: 1.0
   scores: {batch_size: 4, seconds: [5, 8], long_seconds: [8, 10]}
-  workers: 0
+  run: {workers: 0}
   optim: {warm_up: 0, cool_down: 1}
 renderer:
   phases: [{steps: 1, windows: [32], frames: 64}]
-  workers: 0
+  run: {workers: 0}
   optim: {warm_up: 0, cool_down: 1}
 codec:
   steps: 1
   batch_size: 1
   crop: 16384
-  workers: 0
+  run: {workers: 0}
   engine: {bfloat16: false}
   optim: {warm_up: 0, cool_down: 1}
 """

@@ -12,7 +12,7 @@ import yaml
 from hybridgen import config
 from hybridgen.data import corpus
 from hybridgen.pipeline import Pipeline
-from hybridgen.training import objectives
+from hybridgen.training import configs, objectives
 
 ROOT = Path(__file__).parents[1]
 N_SONGS = 20  # the last is the first that is held out
@@ -31,11 +31,11 @@ def script(name: str) -> ModuleType:
 def train(stage: str, folder: Path, *overrides: str) -> None:
     """Run one stage's script on the corpus in `folder`."""
     shared = (
-        f"model={folder}/model.yaml",
-        f"out={folder}/runs/{stage}",
-        "log_every=1",
-        "valid_every=2",
-        "save_every=2",
+        f"run.model={folder}/model.yaml",
+        f"run.out={folder}/runs/{stage}",
+        "run.log_every=1",
+        "run.valid_every=2",
+        "run.save_every=2",
     )
     script(stage).main(str(ROOT / f"configs/train/{stage}.yaml"), *shared, *overrides)
 
@@ -58,7 +58,7 @@ def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path):
     script("prepare").main(prepare)
     train("quantizer", folder, *rendered, "phases=[{steps: 2, windows: [16], frames: 32}]")
     script("prepare").main([*prepare, "--quantizer", f"{folder}/runs/quantizer"])
-    scores = ("workers=0", "rendered_share=1.0", "scores.batch_size=4", "scores.seconds=[5, 8]")
+    scores = ("run.workers=0", "rendered_share=1.0", "scores.batch_size=4", "scores.seconds=[5, 8]")
     train("planner", folder, *rendered, *scores, "scores.long_share=0", "steps=2")
     phases = "phases=[{steps: 1, windows: [16], frames: 32}, {steps: 1, windows: [32], frames: 32}]"
     train("renderer", folder, *rendered, phases, f"codec={folder}/runs/codec/codec.safetensors")
@@ -79,9 +79,9 @@ def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path):
 
 def test_the_decoder_is_polished_against_discriminators_and_the_encoder_stays(folder: Path):
     data = (f"data={folder}/corpus/songs", "steps=2", *CROPS, "engine.micro_batches=2")
-    start = f"start={folder}/runs/codec/codec.safetensors"
+    start = f"run.start={folder}/runs/codec/codec.safetensors"
     polish = ("freeze_encoder=true", "adversarial_weight=0.1", "adversarial_start=0", "adversarial_ramp=1")
-    train("codec", folder, *data, start, *polish, f"out={folder}/runs/codec2")
+    train("codec", folder, *data, start, *polish, f"run.out={folder}/runs/codec2")
     before, after = (codec_weights(folder, run) for run in ("codec", "codec2"))
     assert all(before[name].equal(after[name]) for name in before if name.startswith(("encoder.", "latent_")))
     assert any(not before[name].equal(after[name]) for name in before if name.startswith("decoder."))
@@ -102,8 +102,8 @@ def test_every_model_loads_and_its_stages_fit(path: Path):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_training_config_loads(stage: str):
-    module = script(stage)
-    assert config.load(module.TrainConfig, ROOT / f"configs/train/{stage}.yaml").model == "tiny"
+    schema = getattr(configs, f"{stage.capitalize()}TrainConfig")
+    assert config.load(schema, ROOT / f"configs/train/{stage}.yaml").run.model == "tiny"
 
 
 def test_the_renderer_meets_codes_and_context_as_spoilt_as_they_will_be():

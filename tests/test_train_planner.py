@@ -17,7 +17,7 @@ text: {dim: 384}
 planner: {dim: 16, n_layers: 1, n_heads: 2, n_kv_heads: 1, hidden_dim: 24, depth_dim: 8, depth_hidden_dim: 8,
           text_dim: 384, n_codebooks: 4, codebook_size: 16}
 """
-OVERRIDES = ("log_every=1", "workers=0", "scores.batch_size=4", "scores.seconds=[5, 8]", "scores.long_share=0")
+OVERRIDES = ("run.log_every=1", "run.workers=0", "scores.batch_size=4", "scores.seconds=[5, 8]", "scores.long_share=0")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def entries(run: Path) -> list[dict]:
 
 def test_steps_on_scores_then_on_codes(folder: Path):
     out, train = folder / "run", script().main
-    run = [str(ROOT / "configs/train/planner.yaml"), f"model={folder}/model.yaml", f"out={out}", *OVERRIDES]
+    run = [str(ROOT / "configs/train/planner.yaml"), f"run.model={folder}/model.yaml", f"run.out={out}", *OVERRIDES]
     train(*run, "steps=2")
     train(*run, "steps=3", f"prepared={folder}/prepared", "rendered_share=1.0")
 
@@ -55,8 +55,8 @@ def test_steps_on_scores_then_on_codes(folder: Path):
 
 def test_the_exported_weights_are_those_of_the_best_validation(folder: Path):
     out, train = folder / "run", script().main
-    run = [str(ROOT / "configs/train/planner.yaml"), f"model={folder}/model.yaml", f"out={out}", *OVERRIDES]
-    run += ["valid_every=1", "optim.warm_up=1", "optim.cool_down=1", "optim.ema=0"]
+    run = [str(ROOT / "configs/train/planner.yaml"), f"run.model={folder}/model.yaml", f"run.out={out}", *OVERRIDES]
+    run += ["run.valid_every=1", "optim.warm_up=1", "optim.cool_down=1", "optim.ema=0"]
     train(*run, "steps=2")
     good = safetensors.torch.load_file(out / "planner.safetensors")
     train(*run, "steps=4", "optim.learning_rate=1.0")  # from here on it only gets worse

@@ -69,9 +69,9 @@ SHORT = (
     f"phases=[{{steps: {STEPS}, windows: [16], frames: 64}}]",
     "optim.warm_up=2",
     "optim.cool_down=2",
-    "log_every=1",
-    "valid_every=4",
-    f"save_every={SAVE_EVERY}",
+    "run.log_every=1",
+    "run.valid_every=4",
+    f"run.save_every={SAVE_EVERY}",
 )
 OWN = {"quantizer": ("revive_every=2",), "renderer": ()}  # what only one stage has
 
@@ -317,7 +317,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = parser.parse_args(argv)
     folder = asked.folder.resolve()
     write_data(folder)
-    data = (f"model={folder}/model.yaml", f"prepared={folder}/prepared", "out=run")
+    data = (f"run.model={folder}/model.yaml", f"prepared={folder}/prepared", "run.out=run")
     path = config.preset(f"train/{asked.stage}")
     training = Training((str(HERE / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
     runpy.run_path(training.command[0])  # its imports, for all that are forked; and what is imported late

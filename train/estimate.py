@@ -1,8 +1,8 @@
-"""What a training run needs: python train/estimate.py configs/train/renderer.yaml model=large gpus=64 price=2.5
+"""What a training run needs: python train/estimate.py configs/train/renderer.yaml run.model=large gpus=64 price=2.5
 
 Prints parameters, operations a step, memory on each GPU by ZeRO stage, how much music a day goes through, and what the
 run costs. Takes what the training scripts take (a YAML file of configs/train, files of configs/runs, overrides such as
-model=large), and these, each an assumption:
+run.model=large), and these, each an assumption:
 
   gpus=8              GPUs that train together
   gpu=H100            H100, H200 or A100: its peak, from the vendor, and its memory
@@ -16,7 +16,7 @@ model=large), and these, each an assumption:
 
 Examples:
   python train/estimate.py configs/train/renderer.yaml configs/runs/large-8xh100.yaml gpus=8 price=2.5
-  python train/estimate.py configs/train/planner.yaml model=base gpus=1 gpu=A100 utilisation=0.3
+  python train/estimate.py configs/train/planner.yaml run.model=base gpus=1 gpu=A100 utilisation=0.3
 """
 
 import functools
@@ -39,18 +39,18 @@ from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import CODE_FRAMES, Quantizer, QuantizerConfig
 from hybridgen.renderer import PATCH, Renderer, RendererConfig
 from hybridgen.training import cost
+from hybridgen.training.configs import CodecTrainConfig, PlannerTrainConfig, QuantizerTrainConfig, RendererTrainConfig
 from hybridgen.training.cost import Memory, Work
 from hybridgen.training.planner_data import LONG
-from train import codec, planner, quantizer, renderer
 
 GB = 1e9
 SECONDS_PER_FRAME = LATENT_HOP / SAMPLE_RATE  # of a latent frame
-# stage -> the script whose schema its YAML has, the model, and the schema of its shapes
+# stage -> the schema of its YAML, the model, and the schema of its shapes
 STAGES = {
-    "planner": (planner.TrainConfig, Planner, PlannerConfig),
-    "renderer": (renderer.TrainConfig, Renderer, RendererConfig),
-    "codec": (codec.TrainConfig, Codec, CodecConfig),
-    "quantizer": (quantizer.TrainConfig, Quantizer, QuantizerConfig),
+    "planner": (PlannerTrainConfig, Planner, PlannerConfig),
+    "renderer": (RendererTrainConfig, Renderer, RendererConfig),
+    "codec": (CodecTrainConfig, Codec, CodecConfig),
+    "quantizer": (QuantizerTrainConfig, Quantizer, QuantizerConfig),
 }
 
 RECOMPUTED = ("planner", "renderer")  # whose scripts let `engine.recompute` run layers again
@@ -159,7 +159,7 @@ def zero(path: str | None) -> tuple[int | None, bool, bool]:
     return asked.get("stage", 0), settings.get("bf16", {}).get("enabled", False), offloads
 
 
-def planner_steps(train: planner.TrainConfig, cfg: PlannerConfig, assumed: Assumed) -> list[Step]:
+def planner_steps(train: PlannerTrainConfig, cfg: PlannerConfig, assumed: Assumed) -> list[Step]:
     """Composed scores, short and long, and rendered songs where the config names a folder of them."""
     share = train.rendered_share if train.prepared is not None else 0.0
 
@@ -199,7 +199,7 @@ def window_steps(train: Any, work: Callable[[int, int], Work], frames_per_token:
             )
 
 
-def codec_steps(train: codec.TrainConfig, cfg: CodecConfig) -> list[Step]:
+def codec_steps(train: CodecTrainConfig, cfg: CodecConfig) -> list[Step]:
     """Crops, all of one length."""
     judges = train.discriminators if train.adversarial_weight > 0 else None
 
@@ -217,8 +217,7 @@ def estimate(path: str, overrides: Iterable[str], assumed: Assumed) -> Estimate:
         raise ValueError(f"{path}: named after none of the stages {', '.join(STAGES)}")
     schema, model_class, shapes_class = STAGES[stage]
     train = config.load(schema, path, overrides)
-    preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    shapes = config.build(shapes_class, config.read(preset)[stage])
+    shapes = config.shapes(shapes_class, train.run.model, stage)
     if stage == "planner":
         steps = planner_steps(train, shapes, assumed)
     elif stage == "codec":
@@ -244,7 +243,7 @@ def model_lines(run: Estimate) -> Iterable[str]:
         sum(step.n_steps * getattr(one, name) for step, one in zip(run.steps, work, strict=True)) / run.n_steps / 1e12
         for name in ("forward", "backward", "recomputed")
     )
-    yield f"{run.stage} of model {run.train.model} on {run.assumed.gpus} x {run.assumed.gpu}"
+    yield f"{run.stage} of model {run.train.run.model} on {run.assumed.gpus} x {run.assumed.gpu}"
     yield ""
     yield f"parameters   {run.n_params / 1e6:,.1f} M, {run.n_largest / 1e6:,.1f} M in the largest layer"
     yield f"a step       {forward + backward:,.2f} TFLOP on average: forward {forward:,.2f}, backward {backward:,.2f}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hybridgen import adapters, audio, config, weights
+from hybridgen import audio, config, weights
 from hybridgen.audio import Audio
 from hybridgen.data import preparing
 from hybridgen.data.prepared import Labels
@@ -34,7 +34,7 @@ from hybridgen.plan import (
 )
 from hybridgen.text import find_controls
 from hybridgen.training import lora
-from hybridgen.training.lora import WORK, TrainConfig, Trained
+from hybridgen.training.lora import WORK, LoraTrainConfig, Trained
 
 ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aiff")
 METER = "4/4"  # of beats that are heard, where the caption says no other
@@ -51,12 +51,12 @@ class Heard:
 Listen = Callable[[np.ndarray, Controls], Heard]  # samples (2, N), what the caption says
 
 
-def main(folder: Path, out: Path, train: TrainConfig) -> dict[str, Trained] | None:
+def main(folder: Path, out: Path, train: LoraTrainConfig) -> dict[str, Trained] | None:
     """Trains an adapter on the songs in a folder; None if a signal came first: the same call then goes on.
 
     ValueError, naming the file, for a song that cannot be read, is silent, too short or too long.
     """
-    model = weights.resolve(train.model)
+    model = weights.resolve(train.run.model)
     check_out(out)
     window = train.renderer.window if train.renderer is not None else 4
     sources = collect(find_songs(folder), out / WORK / "songs", window * LATENT_HOP / SAMPLE_RATE)
@@ -65,20 +65,24 @@ def main(folder: Path, out: Path, train: TrainConfig) -> dict[str, Trained] | No
     preparing.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
     if train.planner is not None:  # what these songs' scores could teach is that labels are unknown
         train = replace(train, planner=replace(train.planner, score_weight=0.0))
-    return lora.main(replace(train, prepared=str(prepared), out=str(out)))
+    return lora.main(replace(train, prepared=str(prepared), run=replace(train.run, out=str(out))))
 
 
-def settings(model: str | None, device: str, threads: int, only: str | None, steps: int | None) -> TrainConfig:
+def settings(model: str | None, device: str, threads: int, only: str | None, steps: int | None) -> LoraTrainConfig:
     """The config of configs/train/lora.yaml for this model; `only` one stage, `steps` of each stage if given."""
     if steps is not None and steps < 1:
         raise ValueError(f"steps {steps} must be at least 1")
-    train = config.load(TrainConfig, config.preset("train/lora"))
-    train = replace(train, model=model or "tiny", engine=replace(train.engine, device=device, threads=threads))
-    chosen = {}
-    for stage in adapters.STAGES:
-        own = getattr(train, stage) if only in (None, stage) else None
-        chosen[stage] = own if own is None or steps is None else replace(own, steps=steps)
-    return replace(train, **chosen)
+    train = config.load(LoraTrainConfig, config.preset("train/lora"))
+    planner, renderer = train.planner, train.renderer
+    if steps is not None:
+        planner, renderer = planner and replace(planner, steps=steps), renderer and replace(renderer, steps=steps)
+    return replace(
+        train,
+        run=replace(train.run, model=model or "tiny"),
+        planner=planner if only in (None, "planner") else None,
+        renderer=renderer if only in (None, "renderer") else None,
+        engine=replace(train.engine, device=device, threads=threads),
+    )
 
 
 def check_out(out: Path) -> None:
