@@ -18,11 +18,8 @@ def main(path: str, *overrides: str) -> None:
     train = config.load(LoraTrainConfig, path, overrides)
     torch.set_num_threads(train.engine.threads)
     results = lora.main(train)
-    print(
-        f"{train.run.out}: stopped; the same command resumes it"
-        if results is None
-        else "\n".join(lora.summary(results))
-    )
+    lines = [f"{train.run.out}: stopped; the same command resumes it"] if results is None else lora.summary(results)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

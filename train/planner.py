@@ -1,9 +1,9 @@
 """Trains the planner: python train/planner.py configs/train/planner.yaml run.out=... [prepared=...]
 
-Scores come without end from the composer. With prepared songs (train/prepare.py, with codes) a share of the steps
-learns whole rendered songs, score and codes. A stopped run continues with the same command, and a run on scores alone
-continues with codes once `prepared` is given; the weights of the best validation are `planner.safetensors` in `run.out`.
-Many GPUs: docs/training.md.
+The composer never runs out of scores. With prepared songs (train/prepare.py, with codes) a share of the steps trains on
+whole rendered songs, score and codes. The same command resumes a stopped run, and a run on scores alone continues with
+codes once `prepared` is given. The weights of the best validation are `run.out`/planner.safetensors. Many GPUs:
+docs/training.md.
 """
 
 from dataclasses import dataclass
@@ -99,16 +99,14 @@ def main(path: str, *overrides: str) -> None:
             parts = [objectives.planner_counts(batch) for batch in batches]
             counts = {name: engine.sum(sum(part[name] for part in parts)) for name in weights}  # of all ranks
             shares = dict.fromkeys(("loss", *weights), torch.zeros((), device=engine.device))
-            rate = train.optim.rate(step, train.steps)
+            rate, phase = train.optim.rate(step, train.steps), int(train.prepared is not None)
             for batch in batches:
                 sums = objectives.planner_sums(engine, batch.to(engine.device), train.label_smoothing)
                 means = {name: total / counts[name].clamp(min=1) for name, total in sums.items()}
                 loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of it
                 engine.backward(loss)
                 shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
-            norm = engine.step(
-                rate, run.admits(step, shares["loss"], int(train.prepared is not None))
-            )  # clip, then step
+            norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
 
             if not weights["codes"]:
                 shares.pop("codes")

@@ -1,8 +1,8 @@
-"""Trains the quantizer on prepared songs: python train/quantizer.py configs/train/quantizer.yaml prepared=... run.out=...
+"""Trains the quantizer: python train/quantizer.py configs/train/quantizer.yaml prepared=... run.out=...
 
-Codes are to say what is played. So the heads' predictions weigh more than the coarse latents, and entries that nobody
-uses are set to what the encoder says now. A stopped run continues with the same command; the weights of the best
-validation are `quantizer.safetensors` in `run.out`.
+Codes should say which notes sound, so the heads' predictions weigh more than the coarse latents, and entries that are
+never chosen are reset to current outputs of the encoder. The same command resumes a stopped run; the weights of the
+best validation are `run.out`/quantizer.safetensors.
 """
 
 from functools import partial
@@ -99,7 +99,8 @@ def main(path: str, *overrides: str) -> None:
     with Run("quantizer", train, n_steps, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run:
         for step, batches in run.each(makers):
             batches = [moved(batch, engine.device) for batch in batches]
-            rate, used, shares = train.optim.rate(step, n_steps), torch.zeros_like(usage), {}
+            rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
+            used, shares = torch.zeros_like(usage), {}
             for latents, target in batches:
                 quantized = engine(latents)
                 parts = losses(quantized, latents, target, train)
@@ -108,9 +109,7 @@ def main(path: str, *overrides: str) -> None:
                 used += usage_of(quantized.codes, cfg.codebook_size) / n_parts
                 for name, part in (parts | {"loss": loss * n_parts}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
-            norm = engine.step(
-                rate, run.admits(step, shares["loss"], dataset.phase_number(train.phases, step))
-            )  # clip, then step
+            norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
 
             usage.lerp_(engine.sum(used), 0.05)
             n_dead = 0

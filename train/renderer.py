@@ -1,8 +1,8 @@
 """Trains the renderer on prepared songs: python train/renderer.py configs/train/renderer.yaml prepared=... run.out=...
 
-Every window is met with random frames known (inpainting) and not quite clean, codes partly wrong (the planner's will
-be), and parts of the condition dropped (guidance). A stopped run continues with the same command; the weights of the
-best validation are `renderer.safetensors` in `run.out`. Many GPUs: docs/training.md.
+In every window random frames are known (inpainting) and slightly noisy, some codes are wrong (as the planner's will
+be), and parts of the condition are dropped (for guidance). The same command resumes a stopped run; the weights of the
+best validation are `run.out`/renderer.safetensors. Many GPUs: docs/training.md.
 """
 
 from functools import partial
@@ -105,14 +105,13 @@ def main(path: str, *overrides: str) -> None:
         for step, parts in run.each(makers):
             tasks = [objectives.draw_task(part, train.gaps, cfg.codebook_size).to(engine.device) for part in parts]
             weight = engine.sum(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
-            rate, total = train.optim.rate(step, n_steps), torch.zeros((), device=engine.device)
+            rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
+            total = torch.zeros((), device=engine.device)
             for task in tasks:
                 loss = objectives.renderer_sum(engine, task) / weight  # this part's share of it
                 engine.backward(loss)
                 total += loss.detach()
-            norm = engine.step(
-                rate, run.admits(step, total, dataset.phase_number(train.phases, step))
-            )  # clip, then step
+            norm = engine.step(rate, run.admits(step, total, phase))  # clip, then step
 
             run.note(step, {"loss": total}, {"norm": norm, "rate": rate}, amounts(cfg, tasks, engine.world_size))
             if run.is_due(step):
