@@ -162,10 +162,10 @@ def test_slurm_says_who_is_who(monkeypatch):
 
 @pytest.mark.timeout(600)
 def test_two_processes_learn_what_one_does_in_every_stage(pipe: Pipeline, tmp_path: Path):
-    """train/parity.py asserts by itself that a checkpoint of one process goes through all stages of two unchanged."""
+    """tools/parity.py asserts by itself that a checkpoint of one process goes through all stages of two unchanged."""
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(config.dump(pipe.config)))
     command = [
-        str(ROOT / "train/parity.py"),
+        str(ROOT / "tools/parity.py"),
         "--out",
         str(tmp_path),
         "--model",

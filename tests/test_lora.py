@@ -1,11 +1,11 @@
 """Adapters learn: only what is theirs, from songs as musicians have them, and a run that is stopped goes on."""
 
-import importlib.util
 import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -112,14 +112,11 @@ def test_the_command_says_how_to_use_it_and_trains_nothing_twice(
 
 
 def test_the_script_trains_on_a_prepared_folder(
-    tuned: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    script: Callable[[str], ModuleType], tuned: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
-    spec = importlib.util.spec_from_file_location("train_lora", ROOT / "train" / "lora.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     places = [f"run.model={model}", f"prepared={tuned}/training/prepared", f"run.out={tmp_path}/style"]
     only = ["planner=null", "renderer.steps=2", f"renderer.window={WINDOW}", f"renderer.frames={2 * WINDOW}"]
-    script.main(str(ROOT / "configs/train/lora.yaml"), *places, *only)
+    script("train/lora.py").main(str(ROOT / "configs/train/lora.yaml"), *places, *only)
     assert capsys.readouterr().out.startswith("renderer: loss ")
     assert list(adapters.load(Adapter(tmp_path / "style")).loras) == ["renderer"]
 

@@ -1,6 +1,5 @@
 """The planner's training makes steps on a CPU, on scores and on rendered songs, and goes on where it stopped."""
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -28,19 +27,12 @@ def folder(tmp_path: Path, write_prepared: Callable[..., None]) -> Path:
     return tmp_path
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_planner", ROOT / "train" / "planner.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def entries(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-def test_steps_on_scores_then_on_codes(folder: Path):
-    out, train = folder / "run", script().main
+def test_steps_on_scores_then_on_codes(folder: Path, script: Callable[[str], ModuleType]):
+    out, train = folder / "run", script("train/planner.py").main
     run = [str(ROOT / "configs/train/planner.yaml"), f"run.model={folder}/model.yaml", f"run.out={out}", *OVERRIDES]
     train(*run, "steps=2")
     train(*run, "steps=3", f"prepared={folder}/prepared", "rendered_share=1.0")
@@ -53,8 +45,8 @@ def test_steps_on_scores_then_on_codes(folder: Path):
     assert (out / "planner.safetensors").exists() and "bars" in (out / "shown/plan_00000003.txt").read_text()
 
 
-def test_the_exported_weights_are_those_of_the_best_validation(folder: Path):
-    out, train = folder / "run", script().main
+def test_the_exported_weights_are_those_of_the_best_validation(folder: Path, script: Callable[[str], ModuleType]):
+    out, train = folder / "run", script("train/planner.py").main
     run = [str(ROOT / "configs/train/planner.yaml"), f"run.model={folder}/model.yaml", f"run.out={out}", *OVERRIDES]
     run += ["run.valid_every=1", "optim.warm_up=1", "optim.cool_down=1", "optim.ema=0"]
     train(*run, "steps=2")

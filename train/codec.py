@@ -17,13 +17,12 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from hybridgen import config
-from hybridgen.codec import Codec, CodecConfig, mid_side
+from hybridgen.codec import Codec, CodecConfig
 from hybridgen.data import corpus
-from hybridgen.training import cost, dataset, losses
+from hybridgen.training import dataset, flops, losses, objectives
 from hybridgen.training.configs import CodecTrainConfig
 from hybridgen.training.discriminators import Discriminators
 from hybridgen.training.engine import Engine
@@ -103,11 +102,6 @@ def spectral(parts: dict[str, Tensor], train: CodecTrainConfig) -> Tensor:
     return sum(weight * parts[name] for name, weight in weights.items())
 
 
-def tones(codec: Codec, samples: Tensor) -> Tensor:
-    """Power (B, 2, T, J) of the tones in the mid and side of samples (B, 2, N)."""
-    return codec.tones.power(F.pad(mid_side(samples), (codec.tones.pad, codec.tones.pad)))
-
-
 def ramp(step: int, train: CodecTrainConfig) -> float:
     """How much the decoder listens to the discriminators at a step, 0 to 1."""
     return min(max((step - train.adversarial_start) / train.adversarial_ramp, 0.0), 1.0)
@@ -127,7 +121,7 @@ def validate(files: list[Path], train: CodecTrainConfig, log: Log, step: int, co
             samples = file.read(6 * codec.sample_rate, dtype="float32", always_2d=True).T
         target = torch.from_numpy(samples.copy())[None].to(device)
         output = codec.decode(codec.encode(target))[..., : target.shape[-1]].float()
-        played, wanted = (tones(codec, sound) for sound in (output, target))
+        played, wanted = (objectives.tone_power(codec, sound) for sound in (output, target))
         parts = spectral_loss(output, target, first=i) | {"tones": losses.tone_loss(played, wanted)}
         results.append(
             {
@@ -162,12 +156,12 @@ def measure_latents(codec: Codec, files: list[Path], train: CodecTrainConfig) ->
 
 def amounts(cfg: CodecConfig, train: CodecTrainConfig) -> dict[str, float]:
     """How much goes through in a step."""
-    judges = train.discriminators if train.adversarial_weight > 0 else None
-    shapes = (train.batch_size, train.crop, train.windows, train.mels)
+    discriminators = train.discriminators if train.adversarial_weight > 0 else None
+    crop = flops.codec(cfg, train.crop, train.windows, train.mels, train.freeze_encoder, discriminators)
     return {
         "crops": train.batch_size,
         "audio_hours": train.batch_size * train.crop / cfg.sample_rate / 3600,
-        "flops": cost.codec(cfg, *shapes, frozen=train.freeze_encoder, judges=judges).flops,
+        "flops": crop.total * train.batch_size,
     }
 
 
@@ -205,8 +199,7 @@ def main(path: str, *overrides: str) -> None:
                 samples = batch.samples.to(engine.device)
                 output, mean, logvar = engine(samples, batch.noise.to(engine.device))
                 output = output[..., : samples.shape[-1]].float()
-                parts = spectral_loss(output, samples, batch.first) | {"kl": losses.kl_divergence(mean, logvar)}
-                parts["tones"] = losses.tone_loss(tones(codec, output), tones(codec, samples))
+                parts = objectives.codec_losses(codec, spectral_loss, output, samples, (mean, logvar), batch.first)
                 loss = spectral(parts, train) + train.kl_weight * parts["kl"]
                 if adversarial:
                     (real, wanted), (fake, _) = judges(samples), judges(output.detach())

@@ -17,7 +17,7 @@ from hybridgen.decoding import SamplingParams
 from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Controls
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.text import TextConfig, TextEncoder
-from hybridgen.training import cost, dataset, objectives, planner_data
+from hybridgen.training import dataset, flops, objectives, planner_data
 from hybridgen.training.configs import PlannerTrainConfig
 from hybridgen.training.engine import Engine
 from hybridgen.training.log import Log
@@ -56,11 +56,12 @@ def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, mode
 
 def amounts(cfg: PlannerConfig, batches: list[Batch], counts: dict[str, Tensor], world_size: int) -> dict[str, float]:
     """How much went through in a step; operations as if the other ranks' batches were shaped as this one's."""
-    flops = 0.0
+    operations = 0.0
     for batch in batches:
-        n_frames = 0 if batch.codes is None else batch.codes.shape[2]
-        flops += cost.planner(cfg, len(batch.tokens), batch.text.shape[1], batch.tokens.shape[1], n_frames).flops
-    values = {"songs": sum(len(batch.tokens) for batch in batches) * world_size, "flops": flops * world_size}
+        n_frames = batch.codes.shape[2]
+        row = flops.planner(cfg, batch.text.shape[1], batch.tokens.shape[1], n_frames)
+        operations += row.total * len(batch.tokens)
+    values = {"songs": sum(len(batch.tokens) for batch in batches) * world_size, "flops": operations * world_size}
     values["tokens"] = counts["score"].item() + counts["codes"].item()
     values["audio_hours"] = counts["codes"].item() / cfg.n_codebooks * CODE_HOP / SAMPLE_RATE / 3600
     return values

@@ -14,7 +14,7 @@ from torch import Tensor
 from hybridgen import config
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
 from hybridgen.quantizer import Played, Quantized, Quantizer, QuantizerConfig
-from hybridgen.training import checkpoints, cost, dataset
+from hybridgen.training import checkpoints, dataset, flops
 from hybridgen.training.configs import QuantizerTrainConfig
 from hybridgen.training.dataset import Phase, PlayedBatches
 from hybridgen.training.engine import Engine
@@ -122,7 +122,7 @@ def main(path: str, *overrides: str) -> None:
                 n_dead = int(dead.sum())
             n_rows, n_frames = n_parts * len(batches[0][0]), batches[0][0].shape[1]
             work = {"windows": n_rows, "audio_hours": n_rows * n_frames * LATENT_HOP / SAMPLE_RATE / 3600}
-            work["flops"] = cost.quantizer(cfg, n_rows, n_frames).flops
+            work["flops"] = flops.quantizer(cfg, n_frames).total * n_rows
             run.note(step, shares, {"norm": norm, "rate": rate, "revived": n_dead}, work)
             if run.is_due(step):
                 run.validate(step, partial(validate, held, train))

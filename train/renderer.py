@@ -14,7 +14,7 @@ from hybridgen import config, flow
 from hybridgen.codec import Codec, CodecConfig
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
 from hybridgen.renderer import PARTS, PATCH, Condition, Renderer, RendererConfig
-from hybridgen.training import cost, dataset, objectives
+from hybridgen.training import dataset, flops, objectives
 from hybridgen.training.configs import RendererTrainConfig
 from hybridgen.training.dataset import Phase, WindowBatches
 from hybridgen.training.engine import Engine
@@ -78,7 +78,7 @@ def amounts(cfg: RendererConfig, tasks: list[Task], world_size: int) -> dict[str
         "windows": n_rows,
         "tokens": n_rows * n_frames / PATCH,
         "audio_hours": n_rows * n_frames * LATENT_HOP / SAMPLE_RATE / 3600,
-        "flops": cost.renderer(cfg, n_rows, n_text, n_frames).flops,
+        "flops": flops.renderer(cfg, n_text, n_frames).total * n_rows,
     }
 
 

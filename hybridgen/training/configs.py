@@ -85,3 +85,6 @@ class RendererTrainConfig:
     optim: OptimConfig
     gaps: Gaps
     engine: EngineConfig
+
+
+StageConfig = CodecTrainConfig | QuantizerTrainConfig | PlannerTrainConfig | RendererTrainConfig

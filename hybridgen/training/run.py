@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from hybridgen.training import checkpoints, cost, dataset, distributed
+from hybridgen.training import checkpoints, dataset, distributed, flops
 from hybridgen.training.checkpoints import Checkpoint
 from hybridgen.training.engine import Engine, EngineConfig
 from hybridgen.training.guards import Guard, Verdict
@@ -156,7 +156,7 @@ class Run:
         """Logs, every so many steps: parts of the loss given in shares, other values, and how much went through.
 
         values: among them `norm`, of the gradient. work: amounts of the whole step, of all ranks; "flops" becomes the
-        utilisation of the GPUs.
+        utilization of the GPUs.
         """
         self.guard.updated(step, values["norm"])
         self.meter.add(work)
@@ -164,11 +164,11 @@ class Run:
             return
         total = self.engine.sum(torch.stack([share.detach().float() for share in shares.values()])).tolist()
         rates = self.meter.read()
-        flops = rates.pop("flops_per_s", None)
-        if flops is not None and self.engine.device.type == "cuda":
+        operations = rates.pop("flops_per_s", None)
+        if operations is not None and self.engine.device.type == "cuda":
             name, n_devices = torch.cuda.get_device_name(self.engine.device), self.engine.world_size
-            if (used := cost.utilisation(flops, 1.0, name, n_devices)) is not None:
-                rates["utilisation"] = used
+            if (used := flops.utilization(operations, 1.0, name, n_devices)) is not None:
+                rates["utilization"] = used
         self.log.write(step, dict(zip(shares, total, strict=True)) | dict(values) | self.guard.counts | rates)
 
     def is_due(self, step: int) -> bool:

@@ -1,10 +1,10 @@
-"""Whether planner and renderer learn the same however they are trained: python train/parity.py --out parity
+"""Whether planner and renderer learn the same however they are trained: python tools/parity.py --out parity
 
 Alone, the script trains both for some steps with plain PyTorch and writes losses and a checkpoint. Then, in two or
 more processes, it does so from the same start with each file of configs/deepspeed, prints all losses side by side, and
 carries the checkpoint from one to the other, where not one bit may change:
 
-    torchrun --standalone --nproc-per-node 2 train/parity.py --out parity
+    torchrun --standalone --nproc-per-node 2 tools/parity.py --out parity
 """
 
 import argparse

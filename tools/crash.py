@@ -1,4 +1,4 @@
-"""Kills trainings in every way and looks whether anybody can tell: python train/crash.py --kills 100
+"""Kills trainings in every way and looks whether anybody can tell: python tools/crash.py --kills 100
 
 A short training on random data is run in one go. Then others are killed at random moments, and at every single
 operation of every checkpoint's writing, a write half done; each is started again with the same command. The lists of
@@ -41,7 +41,7 @@ from hybridgen.plan import Bar, Plan, Section, Tempo
 from hybridgen.training import checkpoints
 from hybridgen.training.checkpoints import Disk
 
-HERE = Path(__file__).parent
+SCRIPTS = Path(__file__).parents[1] / "train"
 OPERATIONS = ("make", "write", "sync", "rename", "remove")
 LATENT_DIM, N_CODEBOOKS, CODEBOOK_SIZE, TEXT_DIM = 8, 4, 16, 384
 MODEL = {
@@ -319,7 +319,7 @@ def main(argv: list[str] | None = None) -> None:
     write_data(folder)
     data = (f"run.model={folder}/model.yaml", f"prepared={folder}/prepared", "run.out=run")
     path = config.preset(f"train/{asked.stage}")
-    training = Training((str(HERE / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
+    training = Training((str(SCRIPTS / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
     runpy.run_path(training.command[0])  # its imports, for all that are forked; and what is imported late
     for late in ("torch._dynamo", "torch.utils.tensorboard"):
         with contextlib.suppress(ImportError):

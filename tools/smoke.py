@@ -124,4 +124,4 @@ if __name__ == "__main__":
     try:
         main()
     except RuntimeError as error:
-        sys.exit(f"train/smoke.py: {error}")
+        sys.exit(f"tools/smoke.py: {error}")
