@@ -154,7 +154,7 @@ def test_slurm_says_who_is_who(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in (("SLURM_PROCID", "9"), ("SLURM_LOCALID", "1"), ("SLURM_STEP_NUM_TASKS", "16")):
         monkeypatch.setenv(name, value)
-    assert distributed.place() == distributed.Place(rank=9, local_rank=1, world_size=16)
+    assert distributed.rank_info() == distributed.RankInfo(rank=9, local_rank=1, world_size=16)
     for nodes, first in (("gpu[03-05,9]", "gpu03"), ("a1,b[2-3]", "a1"), ("node7", "node7"), ("n[2,4],m1", "n2")):
         monkeypatch.setenv("SLURM_JOB_NODELIST", nodes)
         assert distributed._first_host() == first

@@ -98,7 +98,7 @@ def main(path: str, *overrides: str) -> None:
             if any((batch.codes >= 0).any() for batch in batches):
                 weights = {"score": train.score_weight, "codes": 1.0}
             parts = [objectives.planner_counts(batch) for batch in batches]
-            counts = {name: engine.sum(sum(part[name] for part in parts)) for name in weights}  # of all ranks
+            counts = {name: engine.all_reduce(sum(part[name] for part in parts)) for name in weights}  # of all ranks
             shares = dict.fromkeys(("loss", *weights), torch.zeros((), device=engine.device))
             rate, phase = train.optim.rate(step, train.steps), int(train.prepared is not None)
             for batch in batches:

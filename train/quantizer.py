@@ -111,11 +111,11 @@ def main(path: str, *overrides: str) -> None:
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
             norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
 
-            usage.lerp_(engine.sum(used), 0.05)
+            usage.lerp_(engine.all_reduce(used), 0.05)
             n_dead = 0
             if step % train.revive_every == 0 and step < n_steps - train.optim.cool_down:
                 dead = usage < train.revive_below / cfg.codebook_size
-                latents = engine.gather(torch.cat([latents for latents, _ in batches]))
+                latents = engine.all_gather(torch.cat([latents for latents, _ in batches]))
                 with engine.rewriting() as model:
                     model.revive(latents, dead, checkpoints.generators(train.run.seed, step)[1])
                 usage[dead] = 1 / cfg.codebook_size

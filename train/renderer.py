@@ -104,7 +104,7 @@ def main(path: str, *overrides: str) -> None:
     with Run("renderer", train, n_steps, cfg, __file__, {"renderer": engine}) as run:
         for step, parts in run.each(makers):
             tasks = [objectives.draw_task(part, train.gaps, cfg.codebook_size).to(engine.device) for part in parts]
-            weight = engine.sum(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
+            weight = engine.all_reduce(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
             total = torch.zeros((), device=engine.device)
             for task in tasks:

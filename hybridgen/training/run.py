@@ -79,7 +79,7 @@ def run_script(main: Callable[..., None], usage: str | None) -> None:
     except (ValueError, OSError) as error:
         print(f"{Path(name).name}: {error}", file=sys.stderr)
         sys.exit(2)
-    distributed.leave()
+    distributed.shutdown()
 
 
 class Run:
@@ -105,7 +105,7 @@ class Run:
         self.is_first = self.engine.rank == 0
         self.identity = checkpoints.identity(script, train=train, shapes=shapes)
         self.best: dict[str, Any] = {}
-        self.guard = Guard(lambda value: self.engine.sum(torch.tensor(value, dtype=torch.float64)).item())
+        self.guard = Guard(lambda value: self.engine.all_reduce(torch.tensor(value, dtype=torch.float64)).item())
         self._verdict: Verdict = "apply"
         self.step = self._resume()
         self.log, self.meter = Log(self.out if self.is_first else None, self.step, self.config.wandb), Meter()
@@ -136,7 +136,7 @@ class Run:
                         self._go_back(step)
                         break
                     self.step = step
-                    leave = self.engine.any(self.stop.asked)
+                    leave = self.engine.any_rank(self.stop.asked)
                     if step % self.config.save_every == 0 or self.is_over or leave:
                         self.save()
                     if leave:
@@ -162,7 +162,7 @@ class Run:
         self.meter.add(work)
         if step % self.config.log_every:
             return
-        total = self.engine.sum(torch.stack([share.detach().float() for share in shares.values()])).tolist()
+        total = self.engine.all_reduce(torch.stack([share.detach().float() for share in shares.values()])).tolist()
         rates = self.meter.read()
         operations = rates.pop("flops_per_s", None)
         if operations is not None and self.engine.device.type == "cuda":
@@ -217,7 +217,7 @@ class Run:
         """Puts the newest checkpoint back, until a step; that of the checkpoint, 0 if there is none. Collective."""
         checkpoint = self._newest(until) if self.is_first else None
         found = None if checkpoint is None else {"step": checkpoint.step, "state": checkpoint.state}
-        found = self.engine.tell(found)
+        found = self.engine.broadcast_object(found)
         if found is None:
             return 0
         tensors = {} if checkpoint is None else checkpoint.tensors
@@ -225,7 +225,7 @@ class Run:
             parts = {part.removeprefix(f"{name}."): x for part, x in tensors.items() if part.startswith(f"{name}.")}
             engine.load(parts, found["state"][name])
         for name, value in self.tensors.items():
-            value.copy_(self.engine.spread(tensors["run"][name] if self.is_first else value))
+            value.copy_(self.engine.broadcast(tensors["run"][name] if self.is_first else value))
         self.best = found["state"]["best"]
         self.guard.load(found["state"]["guard"])
         return found["step"]
