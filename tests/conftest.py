@@ -1,9 +1,11 @@
 """Models of a few thousand random parameters, in the shapes that the stages agree on."""
 
+import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import QuantizerConfig
 from hybridgen.renderer import RendererConfig
 from hybridgen.text import TextConfig
+
+ROOT = Path(__file__).parents[1]
 
 # Each process of pytest-xdist compiles librosa's loops for itself: two that write one cache at once can break it
 NUMBA_CACHE = tempfile.TemporaryDirectory(prefix="hybridgen-numba-")
@@ -90,6 +94,21 @@ MICRO = PipelineConfig(
 def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[[str], ModuleType]:
+    """Loads a file of train/ or tools/ as a module: script("tools/bench.py")."""
+    return load_script
+
+
+def load_script(path: str) -> ModuleType:
+    """The module in a file of the repository that is no part of the package."""
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_").removesuffix(".py"), ROOT / path)
+    assert spec is not None and spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

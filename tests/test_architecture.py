@@ -42,7 +42,7 @@ SHELVES = {
     "__main__": 11,
 }
 LIBRARY = sorted((ROOT / "hybridgen").rglob("*.py"))
-SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "tools").glob("*.py"), *(ROOT / "demos").glob("*.py")])
+SCRIPTS = sorted(path for folder in ("train", "tools", "demos") for path in (ROOT / folder).glob("*.py"))
 ENVIRONMENT = ROOT / "hybridgen/training/distributed.py"  # the one file that may ask for variables: launchers set them
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 SAFE_LOADERS = {"yaml.SafeLoader", "_Loader"}  # the second is a SafeLoader that refuses anchors and repeated keys

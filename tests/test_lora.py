@@ -1,11 +1,11 @@
 """Adapters learn: only what is theirs, from songs as musicians have them, and a run that is stopped goes on."""
 
-import importlib.util
 import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from hybridgen.pipeline import Pipeline
 from hybridgen.plan import SAMPLE_RATE, Controls
 from hybridgen.text import find_controls
 from hybridgen.training import finetune, lora
-from hybridgen.training.lora import Size, TrainConfig
+from hybridgen.training.lora import LoraTrainConfig, Size
 from hybridgen.training.objectives import Gaps
 
 ROOT = Path(__file__).parents[1]
@@ -73,11 +73,11 @@ def _no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recordings, "find_detector", lambda: detect_nothing)
 
 
-def small(model: Path, steps: int = 3, only: str | None = None) -> TrainConfig:
+def small(model: Path, steps: int = 3, only: str | None = None) -> LoraTrainConfig:
     train = finetune.settings(str(model), "cpu", 1, only, steps)
     if train.renderer is not None:
         train = replace(train, renderer=replace(train.renderer, window=WINDOW, frames=2 * WINDOW))
-    return replace(train, log_every=1, save_every=2)
+    return replace(train, run=replace(train.run, log_every=1, save_every=2))
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +113,11 @@ def test_the_command_says_how_to_use_it_and_trains_nothing_twice(
 
 
 def test_the_script_trains_on_a_prepared_folder(
-    tuned: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    script: Callable[[str], ModuleType], tuned: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
-    spec = importlib.util.spec_from_file_location("train_lora", ROOT / "train" / "lora.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    places = [f"model={model}", f"prepared={tuned}/training/prepared", f"out={tmp_path}/style"]
+    places = [f"run.model={model}", f"prepared={tuned}/training/prepared", f"run.out={tmp_path}/style"]
     only = ["planner=null", "renderer.steps=2", f"renderer.window={WINDOW}", f"renderer.frames={2 * WINDOW}"]
-    script.main(str(ROOT / "configs/train/lora.yaml"), *places, *only)
+    script("train/lora.py").main(str(ROOT / "configs/train/lora.yaml"), *places, *only)
     assert capsys.readouterr().out.startswith("renderer: loss ")
     assert list(adapters.load(Adapter(tmp_path / "style")).loras) == ["renderer"]
 
@@ -141,7 +138,7 @@ def test_only_the_adapter_learns(model: Path, tuned: Path):
     songs = PreparedDataset(tuned / "training/prepared", "train")
     lesson = lora.renderer_lesson(model, songs, train.renderer, train)
     before = {name: value.clone() for name, value in lesson.model.state_dict().items()}
-    train = replace(train, out=str(tuned.parent / "again"))
+    train = replace(train, run=replace(train.run, out=str(tuned.parent / "again")))
     trained = lora.fit("renderer", lesson, train.renderer, train, "base", songs)
     after = lesson.model.state_dict()
     assert before.keys() == after.keys()
@@ -188,15 +185,18 @@ def test_overfitting_one_song_halves_its_loss_in_50_steps(stage: str, model: Pat
     own = replace(own, size=Size(16, 16.0, (*own.size.targets, *ENDS[stage])), optim=optim)
     if stage == "renderer":  # told everything: what is not told cannot be learned by heart
         own = replace(own, gaps=Gaps((1.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, (0.0,) * 4, 0.0))
-    results = finetune.main(tmp_path / "one", tmp_path / "out", replace(train, save_every=50, **{stage: own}))
+    train = replace(train, run=replace(train.run, save_every=50), **{stage: own})
+    results = finetune.main(tmp_path / "one", tmp_path / "out", train)
     assert results[stage].after < 0.5 * results[stage].before
 
 
 def test_the_config_loads_and_refuses_what_cannot_be():
-    train = config.load(TrainConfig, config.preset("train/lora"))
+    train = config.load(LoraTrainConfig, config.preset("train/lora"))
     assert train.planner is not None and train.renderer is not None
     with pytest.raises(ValueError, match="nothing to train"):
         replace(train, planner=None, renderer=None)
+    with pytest.raises(ValueError, match=r"run: \['start'\] are not for adapters"):
+        replace(train, run=replace(train.run, start="renderer.safetensors"))
     with pytest.raises(ValueError, match="one process"):
         replace(train, engine=replace(train.engine, micro_batches=2))
 

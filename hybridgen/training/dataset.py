@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -107,6 +108,16 @@ class Phase:
                 )
 
 
+def n_steps(phases: Sequence[Phase]) -> int:
+    """Steps of all phases together."""
+    return sum(phase.steps for phase in phases)
+
+
+def phase_number(phases: Sequence[Phase], step: int) -> int:
+    """Which phase, from 0, a step from 1 belongs to; the last phase has no end."""
+    return sum(step > end for end in accumulate(phase.steps for phase in phases[:-1]))
+
+
 @dataclass(frozen=True)
 class Row:
     """One window of a batch, and what else was drawn for it."""
@@ -167,9 +178,9 @@ class Windows:
 
     def _keys(self, step: int) -> tuple[int, list[tuple[int, int, int, int]]]:
         """The window's length, and (phase, length's number, epoch, slot) of each row: a slot is one of all windows."""
-        number, step = self._phase(step)
+        number = phase_number(self.phases, step)
         phase = self.phases[number]
-        block, place = divmod(step, len(phase.windows))
+        block, place = divmod(step - 1 - n_steps(self.phases[:number]), len(phase.windows))
         which = Permutation(len(phase.windows), self.seed, number, block)(place)
         window = phase.windows[which]
         n_rows, n_slots = phase.frames // window, int(self._stops[window][-1])
@@ -178,15 +189,6 @@ class Windows:
             epoch, index = divmod(block * n_rows + row, n_slots)
             keys.append((number, which, epoch, Permutation(n_slots, self.seed, number, which, epoch)(index)))
         return window, keys
-
-    def _phase(self, step: int) -> tuple[int, int]:
-        """The phase of a step that is counted from 1, and the step inside it from 0; the last phase has no end."""
-        step -= 1
-        for number, phase in enumerate(self.phases[:-1]):
-            if step < phase.steps:
-                return number, step
-            step -= phase.steps
-        return len(self.phases) - 1, step
 
     @cached_property
     def _stops(self) -> dict[int, np.ndarray]:

@@ -6,20 +6,20 @@ The songs are read, mastered and labeled by `hybridgen.data.recordings`.
 from dataclasses import replace
 from pathlib import Path
 
-from hybridgen import adapters, config, weights
+from hybridgen import config, weights
 from hybridgen.data import prepare, recordings
 from hybridgen.data.prepare import PrepareConfig
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
 from hybridgen.training import lora
-from hybridgen.training.lora import WORK, TrainConfig, Trained
+from hybridgen.training.lora import WORK, LoraTrainConfig, Trained
 
 
-def main(folder: Path, out: Path, train: TrainConfig) -> dict[str, Trained] | None:
+def main(folder: Path, out: Path, train: LoraTrainConfig) -> dict[str, Trained] | None:
     """Trains an adapter on the songs in a folder; None if a signal came first: the same call then goes on.
 
     ValueError, naming the file, for a song that cannot be read, is silent, too short or too long.
     """
-    model = weights.resolve(train.model)
+    model = weights.resolve(train.run.model)
     check_out(out)
     window = train.renderer.window if train.renderer is not None else 4
     paths = recordings.find_recordings(folder)
@@ -29,20 +29,24 @@ def main(folder: Path, out: Path, train: TrainConfig) -> dict[str, Trained] | No
     prepare.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
     if train.planner is not None:  # what these songs' scores could teach is that labels are unknown
         train = replace(train, planner=replace(train.planner, score_weight=0.0))
-    return lora.main(replace(train, prepared=str(prepared), out=str(out)))
+    return lora.main(replace(train, prepared=str(prepared), run=replace(train.run, out=str(out))))
 
 
-def settings(model: str | None, device: str, threads: int, only: str | None, steps: int | None) -> TrainConfig:
+def settings(model: str | None, device: str, threads: int, only: str | None, steps: int | None) -> LoraTrainConfig:
     """The config of configs/train/lora.yaml for this model; `only` one stage, `steps` of each stage if given."""
     if steps is not None and steps < 1:
         raise ValueError(f"steps {steps} must be at least 1")
-    train = config.load(TrainConfig, config.preset("train/lora"))
-    train = replace(train, model=model or "tiny", engine=replace(train.engine, device=device, threads=threads))
-    chosen = {}
-    for stage in adapters.STAGES:
-        own = getattr(train, stage) if only in (None, stage) else None
-        chosen[stage] = own if own is None or steps is None else replace(own, steps=steps)
-    return replace(train, **chosen)
+    train = config.load(LoraTrainConfig, config.preset("train/lora"))
+    planner, renderer = train.planner, train.renderer
+    if steps is not None:
+        planner, renderer = planner and replace(planner, steps=steps), renderer and replace(renderer, steps=steps)
+    return replace(
+        train,
+        run=replace(train.run, model=model or "tiny"),
+        planner=planner if only in (None, "planner") else None,
+        renderer=renderer if only in (None, "renderer") else None,
+        engine=replace(train.engine, device=device, threads=threads),
+    )
 
 
 def check_out(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Kills trainings in every way and looks whether anybody can tell: python train/crash.py --kills 100
+"""Kills trainings in every way and looks whether anybody can tell: python tools/crash.py --kills 100
 
 A short training on random data is run in one go. Then others are killed at random moments, and at every single
 operation of every checkpoint's writing, a write half done; each is started again with the same command. The lists of
@@ -41,7 +41,7 @@ from hybridgen.plan import Bar, Plan, Section, Tempo
 from hybridgen.training import checkpoints
 from hybridgen.training.checkpoints import Disk
 
-HERE = Path(__file__).parent
+SCRIPTS = Path(__file__).parents[1] / "train"
 OPERATIONS = ("make", "write", "sync", "rename", "remove")
 LATENT_DIM, N_CODEBOOKS, CODEBOOK_SIZE, TEXT_DIM = 8, 4, 16, 384
 MODEL = {
@@ -69,9 +69,9 @@ SHORT = (
     f"phases=[{{steps: {STEPS}, windows: [16], frames: 64}}]",
     "optim.warm_up=2",
     "optim.cool_down=2",
-    "log_every=1",
-    "valid_every=4",
-    f"save_every={SAVE_EVERY}",
+    "run.log_every=1",
+    "run.valid_every=4",
+    f"run.save_every={SAVE_EVERY}",
 )
 OWN = {"quantizer": ("revive_every=2",), "renderer": ()}  # what only one stage has
 
@@ -317,9 +317,9 @@ def main(argv: list[str] | None = None) -> None:
     asked = parser.parse_args(argv)
     folder = asked.folder.resolve()
     write_data(folder)
-    data = (f"model={folder}/model.yaml", f"prepared={folder}/prepared", "out=run")
+    data = (f"run.model={folder}/model.yaml", f"prepared={folder}/prepared", "run.out=run")
     path = config.preset(f"train/{asked.stage}")
-    training = Training((str(HERE / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
+    training = Training((str(SCRIPTS / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
     runpy.run_path(training.command[0])  # its imports, for all that are forked; and what is imported late
     for late in ("torch._dynamo", "torch.utils.tensorboard"):
         with contextlib.suppress(ImportError):
