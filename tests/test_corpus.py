@@ -91,7 +91,7 @@ def test_a_folder_holds_one_corpus(folder):
 def test_the_song_files_are_plain_json_and_the_corpus_names_the_soundfonts_license(folder):
     facts = json.loads((folder / "songs" / "000019.json").read_text())
     assert set(facts) == {"index", "seed", "genre", "mood", "captions", "plan", "channels", "notes"}
-    assert isinstance(Plan.from_json(json.dumps(facts["plan"])), Plan)
+    assert isinstance(Plan.from_dict(facts["plan"]), Plan)
     assert "MIT license" in json.loads((folder / "corpus.json").read_text())["notice"]
 
 

@@ -14,14 +14,13 @@ import torch
 
 from hybridgen import adapters, config
 from hybridgen.adapters import Adapter
-from hybridgen.analysis.recording import NOTHING_DETECTED, Detected, detect, plan_recording
+from hybridgen.analysis.detection import NOTHING_DETECTED, Detected
 from hybridgen.audio import Audio
 from hybridgen.cli import main
 from hybridgen.data import recordings
 from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import SAMPLE_RATE, Controls
-from hybridgen.text import find_controls
 from hybridgen.training import finetune, lora
 from hybridgen.training.lora import LoraTrainConfig, Size
 from hybridgen.training.objectives import Gaps
@@ -201,45 +200,6 @@ def test_the_config_loads_and_refuses_what_cannot_be():
         replace(train, engine=replace(train.engine, micro_batches=2))
 
 
-# ---- what is detected
-
-
-@pytest.mark.parametrize(
-    ("caption", "beats", "expected"),
-    [
-        ("", np.arange(0.25, 7.9, 0.5), (3, "4/4", "A minor")),  # 16 beats: three whole bars
-        ("a waltz", np.arange(0.25, 7.9, 0.5), (5, "3/4", "A minor")),
-        ("in C major", np.zeros(0), (0, None, "C major")),
-    ],
-)
-def test_bars_are_made_of_the_beats_that_are_detected(caption: str, beats: np.ndarray, expected: tuple):
-    samples, known = np.zeros((2, 8 * SAMPLE_RATE), np.float32), find_controls(caption)[0]
-    plan = plan_recording(samples, known, lambda samples, known: Detected(beats, "A minor"))
-    assert (plan.n_bars, plan.meter, plan.key) == expected
-    assert plan.length == 8 * SAMPLE_RATE
-    assert all(section.label is section.energy is section.roles is None for section in plan.sections)
-    if plan.n_bars:
-        assert plan.bar_starts()[0] == round(0.25 * SAMPLE_RATE)
-        assert plan.time.bpm_at(np.array([1.0]))[0] == pytest.approx(120)
-
-
-def test_beats_and_key_are_detected_in_a_click_track():
-    pytest.importorskip("librosa")
-    bar, seconds = 2.0, 12.0  # 4/4 at 120 BPM; the chord changes with the bar, half a second in
-    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    chords = np.array([[220.0, 261.6, 329.6], [174.6, 220.0, 261.6], [164.8, 207.7, 246.9]])
-    pitch = chords[(np.floor((t - 0.5) / bar) % 3).astype(int)]
-    since = (t - 0.0) % 0.5
-    samples = (np.sin(2 * np.pi * pitch * t[:, None]).sum(axis=1) * (0.2 + np.exp(-20 * since)) * 0.1).astype(
-        np.float32
-    )
-    found = detect(np.stack([samples, samples]), Controls(tempo=120.0))
-    assert np.abs(np.diff(found.beats) - 0.5).max() < 0.05
-    assert abs((found.beats[0] - 0.5 + 1.0) % 2.0 - 1.0) < 0.1  # a bar line, at 0.5 s or two seconds on
-    assert found.key in ("A minor", "C major", "F major")
-    assert len(detect(np.stack([samples, samples]), Controls(meter="7/8")).beats) == 0
-
-
 # ---- mistakes
 
 
@@ -280,7 +240,7 @@ def test_a_mistake_is_one_line(
     assert not (tmp_path / "my-style/adapter.json").exists()
 
 
-def test_mistakes_about_the_output_and_the_caption(
+def test_mistakes_about_the_output_and_the_steps(
     model: Path, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     (tmp_path / "photos").mkdir()
@@ -289,9 +249,6 @@ def test_mistakes_about_the_output_and_the_caption(
     assert "is no adapter in the making" in capsys.readouterr().err
     assert main(["finetune", str(songs), "-o", str(tmp_path / "x"), "--model", str(model), "--steps", "0"]) == 2
     assert "steps 0 must be at least 1" in capsys.readouterr().err
-    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(ValueError, match=r"a\.txt: not UTF-8 text"):
-        recordings.read_caption(tmp_path / "a.wav")
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture):

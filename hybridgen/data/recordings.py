@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridgen import audio
-from hybridgen.analysis.recording import NOTHING_DETECTED, Detector, can_detect, detect, plan_recording
+from hybridgen.analysis.detection import NOTHING_DETECTED, Detector, can_detect, detect, plan_recording
 from hybridgen.audio import Audio
 from hybridgen.data.prepare import LabeledAudio
 from hybridgen.data.prepared_dataset import Labels
