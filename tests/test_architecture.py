@@ -30,18 +30,19 @@ SHELVES = {
     "renderer": 4,
     "codec": 4,
     "quantizer": 4,
-    "data": 5,
     "metrics": 5,
     "rendering": 5,
     "request": 5,
-    "training": 6,
-    "pipeline": 6,
-    "evaluation": 7,
-    "cli": 8,
-    "__main__": 9,
+    "analysis": 6,
+    "data": 7,
+    "pipeline": 7,
+    "training": 8,
+    "evaluation": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 LIBRARY = sorted((ROOT / "hybridgen").rglob("*.py"))
-SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "tools").glob("*.py"), *(ROOT / "demos").glob("*.py")])
+SCRIPTS = sorted(path for folder in ("train", "tools", "demos") for path in (ROOT / folder).glob("*.py"))
 ENVIRONMENT = ROOT / "hybridgen/training/distributed.py"  # the one file that may ask for variables: launchers set them
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 SAFE_LOADERS = {"yaml.SafeLoader", "_Loader"}  # the second is a SafeLoader that refuses anchors and repeated keys

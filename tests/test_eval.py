@@ -12,7 +12,7 @@ pytest.importorskip("librosa")
 
 from hybridgen import cli, evaluation
 from hybridgen.data.composer import GENRES, compose
-from hybridgen.data.vocabulary import GENRE_WORDS
+from hybridgen.data.composer.genres import style_named
 from hybridgen.evaluation import pictures, prompts, report, results, summary, tasks
 from hybridgen.evaluation.checks import checks
 from hybridgen.evaluation.prompts import EvalPrompt, EvalSize
@@ -57,7 +57,7 @@ def test_songs_are_as_long_as_their_prompts_which_state_tempo_key_and_genre(tmp_
     for q in found:
         assert 29.5 <= q.plan.seconds <= 30.0 and 60 <= q.plan.tempo[0].bpm <= 180
         assert q.plan.tempo == (Tempo(1, q.tempo),) and q.plan.key == q.key
-        assert any(name.lower() in q.text.lower() for name in GENRE_WORDS[q.genre]), q.text
+        assert any(name.lower() in q.text.lower() for name in style_named(q.genre).words), q.text
         assert q.plan == compose(prompts.SEED, q.seed, (30, 30)).plan
         assert q.audio == tmp_path / "30" / "songs" / f"{q.seed:06d}.flac"
     assert not {q.seed for q in found} & {q.seed for q in prompts.select(30, 12, tmp_path, part=1)}

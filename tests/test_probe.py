@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("librosa")
 
-from hybridgen.data.vocabulary import GENRE_WORDS
+from hybridgen.data.composer import GENRES
 from hybridgen.metrics import probe
 from hybridgen.metrics.probe import Probe, features, planned_roles, roles_agreement
 from hybridgen.plan import ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
@@ -78,7 +78,7 @@ def test_a_saved_probe_is_the_same(small, tmp_path, monkeypatch):
 
 def test_the_shipped_probe_knows_all_genres_and_is_small():
     shipped = probe.load()
-    assert set(shipped.genres) == set(GENRE_WORDS) and "training songs" in shipped.origin
+    assert set(shipped.genres) == set(GENRES) and "training songs" in shipped.origin
     assert shipped.role_weights.shape == (len(shipped.mean) + 1, len(ROLES))
     assert probe.PATH.stat().st_size < 400_000
     assert "drums" not in shipped.roles(features(0.0 * noise(1.0)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hybridgen.data.captions import captions, said
+from hybridgen.data.captions import caption_words, captions
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.song import Song
 from hybridgen.plan import Plan
@@ -83,6 +83,6 @@ def make_prompt(song: Song, seconds: int, songs: Path) -> EvalPrompt | None:
         no_length = stated.bars is None and stated.seconds is None and stated.sections is None
         if stated.tempo is None or stated.key is None or stated.key != plan.key:
             continue
-        if no_length and said(song, i).genre:
+        if no_length and caption_words(song, i).genre:
             return EvalPrompt(caption, stated.tempo, stated.key, song.genre, seconds, song.index, plan, audio)
     return None

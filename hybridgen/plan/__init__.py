@@ -4,6 +4,7 @@ from hybridgen.plan.features import (
     N_FEATURES,
     N_INSTRUMENTS,
     NO_INSTRUMENT,
+    PLAN_VERSION,
     ROLE_FEATURES,
     UNKNOWN_PROGRAM,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "N_FEATURES",
     "N_INSTRUMENTS",
     "PITCHES",
+    "PLAN_VERSION",
     "QUALITIES",
     "ROLES",
     "ROLE_FEATURES",

@@ -4,11 +4,21 @@ They follow from the plan by arithmetic, so tempo, chords and form bind the soun
 sentence.
 """
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridgen.plan.harmony import METER_BEATS, METERS, chord_pitches, meter_quarters, split_chord, split_key
+from hybridgen.plan.harmony import (
+    METER_BEATS,
+    METERS,
+    QUALITY_INTERVALS,
+    chord_pitches,
+    meter_quarters,
+    split_chord,
+    split_key,
+)
 from hybridgen.plan.parts import LABELS, MAX_ENERGY, ROLES, SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -36,6 +46,14 @@ LAYOUT = {
     "place": 4,  # seconds since the start and to the end (8 or more = 1), bars left (log), past the last bar
 }
 N_FEATURES = sum(LAYOUT.values())
+
+
+def _plan_version() -> str:
+    tables = (ROLES, LABELS, METER_BEATS, QUALITY_INTERVALS, LAYOUT)  # in JSON dicts keep their order, which counts
+    return hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:12]
+
+
+PLAN_VERSION = _plan_version()  # changes when roles, labels, meters, chords or features do
 
 
 def columns(name: str) -> slice:

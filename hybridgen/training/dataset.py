@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hybridgen.data.prepared import Notes, Songs, Track
+from hybridgen.data.prepared_dataset import Notes, PreparedDataset, PreparedTrack
 from hybridgen.plan import CODE_HOP, LATENT_HOP, ROLES, SAMPLE_RATE
 from hybridgen.quantizer import CODE_FRAMES, Played
 
@@ -36,9 +37,9 @@ AHEAD = 2  # batches that each worker makes before they are asked for
 Made = TypeVar("Made")
 
 
-def load(folder: str | Path) -> tuple[Songs, Songs]:
+def load(folder: str | Path) -> tuple[PreparedDataset, PreparedDataset]:
     """Tracks of a prepared folder to train on, and held-out ones; ValueError unless there are some of both."""
-    train, held_out = Songs(folder, "train"), Songs(folder, "test")
+    train, held_out = PreparedDataset(folder, "train"), PreparedDataset(folder, "test")
     if not len(train) or not len(held_out):
         raise ValueError(f"prepared {folder} has {len(train)} tracks to train on and {len(held_out)} held out")
     return train, held_out
@@ -107,6 +108,16 @@ class Phase:
                 )
 
 
+def n_steps(phases: Sequence[Phase]) -> int:
+    """Steps of all phases together."""
+    return sum(phase.steps for phase in phases)
+
+
+def phase_number(phases: Sequence[Phase], step: int) -> int:
+    """Which phase, from 0, a step from 1 belongs to; the last phase has no end."""
+    return sum(step > end for end in accumulate(phase.steps for phase in phases[:-1]))
+
+
 @dataclass(frozen=True)
 class Row:
     """One window of a batch, and what else was drawn for it."""
@@ -141,7 +152,7 @@ class Windows:
     themselves lie anywhere in it, some at its very start and some at its end. A damaged track is replaced by others.
     """
 
-    songs: Songs
+    songs: PreparedDataset
     phases: tuple[Phase, ...]
     seed: int
     rank: int = 0
@@ -160,16 +171,16 @@ class Windows:
         window, keys = self._keys(step)
         return window, [self._row(*key) for key in keys]
 
-    def read(self, step: int) -> tuple[int, list[tuple[Row, Track]]]:
+    def read(self, step: int) -> tuple[int, list[tuple[Row, PreparedTrack]]]:
         """The window's length at a step, and this rank's rows with their tracks."""
         window, keys = self._keys(step)
         return window, [self._whole(*key) for key in keys]
 
     def _keys(self, step: int) -> tuple[int, list[tuple[int, int, int, int]]]:
         """The window's length, and (phase, length's number, epoch, slot) of each row: a slot is one of all windows."""
-        number, step = self._phase(step)
+        number = phase_number(self.phases, step)
         phase = self.phases[number]
-        block, place = divmod(step, len(phase.windows))
+        block, place = divmod(step - 1 - n_steps(self.phases[:number]), len(phase.windows))
         which = Permutation(len(phase.windows), self.seed, number, block)(place)
         window = phase.windows[which]
         n_rows, n_slots = phase.frames // window, int(self._stops[window][-1])
@@ -178,15 +189,6 @@ class Windows:
             epoch, index = divmod(block * n_rows + row, n_slots)
             keys.append((number, which, epoch, Permutation(n_slots, self.seed, number, which, epoch)(index)))
         return window, keys
-
-    def _phase(self, step: int) -> tuple[int, int]:
-        """The phase of a step that is counted from 1, and the step inside it from 0; the last phase has no end."""
-        step -= 1
-        for number, phase in enumerate(self.phases[:-1]):
-            if step < phase.steps:
-                return number, step
-            step -= phase.steps
-        return len(self.phases) - 1, step
 
     @cached_property
     def _stops(self) -> dict[int, np.ndarray]:
@@ -201,13 +203,13 @@ class Windows:
         start, reference = (draw_start(int(self.songs.n_frames[song]), window, rng) for _ in range(2))
         return Row(song, start, reference, rng.random(), int(rng.integers(2**63)))
 
-    def _whole(self, number: int, which: int, epoch: int, slot: int) -> tuple[Row, Track]:
+    def _whole(self, number: int, which: int, epoch: int, slot: int) -> tuple[Row, PreparedTrack]:
         """The row of a slot and its track; where that is damaged, of another slot that follows from the first."""
         others = np.random.default_rng([self.seed, number, which, epoch, slot, 1])
         n_slots = int(self._stops[self.phases[number].windows[which]][-1])
         for _ in range(TRIES):
             row = self._row(number, which, epoch, slot)
-            track = self.songs.whole(row.song, self.songs.__getitem__)
+            track = self.songs.read_or_skip(row.song, self.songs.__getitem__)
             if track is not None:
                 return row, track
             slot = int(others.integers(n_slots))
@@ -264,7 +266,7 @@ class PlayedBatches(Windows):
             parts.append([target[:, span] for target in vars(self._played(row.song, track)).values()])
         return latents, Played(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _played(self, song: int, track: Track) -> Played:
+    def _played(self, song: int, track: PreparedTrack) -> Played:
         notes = self.songs.notes(song)
         if notes is None:
             raise ValueError(f"track {track.name}: its notes are unknown, and the quantizer learns from notes")
@@ -287,9 +289,9 @@ def played(notes: Notes, loudness: np.ndarray) -> Played:
     return Played(*(torch.from_numpy(part)[None] for part in parts))
 
 
-def check_codes(songs: Songs) -> None:
+def check_codes(songs: PreparedDataset) -> None:
     """ValueError for songs that were prepared without a quantizer, or with two."""
-    if songs.facts["quantizer"] is None:
+    if songs.index["quantizer"] is None:
         raise ValueError(f"prepared {songs.folder} has no codes of one quantizer: prepare it with --quantizer first")
 
 
@@ -304,7 +306,7 @@ def _stack(arrays: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(arrays))
 
 
-def _pairs(tracks: list[Track], spans: list[slice]) -> Iterator[tuple[Track, slice]]:
+def _pairs(tracks: list[PreparedTrack], spans: list[slice]) -> Iterator[tuple[PreparedTrack, slice]]:
     return zip(tracks, spans, strict=True)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from hybridgen import grammar
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
-from hybridgen.data.prepared import Labels, Songs, Track
+from hybridgen.data.prepared_dataset import Labels, PreparedDataset, PreparedTrack
 from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Bar, Plan, Section
 from hybridgen.planner import pad_scores
 from hybridgen.quantizer import CODE_FRAMES
@@ -140,7 +140,7 @@ class SongBatches:
     ValueError for songs that were prepared without a quantizer.
     """
 
-    songs: Songs
+    songs: PreparedDataset
     frames: int  # a batch of songs that are longer has one for each of `ranks`
     ranks: int  # a batch's songs are a multiple of this: so many ranks and micro-batches may share it
     seed: int
@@ -209,13 +209,13 @@ class SongBatches:
         rng = random.Random(f"song {self.seed} {epoch} {place}")
         first, n_songs, _ = next(entry for entry in reversed(self._bins) if entry[0] <= place)
         for _ in range(TRIES):
-            found = self.songs.whole(int(self._order[place]), lambda i: (self.songs[i], self.songs.labels(i)))
+            found = self.songs.read_or_skip(int(self._order[place]), lambda i: (self.songs[i], self.songs.labels(i)))
             if found is not None:
                 return self._told(*found, rng)
             place = first + rng.randrange(n_songs)
         raise ValueError(f"prepared {self.songs.folder}: {TRIES} songs in a row are damaged")
 
-    def _told(self, track: Track, labels: Labels, rng: random.Random) -> "Whole":
+    def _told(self, track: PreparedTrack, labels: Labels, rng: random.Random) -> "Whole":
         text, chance = rng.choice(track.texts), rng.random()
         text = text[:0] if chance < NO_TEXT else self.empty_text if chance < NO_TEXT + EMPTY_TEXT else text
         plan = hide(labels.plan, rng) if rng.random() < HIDDEN else labels.plan

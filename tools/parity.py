@@ -1,10 +1,10 @@
-"""Whether planner and renderer learn the same however they are trained: python train/parity.py --out parity
+"""Whether planner and renderer learn the same however they are trained: python tools/parity.py --out parity
 
 Alone, the script trains both for some steps with plain PyTorch and writes losses and a checkpoint. Then, in two or
 more processes, it does so from the same start with each file of configs/deepspeed, prints all losses side by side, and
 carries the checkpoint from one to the other, where not one bit may change:
 
-    torchrun --standalone --nproc-per-node 2 train/parity.py --out parity
+    torchrun --standalone --nproc-per-node 2 tools/parity.py --out parity
 """
 
 import argparse
@@ -62,7 +62,7 @@ def planner_shares(engine: Engine, cfg: PlannerConfig, parts: list[list[int]]) -
     """For each micro-batch its share of the loss, to be computed when called."""
     batches = [planner_batch(cfg, seeds) for seeds in parts]
     rows = [objectives.planner_counts(batch) for batch in batches]
-    counts = {name: engine.sum(sum(row[name] for row in rows)) for name in rows[0]}
+    counts = {name: engine.all_reduce(sum(row[name] for row in rows)) for name in rows[0]}
 
     def share(batch: Scores) -> Tensor:
         sums = objectives.planner_sums(engine, batch, 0.02)
@@ -97,7 +97,7 @@ def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> Windows:
 def renderer_shares(engine: Engine, cfg: RendererConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
     """As `planner_shares`."""
     tasks = [objectives.draw_task(renderer_batch(cfg, seeds), GAPS, cfg.codebook_size) for seeds in parts]
-    weight = engine.sum(sum(task.weight.sum() for task in tasks))
+    weight = engine.all_reduce(sum(task.weight.sum() for task in tasks))
     return [partial(lambda task: objectives.renderer_sum(engine, task) / weight, task) for task in tasks]
 
 
@@ -137,7 +137,7 @@ def steps(engine: Engine, name: str, cfg: object, first: int, n: int) -> list[fl
             engine.backward(loss)
             total += loss.detach()
         engine.step(OPTIM.rate(step, first + n))  # clip, then step
-        values.append(engine.sum(total).item())
+        values.append(engine.all_reduce(total).item())
     return values
 
 
@@ -189,7 +189,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--files", nargs="+", choices=FILES, default=list(FILES), help="of DeepSpeed's (default: all)")
     asked = parser.parse_args(argv)
     torch.set_num_threads(1)
-    here = distributed.place()
+    here = distributed.rank_info()
     record = asked.out / "losses.json"
     found = json.loads(record.read_text()) if here.world_size > 1 else {}
     for name in KINDS:
@@ -199,7 +199,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"| {' | '.join(['way', *KINDS])} |\n|{'---|' * (1 + len(KINDS))}")
         for way in found["planner"]:
             print(f"| {way} | {' | '.join(f'{found[name][way][-1]:.6f}' for name in KINDS)} |")
-    distributed.leave()
+    distributed.shutdown()
 
 
 if __name__ == "__main__":
