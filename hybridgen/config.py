@@ -114,7 +114,18 @@ def preset(name: str) -> Path:
     return known[name]
 
 
-def _section(path: str, name: str) -> dict[str, Any]:
+def shapes(cls: type[T], model: str | Path, section: str) -> T:
+    """The shapes of one stage of a model: `section` of a YAML file, or of the preset `models/MODEL`."""
+    path = model_file(model)
+    return build(cls, _section(path, section), f"{path}: {section}")
+
+
+def model_file(model: str | Path) -> Path:
+    """A YAML file of shapes: `model` itself, or that of the preset `models/MODEL`."""
+    return Path(model) if str(model).endswith(".yaml") else preset(f"models/{model}")
+
+
+def _section(path: str | Path, name: str) -> dict[str, Any]:
     sections = read(path)
     if not isinstance(sections.get(name), dict):
         raise ValueError(f"{path} has no section {name!r}, but {sorted(sections)}")

@@ -55,12 +55,13 @@ def guide_projected(cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: 
 
 
 def make_guided(cond_velocity: Velocity, cond_and_uncond: VelocityPair, scale: float) -> Velocity:
-    """The velocity under projected guidance; with scale 1 `cond_velocity` itself, at half the cost."""
+    """The velocity under projected guidance; scale 1 is `cond_velocity`, at half the cost, and 0 the unconditional."""
     if scale == 1:
         return cond_velocity
 
     def velocity(x_t: Tensor, t: Tensor) -> Tensor:
-        return guide_projected(*cond_and_uncond(x_t, t), scale, x_t, t)
+        cond, uncond = cond_and_uncond(x_t, t)
+        return uncond if scale == 0 else guide_projected(cond, uncond, scale, x_t, t)
 
     return velocity
 

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import stft
+import torch
 
+from hybridgen import spectra
 from hybridgen.plan import MAX_ENERGY, ROLES, SAMPLE_RATE, Plan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WINDOW, HOP, N_BANDS = 4096, 1024, 128
-FLOOR_DB = -80.0
+FLOOR_DB = spectra.FLOOR_DB
+MIN_LOUDEST = 0.01  # of the loudest band: silence stays dark
 INCHES_PER_SECOND, MIN_INCHES, MAX_INCHES = 0.35, 8.0, 40.0
 INCHES_PER_CHORD = 0.3  # a chord's name is left out where it would run into the next
 INK, GRID = "#1c1c28", "#9a9aa8"
@@ -23,6 +26,11 @@ INK, GRID = "#1c1c28", "#9a9aa8"
 
 def plot(samples: np.ndarray, plan: Plan, path: str | Path) -> None:
     """Draws samples (2, N) and their plan to a picture file, .png, .svg or .pdf by its name; needs matplotlib."""
+    draw(samples, plan).savefig(path, dpi=110)
+
+
+def draw(samples: np.ndarray, plan: Plan) -> "Figure":
+    """The picture of samples (2, N) and their plan, as a figure that no window shows; needs matplotlib."""
     from matplotlib.figure import Figure
 
     seconds = samples.shape[-1] / SAMPLE_RATE
@@ -37,16 +45,21 @@ def plot(samples: np.ndarray, plan: Plan, path: str | Path) -> None:
     draw_spectrogram(axes[-1], samples, plan)
     axes[0].set_title(title(plan), loc="left", fontsize=9, color=INK)
     axes[-1].set_xlim(0.0, seconds)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def title(plan: Plan) -> str:
     """One line: the prompt, then the plan's facts."""
-    facts = []
+    return (f"“{plan.prompt}”    " if plan.prompt else "") + facts(plan)
+
+
+def facts(plan: Plan) -> str:
+    """Tempo, meter, bars, length and key of a plan, as far as they are known."""
+    parts = [f"{plan.seconds:.1f} s"]
     if plan.n_bars:
-        facts = [f"{plan.tempo[0].bpm:g} BPM" if plan.tempo else "free tempo", plan.meter, f"{plan.n_bars} bars"]
-    facts = [*facts, f"{plan.seconds:.1f} s", *([plan.key] if plan.key else [])]
-    return (f"“{plan.prompt}”    " if plan.prompt else "") + " · ".join(facts)
+        tempo = f"{plan.tempo[0].bpm:g} BPM" if plan.tempo else "free tempo"
+        parts = [tempo, *([plan.meter] if plan.meter else []), f"{plan.n_bars} bars", *parts]
+    return " · ".join([*parts, *([plan.key] if plan.key else [])])
 
 
 def section_spans(plan: Plan) -> np.ndarray:
@@ -98,19 +111,19 @@ def draw_roles(axes: "Axes", plan: Plan) -> None:
 
 def draw_spectrogram(axes: "Axes", samples: np.ndarray, plan: Plan) -> None:
     """The mel spectrogram with the bar lines over it, numbered from 1."""
-    edges, decibels = mel_energy(samples)
+    borders, decibels = mel_spectrogram(samples)
     times = (np.arange(decibels.shape[1] + 1) - 0.5) * HOP / SAMPLE_RATE
-    axes.pcolormesh(times, np.arange(len(edges)), decibels, cmap="magma", vmin=FLOOR_DB, vmax=0.0, rasterized=True)
+    axes.pcolormesh(times, np.arange(len(borders)), decibels, cmap="magma", vmin=FLOOR_DB, vmax=0.0, rasterized=True)
     shown = np.array([100, 200, 400, 800, 1600, 3200, 6400, 12_800])
-    axes.set_yticks(np.interp(shown, edges, np.arange(len(edges))), [f"{f:,}" for f in shown], fontsize=7)
+    axes.set_yticks(np.interp(shown, borders, np.arange(len(borders))), [f"{f:,}" for f in shown], fontsize=7)
     axes.set_ylabel("Hz", fontsize=8)
     axes.set_xlabel("seconds; bars above", fontsize=8)
     axes.tick_params(axis="x", labelsize=7)
     bars = plan.bar_starts() / SAMPLE_RATE if plan.n_bars else np.zeros(0)
-    axes.vlines(bars, 0, len(edges) - 1, color="white", linewidth=0.4, alpha=0.6)
+    axes.vlines(bars, 0, len(borders) - 1, color="white", linewidth=0.4, alpha=0.6)
     step = max(1, len(bars) // 40)
     for number, start in enumerate(bars[:-1:step]):
-        axes.text(start, len(edges), f"{1 + number * step}", fontsize=6, color=GRID, ha="center", va="bottom")
+        axes.text(start, len(borders), f"{1 + number * step}", fontsize=6, color=GRID, ha="center", va="bottom")
 
 
 def strip(axes: "Axes", name: str) -> None:
@@ -120,16 +133,11 @@ def strip(axes: "Axes", name: str) -> None:
     axes.tick_params(length=0, labelbottom=False)
 
 
-def mel_energy(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(edges of the bands (M + 1,) in Hz, dB below the strongest (M, F)) of samples (2, N), every HOP samples."""
-    frequencies, _, spectrum = stft(samples.mean(axis=0), SAMPLE_RATE, nperseg=WINDOW, noverlap=WINDOW - HOP)
-    mels = np.linspace(mel(40.0), mel(SAMPLE_RATE / 2), N_BANDS + 1)
-    first = np.unique(np.searchsorted(frequencies, 700.0 * (10.0 ** (mels[:-1] / 2595.0) - 1.0)))
-    sizes = np.diff(first, append=len(frequencies))
-    power = np.add.reduceat(np.abs(spectrum) ** 2, first, axis=0) / sizes[:, None]
-    decibels = 10.0 * np.log10(np.maximum(power, 1e-12) / max(power.max(), 1e-12))
-    return np.append(frequencies[first], SAMPLE_RATE / 2), np.maximum(decibels, FLOOR_DB)
-
-
-def mel(frequency: float) -> float:
-    return 2595.0 * np.log10(1.0 + frequency / 700.0)
+def mel_spectrogram(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(borders of the bands (M + 1,) in Hz, dB below the loudest (M, F)) of samples (2, N), every `HOP` samples."""
+    mono = torch.from_numpy(np.asarray(samples, dtype=np.float32)).mean(0)
+    bands = spectra.mel_magnitude(mono, SAMPLE_RATE, WINDOW, HOP, N_BANDS, center=True)  # (F, M)
+    loudest = bands.max().clamp(min=MIN_LOUDEST)
+    edges = spectra.mel_edges(SAMPLE_RATE, N_BANDS)
+    decibels = spectra.decibels(bands / loudest, torch.ones(()))
+    return ((edges[1:] + edges[:-1]) / 2).numpy(), decibels.T.numpy()

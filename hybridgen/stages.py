@@ -86,6 +86,17 @@ class PipelineConfig:
         return TimeBase(codec.sample_rate, codec.hop_length, codec.hop_length * self.quantizer.frames_per_code)
 
 
+def time_base_of(model: str | Path) -> TimeBase:
+    """How the stages of a YAML file of shapes, or of a preset, count time."""
+    return config.load(PipelineConfig, config.model_file(model)).time_base
+
+
+def make_codec(shapes: PipelineConfig) -> BlockCodec:
+    """The codec of a configuration, with random weights."""
+    section = shapes.any_codec
+    return CODECS[type(section)](section)
+
+
 @dataclass(frozen=True)
 class PromptStates:
     """What the text encoder makes of a prompt."""
@@ -160,8 +171,7 @@ class Stages:
     @cached_property
     def codec(self) -> BlockCodec:
         """Latents <-> samples."""
-        codec = self.config.any_codec
-        return self._load("codec", lambda: CODECS[type(codec)](codec))
+        return self._load("codec", lambda: make_codec(self.config))
 
     def load(self) -> Self:
         """Loads every stage that is not there yet, so that what follows is not slowed down by it."""

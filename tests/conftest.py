@@ -1,17 +1,19 @@
 """Models of a few thousand random parameters, in the shapes that the stages agree on."""
 
+import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
 from hybridgen.codecs.own import SpectralCodecConfig
-from hybridgen.data import preparing, shards
-from hybridgen.data.prepared import Labels, Notes, codes_path, latents_path
+from hybridgen.data import prepare, shards
+from hybridgen.data.prepared_dataset import Labels, Notes, codes_path, latents_path
 from hybridgen.data.song import Note
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import Plan
@@ -21,6 +23,8 @@ from hybridgen.renderer import RendererConfig
 from hybridgen.sampling import SamplingConfig, SamplingParams
 from hybridgen.stages import PipelineConfig
 from hybridgen.text import TextConfig
+
+ROOT = Path(__file__).parents[1]
 
 # Each process of pytest-xdist compiles librosa's loops for itself: two that write one cache at once can break it
 NUMBA_CACHE = tempfile.TemporaryDirectory(prefix="hybridgen-numba-")
@@ -86,6 +90,21 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def script() -> Callable[[str], ModuleType]:
+    """Loads a file of train/ or tools/ as a module: script("tools/bench.py")."""
+    return load_script
+
+
+def load_script(path: str) -> ModuleType:
+    """The module in a file of the repository that is no part of the package."""
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_").removesuffix(".py"), ROOT / path)
+    assert spec is not None and spec.loader is not None, path
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
 def pipe() -> Pipeline:
     """A pipeline with random weights everywhere, the layers that start at zero included."""
     torch.manual_seed(0)
@@ -126,10 +145,10 @@ def random_prepared(
             texts = [rng.standard_normal((length, text_dim)) for length in (3, 5)]
             notes = Notes.of([Note("bass", 33, 0.5, 0.25, 90)])
             latents = rng.standard_normal((4 * n, dim))
-            samples.append((labels.name, preparing.parts(labels, latents, np.zeros(n), texts, notes)))
-            codes.append((labels.name, preparing.codes_part(rng.integers(codebook_size, size=(n_codebooks, n)))))
-        shards.write(latents_path(folder, number), samples, preparing.latents_facts(chunk, "c0dec", 2))
+            samples.append((labels.name, prepare.track_parts(labels, latents, np.zeros(n), texts, notes)))
+            codes.append((labels.name, prepare.codes_part(rng.integers(codebook_size, size=(n_codebooks, n)))))
+        shards.write(latents_path(folder, number), samples, prepare.latents_metadata(chunk, "c0dec", 2))
         if has_codes:
             digest = shards.Shard(latents_path(folder, number)).digest
-            shards.write(codes_path(folder, number), codes, preparing.codes_facts("9ua", digest))
-    preparing.write_catalogue(folder, len(numbers))
+            shards.write(codes_path(folder, number), codes, prepare.codes_metadata("9ua", digest))
+    prepare.write_dataset_index(folder, len(numbers))

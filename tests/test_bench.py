@@ -1,16 +1,21 @@
 """The benchmark of training runs on a CPU too, small, and compares before it times."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from train import bench
+
+@pytest.fixture(scope="module")
+def bench(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("tools/bench.py")
 
 
-def test_every_stage_is_measured_plain_and_compiled(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_every_stage_is_measured_plain_and_compiled(bench: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture):
     out = tmp_path / "bench.json"
     bench.main(["--device", "cpu", "--models", "tiny", "--out", str(out)])
     written = json.loads(out.read_text())
@@ -24,7 +29,7 @@ def test_every_stage_is_measured_plain_and_compiled(tmp_path: Path, capsys: pyte
     assert "await" in table and "matrix_tflops" in table and "installed" in table
 
 
-def test_a_wrong_attention_is_not_timed(monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_attention_is_not_timed(bench: ModuleType, monkeypatch: pytest.MonkeyPatch):
     device, size = torch.device("cpu"), bench.SIZES["cpu"]
     case = bench.renderer_case(bench.shapes_of("tiny", "renderer", device, size), size, device)
     for parameter in case.model.parameters():
@@ -37,6 +42,6 @@ def test_a_wrong_attention_is_not_timed(monkeypatch: pytest.MonkeyPatch):
         bench.measure(case, "plain", expected, device, size, "eager")
 
 
-def test_rows_that_time_does_not_allow_say_so(capsys: pytest.CaptureFixture):
+def test_rows_that_time_does_not_allow_say_so(bench: ModuleType, capsys: pytest.CaptureFixture):
     bench.main(["--device", "cpu", "--models", "tiny", "--minutes", "0"])
     assert capsys.readouterr().out.count("no time left") == 2 * len(bench.STAGES)

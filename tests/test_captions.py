@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from hybridgen.data.captions import caption, captions, said
-from hybridgen.data.composer import GENRES, compose
+from hybridgen.data.captions import caption, caption_words, captions
+from hybridgen.data.composer import compose
+from hybridgen.data.composer.genres import STYLES, style_named
+from hybridgen.data.composer.style import Style
 from hybridgen.data.song import Note, Song
-from hybridgen.data.vocabulary import GENRE_USES, GENRE_WORDS
 from hybridgen.plan import Bar, Plan, Section, Tempo
 from hybridgen.text import find_controls
 
@@ -87,8 +88,8 @@ PACES = {  # what a word of tempo allows, in quarter notes a minute
 
 def without_genres(song: Song, text: str) -> str:
     """The caption in small letters without the names of its genre, its uses and what it rules out."""
-    text = text.lower()
-    for phrase in sorted((*GENRE_WORDS[song.genre], *GENRE_USES[song.genre]), key=len, reverse=True):
+    text, style = text.lower(), style_named(song.genre)
+    for phrase in sorted((*style.words, *style.uses), key=len, reverse=True):
         text = text.replace(phrase.lower().replace(" and ", " & "), "~").replace(phrase.lower(), "~")
     return re.sub(r"beats per minute|(?:no|without) (?:vocals|drums|bass|percussion)", "~", text)
 
@@ -177,13 +178,19 @@ def test_each_fact_is_sometimes_left_out():
         assert 0.2 < share < 0.8, (pattern, share)
 
 
-@pytest.mark.parametrize("genre", GENRES)
-def test_every_genre_has_five_names(genre):
-    assert len(set(GENRE_WORDS[genre])) >= 5 and GENRE_USES[genre]
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_every_genre_has_five_names_and_a_use(style: Style):
+    assert len(set(style.words)) >= 5 and style.uses
+
+
+def test_a_genre_without_a_style_is_refused():
+    song = replace(SONGS[0], genre="polka")
+    with pytest.raises(ValueError, match="genre 'polka' is not one of: lo-fi hip hop, ambient"):
+        captions(song, 1)
 
 
 def test_what_a_caption_says_is_known():
-    pairs = [(said(song, i).genre, text) for song in SONGS for i, text in enumerate(captions(song, 10))]
+    pairs = [(caption_words(song, i).genre, text) for song in SONGS for i, text in enumerate(captions(song, 10))]
 
     def plain(words: str) -> str:
         return words.lower().replace(" and ", " & ")
@@ -197,9 +204,9 @@ def test_unknown_labels_are_left_out():
     bars = (Bar(("Am",)), Bar())
     plan = Plan(sections=(Section(None, bars),), tempo=(Tempo(1, 84.5),), instruments=(("drums", None), ("lead", None)))
     notes = (Note("drums", 36, 0.0, 0.1, 90),)
-    song = Song(0, 0, "polka", ("jolly",), plan, notes, ())
+    song = Song(0, 0, "rock", ("jolly",), plan, notes, ())
     texts = captions(song, 200)
-    assert any("84.5" in text for text in texts) and any("polka" in text.lower() for text in texts)
+    assert any("84.5" in text for text in texts) and any("rock" in text.lower() for text in texts)
     assert not any("None" in text or "minor" in text or "starts" in text for text in texts)
     bare = replace(song, mood=(), plan=Plan(n_samples=44_100, meter=None))
     assert all(captions(bare, 100))

@@ -324,7 +324,7 @@ def test_a_disk_that_refuses_is_one_line_and_the_checkpoints_before_stay(run: Pa
 
 def test_trainings_that_are_killed_end_as_if_nothing_had_happened(tmp_path: Path):
     few = ("--kills", "3", "--every", "40", "--flips", "20")
-    command = [sys.executable, ROOT / "train/crash.py", "--folder", tmp_path / "crash", *few]
+    command = [sys.executable, ROOT / "tools/crash.py", "--folder", tmp_path / "crash", *few]
     path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
     assert done.returncode == 0, done.stderr

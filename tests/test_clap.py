@@ -55,27 +55,27 @@ def sounds() -> list[np.ndarray]:
 
 def test_cosines_of_pairs_depend_on_sound_and_words_alone(clap, sounds):
     prompts = ["slow piano", "loud drums", "loud drums"]
-    found = clap.agreement(sounds, prompts)
+    found = clap.similarity(sounds, prompts)
     assert found.shape == (3,) and np.isfinite(found).all() and (np.abs(found) <= 1).all()
     assert len(set(np.round(found, 4))) == 3
     np.random.seed(5)
-    np.testing.assert_array_equal(clap.agreement(sounds[::-1], prompts[::-1]), found[::-1])
+    np.testing.assert_array_equal(clap.similarity(sounds[::-1], prompts[::-1]), found[::-1])
 
 
 def test_all_of_a_long_sound_is_heard(clap, sounds):
     ends_otherwise = sounds[0].copy()
     ends_otherwise[-SAMPLE_RATE // 2 :] = np.random.default_rng(0).standard_normal(SAMPLE_RATE // 2)
-    first, second = clap.agreement([sounds[0], ends_otherwise], ["slow piano"] * 2)
+    first, second = clap.similarity([sounds[0], ends_otherwise], ["slow piano"] * 2)
     assert first != second
 
 
 def test_an_overlong_prompt_is_cut(clap, sounds):
-    assert np.isfinite(clap.agreement(sounds[1:2], ["loud drums " * 100])).all()
+    assert np.isfinite(clap.similarity(sounds[1:2], ["loud drums " * 100])).all()
 
 
 def test_every_sound_needs_a_prompt(clap, sounds):
     with pytest.raises(ValueError, match="3 sounds, but 1 prompts"):
-        clap.agreement(sounds, ["slow piano"])
+        clap.similarity(sounds, ["slow piano"])
 
 
 def test_folders_without_a_checkpoint_are_refused_in_one_line(folder, tmp_path):

@@ -12,14 +12,15 @@ from hybridgen.planner import Planner
 from hybridgen.quantizer import Quantizer
 from hybridgen.renderer import Renderer
 from hybridgen.stages import PipelineConfig
-from hybridgen.training import cost
-from train.estimate import GB, STAGES, Assumed, Estimate, estimate
+from hybridgen.training import memory
+from hybridgen.training.configs import QuantizerTrainConfig, RendererTrainConfig
+from hybridgen.training.estimate import BUILDERS, Assumptions, Estimate, estimate
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "configs" / "runs"
 SIZES = ("tiny", "base", "large")
 CLUSTERS = sorted(path.stem for path in RUNS.glob("*-*.yaml"))
-MILLIONS = {  # what docs/design.md section 7 allows each stage, planner, renderer and codec
+MILLIONS = {  # what the design allows each stage, planner, renderer and codec
     "tiny": ((5, 6.5), (7, 9), (4, 7)),
     "base": ((320, 380), (650, 750), (80, 100)),
     "large": ((950, 1250), (1900, 2100), (135, 165)),
@@ -32,7 +33,7 @@ def load(stage: str, cluster: str, monkeypatch: pytest.MonkeyPatch) -> Estimate:
     size, gpus = re.fullmatch(r"(\w+)-(\d+)xh100", cluster).groups()
     files = [f"configs/runs/{size}.yaml", f"configs/runs/{cluster}.yaml"]
     songs = ["prepared=prepared"] if stage == "planner" else []
-    return estimate(f"configs/train/{stage}.yaml", [*files, *songs], Assumed(gpus=int(gpus)))
+    return estimate(f"configs/train/{stage}.yaml", [*files, *songs], Assumptions(gpus=int(gpus)))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -45,11 +46,11 @@ def test_presets_have_the_sizes_of_the_design(size: str):
             SpectralCodec(shapes.codec),
             Quantizer(shapes.quantizer),
         )
-    counts = [cost.sizes(model)[0] / 1e6 for model in models]
+    counts = [memory.sizes(model)[0] / 1e6 for model in models]
     for count, (least, most) in zip(counts, MILLIONS[size], strict=False):
         assert least < count < most
     assert counts[3] < counts[2]
-    assert models[2].reach <= 8  # latent frames on each side that a decoded one depends on
+    assert models[2].context <= 8  # latent frames on each side that a decoded one depends on
 
 
 def test_there_is_a_run_for_each_size_on_each_cluster():
@@ -59,11 +60,11 @@ def test_there_is_a_run_for_each_size_on_each_cluster():
 @pytest.mark.parametrize("cluster", CLUSTERS)
 def test_runs_load_share_their_batches_and_need_the_memory_that_they_say(cluster: str, monkeypatch: pytest.MonkeyPatch):
     said = dict(re.findall(r"(?m)^(\w+): # (\d+) GB$", (RUNS / f"{cluster}.yaml").read_text()))
-    assert set(said) == set(STAGES)
-    for stage in STAGES:
+    assert set(said) == set(BUILDERS)
+    for stage in BUILDERS:
         run = load(stage, cluster, monkeypatch)
-        assert round(run.configured.gpu / GB) == int(said[stage]), (stage, run.configured)
-        assert run.configured.gpu < 0.9 * cost.MEMORY["H100"]
+        assert round(run.configured.gpu / 1e9) == int(said[stage]), (stage, run.configured)
+        assert run.configured.gpu < 0.9 * memory.GPU_BYTES["H100"]
         assert all(step.rows % run.parts == 0 for step in run.steps), (stage, [step.rows for step in run.steps])
         optim = run.train.optim
         assert optim.warm_up + optim.cool_down < run.n_steps and 0 < optim.learning_rate < 1e-2
@@ -74,11 +75,11 @@ def test_a_file_is_laid_over_section_by_section(tmp_path: Path):
     (tmp_path / "quantizer.yaml").write_text((ROOT / "configs/train/quantizer.yaml").read_text())
     over = tmp_path / "mine.yaml"
     over.write_text("quantizer:\n  optim: {clip: 0.5}\nplanner: {steps: 3}\n")
-    schema = STAGES["quantizer"][0]
+    schema = QuantizerTrainConfig
     plain = config.load(schema, tmp_path / "quantizer.yaml")
-    laid = config.load(schema, tmp_path / "quantizer.yaml", [str(over), "seed=5"])
+    laid = config.load(schema, tmp_path / "quantizer.yaml", [str(over), "run.seed=5"])
     assert laid.optim.clip == 0.5 and laid.optim.ema == plain.optim.ema
-    assert laid.seed == 5 and laid.phases == plain.phases
+    assert laid.run.seed == 5 and laid.phases == plain.phases
     (tmp_path / "renderer.yaml").write_text((ROOT / "configs/train/renderer.yaml").read_text())
     with pytest.raises(ValueError, match=r"mine\.yaml has no section 'renderer', but \['planner', 'quantizer'\]"):
-        config.load(STAGES["renderer"][0], tmp_path / "renderer.yaml", [str(over)])
+        config.load(RendererTrainConfig, tmp_path / "renderer.yaml", [str(over)])

@@ -68,7 +68,7 @@ def test_processes_write_what_one_process_writes(folder, tmp_path):
         assert (tmp_path / "songs" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_a_song_without_its_facts_is_not_counted(folder, tmp_path):
+def test_a_song_without_its_json_is_not_counted(folder, tmp_path):
     songs = tmp_path / "songs"
     songs.mkdir()
     (songs / "000018.flac").write_bytes(b"half a file")
@@ -82,25 +82,25 @@ def test_the_split_follows_the_songs_identity(folder):
 
 
 def test_a_folder_holds_one_corpus(folder):
-    with pytest.raises(ValueError, match="the songs there have seed 3, asked for 4"):
+    with pytest.raises(ValueError, match="the songs there have seed 3, not 4"):
         write(folder, seed=4, first=0, count=1, seconds=SECONDS, workers=1)
-    with pytest.raises(ValueError, match=r"seconds \[4.0, 6.0\], asked for \[5.0, 6.0\]"):
+    with pytest.raises(ValueError, match=r"seconds \[4.0, 6.0\], not \[5.0, 6.0\]"):
         write(folder, seed=3, first=0, count=1, seconds=(5.0, 6.0), workers=1)
 
 
-def test_the_facts_are_plain_json_and_name_the_soundfonts_licence(folder):
+def test_the_song_files_are_plain_json_and_the_corpus_names_the_soundfonts_license(folder):
     facts = json.loads((folder / "songs" / "000019.json").read_text())
     assert set(facts) == {"index", "seed", "genre", "mood", "captions", "plan", "channels", "notes"}
-    assert isinstance(Plan.from_json(json.dumps(facts["plan"])), Plan)
-    assert "MIT licence" in json.loads((folder / "corpus.json").read_text())["notice"]
+    assert isinstance(Plan.from_dict(facts["plan"]), Plan)
+    assert "MIT license" in json.loads((folder / "corpus.json").read_text())["notice"]
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--hours", "0"], "hours 0.0: allowed is more than 0"),
-        (["--seconds", "60", "20"], "seconds 60 to 20: allowed"),
-        (["--workers", "0"], "workers 0: allowed are 1 and more"),
+        (["--hours", "0"], "hours 0.0: must be more than 0"),
+        (["--seconds", "60", "20"], "seconds 60 to 20: must be increasing"),
+        (["--workers", "0"], "workers 0: must be at least 1"),
         (["--out", "/dev/null/corpus"], "[Errno 20] Not a directory"),
     ],
 )

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hybridgen.data.prepared import Notes, Songs
-from hybridgen.data.shards import Damaged
+from hybridgen.data.prepared_dataset import Notes, PreparedDataset
+from hybridgen.data.shards import CorruptShardError
 from hybridgen.data.song import Note
 from hybridgen.plan import LATENT_HOP, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
 from hybridgen.training import dataset
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, write_prepared) -> Path:
 
 
 @pytest.fixture(scope="module")
-def songs(folder: Path) -> Songs:
+def songs(folder: Path) -> PreparedDataset:
     return dataset.load(folder)[0]
 
 
@@ -65,7 +65,7 @@ def test_a_permutation_knows_its_range():
         Permutation(5)(5)
 
 
-def test_going_on_at_sample_a_thousand_million_costs_nothing(songs: Songs):
+def test_going_on_at_sample_a_thousand_million_costs_nothing(songs: PreparedDataset):
     start = time.process_time()
     order = Permutation(10**12, 0, 0)
     assert len({order(10**9 + i) for i in range(1000)}) == 1000
@@ -73,7 +73,7 @@ def test_going_on_at_sample_a_thousand_million_costs_nothing(songs: Songs):
     assert len(late) == 10 and time.process_time() - start < 1
 
 
-def test_each_window_comes_once_in_an_epoch(songs: Songs):
+def test_each_window_comes_once_in_an_epoch(songs: PreparedDataset):
     n_windows = (songs.n_frames // 16).tolist()
     batches = WindowBatches(songs, (Phase(1, (16,), 16),), 0)  # one row a step
     epochs = [[batches.rows(1 + epoch * sum(n_windows) + i)[1][0] for i in range(sum(n_windows))] for epoch in (0, 1)]
@@ -86,7 +86,7 @@ def test_each_window_comes_once_in_an_epoch(songs: Songs):
     assert all(row.start % 4 == 0 and row.reference % 4 == 0 for rows in epochs for row in rows)
 
 
-def test_windows_of_several_lengths_fill_the_same_budget_and_come_alike_often(songs: Songs):
+def test_windows_of_several_lengths_fill_the_same_budget_and_come_alike_often(songs: PreparedDataset):
     batches = WindowBatches(songs, PHASES, 7)
     assert [len(batches.rows(step)[1]) for step in (1, 2, 3)] == [8, 8, 8]
     windows = [batches.rows(step)[0] for step in range(4, 34)]
@@ -98,21 +98,21 @@ def test_windows_of_several_lengths_fill_the_same_budget_and_come_alike_often(so
         assert all(row.start + window <= songs.n_frames[row.song] for row in rows)
 
 
-def test_a_length_that_is_told_twice_comes_twice_with_other_windows(songs: Songs):
+def test_a_length_that_is_told_twice_comes_twice_with_other_windows(songs: PreparedDataset):
     batches = WindowBatches(songs, (Phase(1, (16, 16), 64),), 0)
     one, other = (batches.rows(step)[1] for step in (1, 2))
     assert not {row.seed for row in one} & {row.seed for row in other}
 
 
-def test_damaged_tracks_are_replaced_alike_by_any_number_of_ranks(folder: Path):
-    def broken() -> Songs:
-        songs = Songs(folder, "train", max_bad=0.5)
-        read = Songs.__getitem__
+def test_corrupt_tracks_are_replaced_alike_by_any_number_of_ranks(folder: Path):
+    def broken() -> PreparedDataset:
+        songs = PreparedDataset(folder, "train", max_corrupt=0.5)
+        read = PreparedDataset.__getitem__
 
-        class Broken(Songs):
+        class Broken(PreparedDataset):
             def __getitem__(self, i: int):
                 if i >= 4:  # the two longest, which come most often
-                    raise Damaged(f"track {i}")
+                    raise CorruptShardError(f"track {i}")
                 return read(self, i)
 
         songs.__class__ = Broken
@@ -121,18 +121,18 @@ def test_damaged_tracks_are_replaced_alike_by_any_number_of_ranks(folder: Path):
     whole = WindowBatches(broken(), PHASES, 3)(2)
     parts = [WindowBatches(broken(), PHASES, 3, rank, 2)(2) for rank in range(2)]
     assert torch.equal(torch.cat([part.latents for part in parts]), whole.latents)
-    assert not torch.equal(whole.latents, WindowBatches(Songs(folder, "train"), PHASES, 3)(2).latents)
+    assert not torch.equal(whole.latents, WindowBatches(PreparedDataset(folder, "train"), PHASES, 3)(2).latents)
 
 
-def test_a_batch_is_a_function_of_seed_and_step(songs: Songs, folder: Path):
-    one, again = WindowBatches(songs, PHASES, 3)(5), WindowBatches(Songs(folder, "train"), PHASES, 3)(5)
+def test_a_batch_is_a_function_of_seed_and_step(songs: PreparedDataset, folder: Path):
+    one, again = WindowBatches(songs, PHASES, 3)(5), WindowBatches(PreparedDataset(folder, "train"), PHASES, 3)(5)
     assert digest(one) == digest(again)
     assert len({digest(WindowBatches(songs, PHASES, seed)(step)) for seed, step in ((3, 5), (3, 6), (4, 5))}) == 3
 
 
 @pytest.mark.parametrize("make", [WindowBatches, PlayedBatches])
 @pytest.mark.parametrize("step", [2, 4, 5, 6])
-def test_ranks_together_see_what_one_sees_in_the_same_order(songs: Songs, make: type, step: int):
+def test_ranks_together_see_what_one_sees_in_the_same_order(songs: PreparedDataset, make: type, step: int):
     def columns(batch: object) -> list[torch.Tensor]:
         if make is WindowBatches:
             text = torch.nn.functional.pad(batch.text, (0, 0, 0, 5 - batch.text.shape[1]))
@@ -145,7 +145,7 @@ def test_ranks_together_see_what_one_sees_in_the_same_order(songs: Songs, make: 
         assert all(torch.equal(torch.cat(part), column) for part, column in zip(parts, whole, strict=True))
 
 
-def test_workers_change_nothing(songs: Songs):
+def test_workers_change_nothing(songs: PreparedDataset):
     makers = [WindowBatches(songs, PHASES, 3, rank, 2) for rank in (0, 1)]  # as two micro-batches
     torch.manual_seed(0)
     expected = [digest(batches) for batches in dataset.stream(makers, range(2, 9), 0)]
@@ -157,17 +157,17 @@ def test_workers_change_nothing(songs: Songs):
 
 
 def test_what_is_wrong_in_a_worker_is_told_in_one_line(folder: Path):
-    broken = Songs(folder, "train")
+    broken = PreparedDataset(folder, "train")
     broken.folder = folder / "elsewhere"
     makers = [WindowBatches(broken, PHASES, 3)]
     with (
         closing(dataset.stream(makers, range(1, 3), 1)) as batches,
-        pytest.raises(ValueError, match=r"^prepared \S+: 1 of 6 tracks damaged [^\n]*$"),
+        pytest.raises(ValueError, match=r"^prepared \S+: 1 of 6 tracks corrupt [^\n]*$"),
     ):
         next(batches)
 
 
-def test_windows_hold_the_controls_codes_and_latents_of_the_same_frames(songs: Songs):
+def test_windows_hold_the_controls_codes_and_latents_of_the_same_frames(songs: PreparedDataset):
     batches = WindowBatches(songs, (Phase(1, (32,), 256),), 1)
     batch = batches(1)
     for i, row in enumerate(batches.rows(1)[1]):
@@ -202,7 +202,7 @@ def test_what_is_played_falls_on_the_frames_of_its_notes():
     assert not silence.onsets.any() and not silence.pitches.any()
 
 
-def test_the_quantizer_sees_the_notes_of_its_windows(songs: Songs):
+def test_the_quantizer_sees_the_notes_of_its_windows(songs: PreparedDataset):
     batches = PlayedBatches(songs, (Phase(1, (32,), 512),), 0)
     latents, target = batches(1)
     _, rows = batches.rows(1)
@@ -214,7 +214,7 @@ def test_the_quantizer_sees_the_notes_of_its_windows(songs: Songs):
     assert any(row.start <= 8 for row in rows)
 
 
-def test_what_a_caller_can_get_wrong_is_named(songs: Songs, tmp_path: Path, write_prepared):
+def test_what_a_caller_can_get_wrong_is_named(songs: PreparedDataset, tmp_path: Path, write_prepared):
     with pytest.raises(ValueError, match="window of 10 frames is no multiple of 4"):
         Phase(1, (10,), 100)
     with pytest.raises(ValueError, match=r"window of 64 frames .* up to frames 32"):
@@ -225,6 +225,6 @@ def test_what_a_caller_can_get_wrong_is_named(songs: Songs, tmp_path: Path, writ
         WindowBatches(songs, PHASES, 0, 0, 3)
     write_prepared(tmp_path / "a", [make_plan(2)], has_codes=False)
     with pytest.raises(ValueError, match="has no codes of one quantizer"):
-        WindowBatches(Songs(tmp_path / "a", "train"), PHASES, 0)
+        WindowBatches(PreparedDataset(tmp_path / "a", "train"), PHASES, 0)
     with pytest.raises(ValueError, match="1 tracks to train on and 0 held out"):
         dataset.load(tmp_path / "a")

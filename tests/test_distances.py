@@ -142,11 +142,3 @@ def test_sets_that_cannot_be_compared_are_refused():
             distance(np.zeros((1, 3)), np.zeros((5, 3)))
         with pytest.raises(ValueError, match="shape"):
             distance(np.zeros((5, 4)), np.zeros((5, 3)))
-
-
-def test_separation_is_half_by_chance_and_one_when_labels_lie_apart(rng):
-    labels = ["jazz", "techno", "waltz"] * 20
-    noise = rng.standard_normal((60, 4))
-    assert distances.separation(noise, labels) == pytest.approx(0.5, abs=0.05)
-    assert distances.separation(noise + 50 * np.unique(labels, return_inverse=True)[1][:, None], labels) == 1.0
-    assert np.isnan(distances.separation(noise, ["jazz"] * 60))

@@ -154,7 +154,7 @@ def test_slurm_says_who_is_who(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in (("SLURM_PROCID", "9"), ("SLURM_LOCALID", "1"), ("SLURM_STEP_NUM_TASKS", "16")):
         monkeypatch.setenv(name, value)
-    assert distributed.place() == distributed.Place(rank=9, local_rank=1, world_size=16)
+    assert distributed.rank_info() == distributed.RankInfo(rank=9, local_rank=1, world_size=16)
     for nodes, first in (("gpu[03-05,9]", "gpu03"), ("a1,b[2-3]", "a1"), ("node7", "node7"), ("n[2,4],m1", "n2")):
         monkeypatch.setenv("SLURM_JOB_NODELIST", nodes)
         assert distributed._first_host() == first
@@ -162,10 +162,10 @@ def test_slurm_says_who_is_who(monkeypatch):
 
 @pytest.mark.timeout(600)
 def test_two_processes_learn_what_one_does_in_every_stage(pipe: Pipeline, tmp_path: Path):
-    """train/parity.py asserts by itself that a checkpoint of one process goes through all stages of two unchanged."""
+    """tools/parity.py asserts by itself that a checkpoint of one process goes through all stages of two unchanged."""
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(config.dump(pipe.config)))
     command = [
-        str(ROOT / "train/parity.py"),
+        str(ROOT / "tools/parity.py"),
         "--out",
         str(tmp_path),
         "--model",

@@ -24,17 +24,17 @@ planner:
   rendered_frames: 100
   rendered_share: 1.0
   scores: {batch_size: 4, seconds: [5, 8], long_seconds: [8, 10]}
-  workers: 0
+  run: {workers: 0}
   optim: {warm_up: 0, cool_down: 1}
 renderer:
   phases: [{steps: 1, windows: [32], frames: 64}]
-  workers: 0
+  run: {workers: 0}
   optim: {warm_up: 0, cool_down: 1}
 codec:
   steps: 1
   batch_size: 1
   crop: 16384
-  workers: 0
+  run: {workers: 0}
   engine: {bfloat16: false}
   optim: {warm_up: 0, cool_down: 1}
 """
@@ -78,7 +78,7 @@ def is_held_out(name: str, sound: Path) -> bool:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that looks like the root of the repository, with songs in it."""
     folder = tmp_path_factory.mktemp("guide")
-    for name in ("train", "configs", "hybridgen", "kernels"):
+    for name in ("train", "tools", "configs", "hybridgen", "kernels"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "short.yaml").write_text(SHORT)
     write_songs(folder / "my-songs")
@@ -116,12 +116,12 @@ def test_every_command_of_the_guide_runs(workplace: Path):
 
 def test_the_guide_goes_the_whole_way():
     """A block that is no longer marked would no longer be run."""
-    scripts = [match[1] for command in commands() if (match := re.match(r"python train/(\w+)\.py", command))]
+    scripts = [match[1] for command in commands() if (match := re.match(r"python (?:train|tools)/(\w+)\.py", command))]
     assert scripts == ["prepare", "estimate", "codec", "planner", "renderer", "export"]
     assert any(command.startswith("hybridgen generate") for command in commands())
 
 
 def test_files_that_the_guide_names_are_there():
-    named = set(re.findall(r"\b(?:configs|train|hybridgen|tests)/[\w./-]+\w", GUIDE))
+    named = set(re.findall(r"\b(?:configs|train|tools|hybridgen|tests)/[\w./-]+\w", GUIDE))
     missing = [name for name in named if not (ROOT / name).exists()]
     assert not missing

@@ -1,11 +1,11 @@
 """Adapters learn: only what is theirs, from songs as musicians have them, and a run that is stopped goes on."""
 
-import importlib.util
 import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,14 +14,15 @@ import torch
 
 from hybridgen import adapters, config
 from hybridgen.adapters import Adapter
+from hybridgen.analysis.detection import NOTHING_DETECTED, Detected
 from hybridgen.audio import Audio
 from hybridgen.cli import main
-from hybridgen.data.prepared import Songs
+from hybridgen.data import recordings
+from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import SAMPLE_RATE, Controls
 from hybridgen.training import finetune, lora
-from hybridgen.training.finetune import Heard, plan_of
-from hybridgen.training.lora import Size, TrainConfig
+from hybridgen.training.lora import LoraTrainConfig, Size
 from hybridgen.training.objectives import Gaps
 
 ROOT = Path(__file__).parents[1]
@@ -45,9 +46,8 @@ def song(seconds: float, seed: int) -> np.ndarray:
     return samples.astype(np.float32)
 
 
-def unknown(samples: np.ndarray, said: Controls) -> Heard:
-    """A listener that hears nothing."""
-    return Heard(np.zeros(0), None)
+def detect_nothing(samples: np.ndarray, known: Controls) -> Detected:
+    return NOTHING_DETECTED
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +67,16 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _hears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """librosa compiles for half a minute; where its ears are meant a test calls `finetune.hear` itself."""
-    monkeypatch.setattr(finetune, "listener", lambda: unknown)
+def _no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librosa compiles for half a minute; a test of detection calls `detect` itself."""
+    monkeypatch.setattr(recordings, "find_detector", lambda: detect_nothing)
 
 
-def small(model: Path, steps: int = 3, only: str | None = None) -> TrainConfig:
+def small(model: Path, steps: int = 3, only: str | None = None) -> LoraTrainConfig:
     train = finetune.settings(str(model), "cpu", 1, only, steps)
     if train.renderer is not None:
         train = replace(train, renderer=replace(train.renderer, window=WINDOW, frames=2 * WINDOW))
-    return replace(train, log_every=1, save_every=2)
+    return replace(train, run=replace(train.run, log_every=1, save_every=2))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def tuned(model: Path, songs: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """An adapter trained for three steps."""
     out = tmp_path_factory.mktemp("out") / "my-style"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune, "listener", lambda: unknown)
+        patch.setattr(recordings, "find_detector", lambda: detect_nothing)
         results = finetune.main(songs, out, small(model))
     assert set(results) == {"planner", "renderer"}
     return out
@@ -112,20 +112,17 @@ def test_the_command_says_how_to_use_it_and_trains_nothing_twice(
 
 
 def test_the_script_trains_on_a_prepared_folder(
-    tuned: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    script: Callable[[str], ModuleType], tuned: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
-    spec = importlib.util.spec_from_file_location("train_lora", ROOT / "train" / "lora.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    places = [f"model={model}", f"prepared={tuned}/training/prepared", f"out={tmp_path}/style"]
+    places = [f"run.model={model}", f"prepared={tuned}/training/prepared", f"run.out={tmp_path}/style"]
     only = ["planner=null", "renderer.steps=2", f"renderer.window={WINDOW}", f"renderer.frames={2 * WINDOW}"]
-    script.main(str(ROOT / "configs/train/lora.yaml"), *places, *only)
+    script("train/lora.py").main(str(ROOT / "configs/train/lora.yaml"), *places, *only)
     assert capsys.readouterr().out.startswith("renderer: loss ")
     assert list(adapters.load(Adapter(tmp_path / "style")).loras) == ["renderer"]
 
 
 def test_labels_say_what_is_said_and_no_more(tuned: Path):
-    prepared = Songs(tuned / "training/prepared", "train")
+    prepared = PreparedDataset(tuned / "training/prepared", "train")
     labels = {prepared.labels(i).name.rsplit("-", 1)[0]: prepared.labels(i) for i in range(len(prepared))}
     drive, loop = labels["Night-Drive"], labels["loop"]
     assert drive.captions == ("dark synthwave in E minor, 96 BPM, 3/4",)
@@ -137,10 +134,10 @@ def test_labels_say_what_is_said_and_no_more(tuned: Path):
 
 def test_only_the_adapter_learns(model: Path, tuned: Path):
     train = small(model)
-    songs = Songs(tuned / "training/prepared", "train")
+    songs = PreparedDataset(tuned / "training/prepared", "train")
     lesson = lora.renderer_lesson(model, songs, train.renderer, train)
     before = {name: value.clone() for name, value in lesson.model.state_dict().items()}
-    train = replace(train, out=str(tuned.parent / "again"))
+    train = replace(train, run=replace(train.run, out=str(tuned.parent / "again")))
     trained = lora.fit("renderer", lesson, train.renderer, train, "base", songs)
     after = lesson.model.state_dict()
     assert before.keys() == after.keys()
@@ -187,55 +184,20 @@ def test_overfitting_one_song_halves_its_loss_in_50_steps(stage: str, model: Pat
     own = replace(own, size=Size(16, 16.0, (*own.size.targets, *ENDS[stage])), optim=optim)
     if stage == "renderer":  # told everything: what is not told cannot be learned by heart
         own = replace(own, gaps=Gaps((1.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, (0.0,) * 4, 0.0))
-    results = finetune.main(tmp_path / "one", tmp_path / "out", replace(train, save_every=50, **{stage: own}))
+    train = replace(train, run=replace(train.run, save_every=50), **{stage: own})
+    results = finetune.main(tmp_path / "one", tmp_path / "out", train)
     assert results[stage].after < 0.5 * results[stage].before
 
 
 def test_the_config_loads_and_refuses_what_cannot_be():
-    train = config.load(TrainConfig, config.preset("train/lora"))
+    train = config.load(LoraTrainConfig, config.preset("train/lora"))
     assert train.planner is not None and train.renderer is not None
     with pytest.raises(ValueError, match="nothing to train"):
         replace(train, planner=None, renderer=None)
+    with pytest.raises(ValueError, match=r"run: \['start'\] are not for adapters"):
+        replace(train, run=replace(train.run, start="renderer.safetensors"))
     with pytest.raises(ValueError, match="one process"):
         replace(train, engine=replace(train.engine, micro_batches=2))
-
-
-# ---- what is heard
-
-
-@pytest.mark.parametrize(
-    ("caption", "beats", "expected"),
-    [
-        ("", np.arange(0.25, 7.9, 0.5), (3, "4/4", "A minor")),  # 16 beats: three whole bars
-        ("a waltz", np.arange(0.25, 7.9, 0.5), (5, "3/4", "A minor")),
-        ("in C major", np.zeros(0), (0, None, "C major")),
-    ],
-)
-def test_bars_are_made_of_the_beats_that_are_heard(caption: str, beats: np.ndarray, expected: tuple):
-    plan = plan_of(np.zeros((2, 8 * SAMPLE_RATE), np.float32), caption, lambda samples, said: Heard(beats, "A minor"))
-    assert (plan.n_bars, plan.meter, plan.key if not caption.startswith("in") else "C major") == expected
-    assert plan.length == 8 * SAMPLE_RATE
-    assert all(section.label is section.energy is section.roles is None for section in plan.sections)
-    if plan.n_bars:
-        assert plan.bar_starts()[0] == round(0.25 * SAMPLE_RATE)
-        assert plan.tempo_map.bpm_at(np.array([1.0]))[0] == pytest.approx(120)
-
-
-def test_beats_and_key_are_heard_in_a_click_track():
-    pytest.importorskip("librosa")
-    bar, seconds = 2.0, 12.0  # 4/4 at 120 BPM; the chord changes with the bar, half a second in
-    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    chords = np.array([[220.0, 261.6, 329.6], [174.6, 220.0, 261.6], [164.8, 207.7, 246.9]])
-    pitch = chords[(np.floor((t - 0.5) / bar) % 3).astype(int)]
-    since = (t - 0.0) % 0.5
-    samples = (np.sin(2 * np.pi * pitch * t[:, None]).sum(axis=1) * (0.2 + np.exp(-20 * since)) * 0.1).astype(
-        np.float32
-    )
-    heard = finetune.hear(np.stack([samples, samples]), Controls(tempo=120.0))
-    assert np.abs(np.diff(heard.beats) - 0.5).max() < 0.05
-    assert abs((heard.beats[0] - 0.5 + 1.0) % 2.0 - 1.0) < 0.1  # a bar line, at 0.5 s or two seconds on
-    assert heard.key in ("A minor", "C major", "F major")
-    assert len(finetune.hear(np.stack([samples, samples]), Controls(meter="7/8")).beats) == 0
 
 
 # ---- mistakes
@@ -250,7 +212,7 @@ def broken(name: str, write: Callable[[Path], object]) -> Callable[[Path], None]
 
 
 MISTAKES = [
-    (lambda folder: None, "songs is no folder"),
+    (lambda folder: None, "songs is not a folder"),
     (lambda folder: folder.mkdir(), "holds no sound files"),
     (broken("a.wav", lambda path: path.write_text("this is no sound")), "a.wav"),
     (broken("short.wav", lambda path: soundfile.write(path, song(2.0, 0).T, SAMPLE_RATE)), "short.wav: 2.0 s"),
@@ -278,7 +240,7 @@ def test_a_mistake_is_one_line(
     assert not (tmp_path / "my-style/adapter.json").exists()
 
 
-def test_mistakes_about_the_output_and_the_caption(
+def test_mistakes_about_the_output_and_the_steps(
     model: Path, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     (tmp_path / "photos").mkdir()
@@ -287,9 +249,6 @@ def test_mistakes_about_the_output_and_the_caption(
     assert "is no adapter in the making" in capsys.readouterr().err
     assert main(["finetune", str(songs), "-o", str(tmp_path / "x"), "--model", str(model), "--steps", "0"]) == 2
     assert "steps 0 must be at least 1" in capsys.readouterr().err
-    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(ValueError, match=r"a\.txt: is no UTF-8 text"):
-        finetune.read_caption(tmp_path / "a.wav")
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture):

@@ -1,16 +1,13 @@
-"""What the estimators hear in sounds whose tempo, key and chords are known because they were made so."""
+"""What the estimators find in sounds whose tempo, key and chords are known because they were made so."""
 
 import numpy as np
 import pytest
 
 pytest.importorskip("librosa")
 
-import torch
-
 from hybridgen.metrics import distances, embedding, harmony, rhythm, spectral
 from hybridgen.metrics.embedding import FIT, SOUND
 from hybridgen.plan import KEYS, SAMPLE_RATE, Bar, Plan, Section, Tempo, chord_pitches, scale_pitches
-from hybridgen.training import losses
 
 
 def clicks(bpm: float, seconds: float, every: int = 1, quiet: float = 1.0) -> np.ndarray:
@@ -61,28 +58,21 @@ def test_quiet_half_beats_do_not_double_the_tempo(bpm):
 
 def test_silence_has_no_tempo_and_no_beats():
     silence = np.zeros((2, 3 * SAMPLE_RATE))
-    assert rhythm.tempo(silence) == 0.0
-    assert np.isnan(rhythm.beat_error(silence, np.arange(0.0, 3.0, 0.5)).median_ms)
+    assert rhythm.tempo(silence) == 0.0 and len(rhythm.beats(silence)) == 0
+    assert np.isnan(rhythm.beat_deviation(np.zeros(0), np.arange(0.0, 3.0, 0.5)).median_ms)
 
 
 def test_beats_on_the_grid_have_no_error_and_late_ones_are_as_late_as_they_are():
     grid = np.arange(0.0, 20.0, 0.5)
-    on_time = rhythm.beat_error(clicks(120, 20.0), grid)
-    assert on_time.median_ms < 10 and on_time.hit_rate > 0.95 and abs(on_time.drift_percent) < 0.3
-    assert rhythm.compare_beats(grid + 0.04, grid).median_ms == pytest.approx(40.0)
+    on_time = rhythm.beat_deviation(rhythm.beats(clicks(120, 20.0)), grid)
+    assert on_time.median_ms < 10 and abs(on_time.drift_percent) < 0.3
+    assert rhythm.beat_deviation(grid + 0.04, grid).median_ms == pytest.approx(40.0)
 
 
 def test_a_sound_that_speeds_up_drifts_against_a_steady_grid():
     grid = np.arange(0.0, 20.0, 0.5)
     found = np.concatenate([np.arange(0.0, 10.0, 0.5), np.arange(10.0, 20.0, 0.5 / 1.02)])
-    assert rhythm.compare_beats(found, grid).drift_percent == pytest.approx(2.0, abs=0.1)
-
-
-def test_octave_errors_are_wrong_and_told_apart():
-    assert rhythm.tempo_correct(103.9, 100.0) and not rhythm.tempo_correct(104.1, 100.0)
-    assert not rhythm.tempo_correct(200.0, 100.0) and rhythm.octave_error(200.0, 100.0)
-    assert rhythm.octave_error(50.5, 100.0) and not rhythm.octave_error(140.0, 100.0)
-    assert not rhythm.octave_error(100.0, 100.0)
+    assert rhythm.beat_deviation(found, grid).drift_percent == pytest.approx(2.0, abs=0.1)
 
 
 def test_compound_meters_are_tapped_in_dotted_quarters():
@@ -97,8 +87,8 @@ def test_every_triad_is_named_through_drums():
     wanted = list(harmony.MAJMIN)
     samples = play(wanted, 1.0)
     spans = np.stack([np.arange(24.0), np.arange(24.0) + 1.0], axis=1)
-    heard = harmony.chords(samples + clicks(120, 24.0), spans)
-    assert sum(a == b for a, b in zip(heard, wanted, strict=True)) >= 23
+    detected = harmony.chords(samples + clicks(120, 24.0), spans)
+    assert sum(a == b for a, b in zip(detected, wanted, strict=True)) >= 23
 
 
 def test_silence_is_no_chord():
@@ -125,14 +115,6 @@ def plan_of(bars: list[tuple[str, ...] | None]) -> Plan:
     return Plan(sections=(Section(None, tuple(Bar(bar) for bar in bars)),), tempo=(Tempo(1, 120.0),))
 
 
-def test_agreement_with_the_plan_is_a_share_of_time():
-    samples = np.tile(play(["C", "Am", "F", "G"], 2.0), (2, 1))
-    assert harmony.chord_agreement(plan_of([("C",), ("Am",), ("F",), ("G",)]), samples) == 1.0
-    assert harmony.chord_agreement(plan_of([("C",), ("Am", "E"), ("F",), ("Bb",)]), samples) == pytest.approx(5 / 8)
-    assert harmony.chord_agreement(plan_of([("C7",), ("Gsus4",), None, ("E",)]), samples) == pytest.approx(1 / 2)
-    assert np.isnan(harmony.chord_agreement(plan_of([None] * 4), samples))
-
-
 # ---- spectral
 
 
@@ -140,32 +122,6 @@ def test_agreement_with_the_plan_is_a_share_of_time():
 def music() -> np.ndarray:
     left = play(["C", "Am"], 1.0) + clicks(120, 2.0)
     return np.stack([left, 0.7 * left + 0.3 * clicks(240, 2.0)]).astype(np.float32)
-
-
-def test_a_sound_is_no_distance_from_itself_and_further_from_worse_corruptions(music):
-    assert spectral.log_mel_distance(music, music) == 0.0
-    assert spectral.stft_distance(music, music) == spectral.StftDistance(0.0, 0.0)
-    for corrupt, worse, better in ((spectral.low_pass, 4000.0, 12_000.0), (spectral.mu_law, 6, 10)):
-        bad, good = corrupt(music, worse), corrupt(music, better)
-        assert spectral.log_mel_distance(music, bad) > spectral.log_mel_distance(music, good) > 0
-        assert spectral.stft_distance(music, bad).log_magnitude > spectral.stft_distance(music, good).log_magnitude
-
-
-def test_halving_the_level_is_six_decibels():
-    noise = np.random.default_rng(0).standard_normal((2, SAMPLE_RATE)).astype(np.float32)
-    assert spectral.log_mel_distance(0.1 * noise, 0.05 * noise) == pytest.approx(6.02, abs=0.01)
-    assert spectral.stft_distance(0.1 * noise, 0.05 * noise).convergence == pytest.approx(0.5)
-
-
-def test_the_report_measures_what_the_training_log_measures(music):
-    low = spectral.low_pass(music)
-    logged = losses.log_mel_distance(torch.from_numpy(low)[None], torch.from_numpy(music)[None], SAMPLE_RATE)
-    assert spectral.log_mel_distance(music, low) == pytest.approx(float(logged), rel=0.03)
-
-
-def test_shapes_must_agree(music):
-    with pytest.raises(ValueError, match="shape"):
-        spectral.log_mel_distance(music, music[:, 1:])
 
 
 def test_low_pass_and_mu_law_do_what_they_say(music):
@@ -205,8 +161,8 @@ def tunes() -> list[tuple[np.ndarray, Plan]]:
 
 def test_right_plans_are_nearer_to_the_reference_than_exchanged_ones(tunes):
     """As a set of sounds nothing has changed; only through the plans it looks wrong."""
-    seen = np.stack([embedding.in_plan(*tune) for tune in tunes])
-    exchanged = np.stack([embedding.in_plan(sound, tunes[i - 3][1]) for i, (sound, _) in enumerate(tunes)])
+    seen = np.stack([embedding.plan_embedding(*tune) for tune in tunes])
+    exchanged = np.stack([embedding.plan_embedding(sound, tunes[i - 3][1]) for i, (sound, _) in enumerate(tunes)])
     reference, found = seen[:3], (seen[3:], exchanged[3:])
     right, wrong = (distances.frechet_distance(reference[:, FIT], x[:, FIT]) for x in found)
     assert wrong > 5 * right
@@ -215,7 +171,7 @@ def test_right_plans_are_nearer_to_the_reference_than_exchanged_ones(tunes):
 
 def test_what_is_seen_through_a_plan_is_what_the_plan_says(tunes):
     sound, plan = tunes[1]
-    seen = embedding.in_plan(sound, plan)
+    seen = embedding.plan_embedding(sound, plan)
     minor, other, key, phases, (beats, *_), (slope, correlation), changes = np.split(
         seen[FIT], (12, 24, 36, 52, 55, 57)
     )
@@ -230,7 +186,7 @@ def test_a_plan_that_knows_nothing_and_a_silent_sound_are_seen_as_neutral():
     neutral = np.concatenate([np.ones(52), np.zeros(6)])
     sound = stereo(play(["C", "F"], 1.0))
     length_alone = Plan(meter=None, n_samples=sound.shape[1])
-    np.testing.assert_array_equal(embedding.in_plan(sound, length_alone)[FIT], neutral)
-    silent = embedding.in_plan(np.zeros((2, SAMPLE_RATE)), plan_of([("C",), ("Am",)]))
+    np.testing.assert_array_equal(embedding.plan_embedding(sound, length_alone)[FIT], neutral)
+    silent = embedding.plan_embedding(np.zeros((2, SAMPLE_RATE)), plan_of([("C",), ("Am",)]))
     np.testing.assert_array_equal(silent[FIT], neutral)
     assert np.isfinite(silent).all()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hybridgen import grammar
-from hybridgen.data.prepared import Songs
+from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.plan import CODE_HOP, N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM, Bar, Plan, Section, Tempo
 from hybridgen.text import TextConfig
 from hybridgen.training import planner_data
@@ -25,10 +25,10 @@ def make_plan(n_bars: int) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory, write_prepared) -> Songs:
+def songs(tmp_path_factory: pytest.TempPathFactory, write_prepared) -> PreparedDataset:
     folder = tmp_path_factory.mktemp("prepared")
     write_prepared(folder, [make_plan(n_bars) for n_bars in LENGTHS])
-    return Songs(folder, "train")
+    return PreparedDataset(folder, "train")
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -66,7 +66,7 @@ def test_ranks_together_compose_the_songs_of_one():
         assert [int(n) for part in parts for n in part.text_mask.sum(1)] == whole(step).text_mask.sum(1).tolist()
 
 
-def test_rendered_songs_carry_codes_and_controls_of_like_length(songs: Songs):
+def test_rendered_songs_carry_codes_and_controls_of_like_length(songs: PreparedDataset):
     batches = SongBatches(songs, 200, 2, 0, EMPTY_TEXT)
     for step in range(1, 8):
         batch, chosen = batches(step), batches.rows(step)
@@ -82,7 +82,7 @@ def test_rendered_songs_carry_codes_and_controls_of_like_length(songs: Songs):
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_each_song_comes_once_in_an_epoch(songs: Songs, ranks: int):
+def test_each_song_comes_once_in_an_epoch(songs: PreparedDataset, ranks: int):
     batches = SongBatches(songs, 200, ranks, 5, EMPTY_TEXT)
     n_steps = int(batches._stops[-1])
     epochs = [[batches.rows(1 + epoch * n_steps + i) for i in range(n_steps)] for epoch in range(2)]
@@ -92,12 +92,12 @@ def test_each_song_comes_once_in_an_epoch(songs: Songs, ranks: int):
     assert epochs[0] != epochs[1]
 
 
-def test_a_step_at_a_thousand_million_is_found_at_once(songs: Songs):
+def test_a_step_at_a_thousand_million_is_found_at_once(songs: PreparedDataset):
     assert len(SongBatches(songs, 200, 2, 0, EMPTY_TEXT).rows(10**9)) >= 2
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_ranks_together_read_the_songs_of_one(songs: Songs, step: int):
+def test_ranks_together_read_the_songs_of_one(songs: PreparedDataset, step: int):
     mistakes = Mistakes(0.3, 256)
     whole = SongBatches(songs, 200, 4, 1, EMPTY_TEXT, mistakes)(step)
     assert (whole.told != whole.codes).any() and torch.equal(whole.told < 0, whole.codes < 0)
@@ -117,7 +117,7 @@ def test_mistakes_are_as_many_as_asked_for():
         Mistakes(0.6, 64)
 
 
-def test_a_share_of_the_steps_is_rendered_and_none_of_those_left_out(songs: Songs):
+def test_a_share_of_the_steps_is_rendered_and_none_of_those_left_out(songs: PreparedDataset):
     class Named:
         def __init__(self, name: str):
             self.name = name
@@ -141,7 +141,7 @@ def test_a_share_of_the_steps_is_rendered_and_none_of_those_left_out(songs: Song
 def test_songs_without_codes_are_refused(tmp_path: Path, write_prepared):
     write_prepared(tmp_path, [make_plan(4)], has_codes=False)
     with pytest.raises(ValueError, match="has no codes"):
-        SongBatches(Songs(tmp_path, "train"), 100, 1, 0, EMPTY_TEXT)
+        SongBatches(PreparedDataset(tmp_path, "train"), 100, 1, 0, EMPTY_TEXT)
 
 
 def test_hiding_labels_leaves_time_alone():

@@ -36,6 +36,17 @@ def test_track_with_a_plan_becomes_a_picture(tmp_path):
     assert height > 500 and width > 800
 
 
+def test_a_figure_has_a_row_for_each_part_of_the_plan():
+    figure = plot.draw(tone(440.0, PLAN.length), PLAN)
+    assert len(figure.axes) == 4 and figure.axes[0].get_title(loc="left") == plot.title(PLAN)
+    assert len(plot.draw(tone(440.0, 50_000), Plan(n_samples=50_000)).axes) == 1
+
+
+def test_silence_is_dark_and_sound_is_not():
+    assert plot.mel_spectrogram(np.zeros((2, 50_000), np.float32))[1].max() <= plot.FLOOR_DB
+    assert plot.mel_spectrogram(tone(440.0, 50_000))[1].max() == 0.0
+
+
 def test_sound_without_bars_is_drawn_without_a_plan(tmp_path):
     plot.plot(tone(440.0, 50_000), Plan(n_samples=50_000), tmp_path / "sound.png")
     assert read_size(tmp_path / "sound.png")[0] > 300
@@ -48,9 +59,9 @@ def test_silence_is_drawn_too(tmp_path):
 
 @pytest.mark.parametrize("frequency", [110.0, 1000.0, 9000.0])
 def test_a_tone_lights_its_own_band(frequency):
-    edges, decibels = plot.mel_energy(tone(frequency, SAMPLE_RATE))
+    borders, decibels = plot.mel_spectrogram(tone(frequency, SAMPLE_RATE))
     band = int(decibels.mean(axis=1).argmax())
-    assert edges[band] * 0.9 <= frequency <= edges[band + 1] * 1.1
+    assert borders[band] * 0.9 <= frequency <= borders[band + 1] * 1.1
     assert decibels.max() == 0.0 and decibels.min() >= plot.FLOOR_DB
 
 

@@ -11,27 +11,28 @@ import torch
 import yaml
 
 from hybridgen import config
-from hybridgen.data import preparing, shards
-from hybridgen.data.prepared import Labels, Songs, codes_path, latents_path
-from hybridgen.data.preparing import Recipe, Source
+from hybridgen.data import prepare, shards
+from hybridgen.data.prepare import LabeledAudio, PrepareConfig
+from hybridgen.data.prepared_dataset import DATASET_INDEX, Labels, PreparedDataset, codes_path, latents_path
+from hybridgen.data.shards import Shard
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.plan import N_FEATURES, PLAN_VERSION, SAMPLE_RATE, Bar, Plan, Section, Tempo
 from hybridgen.weights import save_weights
 
 HOURS = 4.5 / 3600  # two tracks to a shard
 
 
 @pytest.fixture(scope="module")
-def recipe(pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+def settings(pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> PrepareConfig:
     folder = tmp_path_factory.mktemp("models")
     save_weights(pipe.codec, folder / "codec.safetensors")
     save_weights(pipe.quantizer, folder / "quantizer.safetensors")
     (folder / "model.yaml").write_text(yaml.safe_dump(config.dump(pipe.config)))
-    return Recipe(folder / "model.yaml", folder, 1)
+    return PrepareConfig(folder / "model.yaml", folder, 1)
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Source]:
+def tracks(tmp_path_factory: pytest.TempPathFactory) -> list[LabeledAudio]:
     """Four tracks of a bar with everything known, and one of a lab's own of which only the length is."""
     folder = tmp_path_factory.mktemp("music")
     section = Section("verse", (Bar(("Am",)),), energy=3, roles=("bass",))
@@ -44,14 +45,14 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Source]:
         audio = folder / f"{one.name}.flac"
         soundfile.write(audio, 0.1 * rng.standard_normal((one.plan.length, 2)), SAMPLE_RATE)
         audio.with_suffix(".json").write_text(json.dumps({"notes": [["bass", 33, 0.1 + 1e-9, 0.2, 90]]}))
-        made.append(Source(one, audio, audio.with_suffix(".json") if one.plan is known else None))
+        made.append(LabeledAudio(one, audio, audio.with_suffix(".json") if one.plan is known else None))
     return made
 
 
 @pytest.fixture(scope="module")
-def folder(recipe: Recipe, sources: list[Source], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(settings: PrepareConfig, tracks: list[LabeledAudio], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "p"
-    preparing.write(sources, folder, recipe, HOURS)
+    prepare.write_latents(tracks, folder, settings, HOURS)
     return folder
 
 
@@ -65,14 +66,14 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(data)
 
 
-def test_tracks_come_back_with_what_is_known_of_them(folder: Path, sources: list[Source], pipe: Pipeline):
-    train, test = Songs(folder, "train"), Songs(folder, "test")
-    assert (len(train), len(test)) == (4, 1) and train.facts["quantizer"] is None
-    assert [train.labels(i) for i in range(4)] == [source.labels for source in sources[:4]]
-    assert test.labels(0) == sources[4].labels and test.notes(0) is None
+def test_tracks_come_back_with_what_is_known_of_them(folder: Path, tracks: list[LabeledAudio], pipe: Pipeline):
+    train, test = PreparedDataset(folder, "train"), PreparedDataset(folder, "test")
+    assert (len(train), len(test)) == (4, 1) and train.index["quantizer"] is None
+    assert [train.labels(i) for i in range(4)] == [track.labels for track in tracks[:4]]
+    assert test.labels(0) == tracks[4].labels and test.notes(0) is None
     notes = train.notes(2)
     assert (notes.starts.item(), notes.durations.item(), notes.pitches.item()) == (0.1 + 1e-9, 0.2, 33)
-    track, samples = train[2], soundfile.read(sources[2].audio, dtype="float32")[0].T
+    track, samples = train[2], soundfile.read(tracks[2].audio, dtype="float32")[0].T
     latents = pipe.codec.encode(torch.from_numpy(samples.copy())[None])[0]
     assert train.n_frames[2] == len(track.latents) == 44 and len(latents) == 44
     np.testing.assert_allclose(track.latents, latents.detach().numpy(), atol=0.05, rtol=0.01)  # weights are halves
@@ -81,74 +82,75 @@ def test_tracks_come_back_with_what_is_known_of_them(folder: Path, sources: list
     assert nothing.shape == (0, 384) and test[0].codes is None
 
 
-def test_a_stopped_run_goes_on_and_makes_the_same_bytes(folder: Path, recipe, sources, tmp_path, monkeypatch):
-    encode, encoded = preparing.encode, []
+def test_a_stopped_run_goes_on_and_makes_the_same_bytes(folder: Path, settings, tracks, tmp_path, monkeypatch):
+    encode, encoded = prepare.encode_track, []
 
-    def stopped(source: Source, *rest: object) -> dict[str, bytes]:
+    def stopped(track: LabeledAudio, *rest: object) -> dict[str, bytes]:
         if len(encoded) == 3:  # in the middle of the second shard
             raise KeyboardInterrupt
-        encoded.append(source.labels.name)
-        return encode(source, *rest)
+        encoded.append(track.labels.name)
+        return encode(track, *rest)
 
     out = tmp_path / "p"
-    monkeypatch.setattr(preparing, "encode", stopped)
+    monkeypatch.setattr(prepare, "encode_track", stopped)
     with pytest.raises(KeyboardInterrupt):
-        preparing.write(sources, out, recipe, HOURS)
-    with pytest.raises(ValueError, match="has not written it to its end"):
-        Songs(out, "train")
+        prepare.write_latents(tracks, out, settings, HOURS)
+    with pytest.raises(ValueError, match="has not finished it"):
+        PreparedDataset(out, "train")
     (out / ".0123.tmp").write_bytes(b"half a shard of a killed run")
     monkeypatch.setattr(
-        preparing, "encode", lambda source, *rest: (encoded.append(source.labels.name), encode(source, *rest))[1]
+        prepare, "encode_track", lambda track, *rest: (encoded.append(track.labels.name), encode(track, *rest))[1]
     )
-    preparing.write(sources, out, recipe, HOURS)
-    assert encoded == [source.labels.name for source in (*sources[:3], *sources[2:])]
+    prepare.write_latents(tracks, out, settings, HOURS)
+    assert encoded == [track.labels.name for track in (*tracks[:3], *tracks[2:])]
     assert contents(out) == contents(folder)
-    preparing.write(sources, out, recipe, HOURS)
+    prepare.write_latents(tracks, out, settings, HOURS)
     assert len(encoded) == 6  # everything was there
 
 
-def test_workers_make_the_same_bytes(folder: Path, recipe: Recipe, sources: list[Source], tmp_path: Path):
-    preparing.write(sources, tmp_path / "p", recipe, HOURS, workers=2)
+def test_workers_make_the_same_bytes(folder: Path, settings: PrepareConfig, tracks: list[LabeledAudio], tmp_path: Path):
+    prepare.write_latents(tracks, tmp_path / "p", settings, HOURS, workers=2)
     assert contents(tmp_path / "p") == contents(folder)
 
 
-def test_codes_come_beside_and_a_new_quantizer_writes_only_those(recipe, sources, pipe, tmp_path):
+def test_codes_come_beside_and_a_new_quantizer_writes_only_those(settings, tracks, pipe, tmp_path):
     out, weights = tmp_path / "p", tmp_path / "quantizer.safetensors"
     save_weights(pipe.quantizer, weights)
-    preparing.write(sources, out, recipe, HOURS)
+    prepare.write_latents(tracks, out, settings, HOURS)
     before = contents(out)
-    preparing.write_codes(out, recipe.model, weights)
-    songs = Songs(out, "train")
+    prepare.write_codes(out, settings.model, weights)
+    songs = PreparedDataset(out, "train")
     expected = pipe.quantizer.encode(torch.tensor(songs[1].latents)[None].float())[0]
     assert songs[1].codes.dtype == np.int16 and (songs[1].codes == expected.numpy()).mean() > 0.95  # weights are halves
     with_codes = contents(out)
-    assert all(with_codes[name] == data for name, data in before.items() if name != "catalogue")
-    preparing.write(sources, out, recipe, HOURS)
+    assert all(with_codes[name] == data for name, data in before.items() if name != DATASET_INDEX)
+    prepare.write_latents(tracks, out, settings, HOURS)
     assert contents(out) == with_codes  # latents that stay keep their codes
 
     save_weights(pipe.quantizer, weights, half=False)
-    preparing.write_codes(out, recipe.model, weights)
-    assert Songs(out, "train").facts["quantizer"] != songs.facts["quantizer"]
-    assert all(contents(out)[name] == data for name, data in before.items() if name != "catalogue")
+    prepare.write_codes(out, settings.model, weights)
+    assert PreparedDataset(out, "train").index["quantizer"] != songs.index["quantizer"]
+    assert all(contents(out)[name] == data for name, data in before.items() if name != DATASET_INDEX)
 
-    preparing.write(sources[:4], out, replace(recipe, captions=2), HOURS)
-    assert Songs(out, "train").facts["quantizer"] is None and len(Songs(out, "train")[0].texts) == 2
+    prepare.write_latents(tracks[:4], out, replace(settings, captions=2), HOURS)
+    assert PreparedDataset(out, "train").index["quantizer"] is None and len(PreparedDataset(out, "train")[0].texts) == 2
 
 
-def test_damaged_tracks_are_skipped_and_named_until_they_are_too_many(folder: Path, tmp_path: Path, capsys):
+def test_corrupt_tracks_are_skipped_and_named_until_they_are_too_many(folder: Path, tmp_path: Path, capsys):
     for name, data in contents(folder).items():
         (tmp_path / name).write_bytes(data)
-    songs = Songs(tmp_path, "train", max_bad=0.3)
+    songs = PreparedDataset(tmp_path, "train", max_corrupt=0.3)
     flip(latents_path(tmp_path, 0), 600)
-    assert songs.whole(0, songs.__getitem__) is None and songs.whole(0, songs.__getitem__) is None
-    assert songs.whole(1, songs.__getitem__).name == "000001" and songs.whole(0, songs.labels) == songs.labels(0)
-    assert list(songs.bad) == [0] and capsys.readouterr().err.count("damaged track 000000 is skipped") == 1
+    assert songs.read_or_skip(0, songs.__getitem__) is None and songs.read_or_skip(0, songs.__getitem__) is None
+    assert songs.read_or_skip(1, songs.__getitem__).name == "000001"
+    assert songs.read_or_skip(0, songs.labels) == songs.labels(0)
+    assert list(songs.corrupt) == [0] and capsys.readouterr().err.count("skipping corrupt track 000000") == 1
     latents_path(tmp_path, 1).write_bytes(b"")
-    with pytest.raises(ValueError, match=r"2 of 4 tracks damaged \(000000, 000002\), max_bad allows 1.2"):
-        songs.whole(2, songs.__getitem__)
-    flip(tmp_path / "catalogue", 200)
+    with pytest.raises(ValueError, match=r"2 of 4 tracks corrupt \(000000, 000002\), max_corrupt allows 1.2"):
+        songs.read_or_skip(2, songs.__getitem__)
+    flip(tmp_path / DATASET_INDEX, 200)
     with pytest.raises(ValueError, match="catalogue: not the bytes that were written"):
-        Songs(tmp_path, "train")
+        PreparedDataset(tmp_path, "train")
 
 
 def test_a_shard_of_another_run_is_told_from_the_right_one(folder: Path, write_prepared, tmp_path: Path):
@@ -157,43 +159,77 @@ def test_a_shard_of_another_run_is_told_from_the_right_one(folder: Path, write_p
     for name in ("a", "b"):
         write_prepared(tmp_path / name, plans, shapes=(4, 2, 8, 8 if name == "a" else 4))
     for path in (latents_path, codes_path):
-        songs = Songs(tmp_path / "a", "train")
+        songs = PreparedDataset(tmp_path / "a", "train")
         there, other = path(tmp_path / "a", 0), path(tmp_path / "b", 0)
         kept = {file: file.read_bytes() for file in (there, there.with_suffix(".index"))}
         other.rename(there)
         other.with_suffix(".index").rename(there.with_suffix(".index"))
-        with pytest.raises(shards.Damaged, match="written after the catalogue"):
+        with pytest.raises(shards.CorruptShardError, match="written after the dataset index"):
             songs[0]
         for file, data in kept.items():
             file.write_bytes(data)
-    assert Songs(tmp_path / "a", "train")[0].name == "000000"
+    assert PreparedDataset(tmp_path / "a", "train")[0].name == "000000"
 
 
-def test_what_cannot_be_prepared_is_named(recipe: Recipe, sources: list[Source], tmp_path: Path):
+def rewrite_metadata(folder: Path, **changes: object) -> None:
+    """Gives the first shard and the dataset index other metadata, as another version would; None takes a key out."""
+
+    def changed(old: dict) -> dict:
+        return {key: value for key, value in (old | changes).items() if changes.get(key, 0) is not None}
+
+    path = latents_path(folder, 0).with_suffix(".index")
+    head, rest = shards.read_checksummed(path)[1].split(b"\n", 1)
+    head = json.dumps({"facts": changed(json.loads(head)["facts"])}).encode()
+    shards.write_checksummed(path, head + b"\n" + rest)
+    path = folder / DATASET_INDEX
+    index = changed(json.loads(shards.read_checksummed(path)[1]))
+    index["shards"][0]["latents"] = Shard(latents_path(folder, 0)).digest
+    shards.write_checksummed(path, json.dumps(index).encode())
+
+
+def test_other_roles_or_features_are_refused_and_old_folders_still_read(settings, tracks, tmp_path: Path):
+    prepare.write_latents(tracks[:2], tmp_path, settings, HOURS)
+    rewrite_metadata(tmp_path, plan_version="0123456789ab")
+    with pytest.raises(ValueError, match=rf"catalogue: plan_version 0123456789ab is not {PLAN_VERSION}, the one known"):
+        PreparedDataset(tmp_path, "train")
+    rewrite_metadata(tmp_path, plan_version=None, features=N_FEATURES + 1)
+    with pytest.raises(ValueError, match=f"features {N_FEATURES + 1} is not {N_FEATURES}, the one known"):
+        PreparedDataset(tmp_path, "train")
+    rewrite_metadata(tmp_path, features=N_FEATURES)  # as before there were versions
+    assert PreparedDataset(tmp_path, "train")[0].name == "000000"
+    before = contents(tmp_path)
+    prepare.write_latents(tracks[:2], tmp_path, settings, HOURS)
+    assert all(contents(tmp_path)[name] == data for name, data in before.items() if name != DATASET_INDEX)
+    rewrite_metadata(tmp_path, plan_version="0123456789ab")
+    prepare.write_latents(tracks[:2], tmp_path, settings, HOURS)  # writes the shard again
+    assert PreparedDataset(tmp_path, "train").index["plan_version"] == PLAN_VERSION
+
+
+def test_what_cannot_be_prepared_is_named(settings: PrepareConfig, tracks: list[LabeledAudio], tmp_path: Path):
     with pytest.raises(ValueError, match="no tracks to prepare"):
-        preparing.write([], tmp_path, recipe)
+        prepare.write_latents([], tmp_path, settings)
     with pytest.raises(ValueError, match="2 tracks have the name 000001"):
-        preparing.write([sources[1], sources[0], sources[1]], tmp_path, recipe)
-    with pytest.raises(ValueError, match="split 'valid' is none of"):
-        replace(sources[0].labels, split="valid")
-    longer = replace(sources[0], labels=replace(sources[0].labels, plan=sources[4].labels.plan))
-    with pytest.raises(ValueError, match=r"000000.flac: \(88200, 2\) at 44100 Hz, the plan has 70000 samples"):
-        preparing.write([longer], tmp_path, recipe)
+        prepare.write_latents([tracks[1], tracks[0], tracks[1]], tmp_path, settings)
+    with pytest.raises(ValueError, match="split 'valid' is not one of"):
+        replace(tracks[0].labels, split="valid")
+    longer = replace(tracks[0], labels=replace(tracks[0].labels, plan=tracks[4].labels.plan))
+    with pytest.raises(ValueError, match=r"000000.flac: \(88200, 2\) at 44100 Hz does not fit its plan: \(70000, 2\)"):
+        prepare.write_latents([longer], tmp_path, settings)
     assert not list(tmp_path.glob("*.index"))
 
 
-def test_shards_hold_as_many_hours_as_they_may(sources: list[Source]):
-    chunks = preparing.split_hours(sources, HOURS)
-    assert [[source.labels.name for source in chunk] for chunk in chunks] == [
+def test_shards_hold_as_many_hours_as_they_may(tracks: list[LabeledAudio]):
+    chunks = prepare.split_hours(tracks, HOURS)
+    assert [[track.labels.name for track in chunk] for chunk in chunks] == [
         ["000000", "000001"],
         ["000002", "000003"],
         ["my-own_track"],
     ]
-    assert [len(chunk) for chunk in preparing.split_hours(sources, 1e-9)] == [1] * 5  # never an empty one
+    assert [len(chunk) for chunk in prepare.split_hours(tracks, 1e-9)] == [1] * 5  # never an empty one
 
 
 def test_loudness_of_a_full_scale_square_is_20_db_over_its_zero():
     samples = np.sign(np.sin(np.arange(20_000)))[None].repeat(2, axis=0).astype(np.float32)
-    level = preparing.loudness(samples)
+    level = prepare.loudness(samples)
     assert level.shape == (3,) and level[0] == pytest.approx(2.0, abs=1e-3)
-    assert preparing.loudness(np.zeros((2, 10), dtype=np.float32)).tolist() == pytest.approx([-4.0])
+    assert prepare.loudness(np.zeros((2, 10), dtype=np.float32)).tolist() == pytest.approx([-4.0])

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("librosa")
 
-from hybridgen.data.vocabulary import GENRE_WORDS
+from hybridgen.data.composer import GENRES
 from hybridgen.metrics import probe
 from hybridgen.metrics.probe import Probe, features, planned_roles, roles_agreement
 from hybridgen.plan import ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
@@ -24,7 +24,7 @@ def noise(seconds: float) -> np.ndarray:
 def test_any_length_has_as_many_finite_features(seconds):
     for samples in (noise(seconds), 0.0 * noise(seconds)):
         found = features(samples)
-        assert found.shape == probe.probe().mean.shape and np.isfinite(found).all()
+        assert found.shape == probe.load().mean.shape and np.isfinite(found).all()
 
 
 def test_only_the_middle_is_heard_and_loudness_does_not_matter():
@@ -71,14 +71,14 @@ def test_features_far_away_count_no_more(small):
 def test_a_saved_probe_is_the_same(small, tmp_path, monkeypatch):
     small.save(tmp_path / "probe.safetensors")
     monkeypatch.setattr(probe, "PATH", tmp_path / "probe.safetensors")
-    again = probe.probe.__wrapped__()
+    again = probe.load.__wrapped__()
     for field in dataclasses.fields(Probe):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(small, field.name))
 
 
 def test_the_shipped_probe_knows_all_genres_and_is_small():
-    shipped = probe.probe()
-    assert set(shipped.genres) == set(GENRE_WORDS) and "training songs" in shipped.origin
+    shipped = probe.load()
+    assert set(shipped.genres) == set(GENRES) and "training songs" in shipped.origin
     assert shipped.role_weights.shape == (len(shipped.mean) + 1, len(ROLES))
     assert probe.PATH.stat().st_size < 400_000
     assert "drums" not in shipped.roles(features(0.0 * noise(1.0)))

@@ -25,7 +25,7 @@ def test_the_command_line_knows_it(line: str):
     build_parser().parse_args(shlex.split(line)[1:])
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:train|configs)/[\w/]+\.(?:py|yaml)", README))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:train|tools|configs)/[\w/]+\.(?:py|yaml)", README))))
 def test_the_script_is_there(path: str):
     assert (ROOT / path).is_file()
 

@@ -9,26 +9,26 @@ from pathlib import Path
 import pytest
 
 from hybridgen.data import shards
-from hybridgen.data.shards import Damaged, Shard, damage
+from hybridgen.data.shards import CorruptShardError, Shard, find_corruption
 
 SAMPLES = [(f"{i:06d}", {"safetensors": bytes([i]) * (700 * i), "json": b'{"i": %d}\n' % i}) for i in range(4)]
 SAMPLES[2][1]["notes.safetensors"] = b"notes"
-FACTS = {"codec": "c0dec", "lengths": [1, 2, 3, 4]}
+METADATA = {"codec": "c0dec", "lengths": [1, 2, 3, 4]}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    shards.write(tmp_path / "000000.tar", SAMPLES, FACTS)
+    shards.write(tmp_path / "000000.tar", SAMPLES, METADATA)
     return tmp_path / "000000.tar"
 
 
 def test_every_part_comes_back(path: Path):
     shard = Shard(path)
-    assert shard.names == tuple(name for name, _ in SAMPLES) and shard.facts == FACTS
+    assert shard.names == tuple(name for name, _ in SAMPLES) and shard.metadata == METADATA
     for row, (_, parts) in enumerate(SAMPLES):
         assert {kind: bytes(shard.read(row, kind)) for kind in parts} == parts
     assert shard.read(0, "notes.safetensors") is None and shard.read(0, "wav") is None
-    assert damage(path) == []
+    assert find_corruption(path) == []
 
 
 def test_any_tar_reader_reads_it_as_webdataset_does(path: Path):
@@ -42,7 +42,7 @@ def test_any_tar_reader_reads_it_as_webdataset_does(path: Path):
 
 def test_the_same_samples_make_the_same_bytes(path: Path, tmp_path: Path):
     again = tmp_path / "again.tar"
-    shards.write(again, SAMPLES, FACTS)
+    shards.write(again, SAMPLES, METADATA)
     assert again.read_bytes() == path.read_bytes()
     assert again.with_suffix(".index").read_bytes() == path.with_suffix(".index").read_bytes()
 
@@ -55,9 +55,9 @@ def test_two_hundred_flipped_bytes_are_all_found(path: Path):
             spoilt = bytearray(whole)
             spoilt[place] ^= 1 << rng.randrange(8)
             file.write_bytes(spoilt)
-            assert damage(path), f"{file.name}, byte {place}"
+            assert find_corruption(path), f"{file.name}, byte {place}"
         file.write_bytes(whole)
-    assert damage(path) == []
+    assert find_corruption(path) == []
 
 
 def test_files_that_are_too_short_or_too_long_are_found(path: Path):
@@ -65,9 +65,9 @@ def test_files_that_are_too_short_or_too_long_are_found(path: Path):
         whole = file.read_bytes()
         for size in (0, 1, 64, 65, 511, 512, len(whole) // 2, len(whole) - 1):
             file.write_bytes(whole[:size])
-            assert damage(path), f"{file.name} of {size} bytes"
+            assert find_corruption(path), f"{file.name} of {size} bytes"
         file.write_bytes(whole + b"\0")
-        assert damage(path)
+        assert find_corruption(path)
         file.write_bytes(whole)
 
 
@@ -76,11 +76,11 @@ def test_a_flipped_byte_spoils_one_sample_and_no_other(path: Path):
     spoilt = bytearray(path.read_bytes())
     spoilt[start + 6] ^= 1
     path.write_bytes(spoilt)
-    [line] = damage(path)
+    [line] = find_corruption(path)
     assert "000001.json" in line
     shard = Shard(path)
     assert bytes(shard.read(1, "safetensors")) == SAMPLES[1][1]["safetensors"]
-    with pytest.raises(Damaged, match=r"000001.json: not the bytes that were written"):
+    with pytest.raises(CorruptShardError, match=r"000001.json: not the bytes that were written"):
         shard.read(1, "json")
 
 
@@ -89,7 +89,7 @@ def test_the_command_line_reads_every_byte(path: Path, capsys: pytest.CaptureFix
         with pytest.raises(SystemExit) as left:
             shards.main([str(path.parent)])
         assert left.value.code == expected
-        assert f"1 shards, {expected} damaged parts" in capsys.readouterr().out
+        assert f"1 shards, {expected} corrupt parts" in capsys.readouterr().out
         path.unlink(missing_ok=True)
 
 
@@ -97,7 +97,7 @@ def test_the_command_line_reads_every_byte(path: Path, capsys: pytest.CaptureFix
 def test_a_killed_writer_leaves_nothing_that_looks_whole(tmp_path: Path, n_before: int):
     """Kill -9 at every sample, in writing anew and in writing over an old shard; then the bytes are those of one go."""
     path, whole = tmp_path / "000000.tar", tmp_path / "whole.tar"
-    shards.write(whole, SAMPLES, FACTS)
+    shards.write(whole, SAMPLES, METADATA)
     shards.write(path, SAMPLES[:1], {})
 
     def killed():
@@ -106,28 +106,28 @@ def test_a_killed_writer_leaves_nothing_that_looks_whole(tmp_path: Path, n_befor
 
     child = os.fork()
     if child == 0:
-        shards.write(path, killed(), FACTS)
+        shards.write(path, killed(), METADATA)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    with pytest.raises(Damaged, match="No such file"):
+    with pytest.raises(CorruptShardError, match="No such file"):
         Shard(path)
-    shards.write(path, SAMPLES, FACTS)
+    shards.write(path, SAMPLES, METADATA)
     assert path.read_bytes() == whole.read_bytes()
     assert path.with_suffix(".index").read_bytes() == whole.with_suffix(".index").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "a.b", "", "x" * 81, "a\0b", "è"])
 def test_names_that_are_not_safe_everywhere_are_refused(tmp_path: Path, name: str):
-    with pytest.raises(ValueError, match=r"name .* is not"):
+    with pytest.raises(ValueError, match=r"name .* does not match"):
         shards.write(tmp_path / "a.tar", [(name, {"json": b"{}"})], {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path):
-    with pytest.raises(ValueError, match="name 'a' comes twice"):
+    with pytest.raises(ValueError, match="name 'a' occurs twice"):
         shards.write(tmp_path / "a.tar", [("a", {"json": b"{}"})] * 2, {})
     with pytest.raises(ValueError, match=r"kind '\.\./json'"):
         shards.write(tmp_path / "a.tar", [("a", {"../json": b"{}"})], {})
-    with pytest.raises(ValueError, match="no parts"):
+    with pytest.raises(ValueError, match="without parts"):
         shards.write(tmp_path / "a.tar", [], {})
     assert list(tmp_path.iterdir()) == []
 
@@ -150,5 +150,5 @@ def test_an_index_that_lies_is_told_from_a_true_one(tmp_path: Path, part: str):
     """Its own hash is right: somebody made it so. No read leaves the tar, and none returns unverified bytes."""
     (tmp_path / "a.tar").write_bytes(bytes(2048))
     index = f'{{"facts": {{}}}}\n{{"name": "a", "parts": {{"json": {part}}}}}\n'
-    shards.write_sealed(tmp_path / "a.index", index.encode())
-    assert damage(tmp_path / "a.tar")
+    shards.write_checksummed(tmp_path / "a.index", index.encode())
+    assert find_corruption(tmp_path / "a.tar")

@@ -1,7 +1,8 @@
 """The whole way, tiny: a corpus is composed and played, every stage makes steps on it, and the result makes a track."""
 
-import importlib.util
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -12,32 +13,33 @@ import yaml
 from hybridgen import config
 from hybridgen.data import corpus
 from hybridgen.pipeline import Pipeline
-from hybridgen.training import objectives
+from hybridgen.training import configs, objectives
 
 ROOT = Path(__file__).parents[1]
 N_SONGS = 20  # the last is the first that is held out
 STAGES = ("codec", "quantizer", "planner", "renderer")
+Script = Callable[[str], ModuleType]
 CROPS = ("batch_size=2", "crop=16384", "engine.bfloat16=false")
 
 
-def script(name: str) -> ModuleType:
-    """A file of train/ as a module."""
-    spec = importlib.util.spec_from_file_location(f"train_{name}", ROOT / "train" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+Train = Callable[..., None]  # stage, folder, overrides
 
 
-def train(stage: str, folder: Path, *overrides: str) -> None:
-    """Run one stage's script on the corpus in `folder`."""
+@pytest.fixture
+def train(script: Script) -> Train:
+    """Runs one stage's script on the corpus in a folder."""
+    return partial(run_stage, script)
+
+
+def run_stage(script: Script, stage: str, folder: Path, *overrides: str) -> None:
     shared = (
-        f"model={folder}/model.yaml",
-        f"out={folder}/runs/{stage}",
-        "log_every=1",
-        "valid_every=2",
-        "save_every=2",
+        f"run.model={folder}/model.yaml",
+        f"run.out={folder}/runs/{stage}",
+        "run.log_every=1",
+        "run.valid_every=2",
+        "run.save_every=2",
     )
-    script(stage).main(str(ROOT / f"configs/train/{stage}.yaml"), *shared, *overrides)
+    script(f"train/{stage}.py").main(str(ROOT / f"configs/train/{stage}.yaml"), *shared, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -49,23 +51,23 @@ def folder(pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path):
+def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path, script: Script, train: Train):
     rendered = (f"prepared={folder}/prepared",)
     prepare = ["--corpus", f"{folder}/corpus", "--out", f"{folder}/prepared", "--model", f"{folder}/model.yaml"]
     prepare += ["--codec", f"{folder}/runs/codec", "--captions", "1"]
 
     train("codec", folder, f"data={folder}/corpus/songs", "steps=2", *CROPS)
-    script("prepare").main(prepare)
+    script("train/prepare.py").main(prepare)
     train("quantizer", folder, *rendered, "phases=[{steps: 2, windows: [16], frames: 32}]")
-    script("prepare").main([*prepare, "--quantizer", f"{folder}/runs/quantizer"])
-    scores = ("workers=0", "rendered_share=1.0", "scores.batch_size=4", "scores.seconds=[5, 8]")
+    script("train/prepare.py").main([*prepare, "--quantizer", f"{folder}/runs/quantizer"])
+    scores = ("run.workers=0", "rendered_share=1.0", "scores.batch_size=4", "scores.seconds=[5, 8]")
     train("planner", folder, *rendered, *scores, "scores.long_share=0", "steps=2")
     phases = "phases=[{steps: 1, windows: [16], frames: 32}, {steps: 1, windows: [32], frames: 32}]"
     train("renderer", folder, *rendered, phases, f"codec={folder}/runs/codec/codec.safetensors")
 
     shown = {stage: {path.suffix for path in (folder / f"runs/{stage}/shown").iterdir()} for stage in STAGES}
     assert shown == {"codec": {".flac", ".png"}, "quantizer": set(), "planner": {".txt"}, "renderer": {".flac", ".png"}}
-    export = script("export")
+    export = script("train/export.py")
     export.main(
         export.parser().parse_args(
             ["--runs", f"{folder}/runs", "--model", f"{folder}/model.yaml", "--out", f"{folder}/model"]
@@ -77,11 +79,11 @@ def test_every_stage_makes_steps_and_the_result_makes_a_track(folder: Path):
     assert track.samples.shape == (2, 88_200)
 
 
-def test_the_decoder_is_polished_against_discriminators_and_the_encoder_stays(folder: Path):
+def test_the_decoder_is_polished_against_discriminators_and_the_encoder_stays(folder: Path, train: Train):
     data = (f"data={folder}/corpus/songs", "steps=2", *CROPS, "engine.micro_batches=2")
-    start = f"start={folder}/runs/codec/codec.safetensors"
+    start = f"run.start={folder}/runs/codec/codec.safetensors"
     polish = ("freeze_encoder=true", "adversarial_weight=0.1", "adversarial_start=0", "adversarial_ramp=1")
-    train("codec", folder, *data, start, *polish, f"out={folder}/runs/codec2")
+    train("codec", folder, *data, start, *polish, f"run.out={folder}/runs/codec2")
     before, after = (codec_weights(folder, run) for run in ("codec", "codec2"))
     assert all(before[name].equal(after[name]) for name in before if name.startswith(("encoder.", "latent_")))
     assert any(not before[name].equal(after[name]) for name in before if name.startswith("decoder."))
@@ -102,8 +104,8 @@ def test_every_model_loads_and_its_stages_fit(path: Path):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_training_config_loads(stage: str):
-    module = script(stage)
-    assert config.load(module.TrainConfig, ROOT / f"configs/train/{stage}.yaml").model == "tiny"
+    schema = getattr(configs, f"{stage.capitalize()}TrainConfig")
+    assert config.load(schema, ROOT / f"configs/train/{stage}.yaml").run.model == "tiny"
 
 
 def test_the_renderer_meets_codes_and_context_as_spoilt_as_they_will_be():

@@ -1,6 +1,5 @@
 """The planner's training makes steps on a CPU, on scores and on rendered songs, and goes on where it stopped."""
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +13,10 @@ from hybridgen.data.composer import compose
 ROOT = Path(__file__).parents[1]
 MODEL = """
 text: {dim: 384}
-planner: {dim: 16, n_layers: 1, n_heads: 2, n_kv_heads: 1, hidden_dim: 24, depth_dim: 8, depth_hidden_dim: 8,
+planner: {dim: 16, n_layers: 1, n_heads: 2, n_kv_heads: 1, hidden_dim: 24, depth_dim: 8, depth_ffn_dim: 8,
           text_dim: 384, n_codebooks: 4, codebook_size: 16}
 """
-OVERRIDES = ("log_every=1", "workers=0", "scores.batch_size=4", "scores.seconds=[5, 8]", "scores.long_share=0")
+OVERRIDES = ("run.log_every=1", "run.workers=0", "scores.batch_size=4", "scores.seconds=[5, 8]", "scores.long_share=0")
 
 
 @pytest.fixture
@@ -28,20 +27,13 @@ def folder(tmp_path: Path, write_prepared: Callable[..., None]) -> Path:
     return tmp_path
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_planner", ROOT / "train" / "planner.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def entries(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-def test_steps_on_scores_then_on_codes(folder: Path):
-    out, train = folder / "run", script().main
-    run = [str(ROOT / "configs/train/planner.yaml"), f"model={folder}/model.yaml", f"out={out}", *OVERRIDES]
+def test_steps_on_scores_then_on_codes(folder: Path, script: Callable[[str], ModuleType]):
+    out, train = folder / "run", script("train/planner.py").main
+    run = [str(ROOT / "configs/train/planner.yaml"), f"run.model={folder}/model.yaml", f"run.out={out}", *OVERRIDES]
     train(*run, "steps=2")
     train(*run, "steps=3", f"prepared={folder}/prepared", "rendered_share=1.0")
 
@@ -53,10 +45,10 @@ def test_steps_on_scores_then_on_codes(folder: Path):
     assert (out / "planner.safetensors").exists() and "bars" in (out / "shown/plan_00000003.txt").read_text()
 
 
-def test_the_exported_weights_are_those_of_the_best_validation(folder: Path):
-    out, train = folder / "run", script().main
-    run = [str(ROOT / "configs/train/planner.yaml"), f"model={folder}/model.yaml", f"out={out}", *OVERRIDES]
-    run += ["valid_every=1", "optim.warm_up=1", "optim.cool_down=1", "optim.ema=0"]
+def test_the_exported_weights_are_those_of_the_best_validation(folder: Path, script: Callable[[str], ModuleType]):
+    out, train = folder / "run", script("train/planner.py").main
+    run = [str(ROOT / "configs/train/planner.yaml"), f"run.model={folder}/model.yaml", f"run.out={out}", *OVERRIDES]
+    run += ["run.valid_every=1", "optim.warm_up=1", "optim.cool_down=1", "optim.ema=0"]
     train(*run, "steps=2")
     good = safetensors.torch.load_file(out / "planner.safetensors")
     train(*run, "steps=4", "optim.learning_rate=1.0")  # from here on it only gets worse

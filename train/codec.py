@@ -1,14 +1,13 @@
-"""Trains the codec on a folder of music: python train/codec.py configs/train/codec.yaml data=... out=...
+"""Trains the codec on a folder of music: python train/codec.py configs/train/codec.yaml data=... run.out=...
 
-Stage one trains everything with spectral losses. Stage two (`freeze_encoder`, `start`) keeps the encoder, so that
+Stage one trains everything with spectral losses. Stage two (`freeze_encoder`, `run.start`) keeps the encoder, so that
 planner and renderer can be trained on its latents meanwhile, and polishes the decoder against discriminators.
 A stopped run (SIGTERM) continues with the same command; the weights of the best validation are `codec.safetensors` in
-`out`, with the mean and deviation of the latents once the run is over. Many GPUs: docs/training.md.
+`run.out`, with the mean and deviation of the latents once the run is over. Many GPUs: docs/training.md.
 """
 
 import random
 import statistics
-import sys
 import zlib
 from dataclasses import dataclass
 from functools import partial
@@ -18,56 +17,21 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm import tqdm
 
-from hybridgen import config
-from hybridgen.codecs.own import TONES_PER_SEMITONE, SpectralCodec, SpectralCodecConfig, mid_side
+from hybridgen import config, spectra
+from hybridgen.codecs.own import TONES_PER_SEMITONE, SpectralCodec, SpectralCodecConfig
 from hybridgen.data import corpus
-from hybridgen.training import cost, dataset, distributed, losses
-from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
-from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
+from hybridgen.training import dataset, flops, losses, objectives
+from hybridgen.training.configs import CodecTrainConfig
+from hybridgen.training.discriminators import Discriminators
+from hybridgen.training.engine import Engine
 from hybridgen.training.log import Log, spectrograms
 from hybridgen.training.losses import SpectralLoss
-from hybridgen.training.run import Run
+from hybridgen.training.run import Run, new_model, run_script
 from hybridgen.weights import load_weights, save_weights
 
 SHOWN = 2  # held-out files that a validation lets hear
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One run; weights of losses are relative to the log-mel distance."""
-
-    model: str  # preset or YAML file whose `codec` section has the shapes
-    data: str  # folder of FLAC or WAV files at the codec's rate
-    out: str  # folder of the run
-    start: str | None  # weights to begin with
-    freeze_encoder: bool
-    seed: int
-    steps: int
-    workers: int  # processes that read crops ahead; 0: the training itself does
-    batch_size: int  # of all ranks together
-    crop: int  # samples; a multiple of the latent hop
-    max_gain: float  # dB: each crop is made quieter by 0 to this much
-    optim: OptimConfig
-    windows: tuple[int, ...]  # of the spectral losses, samples
-    mels: tuple[int, ...]  # bands for each window
-    magnitude_weight: float
-    texture_weight: float
-    tone_weight: float
-    kl_weight: float
-    discriminators: DiscriminatorConfig
-    adversarial_weight: float  # 0: no discriminators
-    feature_weight: float
-    adversarial_start: int  # step at which the decoder begins to listen to them
-    adversarial_ramp: int  # steps to full weight
-    engine: EngineConfig
-    log_every: int  # steps
-    valid_every: int
-    save_every: int
-    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
-    wandb: str | None  # project on W&B
 
 
 @dataclass(frozen=True)
@@ -107,7 +71,7 @@ class Crops:
     """Random crops, quieter and with sides swapped at random: each a function of (seed, step, row)."""
 
     files: list[Path]
-    train: TrainConfig
+    train: CodecTrainConfig
     shape: tuple[int, int]  # of the latents of a crop (T, C)
     rank: int
     world_size: int
@@ -116,7 +80,7 @@ class Crops:
         """This rank's rows of the batch of a step, counted from 1."""
         rows = dataset.rank_rows(self.train.batch_size, self.rank, self.world_size)
         samples, noise = zip(
-            *(self._row(random.Random(f"{self.train.seed} {step} {row}")) for row in rows), strict=True
+            *(self._row(random.Random(f"{self.train.run.seed} {step} {row}")) for row in rows), strict=True
         )
         return Batch(rows[0], torch.from_numpy(np.stack(samples)), torch.stack(noise))
 
@@ -127,7 +91,7 @@ class Crops:
         return samples, torch.randn(self.shape, generator=torch.Generator().manual_seed(rng.getrandbits(62)))
 
 
-def spectral(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
+def spectral(parts: dict[str, Tensor], train: CodecTrainConfig) -> Tensor:
     """The weighted sum of the spectral losses."""
     weights = {
         "mel": 1.0,
@@ -138,17 +102,12 @@ def spectral(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
     return sum(weight * parts[name] for name, weight in weights.items())
 
 
-def tones(codec: SpectralCodec, samples: Tensor) -> Tensor:
-    """Power (B, 2, T, J) of the tones in the mid and side of samples (B, 2, N)."""
-    return codec.tones.power(F.pad(mid_side(samples), (codec.tones.pad, codec.tones.pad)))
-
-
-def ramp(step: int, train: TrainConfig) -> float:
+def ramp(step: int, train: CodecTrainConfig) -> float:
     """How much the decoder listens to the discriminators at a step, 0 to 1."""
     return min(max((step - train.adversarial_start) / train.adversarial_ramp, 0.0), 1.0)
 
 
-def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: SpectralCodec) -> dict[str, float]:
+def validate(files: list[Path], train: CodecTrainConfig, log: Log, step: int, codec: SpectralCodec) -> dict[str, float]:
     """Distances on the middle 6 s of held-out files (at most 24), decoded from the posterior's mean.
 
     `valid/loss` is the sum of spectral losses that training lessens. The log lets hear and see the first files beside
@@ -162,14 +121,14 @@ def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: 
             samples = file.read(6 * codec.sample_rate, dtype="float32", always_2d=True).T
         target = torch.from_numpy(samples.copy())[None].to(device)
         output = codec.decode(codec.encode(target))[..., : target.shape[-1]].float()
-        played, wanted = (tones(codec, sound) for sound in (output, target))
+        played, wanted = (objectives.tone_power(codec, sound) for sound in (output, target))
         parts = spectral_loss(output, target, first=i) | {"tones": losses.tone_loss(played, wanted)}
         results.append(
             {
                 "valid/loss": spectral(parts, train).item(),
                 "valid/texture": parts["texture"].item(),
-                "valid/mel_db": losses.log_mel_distance(output, target, codec.sample_rate).item(),
-                "valid/stft": losses.stft_distance(output, target).item(),
+                "valid/mel_db": spectra.log_mel_distance(output, target, codec.sample_rate).item(),
+                "valid/stft": spectra.stft_distance(output, target).total.item(),
                 "valid/chroma": losses.chroma_correlation(played[0], wanted[0], TONES_PER_SEMITONE).item(),
             }
         )
@@ -182,11 +141,11 @@ def validate(files: list[Path], train: TrainConfig, log: Log, step: int, codec: 
 
 
 @torch.no_grad()
-def measure_latents(codec: SpectralCodec, files: list[Path], train: TrainConfig) -> None:
+def measure_latents(codec: SpectralCodec, files: list[Path], train: CodecTrainConfig) -> None:
     """Sets the codec's mean and deviation of each channel from up to 200 crops of the corpus."""
     codec.latent_mean.zero_()
     codec.latent_std.fill_(1)
-    rng = random.Random(train.seed)
+    rng = random.Random(train.run.seed)
     chosen = rng.sample(files, min(len(files), 200))
     parts = (torch.from_numpy(read_crop(path, 8 * codec.sample_rate, rng).copy()) for path in chosen)
     device = codec.latent_mean.device
@@ -195,14 +154,14 @@ def measure_latents(codec: SpectralCodec, files: list[Path], train: TrainConfig)
     codec.latent_std.copy_(latents.std(0).clamp(min=1e-3))
 
 
-def amounts(cfg: SpectralCodecConfig, train: TrainConfig) -> dict[str, float]:
+def amounts(cfg: SpectralCodecConfig, train: CodecTrainConfig) -> dict[str, float]:
     """How much goes through in a step."""
-    judges = train.discriminators if train.adversarial_weight > 0 else None
-    shapes = (train.batch_size, train.crop, train.windows, train.mels)
+    discriminators = train.discriminators if train.adversarial_weight > 0 else None
+    crop = flops.codec(cfg, train.crop, train.windows, train.mels, train.freeze_encoder, discriminators)
     return {
         "crops": train.batch_size,
         "audio_hours": train.batch_size * train.crop / cfg.sample_rate / 3600,
-        "flops": cost.codec(cfg, *shapes, frozen=train.freeze_encoder, judges=judges).flops,
+        "flops": crop.total * train.batch_size,
     }
 
 
@@ -217,14 +176,9 @@ def game(judges: Engine, output: Tensor, wanted: list[Tensor]) -> dict[str, Tens
 
 def main(path: str, *overrides: str) -> None:
     """Trains until `steps` or a signal."""
-    train = config.load(TrainConfig, path, overrides)
-    preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    cfg = config.build(SpectralCodecConfig, config.read(preset)["codec"])
-    torch.set_num_threads(train.engine.threads)
-    torch.manual_seed(train.seed)
-    codec = SpectralCodec(cfg)
-    if train.start is not None:
-        load_weights(codec, train.start)
+    train = config.load(CodecTrainConfig, path, overrides)
+    cfg = config.shapes(SpectralCodecConfig, train.run.model, "codec")
+    codec = new_model(SpectralCodec, cfg, train)
     codec.encoder.requires_grad_(not train.freeze_encoder)
     engines = {"codec": (engine := Engine(codec, train.optim, train.engine))}
     adversarial = train.adversarial_weight > 0
@@ -238,15 +192,14 @@ def main(path: str, *overrides: str) -> None:
     spectral_loss = SpectralLoss(cfg.sample_rate, train.windows, train.mels)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
-    with Run("codec", train, cfg, __file__, engines) as run:
-        for step, batches in run.each(makers, train.workers):
+    with Run("codec", train, train.steps, cfg, __file__, engines) as run:
+        for step, batches in run.each(makers):
             rate, shares = train.optim.rate(step, train.steps), {}
             for batch in batches:
                 samples = batch.samples.to(engine.device)
                 output, mean, logvar = engine(samples, batch.noise.to(engine.device))
                 output = output[..., : samples.shape[-1]].float()
-                parts = spectral_loss(output, samples, batch.first) | {"kl": losses.kl_divergence(mean, logvar)}
-                parts["tones"] = losses.tone_loss(tones(codec, output), tones(codec, samples))
+                parts = objectives.codec_losses(codec, spectral_loss, output, samples, (mean, logvar), batch.first)
                 loss = spectral(parts, train) + train.kl_weight * parts["kl"]
                 if adversarial:
                     (real, wanted), (fake, _) = judges(samples), judges(output.detach())
@@ -274,8 +227,7 @@ def main(path: str, *overrides: str) -> None:
                 load_weights(model, run.weights)
                 measure_latents(model, files, train)
                 save_weights(model, run.weights)
-    distributed.leave()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main, __doc__)

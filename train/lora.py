@@ -1,26 +1,26 @@
-"""Trains adapters on prepared songs: python train/lora.py configs/train/lora.yaml prepared=... out=my-style
+"""Trains adapters on prepared songs: python train/lora.py configs/train/lora.yaml prepared=... run.out=my-style
 
 Whatever `planner: null` or `renderer: null` leaves out is not trained. A stopped run continues with the same command.
 The loop is `fit` in hybridgen/training/lora.py, where `hybridgen finetune`, the short way for a folder of songs, finds
 it too.
 """
 
-import sys
-
 import torch
 
 from hybridgen import config
 from hybridgen.training import lora
-from hybridgen.training.lora import TrainConfig
+from hybridgen.training.lora import LoraTrainConfig
+from hybridgen.training.run import run_script
 
 
 def main(path: str, *overrides: str) -> None:
     """Trains until the last step or until a signal comes."""
-    train = config.load(TrainConfig, path, overrides)
+    train = config.load(LoraTrainConfig, path, overrides)
     torch.set_num_threads(train.engine.threads)
     results = lora.main(train)
-    print(f"{train.out}: stopped, the same command goes on" if results is None else "\n".join(lora.summary(results)))
+    lines = [f"{train.run.out}: stopped; the same command resumes it"] if results is None else lora.summary(results)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main, __doc__)

@@ -1,61 +1,34 @@
-"""Trains the planner: python train/planner.py configs/train/planner.yaml out=... [prepared=...]
+"""Trains the planner: python train/planner.py configs/train/planner.yaml run.out=... [prepared=...]
 
-Scores come without end from the composer. With prepared songs (train/prepare.py, with codes) a share of the steps
-learns whole rendered songs, score and codes. A stopped run continues with the same command, and a run on scores alone
-continues with codes once `prepared` is given; the weights of the best validation are `planner.safetensors` in `out`.
-Many GPUs: docs/training.md.
+The composer never runs out of scores. With prepared songs (train/prepare.py, with codes) a share of the steps trains on
+whole rendered songs, score and codes. The same command resumes a stopped run, and a run on scores alone continues with
+codes once `prepared` is given. The weights of the best validation are `run.out`/planner.safetensors. Many GPUs:
+docs/training.md.
 """
 
-import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from hybridgen import config, grammar
-from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Controls
+from hybridgen.plan import Controls, TimeBase
 from hybridgen.planner import Planner, PlannerConfig
+from hybridgen.planning import decode_scores
 from hybridgen.sampling import SamplingParams
+from hybridgen.stages import time_base_of
 from hybridgen.text import TextConfig, TextEncoder
-from hybridgen.training import cost, dataset, distributed, objectives, planner_data
-from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
+from hybridgen.training import dataset, flops, objectives, planner_data
+from hybridgen.training.configs import PlannerTrainConfig
+from hybridgen.training.engine import Engine
 from hybridgen.training.log import Log
 from hybridgen.training.objectives import planner_losses
-from hybridgen.training.planner_data import Batch, Mistakes, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
-from hybridgen.training.run import Run
-from hybridgen.weights import load_weights
+from hybridgen.training.planner_data import Batch, Mistakes, MixedBatches, ScoreBatches, SongBatches
+from hybridgen.training.run import Run, new_model, run_script
 
 VALID_BATCHES = 4
 SHOWN_PROMPT, SHOWN_SECONDS = "calm piano ballad in A minor, 80 BPM", 40.0  # of the plan that a validation lets read
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One run."""
-
-    model: str  # preset or YAML file whose `planner` and `text` sections have the shapes
-    prepared: str | None  # folder that train/prepare.py wrote, with codes; None: scores alone
-    out: str  # folder of the run
-    start: str | None  # weights to begin with
-    seed: int
-    steps: int
-    workers: int  # processes that make batches ahead; 0: the training itself does
-    scores: ScoreConfig
-    rendered_frames: int  # code frames in a step that learns songs with codes, about: so many songs as they make
-    rendered_multiple: int  # its songs are a multiple of this, for so many ranks and micro-batches to share
-    rendered_share: float  # of steps that learn songs with codes, where there are some
-    score_weight: float  # of the score's loss in those steps; that of the codes counts 1
-    wrong_codes: float  # share of codes that the frame after them hears wrongly; a song has 0 to twice as many
-    label_smoothing: float  # of codes; a score's next token is too often certain
-    optim: OptimConfig
-    engine: EngineConfig
-    log_every: int  # steps
-    valid_every: int
-    save_every: int
-    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
-    wandb: str | None  # project on W&B
 
 
 @dataclass(frozen=True)
@@ -67,7 +40,7 @@ class HeldOut:
     prompt: tuple[Tensor, Tensor]  # text states (1, S, E) and mask (1, S) of SHOWN_PROMPT
 
 
-def validate(held: HeldOut, train: TrainConfig, log: Log, step: int, model: Planner) -> dict[str, float]:
+def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, model: Planner) -> dict[str, float]:
     """Nats a score token and, where there are songs, a code; their weighted sum is `valid/loss`. Writes a plan too."""
     device = model.start.device
     means = [planner_losses(model, batch.to(device), 0.0)["score"].item() for batch in held.scores]
@@ -78,34 +51,33 @@ def validate(held: HeldOut, train: TrainConfig, log: Log, step: int, model: Plan
         values["valid/codes"] = sum(means) / len(means)
         values["valid/loss"] = values["valid/codes"] + train.score_weight * values["valid/score"]
     text, text_mask = (part.to(device) for part in held.prompt)
-    [tokens] = model.write_score(text, text_mask, [Controls(seconds=SHOWN_SECONDS)], [0], SamplingParams())
+    [tokens] = decode_scores(model, text, text_mask, [Controls(seconds=SHOWN_SECONDS)], [0], SamplingParams())
     log.text(step, "plan", grammar.parse(tokens, prompt=SHOWN_PROMPT).text())
     return values
 
 
-def amounts(cfg: PlannerConfig, batches: list[Batch], counts: dict[str, Tensor], world_size: int) -> dict[str, float]:
+def amounts(
+    cfg: PlannerConfig, batches: list[Batch], counts: dict[str, Tensor], time_base: TimeBase, world_size: int
+) -> dict[str, float]:
     """How much went through in a step; operations as if the other ranks' batches were shaped as this one's."""
-    flops = 0.0
+    operations = 0.0
     for batch in batches:
-        n_frames = 0 if batch.codes is None else batch.codes.shape[2]
-        flops += cost.planner(cfg, len(batch.tokens), batch.text.shape[1], batch.tokens.shape[1], n_frames).flops
-    values = {"songs": sum(len(batch.tokens) for batch in batches) * world_size, "flops": flops * world_size}
+        n_frames = batch.codes.shape[2]
+        row = flops.planner(cfg, batch.text.shape[1], batch.tokens.shape[1], n_frames)
+        operations += row.total * len(batch.tokens)
+    values = {"songs": sum(len(batch.tokens) for batch in batches) * world_size, "flops": operations * world_size}
     values["tokens"] = counts["score"].item() + counts["codes"].item()
-    values["audio_hours"] = counts["codes"].item() / cfg.n_codebooks * CODE_HOP / SAMPLE_RATE / 3600
+    n_samples = counts["codes"].item() / cfg.n_codebooks * time_base.code_hop
+    values["audio_hours"] = n_samples / time_base.sample_rate / 3600
     return values
 
 
 def main(path: str, *overrides: str) -> None:
     """Trains until the last step or until a signal comes."""
-    train = config.load(TrainConfig, path, overrides)
-    preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    shapes = config.read(preset)
-    text, cfg = config.build(TextConfig, shapes["text"]), config.build(PlannerConfig, shapes["planner"])
-    torch.set_num_threads(train.engine.threads)
-    torch.manual_seed(train.seed)
-    model = Planner(cfg)
-    if train.start is not None:
-        load_weights(model, train.start)
+    train = config.load(PlannerTrainConfig, path, overrides)
+    cfg = config.shapes(PlannerConfig, train.run.model, "planner")
+    text, time_base = config.shapes(TextConfig, train.run.model, "text"), time_base_of(train.run.model)
+    model = new_model(Planner, cfg, train)
     engine = Engine(model, train.optim, train.engine, layers=model.blocks)
 
     encoder = TextEncoder(text)
@@ -116,14 +88,14 @@ def main(path: str, *overrides: str) -> None:
         songs, rest = dataset.load(train.prepared)
         size, n = train.rendered_frames, train.rendered_multiple
         mistakes = Mistakes(train.wrong_codes, cfg.codebook_size)
-        shared = partial(SongBatches, songs, size, n, train.seed, empty_text, mistakes)
+        shared = partial(SongBatches, songs, size, n, train.run.seed, empty_text, mistakes)
         rendered = [shared(*place) for place in engine.micro_ranks()]
         makers = [MixedBatches(*pair, train.rendered_share) for pair in zip(makers, rendered, strict=True)]
         held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
     held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))
 
-    with Run("planner", train, cfg, __file__, {"planner": engine}) as run:
-        for step, batches in run.each(makers, train.workers):
+    with Run("planner", train, train.steps, cfg, __file__, {"planner": engine}) as run:
+        for step, batches in run.each(makers):
             batches = [
                 batch if batch.codes is not None else objectives.with_empty_frame(batch, cfg) for batch in batches
             ]
@@ -131,26 +103,24 @@ def main(path: str, *overrides: str) -> None:
             if any((batch.codes >= 0).any() for batch in batches):
                 weights = {"score": train.score_weight, "codes": 1.0}
             parts = [objectives.planner_counts(batch) for batch in batches]
-            counts = {name: engine.sum(sum(part[name] for part in parts)) for name in weights}  # of all ranks
+            counts = {name: engine.all_reduce(sum(part[name] for part in parts)) for name in weights}  # of all ranks
             shares = dict.fromkeys(("loss", *weights), torch.zeros((), device=engine.device))
-            rate = train.optim.rate(step, train.steps)
+            rate, phase = train.optim.rate(step, train.steps), int(train.prepared is not None)
             for batch in batches:
                 sums = objectives.planner_sums(engine, batch.to(engine.device), train.label_smoothing)
                 means = {name: total / counts[name].clamp(min=1) for name, total in sums.items()}
                 loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of it
                 engine.backward(loss)
                 shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
-            norm = engine.step(
-                rate, run.admits(step, shares["loss"], int(train.prepared is not None))
-            )  # clip, then step
+            norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
 
             if not weights["codes"]:
                 shares.pop("codes")
-            run.note(step, shares, {"norm": norm, "rate": rate}, amounts(cfg, batches, counts, engine.world_size))
+            work = amounts(cfg, batches, counts, time_base, engine.world_size)
+            run.note(step, shares, {"norm": norm, "rate": rate}, work)
             if run.is_due(step):
                 run.validate(step, partial(validate, held, train, run.log, step))
-    distributed.leave()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main, __doc__)

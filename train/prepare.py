@@ -1,10 +1,10 @@
 """Encodes music for training: python train/prepare.py --songs FOLDER --out PREPARED --codec FOLDER
 
-`--songs` is a folder of your own: sound files, and beside each, if there is one, NAME.txt with a caption; in
-PREPARED/songs they come to one rate and loudness. `--corpus` is the synthetic one, with its scores. Writes shards with
-latents, controls, labels and text states of every song; with `--quantizer FOLDER`, once there is one, codes beside
-them. What the same weights have made already is left as it is, so a stopped run goes on with the same command, and no
-number of workers changes a byte.
+`--songs` is a folder of your own sound files, each with an optional caption beside it in NAME.txt; they are brought to
+one sample rate and loudness in PREPARED/songs. `--corpus` is the synthetic corpus, with its scores. Writes shards with
+latents, controls, labels and text states of every song, and with `--quantizer FOLDER`, once there is one, their codes.
+Shards that the same weights have made are kept, so a stopped run resumes with the same command, and the number of
+workers does not change a byte.
 """
 
 import argparse
@@ -16,46 +16,45 @@ from pathlib import Path
 import torch
 
 from hybridgen import config
-from hybridgen.data import corpus, preparing
-from hybridgen.data.preparing import Source
-from hybridgen.training import finetune
+from hybridgen.data import corpus, prepare, recordings
+from hybridgen.data.prepare import LabeledAudio
 
-MIN_SECONDS = 10.0  # of a song of one's own
+MIN_SECONDS = 10.0  # of each of your own songs
 
 
-def own_songs(folder: Path, work: Path) -> list[Source]:
-    """Songs of a folder, mastered and labelled in `work`; one name in twenty is held out, as by train/codec.py."""
-    sources = finetune.collect(finetune.find_songs(folder), work, MIN_SECONDS)
-    splits = [corpus.split(zlib.crc32(source.labels.name.encode())) for source in sources]
-    return [replace(s, labels=replace(s.labels, split=split)) for s, split in zip(sources, splits, strict=True)]
+def own_songs(folder: Path, work: Path) -> list[LabeledAudio]:
+    """The songs of a folder, mastered and labeled in `work`; one name in twenty is held out, as in train/codec.py."""
+    tracks = recordings.master_recordings(recordings.find_recordings(folder), work, MIN_SECONDS)
+    splits = [corpus.split(zlib.crc32(track.labels.name.encode())) for track in tracks]
+    return [replace(t, labels=replace(t.labels, split=split)) for t, split in zip(tracks, splits, strict=True)]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Latents and text first, then codes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     music = parser.add_mutually_exclusive_group(required=True)
-    music.add_argument("--songs", type=Path, metavar="FOLDER", help="your own, captions beside them as NAME.txt")
+    music.add_argument("--songs", type=Path, metavar="FOLDER", help="your own, with captions in NAME.txt")
     music.add_argument("--corpus", type=Path, metavar="FOLDER", help="written by hybridgen.data.corpus")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="prepared songs")
     parser.add_argument("--codec", type=Path, required=True, metavar="FOLDER", help="holds codec.safetensors")
     parser.add_argument("--quantizer", type=Path, metavar="FOLDER", help="holds quantizer.safetensors")
     parser.add_argument("--model", type=Path, default=None, metavar="YAML", help="shapes (default: models/tiny)")
     parser.add_argument("--captions", type=int, default=4, help="texts kept of each song (default %(default)s)")
-    parser.add_argument("--hours", type=float, default=preparing.SHARD_HOURS, help="of a shard (default %(default)s)")
+    parser.add_argument("--hours", type=float, default=prepare.SHARD_HOURS, help="of a shard (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes, of a thread each (default %(default)s)")
-    asked = parser.parse_args(argv)
-    model = asked.model or config.preset("models/tiny")
+    args = parser.parse_args(argv)
+    model = args.model or config.preset("models/tiny")
     torch.set_num_threads(1)
     try:
-        if asked.songs is not None:
-            sources = own_songs(asked.songs, asked.out / "songs")
+        if args.songs is not None:
+            tracks = own_songs(args.songs, args.out / "songs")
         else:
-            sources = [preparing.from_corpus(record) for record in corpus.read(asked.corpus)]
-        recipe = preparing.Recipe(model, asked.codec, asked.captions)
-        preparing.write(sources, asked.out, recipe, asked.hours, asked.workers)
-        if asked.quantizer is not None:
-            weights = asked.quantizer / "quantizer.safetensors"
-            preparing.write_codes(asked.out, model, weights, asked.workers)
+            tracks = [prepare.from_corpus(record) for record in corpus.read(args.corpus)]
+        settings = prepare.PrepareConfig(model, args.codec, args.captions)
+        prepare.write_latents(tracks, args.out, settings, args.hours, args.workers)
+        if args.quantizer is not None:
+            weights = args.quantizer / "quantizer.safetensors"
+            prepare.write_codes(args.out, model, weights, args.workers)
     except (ValueError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,68 +1,25 @@
-"""Trains the quantizer on prepared songs: python train/quantizer.py configs/train/quantizer.yaml prepared=... out=...
+"""Trains the quantizer: python train/quantizer.py configs/train/quantizer.yaml prepared=... run.out=...
 
-Codes are to say what is played. So the heads' predictions weigh more than the coarse latents, and entries that nobody
-uses are set to what the encoder says now. A stopped run continues with the same command; the weights of the best
-validation are `quantizer.safetensors` in `out`.
+Codes should say which notes sound, so the heads' predictions weigh more than the coarse latents, and entries that are
+never chosen are reset to current outputs of the encoder. The same command resumes a stopped run; the weights of the
+best validation are `run.out`/quantizer.safetensors.
 """
 
-import sys
-from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hybridgen import config
-from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
 from hybridgen.quantizer import Played, Quantized, Quantizer, QuantizerConfig
-from hybridgen.training import checkpoints, cost, dataset, distributed
+from hybridgen.training import checkpoints, dataset, flops
+from hybridgen.training.configs import QuantizerTrainConfig
 from hybridgen.training.dataset import Phase, PlayedBatches
-from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
-from hybridgen.training.run import Run
-from hybridgen.weights import load_weights
+from hybridgen.training.engine import Engine
+from hybridgen.training.run import Run, new_model, run_script
 
 VALID_WINDOWS = 64
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One run; the weights of the losses are relative to the codebook loss."""
-
-    model: str  # preset or YAML file whose `quantizer` section has the shapes
-    prepared: str  # folder that train/prepare.py wrote
-    out: str  # folder of the run
-    start: str | None  # weights to begin with: on latents that moved a little, codes so keep most of their meaning
-    seed: int
-    phases: tuple[Phase, ...]
-    workers: int  # processes that make batches ahead; 0: the training itself does
-    optim: OptimConfig
-    commitment_weight: float
-    latents_weight: float
-    onsets_weight: float
-    pitches_weight: float
-    chroma_weight: float
-    loudness_weight: float
-    positive_weight: float  # what plays is rarer than what rests: it counts this many times
-    revive_every: int  # steps
-    revive_below: float  # share of a codebook's even use below which an entry is dead
-    engine: EngineConfig
-    log_every: int  # steps
-    valid_every: int
-    save_every: int
-    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
-    wandb: str | None  # project on W&B
-
-    @property
-    def steps(self) -> int:
-        """Of all phases."""
-        return sum(phase.steps for phase in self.phases)
-
-    def phase(self, step: int) -> int:
-        """The number of the phase of a step."""
-        return sum(step > end for end in accumulate(phase.steps for phase in self.phases))
 
 
 def moved(batch: tuple[Tensor, Played], device: torch.device) -> tuple[Tensor, Played]:
@@ -71,7 +28,7 @@ def moved(batch: tuple[Tensor, Played], device: torch.device) -> tuple[Tensor, P
     return latents.to(device), Played(**{name: part.to(device) for name, part in vars(played).items()})
 
 
-def losses(out: Quantized, latents: Tensor, target: Played, train: TrainConfig) -> dict[str, Tensor]:
+def losses(out: Quantized, latents: Tensor, target: Played, train: QuantizerTrainConfig) -> dict[str, Tensor]:
     """Each part of the loss, not yet weighted."""
     positive = torch.tensor(train.positive_weight, device=latents.device)
     said = out.played
@@ -86,7 +43,7 @@ def losses(out: Quantized, latents: Tensor, target: Played, train: TrainConfig) 
     }
 
 
-def total(parts: dict[str, Tensor], train: TrainConfig) -> Tensor:
+def total(parts: dict[str, Tensor], train: QuantizerTrainConfig) -> Tensor:
     """The weighted sum."""
     weights = {
         "codebook": 1.0,
@@ -107,7 +64,7 @@ def f_score(logits: Tensor, target: Tensor) -> float:
     return (2 * hits / (said.sum() + target.sum()).clamp(min=1)).item()
 
 
-def validate(batch: tuple[Tensor, Played], train: TrainConfig, model: Quantizer) -> dict[str, float]:
+def validate(batch: tuple[Tensor, Played], train: QuantizerTrainConfig, model: Quantizer) -> dict[str, float]:
     """Losses, F scores and use of the codebooks on held-out windows, always the same ones."""
     latents, target = moved(batch, next(model.parameters()).device)
     out = model(latents)
@@ -128,26 +85,21 @@ def usage_of(codes: Tensor, codebook_size: int) -> Tensor:
 
 def main(path: str, *overrides: str) -> None:
     """Trains until the last phase ends or a signal comes."""
-    train = config.load(TrainConfig, path, overrides)
-    preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    cfg = config.build(QuantizerConfig, config.read(preset)["quantizer"])
-    torch.set_num_threads(train.engine.threads)
-    torch.manual_seed(train.seed)
-    model = Quantizer(cfg)
-    if train.start is not None:
-        load_weights(model, train.start)
-    engine = Engine(model, train.optim, train.engine)
+    train = config.load(QuantizerTrainConfig, path, overrides)
+    cfg, n_steps = config.shapes(QuantizerConfig, train.run.model, "quantizer"), dataset.n_steps(train.phases)
+    engine = Engine(new_model(Quantizer, cfg, train), train.optim, train.engine)
     songs, held_out = dataset.load(train.prepared)
-    makers = [PlayedBatches(songs, train.phases, train.seed, *place) for place in engine.micro_ranks()]
+    makers = [PlayedBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
     held = PlayedBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
     usage = torch.full((cfg.n_codebooks, cfg.codebook_size), 1 / cfg.codebook_size, device=engine.device)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
-    with Run("quantizer", train, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run:
-        for step, batches in run.each(makers, train.workers):
+    with Run("quantizer", train, n_steps, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run:
+        for step, batches in run.each(makers):
             batches = [moved(batch, engine.device) for batch in batches]
-            rate, used, shares = train.optim.rate(step, train.steps), torch.zeros_like(usage), {}
+            rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
+            used, shares = torch.zeros_like(usage), {}
             for latents, target in batches:
                 quantized = engine(latents)
                 parts = losses(quantized, latents, target, train)
@@ -156,25 +108,25 @@ def main(path: str, *overrides: str) -> None:
                 used += usage_of(quantized.codes, cfg.codebook_size) / n_parts
                 for name, part in (parts | {"loss": loss * n_parts}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
-            norm = engine.step(rate, run.admits(step, shares["loss"], train.phase(step)))  # clip, then step
+            norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
 
-            usage.lerp_(engine.sum(used), 0.05)
+            usage.lerp_(engine.all_reduce(used), 0.05)
             n_dead = 0
-            if step % train.revive_every == 0 and step < train.steps - train.optim.cool_down:
+            if step % train.revive_every == 0 and step < n_steps - train.optim.cool_down:
                 dead = usage < train.revive_below / cfg.codebook_size
-                latents = engine.gather(torch.cat([latents for latents, _ in batches]))
+                latents = engine.all_gather(torch.cat([latents for latents, _ in batches]))
                 with engine.rewriting() as model:
-                    model.revive(latents, dead, checkpoints.generators(train.seed, step)[1])
+                    model.revive(latents, dead, checkpoints.generators(train.run.seed, step)[1])
                 usage[dead] = 1 / cfg.codebook_size
                 n_dead = int(dead.sum())
             n_rows, n_frames = n_parts * len(batches[0][0]), batches[0][0].shape[1]
-            work = {"windows": n_rows, "audio_hours": n_rows * n_frames * LATENT_HOP / SAMPLE_RATE / 3600}
-            work["flops"] = cost.quantizer(cfg, n_rows, n_frames).flops
+            hours = n_rows * n_frames * songs.time_base.latent_hop / songs.time_base.sample_rate / 3600
+            work = {"windows": n_rows, "audio_hours": hours}
+            work["flops"] = flops.quantizer(cfg, n_frames).total * n_rows
             run.note(step, shares, {"norm": norm, "rate": rate, "revived": n_dead}, work)
             if run.is_due(step):
                 run.validate(step, partial(validate, held, train))
-    distributed.leave()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main, __doc__)

@@ -1,65 +1,32 @@
-"""Trains the renderer on prepared songs: python train/renderer.py configs/train/renderer.yaml prepared=... out=...
+"""Trains the renderer on prepared songs: python train/renderer.py configs/train/renderer.yaml prepared=... run.out=...
 
-Every window is met with random frames known (inpainting) and not quite clean, codes partly wrong (the planner's will
-be), and parts of the condition dropped (guidance). A stopped run continues with the same command; the weights of the
-best validation are `renderer.safetensors` in `out`. Many GPUs: docs/training.md.
+In every window random frames are known (inpainting) and slightly noisy, some codes are wrong (as the planner's will
+be), and parts of the condition are dropped (for guidance). The same command resumes a stopped run; the weights of the
+best validation are `run.out`/renderer.safetensors. Many GPUs: docs/training.md.
 """
 
-import sys
-from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from hybridgen import config, flow
-from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
-from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
+from hybridgen.codecs.contract import BlockCodec
+from hybridgen.plan import TimeBase
 from hybridgen.renderer import PARTS, PATCH, Condition, Renderer, RendererConfig
-from hybridgen.training import cost, dataset, distributed, objectives
+from hybridgen.stages import PipelineConfig, make_codec
+from hybridgen.training import dataset, flops, objectives
+from hybridgen.training.configs import RendererTrainConfig
 from hybridgen.training.dataset import Phase, WindowBatches
-from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
+from hybridgen.training.engine import Engine
 from hybridgen.training.log import Log, spectrograms
-from hybridgen.training.objectives import Gaps, Task
-from hybridgen.training.run import Run
+from hybridgen.training.objectives import Task
+from hybridgen.training.run import Run, new_model, run_script
 from hybridgen.weights import load_weights
 
 VALID_TIMES = (0.1, 0.35, 0.6, 0.85)
 VALID_WINDOWS = 8
 SHOWN_STEPS = 8  # of the solver, for the windows that a validation lets hear
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One run."""
-
-    model: str  # preset or YAML file whose `renderer` section has the shapes
-    prepared: str  # folder that train/prepare.py wrote, with codes
-    out: str  # folder of the run
-    start: str | None  # weights to begin with
-    codec: str | None  # weights of the codec that the songs were prepared with: a validation then lets hear
-    seed: int
-    phases: tuple[Phase, ...]
-    workers: int  # processes that make batches ahead; 0: the training itself does
-    optim: OptimConfig
-    gaps: Gaps
-    engine: EngineConfig
-    log_every: int  # steps
-    valid_every: int
-    save_every: int
-    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
-    wandb: str | None  # project on W&B
-
-    @property
-    def steps(self) -> int:
-        """Of all phases."""
-        return sum(phase.steps for phase in self.phases)
-
-    def phase(self, step: int) -> int:
-        """The number of the phase of a step."""
-        return sum(step > end for end in accumulate(phase.steps for phase in self.phases))
 
 
 def held_out_task(batch: dataset.Batch) -> tuple[Condition, Tensor]:
@@ -69,9 +36,7 @@ def held_out_task(batch: dataset.Batch) -> tuple[Condition, Tensor]:
     return objectives.condition(batch, known), x_0
 
 
-def validate(
-    batch: dataset.Batch, codec: SpectralCodec | None, log: Log, step: int, model: Renderer
-) -> dict[str, float]:
+def validate(batch: dataset.Batch, codec: BlockCodec | None, log: Log, step: int, model: Renderer) -> dict[str, float]:
     """Loss on held-out windows at fixed times and noise: told everything, without one part each, told nothing.
 
     With a codec the log lets hear the first window, rendered when told everything.
@@ -93,7 +58,7 @@ def validate(
     return values
 
 
-def show(batch: dataset.Batch, codec: SpectralCodec, log: Log, step: int, model: Renderer) -> None:
+def show(batch: dataset.Batch, codec: BlockCodec, log: Log, step: int, model: Renderer) -> None:
     """The first window rendered and decoded, beside the window as it is."""
     cond, x_0 = held_out_task(batch)
     device = model.out.weight.device
@@ -106,59 +71,58 @@ def show(batch: dataset.Batch, codec: SpectralCodec, log: Log, step: int, model:
     log.picture(step, "spectrograms", spectrograms(sounds))
 
 
-def amounts(cfg: RendererConfig, tasks: list[Task], world_size: int) -> dict[str, float]:
+def amounts(cfg: RendererConfig, tasks: list[Task], time_base: TimeBase, world_size: int) -> dict[str, float]:
     """How much went through in a step: of this rank's micro-batches, times the ranks."""
     (n_rows, n_frames, _), n_text = tasks[0].x_t.shape, tasks[0].cond.text.shape[1]
     n_rows *= len(tasks) * world_size
     return {
         "windows": n_rows,
         "tokens": n_rows * n_frames / PATCH,
-        "audio_hours": n_rows * n_frames * LATENT_HOP / SAMPLE_RATE / 3600,
-        "flops": cost.renderer(cfg, n_rows, n_text, n_frames).flops,
+        "audio_hours": n_rows * n_frames * time_base.latent_hop / time_base.sample_rate / 3600,
+        "flops": flops.renderer(cfg, n_text, n_frames).total * n_rows,
     }
 
 
-def load_codec(shapes: dict, weights: str) -> SpectralCodec:
-    """The codec, to listen with, on the CPU."""
-    codec = SpectralCodec(config.build(SpectralCodecConfig, shapes["codec"])).eval().requires_grad_(False)
+def load_codec(model: str, weights: str) -> BlockCodec:
+    """The codec that makes validation audible, on the CPU."""
+    codec = make_codec(config.load(PipelineConfig, config.model_file(model))).eval().requires_grad_(False)
     load_weights(codec, weights)
     return codec
 
 
 def main(path: str, *overrides: str) -> None:
     """Trains until the last phase ends or a signal comes."""
-    train = config.load(TrainConfig, path, overrides)
-    preset = Path(train.model) if train.model.endswith(".yaml") else config.preset(f"models/{train.model}")
-    shapes = config.read(preset)
-    cfg = config.build(RendererConfig, shapes["renderer"])
-    torch.set_num_threads(train.engine.threads)
-    torch.manual_seed(train.seed)
-    model = Renderer(cfg)
-    if train.start is not None:
-        load_weights(model, train.start)
+    train = config.load(RendererTrainConfig, path, overrides)
+    cfg, n_steps = config.shapes(RendererConfig, train.run.model, "renderer"), dataset.n_steps(train.phases)
+    model = new_model(Renderer, cfg, train)
     engine = Engine(model, train.optim, train.engine, layers=model.blocks)
     songs, held_out = dataset.load(train.prepared)
-    makers = [WindowBatches(songs, train.phases, train.seed, *place) for place in engine.micro_ranks()]
+    makers = [WindowBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
     held = WindowBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
-    codec = None if train.codec is None else load_codec(shapes, train.codec)
+    codec = None if train.codec is None else load_codec(train.run.model, train.codec)
 
-    with Run("renderer", train, cfg, __file__, {"renderer": engine}) as run:
-        for step, parts in run.each(makers, train.workers):
+    with Run("renderer", train, n_steps, cfg, __file__, {"renderer": engine}) as run:
+        for step, parts in run.each(makers):
             tasks = [objectives.draw_task(part, train.gaps, cfg.codebook_size).to(engine.device) for part in parts]
-            weight = engine.sum(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
-            rate, total = train.optim.rate(step, train.steps), torch.zeros((), device=engine.device)
+            weight = engine.all_reduce(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
+            rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
+            total = torch.zeros((), device=engine.device)
             for task in tasks:
                 loss = objectives.renderer_sum(engine, task) / weight  # this part's share of it
                 engine.backward(loss)
                 total += loss.detach()
-            norm = engine.step(rate, run.admits(step, total, train.phase(step)))  # clip, then step
+            norm = engine.step(rate, run.admits(step, total, phase))  # clip, then step
 
-            run.note(step, {"loss": total}, {"norm": norm, "rate": rate}, amounts(cfg, tasks, engine.world_size))
+            run.note(
+                step,
+                {"loss": total},
+                {"norm": norm, "rate": rate},
+                amounts(cfg, tasks, songs.time_base, engine.world_size),
+            )
             if run.is_due(step):
                 run.validate(step, partial(validate, held, codec, run.log, step))
-    distributed.leave()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main, __doc__)

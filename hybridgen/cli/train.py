@@ -1,6 +1,7 @@
-"""finetune: an adapter from songs."""
+"""finetune, evaluate: an adapter from songs, a report on a model."""
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ The adapter has two halves: how it composes (planner) and how it sounds (rendere
 
 
 def add_commands(commands: Commands) -> None:
-    """finetune."""
+    """finetune and evaluate."""
     finetune = options.command(commands, "finetune", run_finetune, "an adapter from a folder of your own songs")
     finetune.description, finetune.formatter_class = FINETUNE, argparse.RawDescriptionHelpFormatter
     finetune.add_argument("folder", type=Path, metavar="FOLDER", help="your songs")
@@ -30,6 +31,18 @@ def add_commands(commands: Commands) -> None:
     finetune.add_argument("--only", choices=("planner", "renderer"), help="how it composes, or how it sounds, alone")
     finetune.add_argument("--steps", type=int, metavar="N", help="training steps of each half (default: 150 and 300)")
     options.add_model(finetune)
+    _add_evaluate(commands)
+
+
+def _add_evaluate(commands: Commands) -> None:
+    what = "a report on a model, measured on songs it has never seen"
+    evaluate = options.command(commands, "evaluate", run_evaluate, what)
+    evaluate.add_argument("model", metavar="tiny|FOLDER|HUB_ID", help="the model")
+    evaluate.add_argument("-o", "--out", type=Path, required=True, metavar="report", help="folder for the report")
+    evaluate.add_argument("--quick", action="store_true", help="fewer prompts: minutes, not an hour")
+    evaluate.add_argument("--songs", type=Path, metavar="FOLDER", help="keep the songs here, for other models too")
+    evaluate.add_argument("--clap", type=Path, metavar="FOLDER", help="a CLAP checkpoint, to score prompts and sounds")
+    evaluate.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
 
 
 def run_finetune(args: argparse.Namespace) -> int:
@@ -48,4 +61,21 @@ def run_finetune(args: argparse.Namespace) -> int:
         print(line)
     print(f"{args.out}: made in {time.perf_counter() - started:.0f} s; {args.out / lora.WORK} is no longer needed")
     print(f'use it: hybridgen generate "..." --adapter {args.out}:0.8')
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    from hybridgen import evaluation
+
+    evaluation.check_installed()
+    from hybridgen.evaluation.prompts import FULL, QUICK
+    from hybridgen.evaluation.run import evaluate
+
+    options.check_device(args)
+    size = QUICK if args.quick else FULL
+    try:
+        print(evaluate(args.model, args.out, size, songs=args.songs, clap=args.clap, device=args.device))
+    except KeyboardInterrupt:
+        print(f"{args.out}: stopped; the same command goes on", file=sys.stderr)
+        return 130
     return 0

@@ -158,7 +158,8 @@ class Tones(nn.Module):
         frames = first + torch.arange(gains.shape[-2], dtype=torch.float64, device=gains.device) + 0.5
         cycles = (frames[:, None] * self.hop * self.hertz / self.rate).frac()  # (F, J)
         turned = gains * torch.polar(torch.ones_like(cycles), 2 * torch.pi * cycles).to(gains.dtype)
-        with torch.autocast(gains.device.type, enabled=False):  # half precision would make the oscillators hiss
+        device = "cpu" if gains.is_meta else gains.device.type  # the meta device has no autocast
+        with torch.autocast(device, enabled=False):  # half precision would make the oscillators hiss
             pieces = torch.cat([turned.real, turned.imag], -1) @ self.waves  # (..., F, 2·hop)
         early, late = pieces.unflatten(-1, (2, self.hop)).unbind(-2)
         total = F.pad(early, (0, 0, 0, 1)) + F.pad(late, (0, 0, 1, 0))

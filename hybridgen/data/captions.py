@@ -1,9 +1,9 @@
-"""What people would type to get a song: varied words from its exact labels.
+"""Captions: what people might type to get a song, in varied words, from its exact labels.
 
-A caption says nothing that is not in the song; each fact may be left out. What is odd for the genre is hardly ever
-left out: so a planner learns that a "lo-fi beat" of which no more is said is slow and in 4/4. What
-`hybridgen.text.find_controls` finds in a caption is what stands in the plan, so a planner that learns from captions
-learns to obey.
+A caption says only what is true of the song, and may leave out any fact. What is unusual for the genre is hardly ever
+left out, so that a planner learns that a "lo-fi beat" with no further description is slow and in 4/4. The controls that
+`hybridgen.text.find_controls` finds in a caption are those of the plan, so a planner trained on captions learns to
+follow them.
 """
 
 import random
@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hybridgen.data.composer import is_usual_tempo
+from hybridgen.data.composer.genres import style_named
 from hybridgen.data.song import Song
 from hybridgen.data.vocabulary import (
     ENERGY_WORDS,
-    GENRE_USES,
-    GENRE_WORDS,
     KIT_WORDS,
     MOOD_WORDS,
     PERCUSSION_WORDS,
@@ -32,12 +31,12 @@ SPOKEN_METERS = {"3/4": "three-four time", "4/4": "four-four time", "6/8": "six-
 NOUNS = ("track", "song", "tune", "piece", "instrumental")
 DRUM_NOUNS = (*NOUNS, "beat", "groove")
 SELF_NOUNS = {"music", "beats", "beat", "score", "soundtrack", "soundscape", "piece", "solo", "trio", "combo", "band"}
-SELF_NOUNS |= {"groove", "jam", "shuffle", "instrumental", "soul", "strings", "tune", "soundtrack", "electro"}
-LEVELS = {"energetic", "quiet", "steady"}  # moods that say the energy already
+SELF_NOUNS |= {"groove", "jam", "shuffle", "instrumental", "soul", "strings", "tune", "electro"}
+ENERGY_MOODS = {"energetic", "quiet", "steady"}  # moods that already state the energy
 MASS_NOUNS = {"music", "beats", "soul", "strings"}
-ODD = 0.97  # how often a tempo or meter is said that nobody would expect
-KEPT = "without percussion vocals"  # a slip there would change what is said
-ORDERS = (
+SAY_UNUSUAL = 0.97  # share of captions that state a tempo or meter that is unusual for the genre
+NEVER_MISSPELLED = "without percussion vocals"  # a typo in these would change the meaning
+REQUESTS = (
     "make me",
     "make",
     "give me",
@@ -52,8 +51,8 @@ ORDERS = (
 
 
 @dataclass(frozen=True)
-class Words:
-    """What one caption will say: bare phrases, None or () where the fact is left out."""
+class CaptionWords:
+    """The phrases of one caption; None or () where a fact is left out."""
 
     genre: str | None
     moods: tuple[str, ...]
@@ -67,14 +66,14 @@ class Words:
     energy: str | None
     form: str | None  # "starts with piano alone, then builds to the chorus"
     use: str | None
-    nouns: tuple[str, ...]  # that it may be called
+    nouns: tuple[str, ...]  # what the music may be called
 
 
 def caption(song: Song, rng: random.Random) -> str:
-    """One caption of the song; each call draws other facts, other words and another manner."""
+    """One caption of the song; each call draws other facts, other words and another template."""
     words = draw_words(song, rng)
-    manner = rng.choices((tags, sentence, order, scene, brief, sheet), (30, 24, 18, 12, 10, 6))[0]
-    return dress(manner(words, rng), words, rng)
+    template = rng.choices(TEMPLATES, TEMPLATE_WEIGHTS)[0]
+    return add_typing_style(template(words, rng), words, rng)
 
 
 def captions(song: Song, n: int = 10) -> list[str]:
@@ -82,8 +81,8 @@ def captions(song: Song, n: int = 10) -> list[str]:
     return [caption(song, _rng(song, i)) for i in range(n)]
 
 
-def said(song: Song, i: int) -> Words:
-    """What the song's i-th caption says."""
+def caption_words(song: Song, i: int) -> CaptionWords:
+    """The phrases of the song's i-th caption."""
     return draw_words(song, _rng(song, i))
 
 
@@ -91,18 +90,18 @@ def _rng(song: Song, i: int) -> random.Random:
     return random.Random(f"{song.seed} {song.index} {i}")
 
 
-# ---------------------------------------------------------------------------------------------- facts to words
+# ---------------------------------------------------------------------------------------------- labels to phrases
 
 
-def draw_words(song: Song, rng: random.Random) -> Words:
-    """Which facts are said, and in which words; the genre if nothing else."""
-    plan = song.plan
+def draw_words(song: Song, rng: random.Random) -> CaptionWords:
+    """Draws which facts a caption states, and in which words."""
+    plan, style = song.plan, style_named(song.genre)
     names = name_instruments(song, rng)
-    pace = pace_of(plan, rng) if rng.random() < 0.3 else None
-    tempo_share = ODD if not is_usual_tempo(song) else 0.35 if pace else 0.62
-    meter_share = 0.12 if plan.meter == "4/4" else ODD
-    return Words(
-        genre=rng.choice(GENRE_WORDS.get(song.genre, (song.genre,))) if rng.random() < 0.9 else None,
+    pace = name_pace(plan, rng) if rng.random() < 0.3 else None
+    tempo_share = SAY_UNUSUAL if not is_usual_tempo(song) else 0.35 if pace else 0.62
+    meter_share = 0.12 if plan.meter == "4/4" else SAY_UNUSUAL
+    return CaptionWords(
+        genre=rng.choice(style.words) if rng.random() < 0.9 else None,
         moods=name_moods(song, rng) if rng.random() < 0.6 else (),
         instruments=draw_instruments(names, rng) if rng.random() < 0.72 else (),
         absent=name_absent(plan, rng) if rng.random() < 0.1 else None,
@@ -111,21 +110,21 @@ def draw_words(song: Song, rng: random.Random) -> Words:
         key=name_key(plan.key, rng) if plan.key and rng.random() < 0.48 else None,
         meter=name_meter(plan.meter, rng) if plan.meter and rng.random() < meter_share else None,
         bars=rng.choice(("{} bars", "{}-bar", "{} bars long")).format(plan.n_bars) if rng.random() < 0.1 else None,
-        energy=name_energy(plan, rng) if rng.random() < 0.15 and not LEVELS & set(song.mood) else None,
+        energy=name_energy(plan, rng) if rng.random() < 0.15 and not ENERGY_MOODS & set(song.mood) else None,
         form=name_form(plan, names, rng) if rng.random() < 0.3 else None,
-        use=rng.choice(GENRE_USES.get(song.genre, ("for a video",))) if rng.random() < 0.08 else None,
-        nouns=DRUM_NOUNS if plays(plan, "drums") else NOUNS,
+        use=rng.choice(style.uses) if rng.random() < 0.08 else None,
+        nouns=DRUM_NOUNS if has_role(plan, "drums") else NOUNS,
     )
 
 
-def plays(plan: Plan, role: str) -> bool:
-    """Whether the role has an instrument."""
+def has_role(plan: Plan, role: str) -> bool:
+    """Whether an instrument plays the role."""
     return any(role == name for name, _ in plan.instruments)
 
 
 def name_moods(song: Song, rng: random.Random) -> tuple[str, ...]:
     """One to three mood words."""
-    felt = [mood for mood in song.mood if mood != "fast"]  # the tempo is said by the tempo
+    felt = [mood for mood in song.mood if mood != "fast"]  # a matter of tempo
     moods = rng.sample(felt, min(len(felt), rng.choice((1, 1, 2, 2, 3))))
     return tuple(dict.fromkeys(rng.choice(MOOD_WORDS.get(mood, (mood,))) for mood in moods))
 
@@ -141,16 +140,17 @@ def name_instruments(song: Song, rng: random.Random) -> dict[str, str]:
 
 
 def instrument_choices(song: Song, role: str, program: int | None) -> tuple[str, ...]:
-    """All words that hold for a role with this program."""
+    """All words that are true of a role with this program."""
     general = ROLE_WORDS.get(role, ())
     if role == "percussion":
-        heard = {note.pitch for note in song.notes if note.role == role}
+        pitches = {note.pitch for note in song.notes if note.role == role}
         return general + tuple(
-            dict.fromkeys(PERCUSSION_WORDS[pitch] for pitch in sorted(heard & set(PERCUSSION_WORDS)))
+            dict.fromkeys(PERCUSSION_WORDS[pitch] for pitch in sorted(pitches & set(PERCUSSION_WORDS)))
         )
     if role == "drums":
-        return KIT_WORDS.get(program, general)
-    exact = tuple(name for name in PROGRAM_WORDS.get(program, ()) if role == "lead" or not name.endswith("lead"))
+        return general if program is None else KIT_WORDS.get(program, general)
+    names = () if program is None else PROGRAM_WORDS.get(program, ())
+    exact = tuple(name for name in names if role == "lead" or not name.endswith("lead"))
     if role == "bass":
         exact = tuple(f"{name} bass" if name.endswith("synth") else name for name in exact)
     if role == "lead":
@@ -169,9 +169,9 @@ def draw_instruments(names: dict[str, str], rng: random.Random) -> tuple[str, ..
 
 
 def name_absent(plan: Plan, rng: random.Random) -> str | None:
-    """A role that does not play, of those that people rule out; and there is never a voice."""
-    absent = ["vocals"] + (["bass"] if not plays(plan, "bass") else [])
-    if not plays(plan, "drums") and not plays(plan, "percussion"):
+    """ "no drums": one of the roles people rule out that does not play here, or vocals, which never do."""
+    absent = ["vocals"] + (["bass"] if not has_role(plan, "bass") else [])
+    if not has_role(plan, "drums") and not has_role(plan, "percussion"):
         absent += ["drums", "drums", "percussion"]
     return f"{rng.choice(('no', 'without', 'no'))} {rng.choice(absent)}"
 
@@ -184,15 +184,15 @@ def name_tempo(plan: Plan, rng: random.Random) -> str | None:
     return rng.choice(forms).format(f"{plan.tempo[0].bpm:g}")
 
 
-def pace_of(plan: Plan, rng: random.Random) -> str | None:
-    """How fast it feels; left out where the beat is no quarter note, and where the tempo moves."""
+def name_pace(plan: Plan, rng: random.Random) -> str | None:
+    """How fast it feels; None where the beat is not a quarter note, or the tempo changes."""
     if not plan.tempo or len(plan.tempo) > 1 or plan.meter is None or not plan.meter.endswith("/4"):
         return None
-    return rng.choice(step(TEMPO_WORDS, plan.tempo[0].bpm))
+    return rng.choice(words_at(TEMPO_WORDS, plan.tempo[0].bpm))
 
 
-def step(table: Sequence[tuple[float, tuple[str, ...]]], value: float) -> tuple[str, ...]:
-    """The words of the highest threshold that `value` reaches."""
+def words_at(table: Sequence[tuple[float, tuple[str, ...]]], value: float) -> tuple[str, ...]:
+    """The words at the highest threshold that `value` reaches."""
     return [words for threshold, words in table if value >= threshold][-1]
 
 
@@ -213,17 +213,18 @@ def name_meter(meter: str, rng: random.Random) -> str:
 
 
 def name_energy(plan: Plan, rng: random.Random) -> str | None:
-    """The mean energy of the bars."""
+    """A word for the mean energy of the bars; None where any of it is unknown."""
     energies = [section.energy for section in plan.sections for _ in section.bars]
-    if not energies or None in energies:
+    known = [energy for energy in energies if energy is not None]
+    if not known or len(known) < len(energies):
         return None
-    return rng.choice(step(ENERGY_WORDS, sum(energies) / len(energies)))
+    return rng.choice(words_at(ENERGY_WORDS, sum(known) / len(known)))
 
 
 def name_form(plan: Plan, names: dict[str, str], rng: random.Random) -> str | None:
-    """How it begins, where it goes and how it ends, as a row of verbs; or the row of its sections."""
-    labels = [section.label for section in plan.sections]
-    if len(labels) < 2 or None in labels:
+    """How it begins, develops and ends: "starts quietly and builds to a drop"; or its sections in a row."""
+    labels = [section.label for section in plan.sections if section.label is not None]
+    if len(labels) < 2 or len(labels) < len(plan.sections):
         return None
     if len(labels) <= 6 and rng.random() < 0.2:
         return f"goes {rng.choice((', ', ' - ', ' > ')).join(labels)}"
@@ -243,17 +244,23 @@ def name_start(section: Section, names: dict[str, str], rng: random.Random) -> s
         return f"{verb} with {rng.choice(('just ', 'only ', ''))}{' and '.join(playing)}"
     if section.energy is not None and section.energy <= 2:
         return f"{verb} {rng.choice(('quietly', 'softly', 'sparse', 'gently'))}"
-    return f"{verb} with {article(section.label)} {section.label}"
+    return f"{verb} with {label_of(section)}"
+
+
+def label_of(section: Section) -> str:
+    """ "an intro": the section's label, which must be known, with its article."""
+    assert section.label is not None
+    return f"{article(section.label)} {section.label}"
 
 
 def name_middle(sections: Sequence[Section], rng: random.Random) -> str | None:
-    """ "builds to a drop"; only where something is louder than the start."""
+    """ "builds to a drop", only where a section has more energy than the first; "has a solo"."""
     peak = max(sections[1:], key=lambda section: section.energy or 0)
     inner = {section.label for section in sections[1:-1]}
     options = [f"has {article(label)} {label}" for label in ("break", "bridge", "solo", "interlude") if label in inner]
     if (peak.energy or 0) > (sections[0].energy or 0) and peak is not sections[-1]:
         verb = rng.choice(("builds to", "rises to", "grows into", "works up to"))
-        options += [f"{verb} {article(peak.label)} {peak.label}"] * 3
+        options += [f"{verb} {label_of(peak)}"] * 3
     return rng.choice(sorted(options)) if options else None
 
 
@@ -264,85 +271,89 @@ def name_end(section: Section, names: dict[str, str], rng: random.Random) -> str
         return f"ends with {playing[0]} alone"
     if section.energy is not None and section.energy <= 2:
         return rng.choice(("ends quietly", "ends softly", "calms down at the end"))
-    return f"ends with {article(section.label)} {section.label}"
+    return f"ends with {label_of(section)}"
 
 
-# ------------------------------------------------------------------------------------------------ words to text
+# ------------------------------------------------------------------------------------------------ phrases to text
 
 
-def tags(words: Words, rng: random.Random) -> str:
+def tags_caption(words: CaptionWords, rng: random.Random) -> str:
     """ "lo-fi hip hop, rhodes, 84 bpm, a minor, chill"."""
-    rest = [*words.moods, *words.instruments, *present(words.tempo, words.pace, words.key, words.meter, words.bars)]
-    rest += present(words.energy, words.absent, words.use)
+    rest = [*words.moods, *words.instruments, *drop_unsaid(words.tempo, words.pace, words.key, words.meter, words.bars)]
+    rest += drop_unsaid(words.energy, words.absent, words.use)
     rng.shuffle(rest)
     place = 0 if rng.random() < 0.6 else rng.randint(0, len(rest))
-    rest[place:place] = present(words.genre)
+    rest[place:place] = drop_unsaid(words.genre)
     return rng.choice((", ", ", ", ", ", " / ", "; ")).join(rest or [rng.choice(words.nouns)])
 
 
-def brief(words: Words, rng: random.Random) -> str:
+def short_caption(words: CaptionWords, rng: random.Random) -> str:
     """ "lofi 84bpm Am"."""
-    some = [*present(words.key, words.pace), *words.moods[:1], *words.instruments[:1]]
-    some = rng.sample(some, min(len(some), rng.choice((0, 1, 1, 2)))) + present(words.tempo, words.meter)
+    some = [*drop_unsaid(words.key, words.pace), *words.moods[:1], *words.instruments[:1]]
+    some = rng.sample(some, min(len(some), rng.choice((0, 1, 1, 2)))) + drop_unsaid(words.tempo, words.meter)
     rng.shuffle(some)
     head = words.genre or rng.choice(words.nouns)
     loose = [word for word in some if word in words.moods or word == words.pace]
     return " ".join([*loose, head, *(word for word in some if word not in loose)])
 
 
-def sentence(words: Words, rng: random.Random) -> str:
+def sentence_caption(words: CaptionWords, rng: random.Random) -> str:
     """ "A mellow lo-fi track in A minor at 84 BPM, with rhodes and brushed drums. It starts quietly."."""
-    text = capital(described(words, rng))
+    text = capitalize(describe(words, rng))
     if words.form:
         text += rng.choice((f". It {words.form}", f" that {words.form}" if "," not in text else f". It {words.form}"))
     return text + rng.choice((".", ".", ""))
 
 
-def order(words: Words, rng: random.Random) -> str:
+def request_caption(words: CaptionWords, rng: random.Random) -> str:
     """ "make me a slow bossa nova with nylon guitar"."""
-    head = rng.choice(ORDERS)
-    text = f"{head} {described(words, rng)}"
+    head = rng.choice(REQUESTS)
+    text = f"{head} {describe(words, rng)}"
     if words.form:
         text += f", it {words.form}"
     return text + ("?" if head.startswith("can") else rng.choice(("", "", ".", " please")))
 
 
-def scene(words: Words, rng: random.Random) -> str:
+def scene_caption(words: CaptionWords, rng: random.Random) -> str:
     """ "Rhodes and upright bass, mellow and rainy, 84 BPM. Starts quietly and builds to a chorus."."""
     parts = []
     if words.instruments:
         over = f" {rng.choice(('over', 'in', 'on'))} {subject(words, rng)}" if rng.random() < 0.6 else ""
-        parts.append(listed(words.instruments, rng) + (over or f", {words.genre}" if words.genre else over))
+        parts.append(join_words(words.instruments, rng) + (over or f", {words.genre}" if words.genre else over))
     else:
         parts.append(subject(words, rng))
     if words.moods and rng.random() < 0.5:
-        parts.append("feels " + listed(words.moods, rng))
-    parts += clauses(words, rng) + present(words.use, words.energy)
-    text = capital(", ".join(parts)) + "."
-    return f"{text} {capital(words.form)}." if words.form else text
+        parts.append("feels " + join_words(words.moods, rng))
+    parts += musical_clauses(words, rng) + drop_unsaid(words.use, words.energy)
+    text = capitalize(", ".join(parts)) + "."
+    return f"{text} {capitalize(words.form)}." if words.form else text
 
 
-def sheet(words: Words, rng: random.Random) -> str:
+def fields_caption(words: CaptionWords, rng: random.Random) -> str:
     """ "Genre: techno. Tempo: 130 BPM. Key: A minor."."""
     rows = [("Genre", words.genre), ("Mood", ", ".join(words.moods)), ("Key", words.key), ("Tempo", words.tempo)]
     rows += [("Instruments", ", ".join(words.instruments)), ("Meter", words.meter), ("Energy", words.energy)]
-    said = [f"{name}: {value}" for name, value in rows if value]
-    text = rng.choice((". ", "; ", ", ", " | ")).join(said or [f"Genre: {rng.choice(words.nouns)}"])
+    fields = [f"{name}: {value}" for name, value in rows if value]
+    text = rng.choice((". ", "; ", ", ", " | ")).join(fields or [f"Genre: {rng.choice(words.nouns)}"])
     return text.replace("Tempo: tempo ", "Tempo: ")
 
 
-def described(words: Words, rng: random.Random) -> str:
+TEMPLATES = (tags_caption, sentence_caption, request_caption, scene_caption, short_caption, fields_caption)
+TEMPLATE_WEIGHTS = (30, 24, 18, 12, 10, 6)
+
+
+def describe(words: CaptionWords, rng: random.Random) -> str:
     """ "a mellow lo-fi track in A minor at 84 BPM with rhodes"."""
-    text = " ".join([subject(words, rng), *clauses(words, rng)])
+    text = " ".join([subject(words, rng), *musical_clauses(words, rng)])
     if words.instruments:
         join = rng.choice((" with ", " with ", ", with ", " featuring ", " w/ ", ": ", " built on "))
-        text += join + listed(words.instruments, rng)
-    return ", ".join([text, *present(words.absent)]) + (f" {words.use}" if words.use else "")
+        text += join + join_words(words.instruments, rng)
+    return ", ".join([text, *drop_unsaid(words.absent)]) + (f" {words.use}" if words.use else "")
 
 
-def subject(words: Words, rng: random.Random) -> str:
+def subject(words: CaptionWords, rng: random.Random) -> str:
     """Article, adjectives, genre and noun: "a slow, mellow lofi track"."""
-    adjectives = ", ".join(dict.fromkeys([*present(words.pace), *words.moods[:2]]))
+    adjectives = ", ".join(dict.fromkeys([*drop_unsaid(words.pace), *words.moods[:2]]))
     noun = words.genre or ""
     if noun.split(" ")[-1] not in SELF_NOUNS:
         waltz = words.meter is not None and words.meter.startswith(("3/4", "three-four")) and rng.random() < 0.4
@@ -351,7 +362,7 @@ def subject(words: Words, rng: random.Random) -> str:
     return f"{'some' if noun.split(' ')[-1] in MASS_NOUNS else article(phrase)} {phrase}"
 
 
-def clauses(words: Words, rng: random.Random) -> list[str]:
+def musical_clauses(words: CaptionWords, rng: random.Random) -> list[str]:
     """ "in A minor", "at 84 BPM", "in 6/8", "16 bars long", in any order."""
     found = []
     if words.key:
@@ -368,12 +379,12 @@ def clauses(words: Words, rng: random.Random) -> list[str]:
     return found
 
 
-def dress(text: str, words: Words, rng: random.Random) -> str:
-    """The typist's habits: case, shorthand, now and then a slip."""
+def add_typing_style(text: str, words: CaptionWords, rng: random.Random) -> str:
+    """The text as people type it: their case and shorthand, and now and then a typo."""
     if rng.random() < 0.15:
         text = text.replace(" and ", " & ").replace(" with ", " w/ ")
     if rng.random() < 0.03:
-        text = slip(text, f"{' '.join(words.instruments)} {words.form} {KEPT}", rng)
+        text = add_typo(text, f"{' '.join(words.instruments)} {words.form} {NEVER_MISSPELLED}", rng)
     habit = rng.random()
     if habit < 0.35:
         low = text.lower()
@@ -387,9 +398,9 @@ def dress(text: str, words: Words, rng: random.Random) -> str:
     return text
 
 
-def slip(text: str, kept: str, rng: random.Random) -> str:
-    """One typing error (letters swapped, dropped or doubled) in a long word that is none of `kept`."""
-    found = [m for m in re.finditer(r"[a-z]{6,}", text) if m[0] not in kept]
+def add_typo(text: str, correct: str, rng: random.Random) -> str:
+    """The text with one typo (letters swapped, dropped or doubled) in a long word that does not occur in `correct`."""
+    found = [m for m in re.finditer(r"[a-z]{6,}", text) if m[0] not in correct]
     if not found:
         return text
     word = rng.choice(found)
@@ -398,12 +409,12 @@ def slip(text: str, kept: str, rng: random.Random) -> str:
     return text[:at] + rng.choice((two + one, two, one + two + two)) + text[at + 2 :]
 
 
-def present(*words: str | None) -> list[str]:
-    """Those that are said."""
+def drop_unsaid(*words: str | None) -> list[str]:
+    """The phrases that are not left out."""
     return [word for word in words if word]
 
 
-def listed(words: Sequence[str], rng: random.Random) -> str:
+def join_words(words: Sequence[str], rng: random.Random) -> str:
     """ "rhodes, upright bass and brushes"."""
     if len(words) == 1:
         return words[0]
@@ -415,6 +426,6 @@ def article(phrase: str) -> str:
     return "an" if phrase[:1].lower() in "aeio8" or phrase.startswith(("up", "un", "NES")) else "a"
 
 
-def capital(text: str) -> str:
-    """The first letter large."""
+def capitalize(text: str) -> str:
+    """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]

@@ -1,6 +1,6 @@
-"""The synthetic corpus on disk: songs/000123.flac (the master) beside songs/000123.json (everything known about it).
+"""The synthetic corpus on disk: songs/000123.flac (the master) and songs/000123.json (everything known about it).
 
-Each song follows from (seed, index, range of seconds) alone, so writing may stop and go on at any time, on any number
+Each song depends on (seed, index, range of seconds) alone, so writing may stop and resume at any time, with any number
 of processes, and a song that is written again is the same file, byte for byte. Every twentieth song is held out.
 
 Run it: python -m hybridgen.data.corpus --out corpus --hours 10
@@ -10,12 +10,9 @@ import argparse
 import functools
 import json
 import math
-import multiprocessing
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
@@ -28,15 +25,17 @@ from hybridgen.data.song import Channel, Note, Song
 from hybridgen.data.synth import Synth, find_soundfont, mix
 from hybridgen.files import atomic_write, read_json, write_json
 from hybridgen.plan import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Plan
+from hybridgen.workers import run_tasks
 
 N_CAPTIONS = 10
-HOLD_OUT = 20  # of as many songs one, the last, is for testing
+HOLD_OUT = 20  # the last of every 20 songs is for testing
 SECONDS = (20.0, 120.0)
+MAX_SONG_JSON = 16 << 20  # bytes; two minutes take about 0.2 MB
 
 
 @dataclass(frozen=True)
 class SongRecord:
-    """One song of a corpus folder: what a trainer asks for; `song` reads the notes too."""
+    """One song of a corpus folder, without its notes; `song` reads those too."""
 
     index: int
     audio: Path  # FLAC, 44.1 kHz stereo, plan.length samples
@@ -48,7 +47,7 @@ class SongRecord:
 
     def song(self) -> Song:
         """The whole song, with its notes and its mix."""
-        facts = json.loads(self.audio.with_suffix(".json").read_text(encoding="utf-8"))
+        facts = read_json(self.audio.with_suffix(".json"), MAX_SONG_JSON)
         return Song(
             index=self.index,
             seed=facts["seed"],
@@ -65,7 +64,7 @@ class Summary:
     """What a run of `write` did."""
 
     written: int  # songs
-    found: int  # songs that were there already
+    found: int  # songs that existed already
     audio_hours: float  # written in this run
     wall_seconds: float
 
@@ -73,12 +72,12 @@ class Summary:
         speed = 3600 * self.audio_hours / max(self.wall_seconds, 1e-9)
         return (
             f"{self.written} songs written ({self.audio_hours:.2f} hours, {speed:.0f} times real time), "
-            f"{self.found} were there"
+            f"{self.found} existed already"
         )
 
 
 def split(index: int) -> str:
-    """'test' for every twentieth song, else 'train'; by the song's identity, so it never changes."""
+    """'test' for every twentieth song, else 'train': a matter of the index alone, so it never changes."""
     return "test" if index % HOLD_OUT == HOLD_OUT - 1 else "train"
 
 
@@ -90,18 +89,18 @@ def write(
     seconds: tuple[float, float] = SECONDS,
     workers: int = 2,
 ) -> Summary:
-    """Writes songs first ... first + count - 1 of this seed, those not there yet, each lasting within `seconds`.
+    """Writes those of songs first ... first + count - 1 that are missing, each within the range of `seconds`.
 
-    Raises ValueError where the folder holds another corpus (other seed, seconds or soundfont), or for a bad range.
+    Raises ValueError for a folder with another corpus (other seed, seconds or soundfont), and for values out of range.
     """
     _check(first, count, seconds, workers)
     folder = Path(folder)
-    _sign(folder, seed, seconds)
+    _check_corpus(folder, seed, seconds)
     todo = [index for index in range(first, first + count) if not _path(folder, index).exists()]
     start, length = time.monotonic(), 0
     make = functools.partial(_write_song, folder, seed, seconds=seconds)
     with tqdm(total=count, initial=count - len(todo), unit="song", desc=str(folder)) as bar:
-        for n_samples in _run(make, todo, workers):
+        for n_samples in run_tasks(make, todo, workers, ordered=False):
             length += n_samples
             bar.set_postfix_str(f"{length / SAMPLE_RATE / (time.monotonic() - start):.0f}x real time", refresh=False)
             bar.update()
@@ -120,7 +119,7 @@ _COMMAND = "python -m hybridgen.data.corpus --out FOLDER --hours 10"
 
 
 def _read_record(path: Path) -> SongRecord:
-    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts = read_json(path, MAX_SONG_JSON)
     return SongRecord(
         index=facts["index"],
         audio=path.with_suffix(".flac"),
@@ -133,21 +132,21 @@ def _read_record(path: Path) -> SongRecord:
 
 
 def _path(folder: Path, index: int) -> Path:
-    """The file that is written last: where it stands, the song is complete."""
+    """The file that is written last: where it exists, the song is complete."""
     return folder / "songs" / f"{index:06d}.json"
 
 
 def _check(first: int, count: int, seconds: tuple[float, float], workers: int) -> None:
     low, high = seconds
     if not MIN_SECONDS <= low <= high <= MAX_SECONDS:
-        raise ValueError(f"seconds {low:g} to {high:g}: allowed are {MIN_SECONDS:g} to {MAX_SECONDS:g}, rising")
+        raise ValueError(f"seconds {low:g} to {high:g}: must be increasing, within {MIN_SECONDS:g} to {MAX_SECONDS:g}")
     for name, value, least in (("first", first, 0), ("count", count, 1), ("workers", workers, 1)):
         if value < least:
-            raise ValueError(f"{name} {value}: allowed are {least} and more")
+            raise ValueError(f"{name} {value}: must be at least {least}")
 
 
-def _sign(folder: Path, seed: int, seconds: tuple[float, float]) -> None:
-    """Notes in corpus.json what the folder's songs follow from, or checks that it is the same as before."""
+def _check_corpus(folder: Path, seed: int, seconds: tuple[float, float]) -> None:
+    """Checks corpus.json, the settings that determine all songs of the folder, and writes it into a new folder."""
     soundfont = find_soundfont()
     facts = {"seed": seed, "seconds": list(seconds), "sample_rate": SAMPLE_RATE, "soundfont": soundfont.path.name}
     path = folder / "corpus.json"
@@ -155,29 +154,15 @@ def _sign(folder: Path, seed: int, seconds: tuple[float, float]) -> None:
         there = read_json(path)
         for name, value in facts.items():
             if there.get(name) != value:
-                raise ValueError(f"{path}: the songs there have {name} {there.get(name)}, asked for {value}")
+                raise ValueError(f"{path}: the songs there have {name} {there.get(name)}, not {value}")
     else:
         (folder / "songs").mkdir(parents=True, exist_ok=True)
         write_json(path, {**facts, "notice": soundfont.notice})
 
 
-def _run(make: Callable[[int], int], todo: Iterable[int], workers: int) -> Iterator[int]:
-    """make(index) for each index, as they come."""
-    if workers == 1:
-        yield from map(make, todo)
-        return
-    # spawn: a forked process would inherit the locks of this one's threads
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for future in as_completed([pool.submit(make, index) for index in todo]):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 @functools.cache
 def _synth() -> Synth:
-    """This process's synthesizer: loading a font takes a second."""
+    """This process's synthesizer, kept because loading a soundfont takes a second."""
     return Synth()
 
 
@@ -212,22 +197,22 @@ def main(argv: list[str] | None = None) -> None:
     """The command line: `python -m hybridgen.data.corpus --out corpus --hours 10`."""
     parser = argparse.ArgumentParser(
         prog="python -m hybridgen.data.corpus",
-        description="Composes and plays the synthetic corpus. Run it again to go on where it stopped.",
+        description="Composes and plays the synthetic corpus. Run it again to resume where it stopped.",
         epilog="An hour of music takes about 380 MB, and two minutes on one core.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where songs/ is written")
-    parser.add_argument("--hours", type=float, default=10.0, help="of music, about (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another corpus (default %(default)s)")
+    parser.add_argument("--hours", type=float, default=10.0, help="of music, roughly (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="each seed is another corpus (default %(default)s)")
     parser.add_argument(
         "--seconds", type=float, nargs=2, default=SECONDS, metavar=("LOW", "HIGH"), help="length of a song"
     )
     parser.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
-    asked = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     try:
-        if not 0 < asked.hours < math.inf:
-            raise ValueError(f"hours {asked.hours}: allowed is more than 0")
-        count = math.ceil(asked.hours * 3600 / (sum(asked.seconds) / 2))
-        print(write(asked.out, asked.seed, 0, count, tuple(asked.seconds), asked.workers))
+        if not 0 < args.hours < math.inf:
+            raise ValueError(f"hours {args.hours}: must be more than 0")
+        count = math.ceil(args.hours * 3600 / (sum(args.seconds) / 2))
+        print(write(args.out, args.seed, 0, count, tuple(args.seconds), args.workers))
     except (ValueError, OSError) as error:
         print(f"corpus: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,7 +1,7 @@
-"""What a synthetic song is: its plan, every note, and the mix that it was planned with.
+"""A synthetic song: its plan, every note, and its mix.
 
-A song is a score and not a sound: composing it costs milliseconds, and every label (tempo, key, chords, sections,
-roles, instruments, notes) is exact because the notes were made from it.
+A song is a score, not a sound: composing it costs milliseconds, and every label (tempo, key, chords, sections, roles,
+instruments, notes) is exact because the notes were made from it.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from hybridgen.plan import Plan
 
 @dataclass(frozen=True)
 class Note:
-    """One note of one role, humanised."""
+    """One note of one role, with human timing."""
 
     role: str
     pitch: int  # MIDI, 60 = middle C; the General MIDI percussion map for drums and percussion
@@ -22,19 +22,19 @@ class Note:
 
 @dataclass(frozen=True)
 class Channel:
-    """How one role stands in the mix."""
+    """One role in the mix."""
 
     role: str
     program: int  # General MIDI 0-127; a kit for drums and percussion
     gain_db: float
     pan: float  # -1 left ... 1 right
-    reverb: float  # 0-1, how much is sent
-    chorus: float  # 0-1, how much is sent
+    reverb: float  # 0-1, send level
+    chorus: float  # 0-1, send level
 
 
 @dataclass(frozen=True)
 class Song:
-    """Song `index` of corpus `seed`: notes in order of time, one channel for every role of the plan."""
+    """Song `index` of corpus `seed`: notes in order of time, one channel for each role of the plan."""
 
     index: int
     seed: int

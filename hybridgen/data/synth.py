@@ -1,8 +1,8 @@
-"""From a composed song to sound: a General MIDI soundfont played by FluidSynth, then mixed and mastered.
+"""A composed song -> audio: FluidSynth plays it with a General MIDI soundfont, then it is mixed and mastered.
 
-The score is played faster than real time by an event loop of our own (no MIDI file in between), straight into arrays
-of floats: no dither, no clipping. Every song is played by a new synthesizer that borrows the loaded font, because a
-reset one keeps the phase of its chorus: so the same song gives the same samples, whatever was played before.
+An event loop of our own plays the score faster than real time, without a MIDI file, into float arrays: no dither, no
+clipping. Each song gets a new synthesizer that borrows the loaded soundfont, because a reset one keeps the phase of its
+chorus; so the same song gives the same samples, whatever was played before.
 
 Shapes: N samples; audio is (2, N) float32 at 44.1 kHz.
 """
@@ -22,26 +22,26 @@ from hybridgen.audio import TARGET_LUFS, Audio
 from hybridgen.data.song import Channel, Note, Song
 from hybridgen.plan import SAMPLE_RATE
 
-BLOCK = 64  # samples that FluidSynth computes at once; an event sounds at the nearest block, so within 0.73 ms
+BLOCK = 64  # samples that FluidSynth computes at once; events sound at the nearest block, at most 0.73 ms off
 DRUM_BANK = 128
 VOLUME, PAN, REVERB, CHORUS = 7, 10, 91, 93  # MIDI control changes
 WARNING = 2  # FluidSynth's log level
-EFFECTS = {"synth.chorus.level": 0.4}  # by default (2.0) it is 12 dB over the dry sound of the font's synth leads
+EFFECTS = {"synth.chorus.level": 0.4}  # the default (2.0) is 12 dB above the dry sound of the soundfont's synth leads
 FADE = 0.02  # seconds, at the very end
-RUMBLE = signal.butter(2, 20, "highpass", fs=SAMPLE_RATE, output="sos")  # many samples of the fonts have an offset
-QUIETEST = -50.0  # LUFS; what is quieter still is not made as loud as the rest
-LEVEL_NOTES = {  # what a program is measured with, one note after another
+HIGHPASS = signal.butter(2, 20, "highpass", fs=SAMPLE_RATE, output="sos")  # many soundfont samples have an offset
+MIN_LEVEL = -50.0  # LUFS; programs quieter than this are not brought up to the others
+LEVEL_NOTES = {  # notes that measure the loudness of a program, played one after another
     "drums": (36, 38, 42, 45),
     "percussion": (54, 56, 63, 70),
     "bass": (31, 36, 41, 45),
 }
-MIDDLE_NOTES = (55, 60, 64, 69)  # the same for every other role
-SLOW_ROLES = ("strings", "pad")  # measured with longer notes, for they swell
+MIDDLE_NOTES = (55, 60, 64, 69)  # for all other roles
+SLOW_ROLES = ("strings", "pad")  # measured with longer notes, because they swell
 
 
 @dataclass(frozen=True)
 class Soundfont:
-    """A General MIDI soundfont that may be used and passed on freely, and what must be said of it."""
+    """A General MIDI soundfont that may be used and redistributed freely, with the notice that its license asks for."""
 
     path: Path
     package: str  # Debian's
@@ -52,18 +52,18 @@ SOUNDFONTS = (  # the better one first
     Soundfont(
         Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
         "fluid-soundfont-gm",
-        "Fluid R3 GM, Copyright 2000-2002, 2008 Frank Wen, 2008 Toby Smithe; MIT licence",
+        "Fluid R3 GM, Copyright 2000-2002, 2008 Frank Wen, 2008 Toby Smithe; MIT license",
     ),
     Soundfont(
         Path("/usr/share/sounds/sf3/MuseScore_General_Lite.sf3"),
         "musescore-general-soundfont-small",
-        "MuseScore General, Copyright 2000-2013 Frank Wen, Michael Cowgill, S. Christian Collins; MIT licence",
+        "MuseScore General, Copyright 2000-2013 Frank Wen, Michael Cowgill, S. Christian Collins; MIT license",
     ),
 )
 
 
 def find_soundfont() -> Soundfont:
-    """The first of SOUNDFONTS that is installed; ValueError saying what to install if there is none."""
+    """The first of `SOUNDFONTS` that is installed; ValueError, naming the packages, if there is none."""
     for soundfont in SOUNDFONTS:
         if soundfont.path.is_file():
             return soundfont
@@ -72,33 +72,33 @@ def find_soundfont() -> Soundfont:
 
 
 class Synth:
-    """A soundfont, loaded once and played many times; not to be shared between processes or threads."""
+    """A soundfont, loaded once and played many times. Not safe to share between processes or threads."""
 
     def __init__(self, soundfont: Path | None = None):
         self.player = _Player(find_soundfont().path if soundfont is None else Path(soundfont))
         self.levels: dict[tuple[str, int], float] = {}
 
     def play(self, song: Song, roles: Iterable[str] | None = None) -> np.ndarray:
-        """Samples (2, song.plan.length) of these roles (default all) as loud as they stand in the mix, not mastered.
+        """Samples (2, song.plan.length) of these roles (default all) at their level in the mix, not mastered.
 
-        Only the differences between gains count, on top of programs that were made equally loud; the loudest channel
-        plays at full volume. Raises ValueError where the font has no such program.
+        Programs are first made equally loud; then only differences between the channels' gains count, and the loudest
+        channel plays at full volume. Raises ValueError for a program that the soundfont lacks.
         """
         gains = [channel.gain_db - self.level(channel.role, channel.program) for channel in song.channels]
         quieter = [gain - max(gains, default=0.0) for gain in gains]
         wanted = {channel.role for channel in song.channels} if roles is None else set(roles)
         notes = [note for note in song.notes if note.role in wanted]
         samples = self.player.play(song.channels, quieter, notes, song.plan.length)
-        return signal.sosfilt(RUMBLE, samples).astype(np.float32)
+        return signal.sosfilt(HIGHPASS, samples).astype(np.float32)
 
     def stems(self, song: Song) -> dict[str, np.ndarray]:
-        """Role -> samples (2, song.plan.length), a pass for each role; added up they are `play(song)`."""
+        """Role -> samples (2, song.plan.length), rendered one by one; their sum is `play(song)`."""
         return {channel.role: self.play(song, (channel.role,)) for channel in song.channels}
 
     def level(self, role: str, program: int) -> float:
-        """Loudness (LUFS) of this program's single notes; programs of one font differ by up to 25 dB."""
+        """Loudness (LUFS) of single notes of a program; programs of one soundfont differ by up to 25 dB."""
         if (role, program) not in self.levels:
-            self.levels[role, program] = max(self._measure(role, program), QUIETEST)
+            self.levels[role, program] = max(self._measure(role, program), MIN_LEVEL)
         return self.levels[role, program]
 
     def _measure(self, role: str, program: int) -> float:
@@ -111,19 +111,19 @@ class Synth:
 
 
 def mix(parts: Iterable[np.ndarray]) -> Audio:
-    """Parts (2, N), stems or one pass of `Synth.play`, faded at the end: -14 LUFS, true peak under -1 dBTP."""
-    total = np.sum(list(parts), axis=0, dtype=np.float32)
+    """The sum of parts (2, N), with a short fade at the end, mastered to -14 LUFS and a true peak below -1 dBTP."""
+    total = np.stack(list(parts)).sum(axis=0, dtype=np.float32)
     fade = min(round(FADE * SAMPLE_RATE), total.shape[1])
     total[:, total.shape[1] - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     audio = Audio(total, SAMPLE_RATE)
     gain = TARGET_LUFS - audio.loudness()
     limited = audio.master(gain)
-    lost = TARGET_LUFS - limited.loudness()  # drums lose 1 to 4 dB to the limiter; about half can be given back
+    lost = TARGET_LUFS - limited.loudness()  # drums lose 1 to 4 dB to the limiter; about half can be restored
     return audio.master(gain + lost) if lost > 0.3 else limited
 
 
 class _Player:
-    """FluidSynth behind its C functions: pyfluidsynth's binding, and four functions that it does not bind."""
+    """FluidSynth's C functions: pyfluidsynth's bindings, and four functions that it does not bind."""
 
     def __init__(self, soundfont: Path):
         if not soundfont.is_file():
@@ -139,7 +139,7 @@ class _Player:
         self.remove_font = _bind(library.fluid_synth_remove_sfont, number, pointer, pointer)
         side = (pointer, number, number)  # array, first sample, stride
         self.write_float = _bind(library.fluid_synth_write_float, number, pointer, number, *side, *side)
-        # A synthesizer without its font warns of every channel
+        # A synthesizer without a soundfont warns about every channel
         _bind(library.fluid_set_log_function, pointer, number, pointer, pointer)(WARNING, None, None)
         self.font = self._load(soundfont)
 

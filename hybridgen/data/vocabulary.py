@@ -1,66 +1,7 @@
-"""The words that people use for what a song is: genres, instruments, moods, tempi.
+"""The words that people use for instruments, moods, tempi and energy; those of a genre are fields of its `Style`.
 
-Every word here is a claim; a caption makes it only of a song for which it holds.
+Every word here is a claim: a caption uses it only of a song of which it is true.
 """
-
-GENRE_WORDS = {
-    "lo-fi hip hop": ("lo-fi hip hop", "lofi beats", "lofi", "lo-fi", "chillhop", "lofi hip-hop", "lo fi beats"),
-    "ambient": ("ambient", "ambient music", "ambient soundscape", "atmospheric music", "new age", "space music"),
-    "house": ("house", "house music", "deep house", "club house", "dance floor house", "chicago house"),
-    "techno": ("techno", "minimal techno", "warehouse techno", "detroit techno", "club techno", "rave techno"),
-    "drum and bass": ("drum and bass", "dnb", "drum & bass", "drum n bass", "d&b", "jungle", "DnB"),
-    "synthwave": ("synthwave", "retrowave", "outrun", "80s synthwave", "synth wave", "80s retro electro"),
-    "cinematic strings": (
-        "cinematic strings",
-        "film score",
-        "orchestral score",
-        "cinematic",
-        "movie soundtrack",
-        "trailer music",
-    ),
-    "solo piano": ("solo piano", "piano solo", "piano piece", "piano music", "solo piano piece", "neoclassical piano"),
-    "jazz trio": ("jazz trio", "jazz", "small jazz combo", "swing jazz", "lounge jazz", "straight-ahead jazz"),
-    "bossa nova": ("bossa nova", "bossa", "brazilian jazz", "samba jazz", "latin lounge", "bossanova"),
-    "funk": ("funk", "70s funk", "funk groove", "soul funk", "funk jam", "funky soul"),
-    "rock": ("rock", "indie rock", "alternative rock", "rock band", "alt-rock", "rock instrumental"),
-    "folk guitar": ("folk guitar", "folk", "acoustic folk", "indie folk", "americana", "folky tune"),
-    "8-bit": ("8-bit", "chiptune", "8 bit", "video game music", "retro game music", "NES music", "chip music"),
-    "trap": ("trap", "trap beat", "trap instrumental", "southern trap", "atl trap", "hip hop trap"),
-    "reggae": ("reggae", "roots reggae", "reggae groove", "jamaican reggae", "dub reggae", "island reggae"),
-    "blues": ("blues", "blues shuffle", "blues jam", "chicago blues", "electric blues", "bluesy rock"),
-    "trance": ("trance", "uplifting trance", "trance anthem", "progressive trance", "90s trance", "trance music"),
-    "disco": ("disco", "70s disco", "nu-disco", "disco funk", "disco groove", "dance floor disco"),
-    "country": ("country", "country music", "nashville country", "country folk", "bluegrass", "western"),
-    "metal": ("metal", "heavy metal", "hard rock", "metal instrumental", "heavy rock", "power metal"),
-    "chamber": ("chamber music", "classical", "classical chamber music", "baroque chamber", "small classical ensemble"),
-    "latin": ("latin", "latin groove", "salsa", "latin dance music", "afro-cuban", "latin jazz"),
-}
-
-GENRE_USES = {
-    "lo-fi hip hop": ("to study to", "for studying", "for a late-night drive"),
-    "ambient": ("for sleep", "for meditation", "for yoga"),
-    "house": ("for a club night", "for a workout"),
-    "techno": ("for a warehouse party", "for a late-night club"),
-    "drum and bass": ("for a racing game", "for a workout"),
-    "synthwave": ("for a night drive", "for an arcade game"),
-    "cinematic strings": ("for a movie trailer", "for a documentary"),
-    "solo piano": ("for a sad scene", "for reading"),
-    "jazz trio": ("for a cocktail bar", "for dinner"),
-    "bossa nova": ("for a beach cafe", "for a coffee shop"),
-    "funk": ("for a cooking show", "for a party"),
-    "rock": ("for a road trip", "for a sports video"),
-    "folk guitar": ("for a campfire", "for a travel vlog"),
-    "8-bit": ("for a platformer", "for a boss fight"),
-    "trap": ("for a street scene", "for a workout"),
-    "trance": ("for a festival", "for a workout"),
-    "disco": ("for a roller rink", "for a party"),
-    "reggae": ("for a beach bar", "for a lazy sunday"),
-    "blues": ("for a roadside bar", "for a late night"),
-    "latin": ("for a street party", "for a dance class"),
-    "country": ("for a road trip", "for a barn dance"),
-    "metal": ("for a boss fight", "for a stunt video"),
-    "chamber": ("for a wedding", "for a museum"),
-}
 
 # One line for each General MIDI program that a pitched role may have: its names, the precise ones first.
 PROGRAM_TABLE = """

@@ -7,6 +7,7 @@ of transformers, with weights as safetensors, for example laion/larger_clap_musi
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +30,14 @@ class Clap:
         _check(folder)
         from transformers import ClapModel, ClapProcessor, utils  # seconds to import, and needed here only
 
+        load_model: Any = ClapModel.from_pretrained  # whose type does not know of output_loading_info
+        load_processor: Any = ClapProcessor.from_pretrained
         local = {"local_files_only": True, "trust_remote_code": False}
         weights = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
         try:
             with quiet(utils.logging):
-                model, facts = ClapModel.from_pretrained(folder, **weights, **local)
-                self.processor = ClapProcessor.from_pretrained(folder, **local)
+                model, facts = load_model(folder, **weights, **local)
+                self.processor = load_processor(folder, **local)
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             raise ValueError(f"{folder} is no CLAP checkpoint: {' '.join(str(error).split())[:200]}") from None
         if facts["missing_keys"]:
@@ -42,18 +45,18 @@ class Clap:
         self.model = model.to(device).eval()
 
     @torch.no_grad()
-    def agreement(self, samples: Sequence[np.ndarray], prompts: Sequence[str]) -> np.ndarray:
+    def similarity(self, samples: Sequence[np.ndarray], prompts: Sequence[str]) -> np.ndarray:
         """Cosines (n,) between sounds, (2, N) or (N,) at 44.1 kHz each, and their prompts.
 
-        A sound longer than the model hears at once (10 s) counts as the mean of windows that cover it evenly: the
-        processor itself would hear a random part.
+        A sound longer than the model takes at once (10 s) counts as the mean of windows that cover it evenly: the
+        processor itself would take a random part.
         """
         if len(samples) != len(prompts):
             raise ValueError(f"{len(samples)} sounds, but {len(prompts)} prompts")
         pairs = zip(samples, prompts, strict=True)
-        return np.array([float(self._hear(sound) @ self._read(prompt)) for sound, prompt in pairs])
+        return np.array([float(self._embed_audio(sound) @ self._embed_text(prompt)) for sound, prompt in pairs])
 
-    def _hear(self, samples: np.ndarray) -> Tensor:
+    def _embed_audio(self, samples: np.ndarray) -> Tensor:
         """(D,) of length 1."""
         extractor = self.processor.feature_extractor
         stereo = Audio(np.stack([mono(samples)] * 2), SAMPLE_RATE)
@@ -68,7 +71,7 @@ class Clap:
         mean = nn.functional.normalize(torch.stack(windows), dim=-1).mean(dim=0)
         return nn.functional.normalize(mean, dim=0)
 
-    def _read(self, prompt: str) -> Tensor:
+    def _embed_text(self, prompt: str) -> Tensor:
         """(D,) of length 1."""
         tokens = self.processor.tokenizer([prompt], truncation=True, return_tensors="pt").to(self.model.device)
         return nn.functional.normalize(self.model.get_text_features(**tokens).pooler_output[0], dim=0)

@@ -1,4 +1,4 @@
-"""Whether two sets of sounds differ: distances with their floor and their uncertainty, and how far labels lie apart.
+"""Whether two sets of sounds differ: distances with their floor and their uncertainty.
 
 Embeddings are (n, d) arrays, one row a sound; any model's will do (`metrics.embedding` has one that needs none).
 A distance is a function of a reference and of what was found. It means nothing without the floor: what two parts of the
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import qr, svdvals
 from scipy.spatial.distance import cdist, pdist
-from scipy.stats import mannwhitneyu
 
 Distance = Callable[[np.ndarray, np.ndarray], float]  # of a reference (n, d) and of what was found (m, d)
 
@@ -20,8 +19,8 @@ def frechet_distance(reference: np.ndarray, found: np.ndarray) -> float:
     """Squared Fréchet (2-Wasserstein) distance of Gaussians with the means and unbiased covariances of both sets.
 
     Exact for fewer sounds than dimensions too: Tr sqrt(S1 S2) is the sum of the singular values of A B^T, where
-    A^T A = S1 and B^T B = S2, and the centred sets themselves are such A and B. Small sets are far apart even when they
-    come from one source; see `floor`.
+    A^T A = S1 and B^T B = S2, and the centered sets themselves are such A and B. Small sets are far apart even when
+    they come from one source; see `floor`.
     """
     reference, found = _sets(reference, found)
     a, b = _root_of_covariance(reference), _root_of_covariance(found)
@@ -31,8 +30,8 @@ def frechet_distance(reference: np.ndarray, found: np.ndarray) -> float:
 
 def _root_of_covariance(x: np.ndarray) -> np.ndarray:
     """A (r, d) with r the smaller of n and d, whose A^T A is the covariance of x (n, d)."""
-    centred = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
-    return centred if len(x) <= x.shape[1] else qr(centred, mode="r")[0][: x.shape[1]]
+    centered = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
+    return centered if len(x) <= x.shape[1] else qr(centered, mode="r")[0][: x.shape[1]]
 
 
 def kernel_distance(reference: np.ndarray, found: np.ndarray, bandwidth: float | None = None) -> float:
@@ -122,17 +121,3 @@ class Basis:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """(n, k): embeddings (n, d) along the directions; the reference itself has mean 0 and deviation 1 in each."""
         return (np.asarray(x, dtype=float) - self.mean) @ self.directions
-
-
-def separation(embeddings: np.ndarray, labels: list[str]) -> float:
-    """How well (n, d) embeddings tell labels apart: the share of cases in which two sounds of one label are closer
-    than two of different labels (area under the ROC curve; 0.5 is chance, 1 is perfect).
-
-    Every column is first scaled to unit deviation. NaN unless there are pairs of both kinds.
-    """
-    x = np.asarray(embeddings, dtype=float)
-    distances = pdist((x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9))
-    same = pdist(np.unique(labels, return_inverse=True)[1][:, None], "hamming") == 0.0
-    if same.all() or not same.any():
-        return float("nan")
-    return float(mannwhitneyu(distances[~same], distances[same]).statistic / (same.sum() * (~same).sum()))

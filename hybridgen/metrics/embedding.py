@@ -4,7 +4,7 @@ Samples are float arrays (2, N) at 44.1 kHz, the plan's first sample first. F fr
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -13,14 +13,14 @@ from hybridgen.metrics.probe import N_FEATURES
 from hybridgen.metrics.spectral import SEMITONE_RATE, mono, semitones
 from hybridgen.plan import SAMPLE_RATE, Plan, chord_pitches, split_chord, split_key
 
-SOUND, FIT = slice(0, N_FEATURES), slice(N_FEATURES, N_FEATURES + 58)  # the parts of `in_plan`
+SOUND, FIT = slice(0, N_FEATURES), slice(N_FEATURES, N_FEATURES + 58)  # the parts of `plan_embedding`
 BAR_PHASES = 16
 CHANGE_SECONDS = 0.15  # what is this near to a change of chord belongs to it
 LEVEL_SECONDS = 0.4  # over which loudness is measured
 
 
-def in_plan(samples: np.ndarray, plan: Plan) -> np.ndarray:
-    """Embedding (386,) of a sound seen through its plan: a sound that does not do what the plan says lies elsewhere.
+def plan_embedding(samples: np.ndarray, plan: Plan) -> np.ndarray:
+    """Embedding (386,) of a sound with its plan: a sound that does not do what the plan says lies elsewhere.
 
     328  `SOUND`: `probe.features` of its middle 30 s, which know no plan; and `FIT`:
     24   how much each pitch sounds above the root of the chord of the moment: in chords with a minor third, in others
@@ -46,8 +46,8 @@ def in_plan(samples: np.ndarray, plan: Plan) -> np.ndarray:
 
 def _by_chord(spectrum: np.ndarray, plan: Plan) -> np.ndarray:
     """(24,)"""
-    spans = [span for span in harmony.chord_spans(plan) if span[2] and chord_pitches(span[2])]
-    turned = {True: [], False: []}
+    spans = [(start, stop, name) for start, stop, name in harmony.chord_spans(plan) if name and chord_pitches(name)]
+    turned: dict[bool, list[np.ndarray]] = {True: [], False: []}
     shares = _pitch_shares(harmony.notes(spectrum, np.array([span[:2] for span in spans]).reshape(-1, 2)))
     for (_, _, name), share in zip(spans, shares, strict=True):
         root, pitches = split_chord(name)[0], chord_pitches(name)
@@ -69,7 +69,7 @@ def _pitch_shares(activations: np.ndarray) -> np.ndarray:
     return 12.0 * pitches / np.maximum(pitches.sum(axis=1, keepdims=True), 1e-9)
 
 
-def _average(shares: Sequence[np.ndarray]) -> np.ndarray:
+def _average(shares: Iterable[np.ndarray]) -> np.ndarray:
     """(12,): the mean of those pitch shares in which anything sounds; all 1 where none does."""
     sounding = [share for share in shares if share.any()]
     return np.mean(sounding, axis=0) if sounding else np.ones(12)

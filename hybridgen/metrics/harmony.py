@@ -1,4 +1,4 @@
-"""Keys and chords, heard from the samples alone.
+"""Keys and chords, estimated from the samples alone.
 
 Samples are float arrays (N,) or (2, N) at 44.1 kHz. F frames, B semitones of the spectrum, M notes, S spans of time, R
 registers; a chroma is (12,), C first.
@@ -7,7 +7,7 @@ registers; a chroma is (12,), C first.
 import numpy as np
 from scipy.optimize import nnls
 
-from hybridgen.metrics.profiles import profiles
+from hybridgen.metrics import profiles
 from hybridgen.metrics.spectral import LOWEST_SEMITONE, N_SEMITONES, SEMITONE_RATE, semitones
 from hybridgen.plan import KEYS, NO_CHORD, PITCHES, SAMPLE_RATE, Plan, chord_pitches
 
@@ -68,7 +68,7 @@ def chord_features(activations: np.ndarray) -> np.ndarray:
 def chords(samples: np.ndarray, spans: np.ndarray) -> tuple[str, ...]:
     """The triad of `MAJMIN` that explains each span (S, 2) of seconds best; "N" where no note sounds."""
     activations = notes(semitones(samples), spans)
-    fitted = profiles()
+    fitted = profiles.load()
     best = match(chord_features(activations), fitted.chord, fitted.chord_minor_bias).argmax(axis=1)
     return tuple(MAJMIN[i] if row.any() else NO_CHORD for i, row in zip(best, activations, strict=True))
 
@@ -95,20 +95,6 @@ def chord_spans(plan: Plan) -> list[tuple[float, float, str | None]]:
     return spans
 
 
-def chord_agreement(plan: Plan, samples: np.ndarray) -> float:
-    """Share of the time with a major or minor chord in the plan (sevenths and so on count as their triad) during which
-    that triad is heard; NaN if there is none.
-    """
-    spans = chord_spans(plan)
-    if not any(majmin(name) for _, _, name in spans):
-        return float("nan")
-    times = np.array([span[:2] for span in spans])
-    wanted = [majmin(name) for _, _, name in spans]
-    lengths = (times[:, 1] - times[:, 0]) * [name is not None for name in wanted]
-    right = [heard == name for heard, name in zip(chords(samples, times), wanted, strict=True)]
-    return float((lengths * right).sum() / lengths.sum())
-
-
 def key_features(activations: np.ndarray) -> np.ndarray:
     """(1, 4, 12): the average treble and bass, and the bass of the first and the last four seconds, of `slices`."""
     treble, bass = chroma(activations, TREBLE), chroma(activations, BASS)
@@ -124,6 +110,6 @@ def slices(spectrum: np.ndarray) -> np.ndarray:
 
 def key(samples: np.ndarray) -> tuple[str, ...]:
     """All 24 keys, likeliest first."""
-    fitted = profiles()
+    fitted = profiles.load()
     scores = match(key_features(slices(semitones(samples))), fitted.key, fitted.key_minor_bias)[0]
     return tuple(KEYS[i] for i in np.argsort(-scores, kind="stable"))

@@ -1,6 +1,6 @@
-"""What genre a sound is, and which roles play in it: linear models of cheap features, fitted by train/estimators.py.
+"""What genre a sound is, and which roles play in it: linear models of cheap features, fitted by tools/estimators.py.
 
-Samples are float arrays (2, N) at 44.1 kHz; only the middle 30 s are heard. The features are averages over time, in
+Samples are float arrays (2, N) at 44.1 kHz; only the middle 30 s are analyzed. The features are averages over time, in
 wide bands, so that what a neural codec does to a sound (smeared attacks, noise in the highs) moves them little.
 """
 
@@ -19,8 +19,8 @@ from hybridgen.plan import ROLES, Plan
 
 PATH = Path(__file__).with_name("probe.safetensors")
 SECONDS = 30.0
-PRESENT = 0.25  # of the seconds that are heard: a role that plays for less is not expected to be heard
-FAR = 4.0  # deviations beyond which a feature counts no more
+MIN_PRESENCE = 0.25  # share of the analyzed seconds: a role that plays for less is not expected
+CLIP_SIGMA = 4.0  # standardized features are clipped here
 BANDS, REGISTERS = 32, 8  # of the 128 mel bands
 CEPSTRUM = 20
 QUANTILES = (10, 50, 90)
@@ -32,7 +32,7 @@ LAGS = 4  # frames between which a sound rises: 46 ms
 
 @dataclass(frozen=True)
 class Probe:
-    """Two linear models over standardised features: f features, G genres, 9 roles."""
+    """Two linear models over standardized features: f features, G genres, 9 roles."""
 
     genres: tuple[str, ...]
     origin: str  # what it was fitted on
@@ -47,21 +47,21 @@ class Probe:
 
     def genre_scores(self, features: np.ndarray) -> np.ndarray:
         """(G,) probabilities in the order of `genres`."""
-        scores = self.standardise(features) @ self.genre_weights
+        scores = self.standardize(features) @ self.genre_weights
         likely = np.exp(scores - scores.max())
         return likely / likely.sum()
 
     def roles(self, features: np.ndarray) -> frozenset[str]:
-        """The roles that are heard in a sound with these features (f,); none in silence, which no song has taught."""
+        """The roles detected in a sound with these features (f,); none in silence, which is in no training song."""
         changes = np.asarray(features)[BANDS : 2 * BANDS]  # how much each band changes, see `spread`
         if changes.size and not changes.any():
             return frozenset()
-        scores = self.standardise(features) @ self.role_weights
+        scores = self.standardize(features) @ self.role_weights
         return frozenset(role for role, score in zip(ROLES, scores, strict=True) if score > 0)
 
-    def standardise(self, features: np.ndarray) -> np.ndarray:
+    def standardize(self, features: np.ndarray) -> np.ndarray:
         """(..., f + 1): features (..., f) in deviations from their mean, at most 4 of them; then 1."""
-        x = np.clip((np.asarray(features, dtype=float) - self.mean) / self.deviation, -FAR, FAR)
+        x = np.clip((np.asarray(features, dtype=float) - self.mean) / self.deviation, -CLIP_SIGMA, CLIP_SIGMA)
         return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
 
     def save(self, path: Path = PATH) -> None:
@@ -71,7 +71,7 @@ class Probe:
 
 
 @functools.cache
-def probe() -> Probe:
+def load() -> Probe:
     """The probe that comes with the package."""
     with safe_open(PATH, "np") as file:
         facts = file.metadata()
@@ -80,24 +80,24 @@ def probe() -> Probe:
 
 
 def planned_roles(plan: Plan) -> frozenset[str]:
-    """The roles that play, by the plan, in at least a quarter of what `features` hears; all of them without bars."""
+    """The roles that play, by the plan, in at least a quarter of what `features` analyzes; all of them without bars."""
     seconds = min(plan.seconds, SECONDS)
     first = (plan.seconds - seconds) / 2
     edges = plan.bar_starts()[np.cumsum([0, *(len(section.bars) for section in plan.sections)])] / SAMPLE_RATE
-    heard = np.diff(np.clip(edges, first, first + seconds))
+    analyzed = np.diff(np.clip(edges, first, first + seconds))
     known = [role for role, _ in plan.instruments]
     if not plan.sections:
         return frozenset(known)
     played = {role: 0.0 for role in known}
-    for section, length in zip(plan.sections, heard, strict=True):
+    for section, length in zip(plan.sections, analyzed, strict=True):
         for role in known if section.roles is None else section.roles:
             played[role] += length
-    return frozenset(role for role, length in played.items() if length >= PRESENT * seconds)
+    return frozenset(role for role, length in played.items() if length >= MIN_PRESENCE * seconds)
 
 
-def roles_agreement(found: frozenset[str], asked: frozenset[str]) -> float:
+def roles_agreement(detected: frozenset[str], target: frozenset[str]) -> float:
     """The share of the nine roles that are in both or in neither; most songs agree on about two thirds by chance."""
-    return 1.0 - len(found ^ asked) / len(ROLES)
+    return 1.0 - len(detected ^ target) / len(ROLES)
 
 
 def features(samples: np.ndarray) -> np.ndarray:

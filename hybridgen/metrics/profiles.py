@@ -1,4 +1,4 @@
-"""The numbers that the estimators were fitted with: `profiles.json`, written by train/estimators.py."""
+"""The numbers that the estimators were fitted with: `profiles.json`, written by tools/estimators.py."""
 
 import functools
 import json
@@ -24,17 +24,17 @@ class Profiles:
 
 
 @functools.cache
-def profiles() -> Profiles:
+def load() -> Profiles:
     """The profiles that come with the package."""
     facts = json.loads(PATH.read_text(encoding="utf-8"))
     arrays = {name: np.array(value) for name, value in facts.items() if isinstance(value, list)}
     return Profiles(**{**facts, **arrays})
 
 
-def save(fitted: Profiles, path: Path = PATH) -> None:
+def save(profiles: Profiles, path: Path = PATH) -> None:
     """Writes profiles as JSON, a row of numbers to a line."""
     facts = {}
-    for name, value in vars(fitted).items():
+    for name, value in vars(profiles).items():
         facts[name] = np.round(value, 3).tolist() if isinstance(value, np.ndarray) else value
     text = json.dumps(facts, indent=1, ensure_ascii=False)
     path.write_text(_join_rows(text) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Tempo, beats and drift, heard from the samples alone.
+"""Tempo, beats and drift, estimated from the samples alone.
 
 Samples are float arrays (N,) or (2, N) at 44.1 kHz. K bands, F frames of `HOP` samples.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.stats import theilslopes
 
-from hybridgen.metrics.profiles import profiles
+from hybridgen.metrics import profiles
 from hybridgen.metrics.spectral import SAMPLE_RATE, SEMITONE_RATE, mono, semitones
 from hybridgen.plan import METER_BEATS
 
@@ -20,9 +20,9 @@ N_BANDS = 4
 PULSES = np.geomspace(38.0, 240.0, 700)  # (G,) beats a minute that are tried
 BEAT_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4)  # of a beat's length
 BAR_RATIOS = (1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4, 6, 8)
-MEMORY = 8  # frames that `novelty` compares, a third of a second
-FAINT = 0.03  # of the strongest: what is weaker hardly counts as weaker still
-HIT_SECONDS = 0.07  # a beat within this of the grid is a hit, as in mir_eval's F-measure
+NOVELTY_FRAMES = 8  # that `novelty` compares on either side, a third of a second
+PERIODICITY_FLOOR = 0.03  # of the strongest, added before the logarithm
+EDGE_SECONDS = 0.07  # beats up to this far outside a grid still belong to it
 
 
 def onset_strength(samples: np.ndarray) -> np.ndarray:
@@ -39,8 +39,9 @@ def onset_strength(samples: np.ndarray) -> np.ndarray:
 def novelty(spectrum: np.ndarray) -> np.ndarray:
     """(1, F): how much louder notes are after each moment than before it, given `semitones`; it peaks at new chords."""
     x = np.log1p(1000.0 * spectrum / max(spectrum.max(), 1e-9))
-    total = np.cumsum(np.pad(x, ((0, 0), (MEMORY, MEMORY)), mode="edge"), axis=1)
-    past, here, future = total[:, : -2 * MEMORY], total[:, MEMORY:-MEMORY], total[:, 2 * MEMORY :]
+    n = NOVELTY_FRAMES
+    total = np.cumsum(np.pad(x, ((0, 0), (n, n)), mode="edge"), axis=1)
+    past, here, future = total[:, : -2 * n], total[:, n:-n], total[:, 2 * n :]
     return np.maximum(future - here - (here - past), 0.0).sum(axis=0, keepdims=True)
 
 
@@ -52,8 +53,8 @@ def pulse_features(bands: np.ndarray, changes: np.ndarray) -> np.ndarray:
     """
     octaves = np.log2(PULSES / 100.0)
     onsets = periodicities(bands, FRAME_RATE, BEAT_RATIOS)
-    kept = (onsets.mean(axis=0), onsets[0], onsets[-1], periodicities(changes, SEMITONE_RATE, BAR_RATIOS)[0])
-    return np.concatenate([np.log(FAINT + np.concatenate(kept)), [octaves, octaves**2]]).T
+    chosen = (onsets.mean(axis=0), onsets[0], onsets[-1], periodicities(changes, SEMITONE_RATE, BAR_RATIOS)[0])
+    return np.concatenate([np.log(PERIODICITY_FLOOR + np.concatenate(chosen)), [octaves, octaves**2]]).T
 
 
 def periodicities(curves: np.ndarray, rate: float, ratios: tuple[float, ...]) -> np.ndarray:
@@ -84,7 +85,7 @@ def beats(samples: np.ndarray) -> np.ndarray:
     bands = onset_strength(samples)
     if not bands.any():
         return np.zeros(0)
-    pulse_found = PULSES[np.argmax(pulse_features(bands, novelty(semitones(samples))) @ profiles().pulse)]
+    pulse_found = PULSES[np.argmax(pulse_features(bands, novelty(semitones(samples))) @ profiles.load().pulse)]
     _, times = librosa.beat.beat_track(
         onset_envelope=bands.sum(axis=0), sr=SAMPLE_RATE, hop_length=HOP, bpm=pulse_found, trim=False, units="time"
     )
@@ -105,44 +106,27 @@ def pulse(tempo: float, meter: str) -> float:
     return tempo / (starts[1] - starts[0])
 
 
-def tempo_correct(found: float, asked: float, tolerance: float = 0.04) -> bool:
-    """Whether the tempo found is the one asked; an octave error is an error."""
-    return abs(found / asked - 1.0) <= tolerance
-
-
-def octave_error(found: float, asked: float, tolerance: float = 0.04) -> bool:
-    """Whether the tempo found is wrong, and is the one asked times or over 2 or 3 (as in MIREX's second accuracy)."""
-    return any(tempo_correct(found, asked * factor, tolerance) for factor in (1 / 3, 1 / 2, 2.0, 3.0))
-
-
 @dataclass(frozen=True)
-class BeatError:
-    """How detected beats lie on a grid. All are NaN where no beats were detected."""
+class BeatDeviation:
+    """How detected beats lie on a grid. All are NaN where fewer than four lie on it."""
 
     median_ms: float  # median distance of a detected beat to the nearest beat of the grid
-    hit_rate: float  # share of the grid's beats with a detected beat within 70 ms
     drift_percent: float  # change of the detected tempo, against the grid's, from the first half to the second
 
 
-def beat_error(samples: np.ndarray, beat_times: np.ndarray) -> BeatError:
-    """How the beats that are heard in the samples lie on the grid `beat_times` (n,) in seconds, n >= 2."""
-    return compare_beats(beats(samples), beat_times)
-
-
-def compare_beats(found: np.ndarray, grid: np.ndarray) -> BeatError:
-    """`beat_error` of beats already detected; both in seconds."""
+def beat_deviation(detected: np.ndarray, grid: np.ndarray) -> BeatDeviation:
+    """How detected beats (n,) lie on a grid (m,), both in seconds; ValueError for a grid of fewer than two beats."""
     grid = np.asarray(grid, dtype=float)
     if len(grid) < 2:
-        raise ValueError(f"beat_times has {len(grid)} beats, a grid takes at least 2")
-    found = found[(found > grid[0] - HIT_SECONDS) & (found < grid[-1] + HIT_SECONDS)]
-    if len(found) < 4:
-        return BeatError(np.nan, np.nan, np.nan)
-    distances = np.abs(found[:, None] - grid)  # (found, grid)
-    position = np.interp(found, grid, np.arange(len(grid)))  # beats of the grid
-    half = len(found) // 2
+        raise ValueError(f"grid has {len(grid)} beats, at least 2 are needed")
+    detected = detected[(detected > grid[0] - EDGE_SECONDS) & (detected < grid[-1] + EDGE_SECONDS)]
+    if len(detected) < 4:
+        return BeatDeviation(np.nan, np.nan)
+    distances = np.abs(detected[:, None] - grid)  # (n, m)
+    position = np.interp(detected, grid, np.arange(len(grid)))  # in beats of the grid
+    half = len(detected) // 2
     first, second = (theilslopes(part, np.arange(len(part)))[0] for part in (position[:half], position[half:]))
-    return BeatError(
+    return BeatDeviation(
         median_ms=1000.0 * float(np.median(distances.min(axis=1))),
-        hit_rate=float((distances.min(axis=0) <= HIT_SECONDS).mean()),
         drift_percent=100.0 * float(first / second - 1.0),
     )

@@ -1,4 +1,4 @@
-"""Form, heard from the samples: whether sections of one label sound alike, and those of different labels do not.
+"""Form, from the samples: whether sections of one label sound alike, and those of different labels do not.
 
 Samples are float arrays (N,) or (2, N) at 44.1 kHz, the plan's first sample first. n bars, K sections, F frames.
 """
@@ -67,7 +67,7 @@ def _distances(samples: np.ndarray, plan: Plan, sections: np.ndarray) -> np.ndar
 
 
 def _timbre(samples: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(n, 32): log-mel bands of each bar, each band standardised over the bars; rows have length 1 on average."""
+    """(n, 32): log-mel bands of each bar, each band standardized over the bars; rows have length 1 on average."""
     bands = mel(mono(samples))
     level = decibels(bands, bands.max()).reshape(BANDS, -1, bands.shape[1]).mean(axis=1)
     rows = _bar_means(level, edges * SAMPLE_RATE / MEL_HOP)

@@ -5,6 +5,7 @@ from hybridgen.plan.features import (
     N_FEATURES,
     N_INSTRUMENTS,
     NO_INSTRUMENT,
+    PLAN_VERSION,
     ROLE_FEATURES,
     UNKNOWN_PROGRAM,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "N_FEATURES",
     "N_INSTRUMENTS",
     "PITCHES",
+    "PLAN_VERSION",
     "QUALITIES",
     "ROLES",
     "ROLE_FEATURES",

@@ -4,9 +4,20 @@ They follow from the plan by arithmetic, so tempo, chords and form bind the soun
 sentence.
 """
 
+import hashlib
+import json
+
 import numpy as np
 
-from hybridgen.plan.harmony import METER_BEATS, METERS, chord_pitches, meter_quarters, split_chord, split_key
+from hybridgen.plan.harmony import (
+    METER_BEATS,
+    METERS,
+    QUALITY_INTERVALS,
+    chord_pitches,
+    meter_quarters,
+    split_chord,
+    split_key,
+)
 from hybridgen.plan.parts import LABELS, MAX_ENERGY, ROLES
 from hybridgen.plan.score import Score
 from hybridgen.plan.tempo_map import TempoMap
@@ -33,6 +44,14 @@ LAYOUT = {
     "place": 4,  # seconds since the start and to the end (8 or more = 1), bars left (log), past the last bar
 }
 N_FEATURES = sum(LAYOUT.values())
+
+
+def _plan_version() -> str:
+    tables = (ROLES, LABELS, METER_BEATS, QUALITY_INTERVALS, LAYOUT)  # in JSON dicts keep their order, which counts
+    return hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:12]
+
+
+PLAN_VERSION = _plan_version()  # changes when roles, labels, meters, chords or features do
 
 
 def columns(name: str) -> slice:

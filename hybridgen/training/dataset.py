@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hybridgen.data.prepared import Notes, Songs, Track
-from hybridgen.plan import CODE_HOP, LATENT_HOP, ROLES, SAMPLE_RATE
-from hybridgen.quantizer import CODE_FRAMES, Played
+from hybridgen.data.prepared_dataset import Notes, PreparedDataset, PreparedTrack
+from hybridgen.plan import ROLES, TimeBase
+from hybridgen.quantizer import Played
 
 DRUM_ROLES = ("drums", "percussion")
 TONAL = [i for i, role in enumerate(ROLES) if role not in DRUM_ROLES]
@@ -36,9 +37,9 @@ AHEAD = 2  # batches that each worker makes before they are asked for
 Made = TypeVar("Made")
 
 
-def load(folder: str | Path) -> tuple[Songs, Songs]:
+def load(folder: str | Path) -> tuple[PreparedDataset, PreparedDataset]:
     """Tracks of a prepared folder to train on, and held-out ones; ValueError unless there are some of both."""
-    train, held_out = Songs(folder, "train"), Songs(folder, "test")
+    train, held_out = PreparedDataset(folder, "train"), PreparedDataset(folder, "test")
     if not len(train) or not len(held_out):
         raise ValueError(f"prepared {folder} has {len(train)} tracks to train on and {len(held_out)} held out")
     return train, held_out
@@ -96,15 +97,23 @@ class Phase:
     """So many steps on windows of a few lengths, one for each step; in as many steps as lengths each comes once."""
 
     steps: int
-    windows: tuple[int, ...]  # latent frames, multiples of 4
+    windows: tuple[int, ...]  # latent frames, multiples of those in a code frame
     frames: int  # latent frames of a global batch: as many windows as they hold
 
     def __post_init__(self) -> None:
         for window in self.windows:
-            if window % CODE_FRAMES or not 0 < window <= self.frames:
-                raise ValueError(
-                    f"window of {window} frames is no multiple of {CODE_FRAMES} up to frames {self.frames}"
-                )
+            if not 0 < window <= self.frames:
+                raise ValueError(f"window of {window} frames is outside 1-{self.frames}, the frames of a batch")
+
+
+def n_steps(phases: Sequence[Phase]) -> int:
+    """Steps of all phases together."""
+    return sum(phase.steps for phase in phases)
+
+
+def phase_number(phases: Sequence[Phase], step: int) -> int:
+    """Which phase, from 0, a step from 1 belongs to; the last phase has no end."""
+    return sum(step > end for end in accumulate(phase.steps for phase in phases[:-1]))
 
 
 @dataclass(frozen=True)
@@ -141,16 +150,18 @@ class Windows:
     themselves lie anywhere in it, some at its very start and some at its end. A damaged track is replaced by others.
     """
 
-    songs: Songs
+    songs: PreparedDataset
     phases: tuple[Phase, ...]
     seed: int
     rank: int = 0
     world_size: int = 1
 
     def __post_init__(self) -> None:
-        longest = self.songs.n_frames.max(initial=0)
+        longest, ratio = self.songs.n_frames.max(initial=0), self.songs.time_base.frames_per_code
         for phase in self.phases:
             for window in phase.windows:
+                if window % ratio:
+                    raise ValueError(f"window of {window} frames is not a multiple of {ratio}, the frames of a code")
                 rank_rows(phase.frames // window, self.rank, self.world_size)
                 if window > longest:
                     raise ValueError(f"window of {window} frames is longer than each of the {len(self.songs)} tracks")
@@ -160,16 +171,16 @@ class Windows:
         window, keys = self._keys(step)
         return window, [self._row(*key) for key in keys]
 
-    def read(self, step: int) -> tuple[int, list[tuple[Row, Track]]]:
+    def read(self, step: int) -> tuple[int, list[tuple[Row, PreparedTrack]]]:
         """The window's length at a step, and this rank's rows with their tracks."""
         window, keys = self._keys(step)
         return window, [self._whole(*key) for key in keys]
 
     def _keys(self, step: int) -> tuple[int, list[tuple[int, int, int, int]]]:
         """The window's length, and (phase, length's number, epoch, slot) of each row: a slot is one of all windows."""
-        number, step = self._phase(step)
+        number = phase_number(self.phases, step)
         phase = self.phases[number]
-        block, place = divmod(step, len(phase.windows))
+        block, place = divmod(step - 1 - n_steps(self.phases[:number]), len(phase.windows))
         which = Permutation(len(phase.windows), self.seed, number, block)(place)
         window = phase.windows[which]
         n_rows, n_slots = phase.frames // window, int(self._stops[window][-1])
@@ -178,15 +189,6 @@ class Windows:
             epoch, index = divmod(block * n_rows + row, n_slots)
             keys.append((number, which, epoch, Permutation(n_slots, self.seed, number, which, epoch)(index)))
         return window, keys
-
-    def _phase(self, step: int) -> tuple[int, int]:
-        """The phase of a step that is counted from 1, and the step inside it from 0; the last phase has no end."""
-        step -= 1
-        for number, phase in enumerate(self.phases[:-1]):
-            if step < phase.steps:
-                return number, step
-            step -= phase.steps
-        return len(self.phases) - 1, step
 
     @cached_property
     def _stops(self) -> dict[int, np.ndarray]:
@@ -198,27 +200,31 @@ class Windows:
         window = self.phases[number].windows[which]
         song = int(np.searchsorted(self._stops[window], slot, side="right"))
         rng = np.random.default_rng([self.seed, number, which, epoch, slot])
-        start, reference = (draw_start(int(self.songs.n_frames[song]), window, rng) for _ in range(2))
+        start, reference = (self._draw_start(song, window, rng) for _ in range(2))
         return Row(song, start, reference, rng.random(), int(rng.integers(2**63)))
 
-    def _whole(self, number: int, which: int, epoch: int, slot: int) -> tuple[Row, Track]:
+    def _draw_start(self, song: int, window: int, rng: np.random.Generator) -> int:
+        """First frame of a window of a track, where a code frame begins."""
+        ratio = self.songs.time_base.frames_per_code
+        return ratio * draw_start((int(self.songs.n_frames[song]) - window) // ratio, rng)
+
+    def _whole(self, number: int, which: int, epoch: int, slot: int) -> tuple[Row, PreparedTrack]:
         """The row of a slot and its track; where that is damaged, of another slot that follows from the first."""
         others = np.random.default_rng([self.seed, number, which, epoch, slot, 1])
         n_slots = int(self._stops[self.phases[number].windows[which]][-1])
         for _ in range(TRIES):
             row = self._row(number, which, epoch, slot)
-            track = self.songs.whole(row.song, self.songs.__getitem__)
+            track = self.songs.read_or_skip(row.song, self.songs.__getitem__)
             if track is not None:
                 return row, track
             slot = int(others.integers(n_slots))
         raise ValueError(f"prepared {self.songs.folder}: {TRIES} tracks in a row are damaged")
 
 
-def draw_start(n_frames: int, window: int, rng: np.random.Generator) -> int:
-    """First frame, a multiple of 4, of a window of a track of `n_frames`."""
-    last = (n_frames - window) // CODE_FRAMES
+def draw_start(last: int, rng: np.random.Generator) -> int:
+    """One of 0 ... last, the first and the last more often than any other."""
     edge, start = rng.random(), int(rng.integers(last + 1))
-    return CODE_FRAMES * (0 if edge < EDGE_SHARE else last if edge < 2 * EDGE_SHARE else start)
+    return 0 if edge < EDGE_SHARE else last if edge < 2 * EDGE_SHARE else start
 
 
 @dataclass(frozen=True)
@@ -233,9 +239,11 @@ class WindowBatches(Windows):
         """This rank's rows of the batch of a step, counted from 1."""
         window, rows = self.read(step)
         spans = [slice(row.start, row.start + window) for row, _ in rows]
-        code_spans = [slice(span.start // CODE_FRAMES, span.stop // CODE_FRAMES) for span in spans]
+        base = self.songs.time_base
+        ratio = base.frames_per_code
+        code_spans = [slice(span.start // ratio, span.stop // ratio) for span in spans]
         tracks = [track for _, track in rows]
-        n_inside = torch.tensor([-(-track.length // LATENT_HOP) - span.start for track, span in _pairs(tracks, spans)])
+        n_inside = torch.tensor([base.n_frames(track.length) - span.start for track, span in _pairs(tracks, spans)])
         text, text_mask = pad_texts([track.texts[int(row.caption * len(track.texts))] for row, track in rows])
         return Batch(
             latents=_stack([track.latents[span] for track, span in _pairs(tracks, spans)]).float(),
@@ -259,21 +267,22 @@ class PlayedBatches(Windows):
         window, rows = self.read(step)
         latents = _stack([track.latents[row.start : row.start + window] for row, track in rows]).float()
         parts = []
+        ratio = self.songs.time_base.frames_per_code
         for row, track in rows:
-            span = slice(row.start // CODE_FRAMES, (row.start + window) // CODE_FRAMES)
+            span = slice(row.start // ratio, (row.start + window) // ratio)
             parts.append([target[:, span] for target in vars(self._played(row.song, track)).values()])
         return latents, Played(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _played(self, song: int, track: Track) -> Played:
+    def _played(self, song: int, track: PreparedTrack) -> Played:
         notes = self.songs.notes(song)
         if notes is None:
             raise ValueError(f"track {track.name}: its notes are unknown, and the quantizer learns from notes")
-        return played(notes, track.loudness)
+        return played(notes, track.loudness, self.songs.time_base)
 
 
-def played(notes: Notes, loudness: np.ndarray) -> Played:
+def played(notes: Notes, loudness: np.ndarray, time_base: TimeBase) -> Played:
     """Targets for the quantizer, a batch of one: what begins and what sounds in each of the P code frames."""
-    n_code_frames, rate = len(loudness), SAMPLE_RATE / CODE_HOP
+    n_code_frames, rate = len(loudness), time_base.sample_rate / time_base.code_hop
     first = (notes.starts * rate).astype(int)
     after = ((notes.starts + notes.durations) * rate).astype(int) + 1
     inside = first < n_code_frames
@@ -287,9 +296,9 @@ def played(notes: Notes, loudness: np.ndarray) -> Played:
     return Played(*(torch.from_numpy(part)[None] for part in parts))
 
 
-def check_codes(songs: Songs) -> None:
+def check_codes(songs: PreparedDataset) -> None:
     """ValueError for songs that were prepared without a quantizer, or with two."""
-    if songs.facts["quantizer"] is None:
+    if songs.index["quantizer"] is None:
         raise ValueError(f"prepared {songs.folder} has no codes of one quantizer: prepare it with --quantizer first")
 
 
@@ -304,7 +313,7 @@ def _stack(arrays: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(arrays))
 
 
-def _pairs(tracks: list[Track], spans: list[slice]) -> Iterator[tuple[Track, slice]]:
+def _pairs(tracks: list[PreparedTrack], spans: list[slice]) -> Iterator[tuple[PreparedTrack, slice]]:
     return zip(tracks, spans, strict=True)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from hybridgen.training.losses import stft
+from hybridgen.spectra import stft
 
 
 @dataclass(frozen=True)

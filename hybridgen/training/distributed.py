@@ -1,4 +1,4 @@
-"""Which process of how many this is, as `torchrun`, `deepspeed` or SLURM says it in the environment.
+"""Which process of how many this is, from the environment variables of `torchrun`, `deepspeed` or SLURM.
 
 The one file of the training code that reads and sets environment variables.
 """
@@ -11,13 +11,13 @@ from datetime import timedelta
 import torch
 
 LAUNCHERS = (("RANK", "LOCAL_RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS"))
-SLURM_PORT = 29_500  # where the processes of a SLURM job meet, unless MASTER_PORT says otherwise
-PATIENCE = timedelta(minutes=60)  # rank 0 validates and writes while the others wait
+SLURM_PORT = 29_500  # where the processes of a SLURM job meet, unless MASTER_PORT names another
+TIMEOUT = timedelta(minutes=60)  # of a collective: rank 0 validates and writes while the others wait
 
 
 @dataclass(frozen=True)
-class Place:
-    """One process among all that train together."""
+class RankInfo:
+    """One process of all that train together."""
 
     rank: int
     local_rank: int  # on its machine
@@ -28,18 +28,18 @@ class Place:
         return torch.device(kind, self.local_rank) if kind == "cuda" else torch.device(kind)
 
 
-def place() -> Place:
-    """Where a launcher has put this process; rank 0 of 1 without one."""
+def rank_info() -> RankInfo:
+    """The ranks that a launcher gave this process; rank 0 of 1 without one."""
     for names in LAUNCHERS:
         if all(name in os.environ for name in names):
-            return Place(*(int(os.environ[name]) for name in names))
-    return Place(0, 0, 1)
+            return RankInfo(*(int(os.environ[name]) for name in names))
+    return RankInfo(0, 0, 1)
 
 
-def join(device: torch.device) -> Place:
-    """Meets the other processes, once: gloo between CPUs, NCCL between GPUs. A process alone is its own group."""
-    here = place()
-    os.environ["LOCAL_RANK"] = str(here.local_rank)  # DeepSpeed asks for these two
+def init(device: torch.device) -> RankInfo:
+    """Joins the process group, once: gloo between CPUs, NCCL between GPUs. A single process is a group of its own."""
+    here = rank_info()
+    os.environ["LOCAL_RANK"] = str(here.local_rank)  # DeepSpeed reads these two
     os.environ.setdefault("DS_ACCELERATOR", device.type)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -50,18 +50,18 @@ def join(device: torch.device) -> Place:
         store = torch.distributed.HashStore()
     else:
         host, port = os.environ.get("MASTER_ADDR", _first_host()), int(os.environ.get("MASTER_PORT", SLURM_PORT))
-        store = torch.distributed.TCPStore(host, port, here.world_size, here.rank == 0 and _hosts_store(), PATIENCE)
+        store = torch.distributed.TCPStore(host, port, here.world_size, here.rank == 0 and _hosts_store(), TIMEOUT)
     torch.distributed.init_process_group(
-        backend, store=store, rank=here.rank, world_size=here.world_size, timeout=PATIENCE
+        backend, store=store, rank=here.rank, world_size=here.world_size, timeout=TIMEOUT
     )
     return here
 
 
-def leave() -> None:
-    """Ends what `join` began. One process of several ends here and now: call it last.
+def shutdown() -> None:
+    """Leaves the process group, if any. One process of several then exits at once: call it last.
 
-    DeepSpeed keeps groups beyond `destroy_process_group`, and the interpreter's own exit now and then meets their
-    threads ("terminate called without an active exception"), after which a launcher calls the whole run failed.
+    DeepSpeed keeps groups alive beyond `destroy_process_group`, and their threads sometimes abort the interpreter's
+    normal exit ("terminate called without an active exception"), so that a launcher reports the whole run as failed.
     """
     if not torch.distributed.is_initialized():
         return

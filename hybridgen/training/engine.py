@@ -2,7 +2,7 @@
 
 A loss is given in shares: what `backward` is handed, summed over all micro-batches of all ranks, is the loss. So the
 number of ranks and micro-batches changes rounding and nothing else: whoever takes a mean divides by the weight of the
-global batch (`Engine.sum`), never by that of its own rows.
+global batch (`Engine.all_reduce`), never by that of its own rows.
 
 Weights, their average and Adam's moments leave and enter the engine whole, in fp32 and by name (`tensors`, `load`);
 what ZeRO stage cut them into how many parts is forgotten between. A run may so change both at any checkpoint.
@@ -84,7 +84,7 @@ class Engine:
 
         layers: what is run forward again with `recompute`. max_stage: a higher ZeRO stage of the file becomes this.
         """
-        here = distributed.place()
+        here = distributed.rank_info()
         self.config, self.rank, self.world_size = config, here.rank, here.world_size
         self.device = here.device(config.device)
         if config.deepspeed is None and self.world_size > 1:
@@ -142,18 +142,18 @@ class Engine:
 
     # ---- between the ranks
 
-    def sum(self, value: Tensor) -> Tensor:
+    def all_reduce(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all ranks, on each of them."""
         total = value.detach().to(self.device, copy=True)
         if self.world_size > 1:
             dist.all_reduce(total)
         return total
 
-    def any(self, asked: bool) -> bool:
-        """Whether any rank says so."""
-        return bool(self.sum(torch.tensor(float(asked)))) if self.world_size > 1 else asked
+    def any_rank(self, flag: bool) -> bool:
+        """Whether `flag` is set on any rank."""
+        return bool(self.all_reduce(torch.tensor(float(flag)))) if self.world_size > 1 else flag
 
-    def gather(self, rows: Tensor) -> Tensor:
+    def all_gather(self, rows: Tensor) -> Tensor:
         """Rows (B, ...) of all ranks, one after the other; each rank must have as many."""
         if self.world_size == 1:
             return rows.detach()
@@ -161,21 +161,21 @@ class Engine:
         dist.all_gather(parts, rows.detach().contiguous())
         return torch.cat(parts)
 
-    def spread(self, value: Tensor) -> Tensor:
+    def broadcast(self, value: Tensor) -> Tensor:
         """A tensor of rank 0 on every rank; the others give one of its shape and dtype."""
         value = value.detach().to(self.device, copy=True).contiguous()
         if self.world_size > 1:
             dist.broadcast(value, 0)
         return value
 
-    def tell(self, facts: Any) -> Any:
-        """What rank 0 says, on every rank: anything that JSON can hold."""
+    def broadcast_object(self, value: Any) -> Any:
+        """What rank 0 gives, on every rank: anything that JSON can hold."""
         if self.world_size == 1:
-            return facts
-        said = torch.tensor(list(json.dumps(facts).encode()) if self.rank == 0 else [], dtype=torch.uint8)
-        n_bytes = int(self.spread(torch.tensor(len(said))))
-        said = self.spread(said if self.rank == 0 else torch.empty(n_bytes, dtype=torch.uint8))
-        return json.loads(bytes(said.tolist()))
+            return value
+        encoded = torch.tensor(list(json.dumps(value).encode()) if self.rank == 0 else [], dtype=torch.uint8)
+        n_bytes = int(self.broadcast(torch.tensor(len(encoded))))
+        encoded = self.broadcast(encoded if self.rank == 0 else torch.empty(n_bytes, dtype=torch.uint8))
+        return json.loads(bytes(encoded.tolist()))
 
     def micro_ranks(self) -> list[tuple[int, int]]:
         """For each micro-batch of this rank, which of how many equal parts of the global batch it is."""
@@ -217,7 +217,7 @@ class Engine:
             self._check(tensors)
 
         def give(part: str, name: str, like: Tensor, shape: torch.Size) -> Tensor:
-            return self.spread(tensors[part][name].to(like.dtype) if self.rank == 0 else like.new_empty(shape))
+            return self.broadcast(tensors[part][name].to(like.dtype) if self.rank == 0 else like.new_empty(shape))
 
         single = torch.empty((), dtype=torch.float32)
         for name, weight in self.model.named_parameters():
@@ -392,7 +392,7 @@ class _DeepSpeed(_Plain):
         device: torch.device,
     ):
         super().__init__(model, optimizer, clip)
-        distributed.join(device)
+        distributed.init(device)
         deepspeed = _import_deepspeed(device)
         model.register_forward_hook(lambda _module, _args, output: _opened(output))
         self.gathered = deepspeed.zero.GatheredParameters

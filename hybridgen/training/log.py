@@ -110,7 +110,7 @@ def spectrograms(sounds: Mapping[str, np.ndarray]) -> "Figure":
     figure = Figure(figsize=(8, 2.4 * len(sounds)), layout="constrained")
     axes = figure.subplots(len(sounds), 1, squeeze=False)[:, 0]
     for axis, (name, samples) in zip(axes, sounds.items(), strict=True):
-        decibels = plot.mel_energy(samples)[1]
+        decibels = plot.mel_spectrogram(samples)[1]
         axis.imshow(decibels, origin="lower", aspect="auto", cmap="magma", vmin=plot.FLOOR_DB, vmax=0)
         axis.set_title(name, loc="left", fontsize=8)
         axis.set_axis_off()

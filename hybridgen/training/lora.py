@@ -5,7 +5,7 @@ averaged adapters and what they were trained on stand in `out`, ready for `hybri
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hybridgen import adapters, config, files, weights
 from hybridgen.adapters import LoRA
-from hybridgen.data.prepared import Songs
+from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import Renderer, RendererConfig
 from hybridgen.text import TextConfig
@@ -23,7 +23,7 @@ from hybridgen.training.dataset import Phase, WindowBatches
 from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
 from hybridgen.training.objectives import Gaps
 from hybridgen.training.planner_data import SongBatches
-from hybridgen.training.run import Run
+from hybridgen.training.run import Run, RunConfig
 
 JUDGED = 4  # batches whose loss is told before and after; their noise is always the same
 WORK = "training"  # folder of runs inside an adapter's; what is in it may be removed when all is trained
@@ -63,20 +63,18 @@ class RendererStage:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """One adapter, of the planner, of the renderer, or of both."""
+class LoraTrainConfig:
+    """One adapter, of the planner, of the renderer, or of both; `run.out` is its folder."""
 
-    model: str  # a shipped model's name, or a model folder
+    run: RunConfig
     prepared: str  # folder that train/prepare.py wrote, with codes
-    out: str  # the adapter's folder
-    seed: int
     planner: PlannerStage | None
     renderer: RendererStage | None
     engine: EngineConfig
-    log_every: int  # steps
-    save_every: int
 
     def __post_init__(self) -> None:
+        if given := [name for name in ("start", "valid_every", "keep_best") if getattr(self.run, name) is not None]:
+            raise ValueError(f"run: {given} are not for adapters, which start from nothing and have no validation")
         if self.planner is None and self.renderer is None:
             raise ValueError("planner and renderer are both null: nothing to train")
         if self.engine.deepspeed is not None or self.engine.micro_batches != 1:
@@ -90,21 +88,6 @@ class Identity:
     base: str  # SHA-256 of the model's weights
     size: Size
     prepared: tuple[str, ...]  # digests of its shards
-
-
-@dataclass(frozen=True)
-class StageRun:
-    """What `Run` asks of a config."""
-
-    model: str
-    seed: int
-    out: str
-    steps: int
-    log_every: int
-    save_every: int
-    valid_every: int
-    keep_best: None = None
-    wandb: None = None
 
 
 @dataclass(frozen=True)
@@ -125,10 +108,10 @@ class Lesson:
     loss: Callable[[nn.Module, Any], Tensor]
 
 
-def main(train: TrainConfig) -> dict[str, Trained] | None:
+def main(train: LoraTrainConfig) -> dict[str, Trained] | None:
     """Trains what the config asks for and writes the adapter; stage -> result, None if a signal came before the end."""
-    folder = weights.resolve(train.model)
-    songs = Songs(train.prepared, "train")
+    folder = weights.resolve(train.run.model)
+    songs = PreparedDataset(train.prepared, "train")
     lessons = {"planner": planner_lesson, "renderer": renderer_lesson}
     chosen = {stage: getattr(train, stage) for stage in adapters.STAGES if getattr(train, stage) is not None}
     base = {stage: files.sha256(folder / f"{stage}.safetensors") for stage in chosen}
@@ -142,25 +125,30 @@ def main(train: TrainConfig) -> dict[str, Trained] | None:
         stage: {"songs": len(songs), "steps": chosen[stage].steps, "loss": [round(x, 4) for x in (t.before, t.after)]}
         for stage, t in results.items()
     }
-    adapters.save(train.out, {stage: t.lora for stage, t in results.items()}, base, train.model, facts)
+    adapters.save(train.run.out, {stage: t.lora for stage, t in results.items()}, base, train.run.model, facts)
     return results
 
 
 def fit(
-    stage: str, lesson: Lesson, own: PlannerStage | RendererStage, train: TrainConfig, base: str, songs: Songs
+    stage: str,
+    lesson: Lesson,
+    own: PlannerStage | RendererStage,
+    train: LoraTrainConfig,
+    base: str,
+    songs: PreparedDataset,
 ) -> Trained | None:
     """Trains one stage's adapter from where its run stopped; None if a signal came before the last step."""
-    size, rng = own.size, torch.Generator().manual_seed(train.seed)
+    size, rng = own.size, torch.Generator().manual_seed(train.run.seed)
     lora = adapters.create(lesson.model, size.targets, size.rank, size.alpha, rng)
     model = adapters.adapt(lesson.model, [(lora, 1.0)])
     engine = Engine(lora, own.optim, train.engine, layers=model.blocks)
     model.to(engine.device)
-    out, shards = Path(train.out) / WORK / stage, tuple(entry["latents"] for entry in songs.facts["shards"])
-    settings = StageRun(train.model, train.seed, str(out), own.steps, train.log_every, train.save_every, own.steps)
+    own_run = replace(train, run=replace(train.run, out=str(Path(train.run.out) / WORK / stage)))
+    identity = Identity(base, size, tuple(entry["latents"] for entry in songs.index["shards"]))
 
-    with Run(stage, settings, Identity(base, size, shards), __file__, {stage: engine}) as run:
+    with Run(stage, own_run, own.steps, identity, __file__, {stage: engine}) as run:
         before = judge(lesson, lesson.model, engine)
-        for step, [batch] in run.each([lesson.batch], workers=0):
+        for step, [batch] in run.each([lesson.batch]):
             with engine.autocast():
                 loss = lesson.loss(model, batch)
             engine.backward(loss)
@@ -181,13 +169,13 @@ def judge(lesson: Lesson, model: nn.Module, engine: Engine) -> float:
     return sum(losses) / len(losses)
 
 
-def planner_lesson(folder: Path, songs: Songs, own: PlannerStage, train: TrainConfig) -> Lesson:
+def planner_lesson(folder: Path, songs: PreparedDataset, own: PlannerStage, train: LoraTrainConfig) -> Lesson:
     """Whole songs, their codes and as much of their scores as is known."""
     shapes = config.read(folder / "config.yaml")
     model = frozen(Planner(config.build(PlannerConfig, shapes["planner"])), folder / "planner.safetensors", train)
     encoder = planner_data.text_encoder(config.build(TextConfig, shapes["text"]))
     [empty_text] = planner_data.encode(encoder, [""])
-    batches = SongBatches(songs, own.frames, 1, train.seed, empty_text)
+    batches = SongBatches(songs, own.frames, 1, train.run.seed, empty_text)
 
     def loss(model: nn.Module, batch: planner_data.Batch) -> Tensor:
         device = model.start.device
@@ -198,11 +186,11 @@ def planner_lesson(folder: Path, songs: Songs, own: PlannerStage, train: TrainCo
     return Lesson(model, batches, loss)
 
 
-def renderer_lesson(folder: Path, songs: Songs, own: RendererStage, train: TrainConfig) -> Lesson:
+def renderer_lesson(folder: Path, songs: PreparedDataset, own: RendererStage, train: LoraTrainConfig) -> Lesson:
     """Windows of songs, with random gaps in what is told of them."""
     shapes = config.read(folder / "config.yaml")
     model = frozen(Renderer(config.build(RendererConfig, shapes["renderer"])), folder / "renderer.safetensors", train)
-    batches = WindowBatches(songs, (Phase(own.steps, (own.window,), own.frames),), train.seed)
+    batches = WindowBatches(songs, (Phase(own.steps, (own.window,), own.frames),), train.run.seed)
 
     def loss(model: nn.Module, batch: dataset.Batch) -> Tensor:
         return objectives.renderer_loss(model, batch, own.gaps)
@@ -210,7 +198,7 @@ def renderer_lesson(folder: Path, songs: Songs, own: RendererStage, train: Train
     return Lesson(model, batches, loss)
 
 
-def frozen(model: nn.Module, path: Path, train: TrainConfig) -> nn.Module:
+def frozen(model: nn.Module, path: Path, train: LoraTrainConfig) -> nn.Module:
     """A model with the weights of a file, on the device of the training, none of which learns."""
     weights.load_weights(model, path)
     return model.requires_grad_(False).to(train.engine.device)

@@ -3,36 +3,11 @@
 Shapes: B batch, N samples, F spectral frames, K bins, M mel bands, T latent frames, C latent channels.
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LAGS, PATCH = (1, 2, 4), 8  # frames and bands: of the steps that make roughness, and over which it is a mean
-
-
-@lru_cache(maxsize=32)
-def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
-    """Triangular mel filters (K, M) from 0 Hz to the Nyquist frequency, each peaking at 1 (HTK's mel scale)."""
-    top = 2595 * torch.log10(torch.tensor(1 + sample_rate / 2 / 700))
-    edges = 700 * (10 ** (torch.linspace(0, float(top), n_mels + 2, dtype=torch.float64) / 2595) - 1)
-    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)[:, None]
-    width = sample_rate / n_fft  # slopes no steeper than a bin, so that no filter is empty
-    rise = 1 + (bins - edges[1:-1]) / (edges[1:-1] - edges[:-2]).clamp(min=width)
-    fall = 1 - (bins - edges[1:-1]) / (edges[2:] - edges[1:-1]).clamp(min=width)
-    return torch.minimum(rise, fall).clamp(min=0).float()
-
-
-def stft(samples: Tensor, n_fft: int, hop: int) -> Tensor:
-    """Complex spectra (..., F, K) of samples (..., N), Hann window, a full-scale sine peaking near 1."""
-    window = torch.hann_window(n_fft, device=samples.device) * (4 / n_fft)
-    return torch.fft.rfft(samples.unfold(-1, n_fft, hop) * window)
-
-
-def magnitude(bins: Tensor) -> Tensor:
-    """Absolute value with a gradient everywhere."""
-    return (torch.view_as_real(bins).square().sum(-1) + 1e-14).sqrt()
+from hybridgen.spectra import magnitude, mel_filters, stft, texture_distance
 
 
 class SpectralLoss(nn.Module):
@@ -73,25 +48,6 @@ class SpectralLoss(nn.Module):
         }
 
 
-def texture_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Mean absolute difference () of the roughness of levels (B, 2, F, M), in their unit."""
-    pairs = zip(roughness(x), roughness(y), strict=True)
-    return torch.stack([(a - b).abs().mean() for a, b in pairs]).mean()
-
-
-def roughness(levels: Tensor) -> list[Tensor]:
-    """Mean absolute steps of levels (B, 2, F, M) in overlapping patches: along bands, along frames, and along both."""
-    steps = []
-    for lag in LAGS:
-        steps.append(up := levels[..., lag:] - levels[..., :-lag])
-        if lag < levels.shape[-2]:
-            steps += [levels[..., lag:, :] - levels[..., :-lag, :], up[..., lag:, :] - up[..., :-lag, :]]
-    return [
-        F.avg_pool2d(step.abs(), [min(PATCH, size) for size in step.shape[-2:]], PATCH // 2, ceil_mode=True)
-        for step in steps
-    ]
-
-
 def two_views(samples: Tensor, first: int = 0) -> Tensor:
     """Left and right of the examples of even number, mid and side of the others, (B, 2, N); they count from `first`."""
     left, right = samples.unbind(1)
@@ -104,15 +60,6 @@ def tone_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean log difference in units of 10 dB of powers (B, 2, T, J) of tones, 60 dB under the loudest and up."""
     floor = 1e-6 * target.amax((1, 2, 3), keepdim=True) + 1e-10
     return (torch.log10(prediction + floor) - torch.log10(target + floor)).abs().mean()
-
-
-@torch.no_grad()
-def log_mel_distance(prediction: Tensor, target: Tensor, sample_rate: int) -> Tensor:
-    """Mean absolute log-mel difference in dB (B,): 128 bands, window 2048, floor 80 dB under the target's maximum."""
-    filters = mel_filters(sample_rate, 2048, 128).to(target.device)
-    x, y = (magnitude(stft(samples, 2048, 512)) @ filters for samples in (prediction, target))  # (B, 2, F, M)
-    floor = 1e-4 * y.amax((1, 2, 3), keepdim=True)
-    return 20 * (torch.log10(torch.maximum(x, floor)) - torch.log10(torch.maximum(y, floor))).abs().mean((1, 2, 3))
 
 
 @torch.no_grad()
@@ -129,17 +76,6 @@ def chroma_correlation(prediction: Tensor, target: Tensor, steps: int) -> Tensor
     x, y = (F.normalize(power.sum(0).sqrt() @ fold, dim=-1) for power in (prediction, target))
     x, y = x - x.mean(0), y - y.mean(0)
     return ((x * y).sum(0) / (x.square().sum(0) * y.square().sum(0) + 1e-12).sqrt()).mean()
-
-
-@torch.no_grad()
-def stft_distance(prediction: Tensor, target: Tensor) -> Tensor:
-    """Spectral convergence plus mean log10 magnitude difference (B,), over windows of 512, 1024 and 2048."""
-    total = torch.zeros(len(target), device=target.device)
-    for n_fft in (512, 1024, 2048):
-        x, y = (magnitude(stft(samples, n_fft, n_fft // 4)) for samples in (prediction, target))
-        convergence = (x - y).square().sum((1, 2, 3)).sqrt() / y.square().sum((1, 2, 3)).sqrt().clamp(min=1e-5)
-        total += convergence + (torch.log10(x + 1e-5) - torch.log10(y + 1e-5)).abs().mean((1, 2, 3))
-    return total / 3
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""What planner and renderer are trained for, whoever trains them: a lab from nothing, or a musician an adapter.
+"""What codec, planner and renderer are trained for, from nothing or by an adapter.
 
-Shapes: B batch, T latent frames, C latent channels, Q codebooks, P code frames.
+Shapes: B batch, N samples, J tones, T latent frames, C latent channels, Q codebooks, P code frames.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hybridgen import flow
+from hybridgen.codecs.own import SpectralCodec, mid_side
 from hybridgen.plan import N_FEATURES, ROLES
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import PARTS, Condition, Renderer
+from hybridgen.training import losses
 from hybridgen.training.dataset import Batch as Windows
+from hybridgen.training.losses import SpectralLoss
 from hybridgen.training.planner_data import Batch as Scores
 
 KNOWN = ("none", "start", "end", "sides")  # which frames of a window are given
@@ -59,6 +62,27 @@ def with_empty_frame(batch: Scores, cfg: PlannerConfig) -> Scores:
 
 def _cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
     return F.cross_entropy(logits.float(), targets, ignore_index=-1, reduction="sum", label_smoothing=label_smoothing)
+
+
+def codec_losses(
+    codec: SpectralCodec,
+    spectral_loss: SpectralLoss,
+    output: Tensor,
+    target: Tensor,
+    posterior: tuple[Tensor, Tensor],
+    first: int = 0,
+) -> dict[str, Tensor]:
+    """Losses () of sounds (B, 2, N): `mel`, `magnitude`, `texture` and `tones`, and `kl` of the posterior's parameters.
+
+    first: the number of the first example in the global batch.
+    """
+    parts = spectral_loss(output, target, first) | {"kl": losses.kl_divergence(*posterior)}
+    return parts | {"tones": losses.tone_loss(tone_power(codec, output), tone_power(codec, target))}
+
+
+def tone_power(codec: SpectralCodec, samples: Tensor) -> Tensor:
+    """Power (B, 2, T, J) of the tones in the mid and side of samples (B, 2, N)."""
+    return codec.tones.power(F.pad(mid_side(samples), (codec.tones.pad, codec.tones.pad)))
 
 
 @dataclass(frozen=True)

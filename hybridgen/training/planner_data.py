@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from hybridgen import grammar
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
-from hybridgen.data.prepared import Labels, Songs, Track
-from hybridgen.plan import CODE_HOP, SAMPLE_RATE, Bar, Plan, Section
+from hybridgen.data.prepared_dataset import Labels, PreparedDataset, PreparedTrack
+from hybridgen.plan import Bar, Plan, Section
 from hybridgen.planner import pad_scores
-from hybridgen.quantizer import CODE_FRAMES
 from hybridgen.text import TextConfig, TextEncoder
 from hybridgen.training.dataset import TRIES, Permutation, check_codes, pad_texts, rank_rows
 
@@ -140,7 +139,7 @@ class SongBatches:
     ValueError for songs that were prepared without a quantizer.
     """
 
-    songs: Songs
+    songs: PreparedDataset
     frames: int  # a batch of songs that are longer has one for each of `ranks`
     ranks: int  # a batch's songs are a multiple of this: so many ranks and micro-batches may share it
     seed: int
@@ -164,7 +163,7 @@ class SongBatches:
         lengths, bins, first = self.songs.n_frames[self._order], [], 0
         while first < len(lengths):
             stop = int(np.searchsorted(lengths, lengths[first] * SPREAD, side="right"))
-            room = CODE_FRAMES * self.frames // int(lengths[stop - 1])
+            room = self.songs.time_base.frames_per_code * self.frames // int(lengths[stop - 1])
             fill = min(room, stop - first + self.ranks - 1) // self.ranks * self.ranks
             bins.append((first, stop - first, max(fill, self.ranks)))
             first = stop
@@ -209,17 +208,20 @@ class SongBatches:
         rng = random.Random(f"song {self.seed} {epoch} {place}")
         first, n_songs, _ = next(entry for entry in reversed(self._bins) if entry[0] <= place)
         for _ in range(TRIES):
-            found = self.songs.whole(int(self._order[place]), lambda i: (self.songs[i], self.songs.labels(i)))
+            found = self.songs.read_or_skip(int(self._order[place]), lambda i: (self.songs[i], self.songs.labels(i)))
             if found is not None:
                 return self._told(*found, rng)
             place = first + rng.randrange(n_songs)
         raise ValueError(f"prepared {self.songs.folder}: {TRIES} songs in a row are damaged")
 
-    def _told(self, track: Track, labels: Labels, rng: random.Random) -> "Whole":
+    def _told(self, track: PreparedTrack, labels: Labels, rng: random.Random) -> "Whole":
         text, chance = rng.choice(track.texts), rng.random()
         text = text[:0] if chance < NO_TEXT else self.empty_text if chance < NO_TEXT + EMPTY_TEXT else text
         plan = hide(labels.plan, rng) if rng.random() < HIDDEN else labels.plan
-        features = track.controls[::CODE_FRAMES] if plan is labels.plan else plan.frame_controls(CODE_HOP)
+        base = plan.time_base
+        features = (
+            track.controls[:: base.frames_per_code] if plan is labels.plan else plan.frame_controls(base.code_hop)
+        )
         told = track.codes if self.mistakes is None else self.mistakes.make(track.codes, rng.getrandbits(62))
         codes, told = (torch.tensor(part.T).long() for part in (track.codes, told))
         return text, plan, codes, told, torch.tensor(features).float()
@@ -267,7 +269,7 @@ def hide(plan: Plan, rng: random.Random) -> Plan:
     tempo, beats = plan.tempo, plan.beats
     if plan.tempo and not keep["tempo"]:
         samples = (*plan.beat_starts().tolist(), int(plan.bar_starts()[-1]))
-        tempo, beats = (), tuple(sample / SAMPLE_RATE for sample in samples)
+        tempo, beats = (), tuple(sample / plan.time_base.sample_rate for sample in samples)
     return replace(
         plan,
         sections=sections,

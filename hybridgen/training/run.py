@@ -4,8 +4,10 @@ Checkpoints are one for all ranks: rank 0 writes and reads them, the engines gat
 step are functions of (seed, step, row), so a run that was stopped goes on as if it had not been.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -14,27 +16,70 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from hybridgen.training import checkpoints, cost, dataset
+from hybridgen.training import checkpoints, dataset, distributed, flops
 from hybridgen.training.checkpoints import Checkpoint
-from hybridgen.training.engine import Engine
+from hybridgen.training.engine import Engine, EngineConfig
 from hybridgen.training.guards import Guard, Verdict
 from hybridgen.training.log import Log, Meter
-from hybridgen.weights import save_weights
+from hybridgen.weights import load_weights, save_weights
 
-FIXED = ("train.seed", "train.model", "shapes")  # what a run may not change when it goes on
+FIXED = ("train.run.seed", "train.run.model", "shapes")  # what a run may not change when it goes on
 Made = TypeVar("Made")
+Shapes = TypeVar("Shapes")
+Model = TypeVar("Model", bound=nn.Module)
 
 
-class RunConfig(Protocol):
-    """The fields of a script's config that a run needs."""
+@dataclass(frozen=True)
+class RunConfig:
+    """What every training run has, whatever it trains: the section `run` of configs/train/*.yaml."""
 
+    model: str  # preset or YAML file that holds the shapes; for adapters a shipped model or a model folder
     out: str  # folder of the run
-    steps: int
+    seed: int
+    workers: int  # processes that prepare batches ahead; 0: the training process prepares them
     log_every: int  # steps
-    valid_every: int
     save_every: int
-    keep_best: str | None  # the validation figure whose lowest value the exported weights had; None: the last weights
-    wandb: str | None  # project on W&B
+    valid_every: int | None = None  # None: after the last step only
+    start: str | None = None  # weights to begin with
+    keep_best: str | None = None  # the validation figure whose lowest value selects the weights; None: the last ones
+    wandb: str | None = None  # project on W&B
+
+
+class TrainConfig(Protocol):
+    """What the configs of all stages have in common."""
+
+    @property
+    def run(self) -> RunConfig: ...
+
+    @property
+    def engine(self) -> EngineConfig: ...
+
+
+def new_model(model: Callable[[Shapes], Model], shapes: Shapes, train: TrainConfig) -> Model:
+    """A model with the run's random weights, or with those of `run.start`; also sets the CPU threads."""
+    torch.set_num_threads(train.engine.threads)
+    torch.manual_seed(train.run.seed)
+    made = model(shapes)
+    if train.run.start is not None:
+        load_weights(made, train.run.start)
+    return made
+
+
+def run_script(main: Callable[..., None], usage: str | None) -> None:
+    """Runs `main` with the command line's arguments; bad input is one line on stderr and exit code 2.
+
+    Without arguments, or with --help, prints `usage`, the script's docstring.
+    """
+    name, *arguments = sys.argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage)
+        sys.exit(0 if arguments else 2)
+    try:
+        main(*arguments)
+    except (ValueError, OSError) as error:
+        print(f"{Path(name).name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    distributed.shutdown()
 
 
 class Run:
@@ -46,31 +91,32 @@ class Run:
     def __init__(
         self,
         stage: str,
-        train: RunConfig,
+        train: TrainConfig,
+        n_steps: int,
         shapes: Any,
         script: str,
         engines: Mapping[str, Engine],
         tensors: Mapping[str, Tensor] | None = None,
     ):
-        """engines: by name; the first is the stage's own. tensors: filled in place when the run goes on."""
-        self.stage, self.train, self.out = stage, train, Path(train.out)
+        """engines: by name; the first is the stage's own. tensors: filled in place when the run resumes."""
+        self.stage, self.config, self.n_steps, self.out = stage, train.run, n_steps, Path(train.run.out)
         self.engines, self.tensors = dict(engines), dict(tensors or {})
         self.engine = next(iter(self.engines.values()))
         self.is_first = self.engine.rank == 0
         self.identity = checkpoints.identity(script, train=train, shapes=shapes)
         self.best: dict[str, Any] = {}
-        self.guard = Guard(lambda value: self.engine.sum(torch.tensor(value, dtype=torch.float64)).item())
+        self.guard = Guard(lambda value: self.engine.all_reduce(torch.tensor(value, dtype=torch.float64)).item())
         self._verdict: Verdict = "apply"
         self.step = self._resume()
-        self.log, self.meter = Log(self.out if self.is_first else None, self.step, train.wandb), Meter()
+        self.log, self.meter = Log(self.out if self.is_first else None, self.step, self.config.wandb), Meter()
         self._stack = ExitStack()
 
     @property
     def is_over(self) -> bool:
         """Whether the last step was made, and no signal came before."""
-        return self.step >= self.train.steps
+        return self.step >= self.n_steps
 
-    def each(self, makers: Sequence[Callable[[int], Made]], workers: int) -> Iterator[tuple[int, list[Made]]]:
+    def each(self, makers: Sequence[Callable[[int], Made]]) -> Iterator[tuple[int, list[Made]]]:
         """Each step that is left, with what each maker makes of its batch.
 
         Between two steps it saves when it is time or a signal came to any rank, and ends with the latter. After a spike
@@ -80,18 +126,18 @@ class Run:
             self.save()  # so that there is always something to go back to
         leave = False
         while not leave and not self.is_over:
-            steps = range(self.step + 1, self.train.steps + 1)
+            steps = range(self.step + 1, self.n_steps + 1)
             numbers = range(self.guard.batch(steps[0]), self.guard.batch(steps[-1]) + 1)
-            bar = tqdm(steps, self.stage, self.train.steps, initial=self.step, disable=not self.is_first)
-            with closing(dataset.stream(makers, numbers, workers)) as batches:
+            bar = tqdm(steps, self.stage, self.n_steps, initial=self.step, disable=not self.is_first)
+            with closing(dataset.stream(makers, numbers, self.config.workers)) as batches:
                 for step, made in zip(bar, batches, strict=True):
                     yield step, made
                     if self._verdict == "back":
                         self._go_back(step)
                         break
                     self.step = step
-                    leave = self.engine.any(self.stop.asked)
-                    if step % self.train.save_every == 0 or self.is_over or leave:
+                    leave = self.engine.any_rank(self.stop.asked)
+                    if step % self.config.save_every == 0 or self.is_over or leave:
                         self.save()
                     if leave:
                         break
@@ -110,24 +156,25 @@ class Run:
         """Logs, every so many steps: parts of the loss given in shares, other values, and how much went through.
 
         values: among them `norm`, of the gradient. work: amounts of the whole step, of all ranks; "flops" becomes the
-        utilisation of the GPUs.
+        utilization of the GPUs.
         """
         self.guard.updated(step, values["norm"])
         self.meter.add(work)
-        if step % self.train.log_every:
+        if step % self.config.log_every:
             return
-        total = self.engine.sum(torch.stack([share.detach().float() for share in shares.values()])).tolist()
+        total = self.engine.all_reduce(torch.stack([share.detach().float() for share in shares.values()])).tolist()
         rates = self.meter.read()
-        flops = rates.pop("flops_per_s", None)
-        if flops is not None and self.engine.device.type == "cuda":
+        operations = rates.pop("flops_per_s", None)
+        if operations is not None and self.engine.device.type == "cuda":
             name, n_devices = torch.cuda.get_device_name(self.engine.device), self.engine.world_size
-            if (used := cost.utilisation(flops, 1.0, name, n_devices)) is not None:
-                rates["utilisation"] = used
+            if (used := flops.utilization(operations, 1.0, name, n_devices)) is not None:
+                rates["utilization"] = used
         self.log.write(step, dict(zip(shares, total, strict=True)) | dict(values) | self.guard.counts | rates)
 
     def is_due(self, step: int) -> bool:
         """Whether a step is to be followed by a validation."""
-        return self._verdict != "back" and (step % self.train.valid_every == 0 or step == self.train.steps)
+        every = self.config.valid_every or self.n_steps
+        return self._verdict != "back" and (step % every == 0 or step == self.n_steps)
 
     def validate(self, step: int, judge: Callable[[nn.Module], dict[str, float]]) -> None:
         """Judges the averaged weights on rank 0, logs the figures, and exports the weights if none were better.
@@ -170,7 +217,7 @@ class Run:
         """Puts the newest checkpoint back, until a step; that of the checkpoint, 0 if there is none. Collective."""
         checkpoint = self._newest(until) if self.is_first else None
         found = None if checkpoint is None else {"step": checkpoint.step, "state": checkpoint.state}
-        found = self.engine.tell(found)
+        found = self.engine.broadcast_object(found)
         if found is None:
             return 0
         tensors = {} if checkpoint is None else checkpoint.tensors
@@ -178,7 +225,7 @@ class Run:
             parts = {part.removeprefix(f"{name}."): x for part, x in tensors.items() if part.startswith(f"{name}.")}
             engine.load(parts, found["state"][name])
         for name, value in self.tensors.items():
-            value.copy_(self.engine.spread(tensors["run"][name] if self.is_first else value))
+            value.copy_(self.engine.broadcast(tensors["run"][name] if self.is_first else value))
         self.best = found["state"]["best"]
         self.guard.load(found["state"]["guard"])
         return found["step"]
@@ -187,7 +234,7 @@ class Run:
         checkpoints.clean(self.out)
         place = checkpoints.newest(self.out, until)
         if place is None and until is not None:
-            every = self.train.save_every
+            every = self.config.save_every
             raise ValueError(f"{self.out}: a spike after step {until}, and no checkpoint so old; save_every is {every}")
         if place is None:
             return None
@@ -197,7 +244,7 @@ class Run:
 
     def _is_best(self, figures: Mapping[str, float]) -> bool:
         """Whether no validation of this kind was better; one with other figures is of another kind."""
-        wanted = self.train.keep_best
+        wanted = self.config.keep_best
         if wanted is None:
             return True
         if wanted not in figures:

@@ -1,6 +1,6 @@
 """The composer of the synthetic corpus: songs with form, harmony, groove, melody and a mix, from two integers.
 
-The files in the order of the work: `genres` (the style table: `electronic`, `acoustic`, with `figures` and
+The files in the order of the work: `genres` (the style table: `electronic`, `ensembles`, `bands`, with `figures` and
 `progressions`), `form` (sections), `harmony` (chords), `rhythm` (figures in any meter), `players`, `drums` and `melody`
 (notes on the grid), `performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed,
 index, seconds) gives the same song anywhere.
@@ -11,21 +11,21 @@ from dataclasses import replace
 
 import numpy as np
 
+from hybridgen.data.composer.context import Event, Passage, SongContext
 from hybridgen.data.composer.form import Shape, shape_track
-from hybridgen.data.composer.genres import STYLES
-from hybridgen.data.composer.harmony import harmoniser
-from hybridgen.data.composer.melody import centre_for
+from hybridgen.data.composer.genres import STYLES, style_named
+from hybridgen.data.composer.harmony import draw_harmonizer
+from hybridgen.data.composer.melody import center_for
 from hybridgen.data.composer.performance import mix_channel, perform
 from hybridgen.data.composer.players import Part
 from hybridgen.data.composer.rhythm import STEP, Grid, grid
-from hybridgen.data.composer.stage import Event, Passage, Stage
 from hybridgen.data.composer.style import Style
 from hybridgen.data.song import Song
 from hybridgen.plan import KEYS, MAX_SECONDS, METERS, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
 
 GENRES = tuple(style.name for style in STYLES)
 SLOWEST, FASTEST = 50.0, 200.0
-COMPOUND = (1.2, 1.6)  # times a style's tempo in quarter notes: in compound meters a beat is longer
+COMPOUND = (1.2, 1.6)  # factors on a style's tempo in quarter notes: in compound meters a beat is longer
 OUTLIERS, RAMPS, RITARDANDOS = 0.08, 0.05, 0.05  # shares of songs
 BUILD_SWELL, LIFT_SWELL, END_FADE = (-12.0, 8.0), (-3.0, 3.0), (0.0, -8.0)  # velocity from a section's start to its end
 MODE_MOODS = {"major": ("happy", "bright", "hopeful"), "minor": ("sad", "melancholic", "serious")}
@@ -34,12 +34,12 @@ MODE_MOODS = {"major": ("happy", "bright", "hopeful"), "minor": ("sad", "melanch
 def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> Song:
     """Song `index` of corpus `seed`: a pure function of its arguments.
 
-    seconds: shortest and longest track, about: a song has whole bars, at least two, and a tail in which it rings out.
+    seconds: shortest and longest track, roughly: a song has whole bars, at least two, and a tail in which it rings out.
     Raises ValueError unless 0 < shortest <= longest <= 600.
     """
     low, high = seconds
     if not 0 < low <= high <= MAX_SECONDS:
-        raise ValueError(f"seconds {low:g}-{high:g} are no range inside 0-{MAX_SECONDS:g}")
+        raise ValueError(f"seconds {low:g}-{high:g} are not a range inside 0-{MAX_SECONDS:g}")
     text = f"hybridgen {seed} {index} {float(low)} {float(high)}"
     rng = random.Random(text)
     style = rng.choice(STYLES)
@@ -47,29 +47,26 @@ def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> S
     key = rng.choice(KEYS)
     drive = rng.choice(style.drive)
     marks, n_bars, tail = _draw_time(rng, style, bar_grid, rng.uniform(low, high))
-    stage = Stage(text, bar_grid, key, pulse=marks[0].bpm / (bar_grid.beat_lengths[0] * STEP))
+    context = SongContext(text, bar_grid, key, pulse=marks[0].bpm / (bar_grid.beat_lengths[0] * STEP))
     shapes = shape_track(rng, n_bars, style.forms, drive)
-    passages = _write_harmony(rng, style, stage, shapes, marks[0].bpm)
+    passages = _write_harmony(rng, style, context, shapes, marks[0].bpm)
     cast, programs = _draw_cast(rng, style)
-    events, roles = _play(cast, stage, passages)
+    events, roles = _play(cast, context, passages)
     playing = tuple(role for role in ROLES if any(role in present for present in roles))
-    plan = _write_plan(stage, passages, roles, marks, tuple((role, programs[role]) for role in playing), tail)
+    plan = _write_plan(context, passages, roles, marks, tuple((role, programs[role]) for role in playing), tail)
     swing = rng.uniform(*style.swing)
     played = {role: events[role] for role in playing}
-    notes = perform(played, _dynamics(stage, passages), plan, bar_grid, style, swing, rng.randrange(2**32))
+    notes = perform(played, _dynamics(context, passages), plan, bar_grid, style, swing, rng.randrange(2**32))
     first_parts = {part.role: part for part in reversed(cast)}
     channels = tuple(mix_channel(first_parts[role], programs[role], rng) for role in playing)
     return Song(index, seed, style.name, _draw_mood(rng, style, key, marks[0].bpm, shapes), plan, notes, channels)
 
 
 def is_usual_tempo(song: Song) -> bool:
-    """Whether the song begins as fast as songs of its genre and meter do, as all but `OUTLIERS` do; True where no
-    tempo or no such genre is known.
-    """
-    tempi = {style.name: style.tempo for style in STYLES}
-    if not song.plan.tempo or song.genre not in tempi:
+    """Whether the song's first tempo is in the usual range of its genre and meter; True where it is unknown."""
+    low, high = style_named(song.genre).tempo
+    if not song.plan.tempo:
         return True
-    low, high = tempi[song.genre]
     if song.plan.meter is not None and grid(song.plan.meter).compound:
         low, high = max(COMPOUND[0] * low, 1.5 * SLOWEST), COMPOUND[1] * high
     return low - 0.5 <= song.plan.tempo[0].bpm <= min(FASTEST, high) + 0.5
@@ -106,14 +103,14 @@ def _draw_time(
 
 
 def _write_harmony(
-    rng: random.Random, style: Style, stage: Stage, shapes: tuple[Shape, ...], bpm: float
+    rng: random.Random, style: Style, context: SongContext, shapes: tuple[Shape, ...], bpm: float
 ) -> tuple[Passage, ...]:
-    bar_seconds = stage.grid.quarters * 60 / bpm
+    bar_seconds = context.grid.quarters * 60 / bpm
     is_short = any(shape.n_bars < 4 for shape in shapes[:-1])
     hold = 1 if is_short else rng.choice(style.holds) if bar_seconds > 1.4 else 2
     packs = bar_seconds > 2.8 and rng.random() < (0.8 if is_short else 0.5)
-    progressions = style.major if stage.key.endswith("major") else style.minor
-    writer = harmoniser(rng, stage.key, progressions, hold, stage.grid.halves, packs)
+    progressions = style.major if context.key.endswith("major") else style.minor
+    writer = draw_harmonizer(rng, context.key, progressions, hold, context.grid.halves, packs)
     passages, first = [], 0
     for shape, following in zip(shapes, (*shapes[1:], None), strict=True):
         leads_on = following is not None and following.label != "bridge" and rng.random() < 0.6
@@ -130,47 +127,47 @@ def _draw_cast(rng: random.Random, style: Style) -> tuple[tuple[Part, ...], dict
     programs: dict[str, int] = {}
     for part in cast:
         programs.setdefault(part.role, rng.choice(part.programs))
-    ranged = (replace(p, centre=centre_for(programs[p.role], p.centre)) if p.turns else p for p in cast)
+    ranged = (replace(p, center=center_for(programs[p.role], p.center)) if p.turns else p for p in cast)
     return tuple(ranged), programs
 
 
 def _play(
-    cast: tuple[Part, ...], stage: Stage, passages: tuple[Passage, ...]
+    cast: tuple[Part, ...], context: SongContext, passages: tuple[Passage, ...]
 ) -> tuple[dict[str, list[Event]], tuple[tuple[str, ...], ...]]:
-    """Every role's notes, and for each section the roles that have notes in it."""
+    """The notes of each role, and for each section the roles that play in it."""
     events: dict[str, list[Event]] = {role: [] for role in ROLES}
     present = []
     for passage in passages:
         here: set[str] = set()
-        for part in _on_stage(cast, stage, passage):
-            played = part.player(part, stage, passage)
+        for part in _active_parts(cast, context, passage):
+            played = part.player(part, context, passage)
             events[part.role] += played
             here |= {part.role} if played else set()
         present.append(tuple(role for role in ROLES if role in here))
     return events, tuple(present)
 
 
-def _on_stage(cast: tuple[Part, ...], stage: Stage, passage: Passage) -> list[Part]:
+def _active_parts(cast: tuple[Part, ...], context: SongContext, passage: Passage) -> list[Part]:
     ready = [part for part in cast[1:] if part.enters <= passage.energy and passage.label not in part.rests]
     singers = [part for part in ready if part.turns]
-    singer = stage.choices("singer", passage.label).choice(singers) if singers else None
+    singer = context.choices("singer", passage.label).choice(singers) if singers else None
     return [cast[0], *(part for part in ready if not part.turns or part is singer)]
 
 
-def _dynamics(stage: Stage, passages: tuple[Passage, ...]) -> list[tuple[float, float]]:
+def _dynamics(context: SongContext, passages: tuple[Passage, ...]) -> list[tuple[float, float]]:
     """(quarter notes, change of velocity): builds grow, the end fades, a section before a stronger one leads there."""
     curve = []
     for passage in passages:
         low, high = BUILD_SWELL if passage.label == "build" else END_FADE if passage.closing else (0.0, 0.0)
         if passage.lifts and passage.label != "build":
             low, high = LIFT_SWELL
-        end = stage.quarter(passage, len(passage.bars))
-        curve += [(stage.quarter(passage, 0), low), (end - 0.01, high)]
+        end = context.quarter(passage, len(passage.bars))
+        curve += [(context.quarter(passage, 0), low), (end - 0.01, high)]
     return curve
 
 
 def _write_plan(
-    stage: Stage,
+    context: SongContext,
     passages: tuple[Passage, ...],
     roles: tuple[tuple[str, ...], ...],
     marks: tuple[Tempo, ...],
@@ -181,7 +178,7 @@ def _write_plan(
         Section(passage.label, tuple(Bar(chords) for chords in passage.bars), passage.energy, present)
         for passage, present in zip(passages, roles, strict=True)
     )
-    plan = Plan(sections=sections, tempo=marks, meter=stage.grid.meter, key=stage.key, instruments=instruments)
+    plan = Plan(sections=sections, tempo=marks, meter=context.grid.meter, key=context.key, instruments=instruments)
     starts = plan.bar_starts()
     ring_out = min(round(tail * SAMPLE_RATE), int(0.9 * (starts[-1] - starts[-2])))
     return replace(plan, n_samples=int(starts[-1]) + ring_out)

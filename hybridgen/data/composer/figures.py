@@ -1,6 +1,6 @@
 """Figures and grooves that genres share, written as `rhythm` reads them.
 
-Signs of drums: x struck, g a ghost note. Signs of basses, chords and arpeggios are told by their players.
+Signs of drums: x struck, g a ghost note. Those of basses, chords and arpeggios are explained at their players.
 """
 
 from hybridgen.data.composer.drums import (
@@ -275,8 +275,7 @@ PIANO_POP = ("X---x---x---x---", "X-----x-x-----x-", "X---x-x-x---x-x-")
 PIANO_ROLL = ("b-x-x-x-b-x-x-x-", "b---x---b---x---", "b-x-x-xxb-x-x-x-")
 COMP_JAZZ = ("x--.......x.....", "....x-....x-....", "x-....x-........", "..x-......x--...")
 BOSSA_COMP = ("x-.x-.x-..x-.x-.", "x--x--x---x--x--", "x-..x-.x.x-.x-..")
-STRUM = ("D---x-u---u-x-u-", "D---x---x-u-x-u-", "X-x-x-u-x-x-x-u-")
-STRUM = tuple(figure.replace("D", "X") for figure in STRUM)
+STRUM = ("X---x-u---u-x-u-", "X---x---x-u-x-u-", "X-x-x-u-x-x-x-u-")
 STRUM_CALM = ("X-------x---x---", "X---x---x---x---")
 FUNK_CHOPS = ("..x...xx..x..x..", "x..x..x...xx..x.", "....x..x....x..x")
 SKANK = ("....x.......x...", "..x...x...x...x.")

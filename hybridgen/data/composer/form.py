@@ -14,7 +14,7 @@ LETTERS = {
     "s": "solo",
     "n": "interlude",
 }
-# bodies of a track (the outro comes after), short to long; a longer track repeats the second half of the longest
+# sections before the outro, from short forms to long; a longer track repeats the second half of the longest
 SONG = ("c", "vc", "ivc", "vcvc", "ivcbc", "ivcvc", "ivcvcbc", "ivcnvcsc", "ivcvcbcnc")
 DANCE = ("d", "ud", "iud", "idkd", "iudkd", "iudkud", "ivudkud", "ivudkudnud", "ivudkvudbkud")
 JAZZ = ("v", "vs", "vsv", "ivsv", "ivssv", "ivsbsv", "ivbvsnv", "ivbvssbv", "ivbvssnsbv")
@@ -45,7 +45,7 @@ class Shape:
 
 
 def shape_track(rng: random.Random, n_bars: int, forms: tuple[str, ...], drive: int) -> tuple[Shape, ...]:
-    """Sections that fill exactly `n_bars` >= 2, the last an outro; `drive` -2..2 lifts the energy of all."""
+    """Sections that fill exactly `n_bars` >= 2, the last an outro; `drive` (-2 to 2) is added to the energy of all."""
     unit = 4 if n_bars >= 13 or (n_bars >= 8 and rng.random() < 0.6) else 2 if n_bars >= 5 else n_bars - 1
     outro = n_bars % unit or unit
     if outro == n_bars or unit == n_bars - 1:
@@ -82,8 +82,9 @@ def _choose(rng: random.Random, forms: tuple[str, ...], count: int) -> str:
 
 
 def _energies(rng: random.Random, labels: list[str], drive: int) -> list[int]:
-    """One energy a section; when a label comes back it is often one stronger."""
-    out, seen = [], {}
+    """One energy for each section; a label that comes back is often one level stronger."""
+    out: list[int] = []
+    seen: dict[str, int] = {}
     for label in labels:
         seen[label] = seen.get(label, -1) + 1
         lift = min(seen[label], 1) if rng.random() < 0.6 else 0

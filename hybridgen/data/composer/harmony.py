@@ -1,7 +1,7 @@
-"""Harmony: progressions as roman numerals, their colours, and how a chord is voiced.
+"""Harmony: progressions as Roman numerals, their colors, and how a chord is voiced.
 
-Numerals count from the major scale of the tonic in both modes ("bVI" in minor), lower case is minor; bars are parted by
-"|", two chords in one bar by a space.
+Numerals count from the major scale of the tonic in both modes ("bVI" in minor), lower case is minor; bars are separated
+by "|", two chords in one bar by a space.
 """
 
 import random
@@ -18,16 +18,16 @@ MINOR_SUFFIX = {"": "m", "7": "m7", "9": "m9", "6": "m6", "add9": "m"}
 
 @dataclass(frozen=True)
 class Progressions:
-    """What a genre plays in one mode: verses, choruses and bridges, the chord before the end, and colours.
+    """What a genre plays in one mode: verses, choruses and bridges, the chord before the end, and colors.
 
-    colours: for a plain quality ("" or "m", or "dom" for V and bVII) the qualities that may stand for it.
+    colors: for a plain quality ("" or "m", or "dom" for V and bVII) the qualities that may stand for it.
     """
 
     verse: tuple[str, ...]
     chorus: tuple[str, ...]
     bridge: tuple[str, ...]
     cadence: tuple[str, ...]
-    colours: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    colors: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @cache
@@ -48,11 +48,11 @@ def parse_progression(text: str) -> tuple[tuple[tuple[int, str], ...], ...]:
     return tuple(tuple(parse_roman(numeral) for numeral in bar.split()) for bar in text.split("|"))
 
 
-def colour(rng: random.Random, chord: tuple[int, str], colours: dict[str, tuple[str, ...]]) -> tuple[int, str]:
-    """The chord in one of the genre's colours."""
+def color(rng: random.Random, chord: tuple[int, str], colors: dict[str, tuple[str, ...]]) -> tuple[int, str]:
+    """The chord in one of the genre's colors."""
     offset, quality = chord
-    kind = "dom" if quality == "" and offset in (7, 10) and "dom" in colours else quality
-    return (offset, rng.choice(colours[kind])) if kind in colours else chord
+    kind = "dom" if quality == "" and offset in (7, 10) and "dom" in colors else quality
+    return (offset, rng.choice(colors[kind])) if kind in colors else chord
 
 
 def chord_name(tonic: int, chord: tuple[int, str]) -> str:
@@ -61,8 +61,8 @@ def chord_name(tonic: int, chord: tuple[int, str]) -> str:
 
 
 @dataclass(frozen=True)
-class Harmoniser:
-    """Writes the chords of sections; a label that comes back has the same chords."""
+class Harmonizer:
+    """Writes the chords of sections; sections of one label have the same chords."""
 
     key: str
     themes: dict[str, tuple[tuple[str, ...], ...]]  # "verse", "chorus", "bridge" -> bars of chord names
@@ -70,7 +70,7 @@ class Harmoniser:
     cadence: str
 
     def section(self, label: str, n_bars: int, closing: bool, leads_on: bool) -> tuple[tuple[str, ...], ...]:
-        """`n_bars` bars of chords; `leads_on`: the last asks for the tonic; `closing`: it is the tonic, and the end."""
+        """Chords of `n_bars` bars. `leads_on`: the last is a cadence; `closing`: it is the tonic and the end."""
         theme = self.themes[THEME.get(label, "verse")]
         bars = [theme[(i // self.hold) % len(theme)] for i in range(n_bars)]
         tonic, mode = split_key(self.key)
@@ -87,26 +87,26 @@ class Harmoniser:
 THEME = {"chorus": "chorus", "drop": "chorus", "bridge": "bridge", "solo": "verse", "build": "verse"}
 
 
-def harmoniser(
+def draw_harmonizer(
     rng: random.Random, key: str, progressions: Progressions, hold: int, halves: bool, packs: bool
-) -> Harmoniser:
-    """A harmoniser for one song.
+) -> Harmonizer:
+    """A harmonizer for one song.
 
     hold: bars that each bar of a progression lasts. halves: whether a bar may hold two chords; if not, two chords take
     a bar each. packs: two bars of a progression share one.
     """
     tonic, _ = split_key(key)
-    colours = dict(progressions.colours)
+    colors = dict(progressions.colors)
     themes = {}
     for name, pool in (("verse", progressions.verse), ("chorus", progressions.chorus), ("bridge", progressions.bridge)):
-        bars = [[colour(rng, chord, colours) for chord in bar] for bar in parse_progression(rng.choice(pool))]
+        bars = [[color(rng, chord, colors) for chord in bar] for bar in parse_progression(rng.choice(pool))]
         if not halves:
             bars = [[chord] for bar in bars for chord in bar]
         elif packs and all(len(bar) == 1 for bar in bars) and len(bars) % 4 == 0:
             bars = [[a[0], b[0]] for a, b in zip(bars[::2], bars[1::2], strict=True)]
         themes[name] = tuple(_merge(chord_name(tonic, chord) for chord in bar) for bar in bars)
-    cadence = colour(rng, parse_roman(rng.choice(progressions.cadence)), colours)
-    return Harmoniser(key, themes, hold, chord_name(tonic, cadence))
+    cadence = color(rng, parse_roman(rng.choice(progressions.cadence)), colors)
+    return Harmonizer(key, themes, hold, chord_name(tonic, cadence))
 
 
 def _merge(names: Iterable[str]) -> tuple[str, ...]:
@@ -115,19 +115,20 @@ def _merge(names: Iterable[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=8192)
-def voicing(chord: str, centre: int, top: int, size: int = 4, is_open: bool = False) -> tuple[int, ...]:
-    """MIDI pitches of a chord, low to high, around `centre`, the highest near `top` (the last voicing's)."""
+def voicing(chord: str, center: int, top: int, size: int = 4, is_open: bool = False) -> tuple[int, ...]:
+    """MIDI pitches of a chord, low to high, around `center`, the highest near `top` (the last voicing's)."""
     pitches = list(chord_pitches(chord))
     if len(pitches) > size:  # ninths leave the fifth out
         fifth = (pitches[0] + 7) % 12
         pitches = [p for p in pitches if p != fifth][:size] if fifth in pitches else pitches[:size]
     ordered = sorted(pitches)
-    best, best_cost = (), float("inf")
+    best: tuple[int, ...] = ()
+    best_cost = float("inf")
     for turn in range(len(ordered)):
         for octave in (-12, 0, 12):
-            base = centre - centre % 12 + octave
+            base = center - center % 12 + octave
             stack = [base + p for p in ordered[turn:]] + [base + 12 + p for p in ordered[:turn]]
-            cost = abs(sum(stack) / len(stack) - centre) + 0.5 * abs(stack[-1] - top)
+            cost = abs(sum(stack) / len(stack) - center) + 0.5 * abs(stack[-1] - top)
             if cost < best_cost:
                 best, best_cost = tuple(stack), cost
     if is_open and len(best) > 2:
@@ -146,12 +147,12 @@ def ladder(chord: str, low: int, rungs: int = 10) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8192)
 def scale_over(key: str, chord: str, pentatonic: bool = False) -> tuple[int, ...]:
-    """Pitch classes for a melody over a chord: the chord, and what of the key does not rub against it."""
+    """Pitch classes for a melody over a chord: its own, and those of the key that do not clash with foreign ones."""
     tones = set(chord_pitches(chord))
     tonic, mode = split_key(key)
     scale = set(scale_pitches(key))
     if pentatonic:
         scale = {(tonic + step) % 12 for step in ((0, 2, 4, 7, 9) if mode == "major" else (0, 3, 5, 7, 10))}
-    strange = tones - set(scale_pitches(key))
-    kept = {p for p in scale if not any((p - s) % 12 in (1, 11) for s in strange)}
+    foreign = tones - set(scale_pitches(key))
+    kept = {p for p in scale if not any((p - f) % 12 in (1, 11) for f in foreign)}
     return tuple(sorted(tones | kept))

@@ -4,10 +4,10 @@ import random
 from dataclasses import dataclass
 from functools import partial
 
+from hybridgen.data.composer.context import Event, Passage, SongContext
 from hybridgen.data.composer.harmony import scale_over
 from hybridgen.data.composer.players import Part, Player, loudness, near, ring
 from hybridgen.data.composer.rhythm import STEP, Stroke, fit, strokes
-from hybridgen.data.composer.stage import Event, Passage, Stage
 from hybridgen.plan import chord_pitches
 
 # one beat each, calm to busy; the first sign of a bar's first beat is usually struck
@@ -17,7 +17,7 @@ CELLS = {
     2: ("x-x-", "x-x-", "x--x", "x-xx", "xxx-", "--x-", "x---", ".xx-"),
     3: ("x-x-", "xxxx", "x-xx", "xxx-", "-xx-", "x-x-", "..xx"),
 }
-# lowest and highest note of General MIDI programs that cannot play everywhere
+# lowest and highest MIDI pitch of programs with a limited range
 RANGES = {
     22: (60, 86),
     27: (52, 84),
@@ -63,51 +63,51 @@ def melody(density: int, pentatonic: bool = False) -> Player:
     return partial(_play_melody, voice=Voice(density, pentatonic))
 
 
-def centre_for(program: int, centre: int) -> int:
-    """`centre` moved so that a melody that reaches an octave either way mostly stays in the instrument's range."""
+def center_for(program: int, center: int) -> int:
+    """`center` moved so that a melody that reaches an octave either way mostly stays in the instrument's range."""
     low, high = RANGES.get(program, (36, 96))
-    return max(low + 9, min(high - 9, centre))
+    return max(low + 9, min(high - 9, center))
 
 
-def _play_melody(part: Part, stage: Stage, passage: Passage, voice: Voice) -> list[Event]:
-    rng = stage.choices("melody", part.role, passage.first_bar)
-    motifs, anchor = _write_theme(part, stage, passage, voice)
+def _play_melody(part: Part, context: SongContext, passage: Passage, voice: Voice) -> list[Event]:
+    rng = context.choices("melody", part.role, passage.first_bar)
+    motifs, anchor = _write_theme(part, context, passage, voice)
     events: list[Event] = []
     for bar in range(passage.n_played):
         motif = motifs[-1] if bar == passage.n_played - 1 else motifs[bar % 4]
         if 4 <= bar < passage.n_played - 1:
             motif = _vary(rng, motif)
-        line = _sing(part, stage, passage, bar, motif, voice, anchor, events[-1].pitch if events else anchor, rng)
+        line = _sing(part, context, passage, bar, motif, voice, anchor, events[-1].pitch if events else anchor, rng)
         events += line
         anchor = _drift(part, rng, line, anchor)
     if passage.closing:
         chord = chord_pitches(passage.bars[-1][0])
-        last = events[-1].pitch if events else part.centre
-        pitch = _in_range(near(chord[rng.choice((0, 0, 2, 1))], last), part.centre)
-        events.append(ring(part, stage, passage, pitch, rng))
+        last = events[-1].pitch if events else part.center
+        pitch = _in_range(near(chord[rng.choice((0, 0, 2, 1))], last), part.center)
+        events.append(ring(part, context, passage, pitch, rng))
     return events
 
 
-def _write_theme(part: Part, stage: Stage, passage: Passage, voice: Voice) -> tuple[tuple[Motif, ...], int]:
-    """The motifs of four bars, and the pitch around which they begin: the same for sections of one label."""
-    rng = stage.choices("theme", part.role, passage.label)
+def _write_theme(part: Part, context: SongContext, passage: Passage, voice: Voice) -> tuple[tuple[Motif, ...], int]:
+    """The motifs of four bars and the pitch around which they start; sections of one label share them."""
+    rng = context.choices("theme", part.role, passage.label)
     density = min(3, voice.density + (passage.label == "solo") + (passage.energy >= 6))
-    motifs = {name: _write_motif(rng, stage, density) for name in "ab"}
-    motifs["c"] = _closing_motif(motifs["a"], stage, density > 0 and rng.random() < 0.5)
+    motifs = {name: _write_motif(rng, context, density) for name in "ab"}
+    motifs["c"] = _closing_motif(motifs["a"], context, density > 0 and rng.random() < 0.5)
     phrase = rng.choice(PHRASES)
-    return tuple(motifs[name] for name in phrase), part.centre + rng.choice((-3, 0, 2, 4))
+    return tuple(motifs[name] for name in phrase), part.center + rng.choice((-3, 0, 2, 4))
 
 
 def _drift(part: Part, rng: random.Random, line: list[Event], anchor: int) -> int:
     last = line[-1].pitch if line else anchor
-    return round(0.5 * anchor + 0.25 * last + 0.25 * part.centre) + rng.choice((-1, 0, 1))
+    return round(0.5 * anchor + 0.25 * last + 0.25 * part.center) + rng.choice((-1, 0, 1))
 
 
-def _write_motif(rng: random.Random, stage: Stage, density: int) -> Motif:
+def _write_motif(rng: random.Random, context: SongContext, density: int) -> Motif:
     cells = [rng.choice(CELLS[density]) for _ in range(4)]
     if rng.random() < 0.8 or not cells[0].strip("-."):
         cells[0] = rng.choice([cell for cell in CELLS[density] if cell[0] == "x"])
-    notes = strokes(fit("".join(cells), stage.grid.meter)) or strokes(fit("x-x-" * 4, stage.grid.meter))
+    notes = strokes(fit("".join(cells), context.grid.meter)) or strokes(fit("x-x-" * 4, context.grid.meter))
     steps, here = [0], 0
     for _ in notes[1:]:
         move = rng.choice((-2, -1, -1, -1, 0, 1, 1, 1, 2, 3, -3))
@@ -116,9 +116,9 @@ def _write_motif(rng: random.Random, stage: Stage, density: int) -> Motif:
     return Motif(notes, tuple(steps))
 
 
-def _closing_motif(motif: Motif, stage: Stage, leads_on: bool) -> Motif:
-    """The opening of a motif and then one long note, so that a phrase breathes; perhaps a pick-up to the next."""
-    grid = stage.grid
+def _closing_motif(motif: Motif, context: SongContext, leads_on: bool) -> Motif:
+    """The opening of a motif, then one long note so that the phrase breathes, perhaps with a pick-up to the next."""
+    grid = context.grid
     middle = grid.beats[(len(grid.beats) + 1) // 2] if len(grid.beats) > 1 else 0
     opening = [stroke for stroke in motif.strokes if stroke.step + stroke.length <= middle][:3]
     picks_up = leads_on and grid.steps - middle >= 8
@@ -135,7 +135,7 @@ def _vary(rng: random.Random, motif: Motif) -> Motif:
 
 def _sing(
     part: Part,
-    stage: Stage,
+    context: SongContext,
     passage: Passage,
     bar: int,
     motif: Motif,
@@ -144,25 +144,25 @@ def _sing(
     last: int,
     rng: random.Random,
 ) -> list[Event]:
-    """A motif over the chords of a bar: chord tones on beats and long notes, the scale between, small steps liked."""
+    """A motif over the chords of a bar: chord tones on beats and long notes, scale tones between, small steps."""
     events = []
     for stroke, offset in zip(motif.strokes, motif.steps, strict=True):
-        chord = passage.chord_at(bar, stroke.step, stage.grid)
+        chord = passage.chord_at(bar, stroke.step, context.grid)
         target = anchor + round(offset * 12 / (5 if voice.pentatonic else 7))
-        strong = stroke.length >= 4 or stroke.step in stage.grid.beats
-        choice = chord_pitches(chord) if strong else scale_over(stage.key, chord, voice.pentatonic)
+        strong = stroke.length >= 4 or stroke.step in context.grid.beats
+        choice = chord_pitches(chord) if strong else scale_over(context.key, chord, voice.pentatonic)
         options = [near(pitch, target) for pitch in choice]
         costs = [abs(pitch - target) + 0.4 * abs(pitch - last) for pitch in options]
-        last = _in_range(options[costs.index(min(costs))], part.centre)
-        level = loudness(part, stage, passage, stroke.step, stroke.accent, rng)
+        last = _in_range(options[costs.index(min(costs))], part.center)
+        level = loudness(part, context, passage, stroke.step, stroke.accent, rng)
         length = stroke.length * STEP * 0.95
-        events.append(Event(last, stage.quarter(passage, bar, stroke.step), length, level))
+        events.append(Event(last, context.quarter(passage, bar, stroke.step), length, level))
     return events
 
 
-def _in_range(pitch: int, centre: int) -> int:
-    while pitch > centre + 11:
+def _in_range(pitch: int, center: int) -> int:
+    while pitch > center + 11:
         pitch -= 12
-    while pitch < centre - 11:
+    while pitch < center - 11:
         pitch += 12
     return pitch

@@ -4,15 +4,15 @@ import random
 
 import numpy as np
 
+from hybridgen.data.composer.context import Event
 from hybridgen.data.composer.players import Part
 from hybridgen.data.composer.rhythm import Grid
-from hybridgen.data.composer.stage import Event
 from hybridgen.data.composer.style import Style
 from hybridgen.data.song import Channel, Note
 from hybridgen.plan import SAMPLE_RATE, Plan
 
-MAX_SHIFT = 0.018  # seconds that a note may leave its place
-CHORD_SPREAD = 0.15  # share of the human timing that is each note's own; the rest moves a chord as one
+MAX_SHIFT = 0.018  # seconds by which a note may be early or late
+CHORD_SPREAD = 0.15  # share of the timing deviation that is each note's own; the rest moves a chord as one
 STRUM = 0.003  # seconds from string to string of a strummed chord
 GAIN_DB = {"drums": -6.5, "percussion": -7.0, "bass": -2.5, "keys": 0.0, "guitar": 0.0}
 OTHER_GAIN_DB = -1.5
@@ -41,9 +41,11 @@ def perform(
 ) -> tuple[Note, ...]:
     """Notes in order of time; swing is the share of a swung pair that its first note takes.
 
-    dynamics: positions in quarter notes and what velocity changes there, linear in between.
-    No note leaves its (swung) place by more than `MAX_SHIFT`, starts before the track or ends after it.
+    dynamics: positions in quarter notes and the change of velocity there, linear in between.
+    No note is more than `MAX_SHIFT` off its (swung) position, starts before the track or ends after it.
     """
+    time = plan.tempo_map
+    assert time is not None  # a composed plan has bars and a tempo
     rng = np.random.default_rng(seed)
     played = [event for group in events.values() for event in group]
     roles = [role for role, group in events.items() for _ in group]
@@ -52,10 +54,11 @@ def perform(
     lengths = np.array([event.length for event in played])
     is_strummed = role_numbers == list(events).index("guitar") if "guitar" in events else np.zeros(len(starts), bool)
     shift = _shifts(rng, role_numbers, starts, style.human_ms / 1000, is_strummed)
-    levels = np.array([event.velocity for event in played]) + np.interp(starts, *zip(*dynamics, strict=True))
+    at, change = np.array(dynamics).T
+    levels = np.array([event.velocity for event in played]) + np.interp(starts, at, change)
     velocities = np.clip(np.rint(levels), 10, 127).astype(int).tolist()
-    begins = plan.tempo_map.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
-    ends = plan.tempo_map.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
+    begins = time.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
+    ends = time.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
     begins = np.clip(begins, 0, None)
     durations = np.maximum(np.minimum(ends, plan.length / SAMPLE_RATE - 0.01) - begins, 0.02)
     order = np.argsort(begins, kind="stable").tolist()
@@ -66,7 +69,7 @@ def perform(
 def _shifts(
     rng: np.random.Generator, roles: np.ndarray, starts: np.ndarray, human: float, is_strummed: np.ndarray
 ) -> np.ndarray:
-    """Seconds that each note leaves its place: what a role strikes together moves together, or is strummed."""
+    """Seconds by which each note is late or early: what a role strikes together moves together, or is strummed."""
     together = roles * 1_000_000 + np.rint(starts * 48)
     _, first, group = np.unique(together, return_index=True, return_inverse=True)
     shared = rng.normal(0, human, len(first))[group]
@@ -76,7 +79,7 @@ def _shifts(
 
 
 def mix_channel(part: Part, program: int, rng: random.Random) -> Channel:
-    """The part's place in the mix, a little different in every song."""
+    """The mix settings of the part, a little different in every song."""
     gain = GAIN_DB.get(part.role, OTHER_GAIN_DB) + part.gain_db + rng.uniform(-1.5, 1.5)
     pan = max(-1.0, min(1.0, part.pan * rng.choice((1, 1, -1)) + rng.uniform(-0.05, 0.05)))
     reverb = max(0.0, min(1.0, part.reverb + rng.uniform(-0.08, 0.12)))

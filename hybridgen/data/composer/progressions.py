@@ -1,4 +1,4 @@
-"""Which chords follow which: pools of progressions per manner and mode, written as `harmony` reads them."""
+"""Chord progressions: a pool for each manner and mode, written as `harmony` reads them."""
 
 from hybridgen.data.composer.harmony import Progressions
 
@@ -41,14 +41,14 @@ ROCK_MAJOR = Progressions(
     chorus=("I | V | IV | V", "I | IV | vi | V", "I | bVII | IV | V", "I | V | vi | IV"),
     bridge=("vi | IV | I | V", "IV | IV | V | V", "bVII | IV | I | V"),
     cadence=("V", "IV", "bVII"),
-    colours=ROCKING,
+    colors=ROCKING,
 )
 ROCK_MINOR = Progressions(
     verse=("i | bVII | bVI | bVII", "i | bVI | bIII | bVII", "i | i | iv | V", "i | bIII | bVII | iv"),
     chorus=("i | bVI | bVII | i", "i | bVII | bVI | V", "i | iv | bVI | V"),
     bridge=("bVI | bVII | i | i", "iv | bVI | bVII | V"),
     cadence=("V", "bVII", "V"),
-    colours=ROCKING,
+    colors=ROCKING,
 )
 JAZZ_MAJOR = Progressions(
     verse=(
@@ -62,7 +62,7 @@ JAZZ_MAJOR = Progressions(
     chorus=("Imaj7 | II7 | ii7 | V7", "Imaj7 | iii7 VI7 | ii7 | V7", "Imaj7 | I7 | IVmaj7 | iv6"),
     bridge=("ii7 | V7 | Imaj7 | VI7", "IVmaj7 | iv6 | iii7 VI7 | ii7 V7", "v7 | I7 | IVmaj7 | V7"),
     cadence=("V7", "V9", "V7"),
-    colours=JAZZY,
+    colors=JAZZY,
 )
 JAZZ_MINOR = Progressions(
     verse=(
@@ -75,7 +75,7 @@ JAZZ_MINOR = Progressions(
     chorus=("i7 | bVII7 | bVImaj7 | V7", "iv7 | bVII7 | bIIImaj7 | V7", "i7 | iv7 | V7 | i7"),
     bridge=("iv7 | bVII7 | bIIImaj7 | bVImaj7", "bVImaj7 | iim7b5 | V7 | V7"),
     cadence=("V7",),
-    colours=(("m7", ("m7", "m9")), ("7", ("7",))),
+    colors=(("m7", ("m7", "m9")), ("7", ("7",))),
 )
 MELLOW_MAJOR = Progressions(
     verse=(
@@ -93,7 +93,7 @@ MELLOW_MAJOR = Progressions(
     ),
     bridge=("ii7 | iii7 | IVmaj7 | V7", "IVmaj7 | iii7 | ii7 | V7"),
     cadence=("V7", "IV", "V9"),
-    colours=JAZZY,
+    colors=JAZZY,
 )
 MELLOW_MINOR = Progressions(
     verse=(
@@ -105,28 +105,28 @@ MELLOW_MINOR = Progressions(
     chorus=("i7 | iv7 | bVII | bIIImaj7", "bVImaj7 | V7 | i7 | i7", "i7 | v7 | bVImaj7 | V7"),
     bridge=("iv7 | v7 | bVImaj7 | V7", "bVImaj7 | bVII | i7 | V7"),
     cadence=("V7",),
-    colours=(("m7", ("m7", "m9")), ("maj7", ("maj7", "maj9"))),
+    colors=(("m7", ("m7", "m9")), ("maj7", ("maj7", "maj9"))),
 )
 FLOAT_MAJOR = Progressions(
     verse=("I | IV", "I | vi | IV | I", "Imaj7 | IVmaj7", "I | iii | IV | I", "I | V | IV | I", "I | ii | I | IV"),
     chorus=("I | IV | vi | IV", "I | V | vi | IV", "I | iii | vi | IV"),
     bridge=("vi | IV | I | V", "IV | I | ii | V"),
     cadence=("V", "IV"),
-    colours=AIRY,
+    colors=AIRY,
 )
 FLOAT_MINOR = Progressions(
     verse=("i | bVI", "i | iv | i | v", "i | bVI | bIII | V", "i | bVII | bVI | i", "i | iv"),
     chorus=("i | bVI | iv | V", "i | bIII | bVI | V"),
     bridge=("bVI | bIII | iv | V", "iv | bVI | i | V"),
     cadence=("V", "iv"),
-    colours=AIRY,
+    colors=AIRY,
 )
 EPIC_MAJOR = Progressions(
     verse=("I | vi | IV | V", "I | iii | vi | IV", "I | IV | iv | I", "I | V | vi | IV"),
     chorus=("I | V | vi | IV", "I | bVI | bVII | I", "I | IV | ii | V"),
     bridge=("vi | IV | I | V", "bVI | bVII | I | V"),
     cadence=("V", "IV", "V7"),
-    colours=(("", ("", "", "add9")), ("dom", ("", "sus4"))),
+    colors=(("", ("", "", "add9")), ("dom", ("", "sus4"))),
 )
 EPIC_MINOR = Progressions(
     verse=("i | bVI | bIII | bVII", "i | bVI | iv | V", "i | v | bVI | iv", "i | i | bVI | V", "i | viidim7 | i | V"),
@@ -139,14 +139,14 @@ CLUB_MAJOR = Progressions(
     chorus=("I | V | vi | IV", "I | IV | vi | V", "I | iii | IV | V"),
     bridge=("vi | IV | I | V", "IV | V | vi | V"),
     cadence=("V", "IV"),
-    colours=(("", ("", "maj7", "add9")), ("m", ("m7", "m7", "m")), ("dom", ("", "7", "sus4"))),
+    colors=(("", ("", "maj7", "add9")), ("m", ("m7", "m7", "m")), ("dom", ("", "7", "sus4"))),
 )
 CLUB_MINOR = Progressions(
     verse=("i | i | bVI | bVII", "i | iv | i | V", "i | bVII | bVI | V", "i | bVI | bIII | bVII", "i | v | bVI | iv"),
     chorus=("i | bVI | bVII | i", "i | bVI | iv | V", "i | bIII | bVI | V"),
     bridge=("iv | bVI | i | V", "bVI | bVII | i | V"),
     cadence=("V", "iv"),
-    colours=(("m", ("m7", "m7", "m9", "m")), ("", ("", "maj7")), ("dom", ("", "7"))),
+    colors=(("m", ("m7", "m7", "m9", "m")), ("", ("", "maj7")), ("dom", ("", "7"))),
 )
 STARK_MAJOR = Progressions(
     verse=("I | I | I | bVII", "I | I | IV | I", "I | I | I | I", "I | I | ii | V"),
@@ -159,21 +159,21 @@ STARK_MINOR = Progressions(
     chorus=("i | i | bVI | bVII", "i | i | iv | V"),
     bridge=("iv | iv | i | V", "bVI | bVI | i | V"),
     cadence=("V", "v"),
-    colours=(("m", ("m", "m", "m7")),),
+    colors=(("m", ("m", "m", "m7")),),
 )
 FUNK_MAJOR = Progressions(
     verse=("I7 | I7 | IV7 | I7", "I7 | IV7", "I9 | I9 | I9 | V9", "I7 | I7 | bVII7 | IV7"),
     chorus=("IV7 | IV7 | I7 | V7", "I7 | vi7 | ii7 | V7", "I7 | IV7 | V7 | IV7"),
     bridge=("IV7 | IV7 | I7 | I7", "ii7 | V7 | I7 | V7"),
     cadence=("V7", "V9"),
-    colours=FUNKY,
+    colors=FUNKY,
 )
 FUNK_MINOR = Progressions(
     verse=("i7 | IV7", "i7 | i7 | iv7 | V7", "i7 | i7 | IV7 | V7", "i7 | bVII | bVI | V7"),
     chorus=("i7 | iv7 | bVII7 | V7", "bVI7 | V7 | i7 | i7"),
     bridge=("iv7 | iv7 | i7 | V7", "bVI7 | bVI7 | V7 | V7"),
     cadence=("V7",),
-    colours=FUNKY,
+    colors=FUNKY,
 )
 BLUES_MAJOR = Progressions(
     verse=(
@@ -196,7 +196,7 @@ BOSSA_MAJOR = Progressions(
     chorus=("Imaj7 | VI7 | ii7 | V7", "ii7 | V7 | Imaj7 | vi7", "Imaj7 | iv6 | Imaj7 | V7"),
     bridge=("IVmaj7 | iv6 | iii7 | VI7 | ii7 | V7 | Imaj7 | V7", "ii7 | V7 | Imaj7 | V7"),
     cadence=("V7", "V9"),
-    colours=JAZZY,
+    colors=JAZZY,
 )
 FOLK_MAJOR = Progressions(
     verse=(
@@ -210,7 +210,7 @@ FOLK_MAJOR = Progressions(
     chorus=("IV | I | V | I", "I | V | IV | I", "I | IV | I V | I"),
     bridge=("vi | IV | I | V", "ii | IV | I | V"),
     cadence=("V", "V7", "IV"),
-    colours=(("", ("", "", "", "sus2")), ("dom", ("", "7"))),
+    colors=(("", ("", "", "", "sus2")), ("dom", ("", "7"))),
 )
 FOLK_MINOR = Progressions(
     verse=("i | bVII | i | V", "i | iv | V | i", "i | bVI | bIII | V", "i | bVII | bVI | V"),

@@ -3,7 +3,7 @@
 A figure is a string of sixteenth notes, four to a beat and sixteen to a bar: "." is silence, "-" holds what sounds, any
 other sign is struck, upper case louder. "R--.r-..R--.r-f-" is a bass of roots and a fifth. In another meter each beat
 plays the cell of the 4/4 beat that has the same weight (`BEAT_CELLS`), and a dotted beat stretches its cell to
-three eighth notes, so a figure keeps its manner and takes the accents of the meter.
+three eighth notes, so a figure keeps its character and takes the accents of the meter.
 """
 
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ def struck(sign: str) -> bool:
 
 def stretch(cell: str) -> str:
     """A cell of four sixteenths as three eighths (six signs)."""
-    first, second, third, fourth = cell
+    first, second, third, fourth = tuple(cell)
     last = third if struck(third) else fourth if struck(fourth) else third
     if struck(second):
         middle = second

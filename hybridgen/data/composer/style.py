@@ -8,9 +8,11 @@ from hybridgen.data.composer.players import Part
 
 @dataclass(frozen=True)
 class Style:
-    """A genre. The first part always plays, so that no section is silent."""
+    """A genre. Its first part always plays, so that no section is silent."""
 
     name: str
+    words: tuple[str, ...]  # what people call it
+    uses: tuple[str, ...]  # what it might be for: "for a workout"
     tempo: tuple[float, float]  # quarter notes a minute in 4/4
     forms: tuple[str, ...]
     major: Progressions
@@ -18,8 +20,8 @@ class Style:
     parts: tuple[Part, ...]
     moods: tuple[str, ...]
     common_time: float = 0.65  # share of songs in 4/4
-    drive: tuple[int, ...] = (0, 0, 1)  # lifts the energy of the whole song, one is drawn
-    holds: tuple[int, ...] = (1,)  # bars that a bar of a progression lasts, one is drawn
+    drive: tuple[int, ...] = (0, 0, 1)  # added to the energy of the whole song; one is drawn
+    holds: tuple[int, ...] = (1,)  # bars for each bar of a progression; one is drawn
     swing_unit: float = 0.0  # quarter notes: 0.5 swings eighths, 0.25 sixteenths
     swing: tuple[float, float] = (0.5, 0.5)  # share of a swung pair that its first note takes
     human_ms: float = 6.0  # standard deviation of timing

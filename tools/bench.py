@@ -1,4 +1,4 @@
-"""Training speed on this GPU: python train/bench.py --out bench.json     (within ten minutes; a CPU only tries it out)
+"""Training speed on this GPU: python tools/bench.py --out bench.json     (within ten minutes; a CPU only tries it out)
 
 First the matrix product that the GPU makes of random numbers (zeros would run faster), then training steps of planner,
 renderer and codec, base and large, as deep as memory allows: plain, compiled, and with the attention of flash-attn or
@@ -26,8 +26,8 @@ from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.plan import N_FEATURES, ROLES
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import Condition, Renderer, RendererConfig
-from hybridgen.training import cost
-from hybridgen.training.cost import Work
+from hybridgen.training import flops, memory
+from hybridgen.training.memory import Activations
 
 FOREIGN = {"flash-attn": "flash_attn", "xformers": "xformers"}  # variant -> module
 VARIANTS = ("plain", *FOREIGN, "compiled")  # compiled layers stay so: they come last
@@ -61,7 +61,8 @@ class Case:
 
     model: nn.Module
     output: Callable[[nn.Module], Tensor]  # of a forward pass, always of the same input
-    work: Work
+    flops: float  # of a step
+    kept: Activations
     tokens: int
     layers: list[nn.Module]  # compiled one by one: those that are alike are compiled once
 
@@ -80,7 +81,7 @@ class Row:
     tokens_per_s: float | None = None
     tflops: float | None = None
     of_measured: float | None = None  # share of the measured matrix product
-    of_peak: float | None = None  # model-FLOPs utilisation
+    of_peak: float | None = None  # model-FLOPs utilization
     peak_gb: float | None = None
     note: str = ""
 
@@ -91,7 +92,7 @@ def planner_case(cfg: PlannerConfig, size: Size, device: torch.device) -> Case:
     text = torch.randn(n, N_TEXT, cfg.text_dim, device=device)
     text_mask = torch.ones(n, N_TEXT, dtype=torch.bool, device=device)
     tokens = torch.randint(0, 500, (n, N_TOKENS), device=device)
-    places = torch.zeros(n, N_TOKENS, 2, dtype=torch.int64, device=device)
+    bars_left = torch.zeros(n, N_TOKENS, 2, dtype=torch.int64, device=device)
     codes = torch.randint(0, cfg.codebook_size, (n, cfg.n_codebooks, frames), device=device)
     controls = torch.randn(n, frames, N_FEATURES, device=device)
     instruments = torch.zeros(n, len(ROLES), dtype=torch.int64, device=device)
@@ -99,11 +100,12 @@ def planner_case(cfg: PlannerConfig, size: Size, device: torch.device) -> Case:
     model = Planner(cfg)
 
     def output(model: nn.Module) -> Tensor:
-        score, said = model(text, text_mask, tokens, places, codes, controls, instruments)
+        score, said = model(text, text_mask, tokens, bars_left, codes, controls, instruments)
         return torch.cat([score.flatten(), said.flatten()])
 
-    work = cost.planner(cfg, n, N_TEXT, N_TOKENS, frames)
-    return Case(model, output, work, n * (N_TOKENS + frames), list(model.blocks))
+    operations = n * flops.planner(cfg, N_TEXT, N_TOKENS, frames).total
+    kept = memory.planner(cfg, n, N_TEXT, N_TOKENS, frames)
+    return Case(model, output, operations, kept, n * (N_TOKENS + frames), list(model.blocks))
 
 
 def renderer_case(cfg: RendererConfig, size: Size, device: torch.device) -> Case:
@@ -121,9 +123,9 @@ def renderer_case(cfg: RendererConfig, size: Size, device: torch.device) -> Case
         timbre=Renderer.timbre(latents),
     )
     times = torch.rand(n, device=device)
-    work = cost.renderer(cfg, n, N_TEXT, frames)
-    model = Renderer(cfg)
-    return Case(model, lambda model: model(latents, times, cond), work, n * frames // 2, list(model.blocks))
+    operations = n * flops.renderer(cfg, N_TEXT, frames).total
+    kept, model = memory.renderer(cfg, n, N_TEXT, frames), Renderer(cfg)
+    return Case(model, lambda model: model(latents, times, cond), operations, kept, n * frames // 2, list(model.blocks))
 
 
 class Autoencoder(nn.Module):
@@ -135,18 +137,17 @@ class Autoencoder(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Samples (B, 2, N) there and back."""
-        return self.codec.decode(self.codec.normalise(self.codec.posterior(samples)[0]))
+        return self.codec.decode(self.codec.normalize(self.codec.posterior(samples)[0]))
 
 
 def codec_case(cfg: SpectralCodecConfig, size: Size, device: torch.device) -> Case:
     """Crops there and back."""
     samples = 0.1 * torch.randn(size.crops, 2, size.samples, device=device)
-    work = cost.codec(cfg, size.crops, size.samples, (), ())
-    products = tuple(product for product in work.products if not product.name.startswith("losses"))
+    operations = size.crops * flops.codec(cfg, size.samples, (), ()).total  # no losses
+    kept = memory.codec(cfg, size.crops, size.samples, (), ())
     model, n_frames = SpectralCodec(cfg), size.crops * size.samples // cfg.hop_length
-    work = replace(work, products=products)
     layers = [model.encoder, model.decoder]
-    return Case(Autoencoder(model), lambda model: model(samples), work, n_frames, layers)
+    return Case(Autoencoder(model), lambda model: model(samples), operations, kept, n_frames, layers)
 
 
 STAGES = {
@@ -176,8 +177,8 @@ def needed(make: Callable[..., Case], cfg: PlannerConfig | RendererConfig, size:
     """Bytes of a step, by the formulas."""
     with torch.device("meta"):
         case = make(cfg, size, torch.device("meta"))
-    states = cost.states(*cost.sizes(case.model), n_gpus=1, stage=None, half=False, autocast=True)
-    return states.gpu - states.average + case.work.activations(False, 4, 2)
+    states = memory.states(*memory.sizes(case.model), n_gpus=1, stage=None, half=False, autocast=True)
+    return states.gpu - states.average + case.kept.size(False, 4, 2)
 
 
 def matrix_rate(n: int, device: torch.device) -> float:
@@ -191,16 +192,16 @@ def timed(act: Callable[[], object], device: torch.device, repeats: int) -> list
     """Seconds of each repeat, after two that do not count."""
     seconds = []
     for i in range(repeats + 2):
-        synchronise(device)
+        synchronize(device)
         begin = time.perf_counter()
         act()
-        synchronise(device)
+        synchronize(device)
         if i >= 2:
             seconds.append(time.perf_counter() - begin)
     return seconds
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Waits for the GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -257,7 +258,7 @@ def measure(case: Case, variant: str, expected: Tensor | None, device: torch.dev
             torch.cuda.reset_peak_memory_stats(device)
         seconds = statistics.median(timed(step, device, size.repeats))
     peak = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
-    rate = case.work.flops / seconds
+    rate = case.flops / seconds
     return {
         "error": error,
         "seconds": seconds,
@@ -281,7 +282,7 @@ def rows_of(model: str, stage: str, device: torch.device, asked: argparse.Namesp
     with torch.no_grad(), half:
         expected = case.output(case.model).float()
     weights = {name: value.clone() for name, value in case.model.state_dict().items()}
-    row = Row(model, stage, "plain", len(case.layers), cost.sizes(case.model)[0])
+    row = Row(model, stage, "plain", len(case.layers), memory.sizes(case.model)[0])
     for variant in sorted(asked.variants, key=VARIANTS.index):
         row = replace(row, variant=variant)
         if variant in FOREIGN and importlib.util.find_spec(FOREIGN[variant]) is None:
@@ -298,7 +299,7 @@ def rows_of(model: str, stage: str, device: torch.device, asked: argparse.Namesp
             yield replace(row, note=str(error).splitlines()[0][:100])
             continue
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-        used = cost.utilisation(case.work.flops, values["seconds"], name)
+        used = flops.utilization(case.flops, values["seconds"], name)
         yield replace(row, **values, of_measured=1e12 * values["tflops"] / rate, of_peak=used)
         gc.collect()
 
@@ -365,8 +366,8 @@ def main(argv: list[str] | None = None) -> None:
             if device.type == "cuda":
                 torch.cuda.empty_cache()
     if device.type == "cpu":
-        print("\nNo GPU was used: two layers, small batches. The errors hold; all speeds, utilisation and memory await")
-        print("python train/bench.py on one.")
+        print("\nNo GPU was used: two layers, small batches. The errors hold; all speeds, utilization and memory await")
+        print("python tools/bench.py on one.")
     if asked.out is not None:
         asked.out.write_text(json.dumps(facts | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
 

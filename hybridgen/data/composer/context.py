@@ -1,4 +1,4 @@
-"""What a player sees: the bars of one section with their chords, and the song around it."""
+"""What a player is given: the song as a whole (`SongContext`), and one section with its chords (`Passage`)."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SLOW_PULSE = 92.0
 
 
 class Event(NamedTuple):
-    """A note on the grid, before swing and humanisation."""
+    """A note on the grid, before swing and humanization."""
 
     pitch: int
     start: float  # quarter notes from the start of the track
@@ -30,7 +30,7 @@ class Passage:
     lifts: bool  # the next section has more energy
 
     def chord_at(self, bar: int, step: int, grid: Grid) -> str:
-        """The chord that holds at a step of a bar (counted inside the section)."""
+        """The chord at a step of a bar; both are counted from the start of the section."""
         chords = self.bars[bar]
         return chords[-1] if 2 * step >= grid.steps else chords[0]
 
@@ -45,26 +45,26 @@ class Passage:
 
     @property
     def n_played(self) -> int:
-        """Bars with music as usual: all but the one that ends the track."""
+        """Bars that are played in full: all but the one that ends the track."""
         return len(self.bars) - self.closing
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The song as all players know it. `seed` is text from which each player draws its own random choices."""
+class SongContext:
+    """What all players know of the song. `seed` is the text from which each draws its own random choices."""
 
     seed: str
     grid: Grid
     key: str
-    pulse: float  # beats a minute, as one taps them
+    pulse: float  # beats a minute, as a listener taps them
 
     @property
     def is_slow(self) -> bool:
-        """Whether busy figures would make listeners tap twice a beat."""
+        """Whether the beat is so slow that busy figures would make listeners tap at twice its rate."""
         return self.pulse < SLOW_PULSE
 
     def choices(self, *purpose: object) -> random.Random:
-        """Random choices for a purpose: the same whenever it comes back, so that repeats repeat."""
+        """The random choices for a purpose: the same each time it is asked for, so that repeats are repeats."""
         return random.Random(":".join((self.seed, *map(str, purpose))))
 
     def quarter(self, passage: Passage, bar: int, step: float = 0) -> float:

@@ -1,4 +1,4 @@
-"""Kills trainings in every way and looks whether anybody can tell: python train/crash.py --kills 100
+"""Kills trainings in every way and looks whether anybody can tell: python tools/crash.py --kills 100
 
 A short training on random data is run in one go. Then others are killed at random moments, and at every single
 operation of every checkpoint's writing, a write half done; each is started again with the same command. The lists of
@@ -34,14 +34,14 @@ import torch
 import yaml
 
 from hybridgen import config
-from hybridgen.data import preparing, shards
-from hybridgen.data.prepared import Labels, Notes, codes_path, latents_path
+from hybridgen.data import prepare, shards
+from hybridgen.data.prepared_dataset import Labels, Notes, codes_path, latents_path
 from hybridgen.files import sha256
 from hybridgen.plan import Bar, Plan, Section, Tempo
 from hybridgen.training import checkpoints
 from hybridgen.training.checkpoints import Disk
 
-HERE = Path(__file__).parent
+SCRIPTS = Path(__file__).parents[1] / "train"
 OPERATIONS = ("make", "write", "sync", "rename", "remove")
 LATENT_DIM, N_CODEBOOKS, CODEBOOK_SIZE, TEXT_DIM = 8, 4, 16, 384
 MODEL = {
@@ -61,7 +61,6 @@ MODEL = {
         "n_layers": 2,
         "n_heads": 2,
         "ffn_dim": 48,
-        "cross_every": 2,
     },
 }
 STEPS, SAVE_EVERY = 12, 3
@@ -69,9 +68,9 @@ SHORT = (
     f"phases=[{{steps: {STEPS}, windows: [16], frames: 64}}]",
     "optim.warm_up=2",
     "optim.cool_down=2",
-    "log_every=1",
-    "valid_every=4",
-    f"save_every={SAVE_EVERY}",
+    "run.log_every=1",
+    "run.valid_every=4",
+    f"run.save_every={SAVE_EVERY}",
 )
 OWN = {"quantizer": ("revive_every=2",), "renderer": ()}  # what only one stage has
 
@@ -127,15 +126,15 @@ def write_data(folder: Path) -> None:
     def track(one: Labels) -> tuple[str, dict[str, bytes]]:
         latents = rng.standard_normal((4 * n_code_frames, LATENT_DIM))
         texts = [rng.standard_normal((n, TEXT_DIM)) for n in (3, 5)]
-        return one.name, preparing.parts(one, latents, rng.standard_normal(n_code_frames), texts, Notes.of(()))
+        return one.name, prepare.track_parts(one, latents, rng.standard_normal(n_code_frames), texts, Notes.of(()))
 
     def codes(one: Labels) -> tuple[str, dict[str, bytes]]:
-        return one.name, preparing.codes_part(rng.integers(CODEBOOK_SIZE, size=(N_CODEBOOKS, n_code_frames)))
+        return one.name, prepare.codes_part(rng.integers(CODEBOOK_SIZE, size=(N_CODEBOOKS, n_code_frames)))
 
-    shards.write(latents_path(prepared, 0), map(track, labels), preparing.latents_facts(labels, "random", 2))
+    shards.write(latents_path(prepared, 0), map(track, labels), prepare.latents_metadata(labels, "random", 2))
     digest = shards.Shard(latents_path(prepared, 0)).digest
-    shards.write(codes_path(prepared, 0), map(codes, labels), preparing.codes_facts("random", digest))
-    preparing.write_catalogue(prepared, 1)
+    shards.write(codes_path(prepared, 0), map(codes, labels), prepare.codes_metadata("random", digest))
+    prepare.write_dataset_index(prepared, 1)
     (folder / "model.yaml").write_text(yaml.safe_dump(MODEL))
 
 
@@ -317,9 +316,9 @@ def main(argv: list[str] | None = None) -> None:
     asked = parser.parse_args(argv)
     folder = asked.folder.resolve()
     write_data(folder)
-    data = (f"model={folder}/model.yaml", f"prepared={folder}/prepared", "out=run")
+    data = (f"run.model={folder}/model.yaml", f"prepared={folder}/prepared", "run.out=run")
     path = config.preset(f"train/{asked.stage}")
-    training = Training((str(HERE / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
+    training = Training((str(SCRIPTS / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
     runpy.run_path(training.command[0])  # its imports, for all that are forked; and what is imported late
     for late in ("torch._dynamo", "torch.utils.tensorboard"):
         with contextlib.suppress(ImportError):

@@ -1,9 +1,9 @@
-"""A prepared folder: what trainers need of a corpus, in shards, made once by a codec, a text encoder and a quantizer.
+"""A prepared folder: what training needs of a corpus, in shards that codec, text encoder and quantizer made once.
 
-`000000.tar` holds of each of its tracks `NAME.safetensors` (latents, loudness, controls, instruments and the text
+`000000.tar` holds for each of its tracks `NAME.safetensors` (latents, loudness, controls, instruments and the text
 states of every caption), `NAME.json` (labels) and, where they are known, `NAME.notes.safetensors`. `000000.codes.tar`
-holds `NAME.codes.safetensors`: another quantizer writes only those again. `catalogue` is written last and binds all of
-it by hash, so where it stands the folder is whole.
+holds `NAME.codes.safetensors`, so that a new quantizer writes only those. The dataset index is written last and binds
+all shards by their hashes: a folder that has one is complete.
 
 Shapes: T latent frames (a multiple of 4), P = T / 4 code frames, C latent channels, Q codebooks, S text tokens, E text
 width, F control features, R roles, N notes.
@@ -19,22 +19,22 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hybridgen.data import shards
-from hybridgen.data.shards import Damaged, Shard
+from hybridgen.data.shards import CorruptShardError, Shard
 from hybridgen.data.song import Note
-from hybridgen.plan import CODE_HOP, LATENT_HOP, N_FEATURES, ROLES, Plan
+from hybridgen.plan import N_FEATURES, PLAN_VERSION, ROLES, Plan, TimeBase
 
 FORMAT = 1
-CODE_FRAMES = CODE_HOP // LATENT_HOP
-MAX_BAD = 0.001  # share of damaged tracks above which training stops
+DATASET_INDEX = "catalogue"  # the file's name
+MAX_CORRUPT = 0.001  # share of corrupt tracks above which training stops
 SPLITS = ("train", "test")
-DTYPES = {"F16": np.float16, "F64": np.float64, "I16": np.int16}  # of safetensors, those that are used here
+DTYPES = {"F16": np.float16, "F64": np.float64, "I16": np.int16}  # those of safetensors that are used here
 
 Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of a track, whoever made it; None and () are unknown, and so may every field of the plan be."""
+    """What is known of a track, composed or recorded; None and () mean unknown, as do the plan's own unset fields."""
 
     name: str  # letters, digits, - and _; no other track of the folder has it
     split: str  # one of SPLITS
@@ -45,10 +45,10 @@ class Labels:
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
-            raise ValueError(f"track {self.name}: split {self.split!r} is none of {SPLITS}")
+            raise ValueError(f"track {self.name}: split {self.split!r} is not one of {SPLITS}")
 
     def to_json(self) -> bytes:
-        """One line; `from_json` is its inverse."""
+        """One line of JSON; `from_json` is its inverse."""
         return (json.dumps(vars(self) | {"plan": self.plan.to_dict()}, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -71,7 +71,7 @@ class Notes:
 
     @classmethod
     def of(cls, notes: Iterable[Note]) -> "Notes":
-        """The columns of notes in rows."""
+        """Columns from single notes."""
         rows = [(ROLES.index(n.role), n.pitch, n.velocity, n.start, n.duration) for n in notes]
         kinds = (np.int16, np.int16, np.int16, np.float64, np.float64)
         columns = zip(*rows, strict=True) if rows else ((),) * len(kinds)
@@ -79,8 +79,8 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Track:
-    """What is stored of a track; read-only arrays."""
+class PreparedTrack:
+    """What is stored of a track; the arrays are read-only."""
 
     name: str
     length: int  # samples
@@ -88,25 +88,28 @@ class Track:
     loudness: np.ndarray  # (P,) float16, see `loudness`
     controls: np.ndarray  # (T, F) float16: `plan.frame_controls`
     instruments: np.ndarray  # (R,) int16: `plan.instrument_ids`
-    texts: tuple[np.ndarray, ...]  # a caption each: (S, E) float16; one of no tokens where there is none
+    texts: tuple[np.ndarray, ...]  # (S, E) float16 for each caption; a single (0, E) if there is none
     codes: np.ndarray | None  # (Q, P) int16
 
 
-class Songs:
-    """The tracks of a split of a prepared folder, in order; read when asked for, so any number fits into memory.
+class PreparedDataset:
+    """The tracks of one split of a prepared folder, in order, each read from disk when it is asked for.
 
-    Damaged tracks are named once on stderr and kept in `bad`. ValueError for a folder without its catalogue.
+    Corrupt tracks are reported once on stderr and kept in `corrupt`. Raises ValueError for a folder without its index,
+    and for one that was prepared with other features.
     """
 
-    def __init__(self, folder: str | Path, split: str, max_bad: float = MAX_BAD):
-        self.folder, self.max_bad = Path(folder), max_bad
-        self.facts = read_catalogue(self.folder)
-        entries = self.facts["shards"]
+    def __init__(self, folder: str | Path, split: str, max_corrupt: float = MAX_CORRUPT):
+        self.folder, self.max_corrupt = Path(folder), max_corrupt
+        self.index = read_dataset_index(self.folder)
+        entries = self.index["shards"]
         rows = [(i, row) for i, entry in enumerate(entries) for row, s in enumerate(entry["splits"]) if s == split]
         self._rows = np.array(rows, dtype=np.int64).reshape(-1, 2)
         self.lengths = np.array([entries[i]["lengths"][row] for i, row in rows], dtype=np.int64)  # samples
-        self.n_frames = -(-self.lengths // CODE_HOP) * CODE_FRAMES  # of latents, the repeated ones included
-        self.bad: dict[int, str] = {}  # track -> why
+        self.time_base = TimeBase(**self.index.get("time_base", {}))
+        base = self.time_base
+        self.n_frames = -(-self.lengths // base.code_hop) * base.frames_per_code  # of latents, padding included
+        self.corrupt: dict[int, str] = {}  # track -> reason
         self._shards: dict[Path, Shard] = {}
 
     def __len__(self) -> int:
@@ -115,48 +118,48 @@ class Songs:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_shards": {}}  # each process opens its own
 
-    def __getitem__(self, i: int) -> Track:
-        """Track `i`; Damaged when its bytes are not those that were written."""
+    def __getitem__(self, i: int) -> PreparedTrack:
+        """Track `i`; CorruptShardError when its bytes are not those that were written."""
         arrays = self._arrays(i, "safetensors")
         name, length = self._name(i), int(self.lengths[i])
         if (found := arrays["controls"].shape) != (wanted := (self.n_frames[i], N_FEATURES)):
-            raise Damaged(f"track {name}: controls of {found} where {wanted} are known: prepare the folder again")
+            raise CorruptShardError(f"track {name}: controls {found} are not {wanted}: prepare the folder again")
         texts = tuple(arrays[f"text.{n}"] for n in range(sum(key.startswith("text.") for key in arrays)))
         fixed = {key: arrays[key] for key in ("latents", "loudness", "controls", "instruments")}
-        codes = None if self.facts["quantizer"] is None else self._arrays(i, "codes.safetensors")["codes"]
-        return Track(name, length, texts=texts, codes=codes, **fixed)
+        codes = None if self.index["quantizer"] is None else self._arrays(i, "codes.safetensors")["codes"]
+        return PreparedTrack(name, length, texts=texts, codes=codes, **fixed)
 
     def labels(self, i: int) -> Labels:
-        """What is known of track `i`; Damaged as above."""
+        """What is known of track `i`; raises CorruptShardError as above."""
         return Labels.from_json(bytes(self._needed(i, "json")))
 
     def notes(self, i: int) -> Notes | None:
-        """The notes of track `i`, None where they are unknown; Damaged as above."""
+        """The notes of track `i`, None where they are unknown; raises CorruptShardError as above."""
         return None if self._part(i, "notes.safetensors") is None else Notes(**self._arrays(i, "notes.safetensors"))
 
-    def whole(self, i: int, read: Callable[[int], Read]) -> Read | None:
-        """read(i), or None for a track that is damaged; ValueError when too many of those that were asked for are."""
+    def read_or_skip(self, i: int, read: Callable[[int], Read]) -> Read | None:
+        """read(i), or None for a corrupt track; ValueError once more than `max_corrupt` of all tracks were corrupt."""
         try:
             return read(i)
-        except Damaged as error:
+        except CorruptShardError as error:
             self._count_bad(i, str(error))
             return None
 
     def _count_bad(self, i: int, reason: str) -> None:
-        if i in self.bad:
+        if i in self.corrupt:
             return
-        self.bad[i] = reason
-        print(f"damaged track {self._name(i)} is skipped: {reason}", file=sys.stderr)
-        if len(self.bad) > self.max_bad * len(self):
-            names = ", ".join(self._name(i) for i in list(self.bad)[:5])
-            limit = f"max_bad allows {self.max_bad * len(self):g}"
+        self.corrupt[i] = reason
+        print(f"skipping corrupt track {self._name(i)}: {reason}", file=sys.stderr)
+        if len(self.corrupt) > self.max_corrupt * len(self):
+            names = ", ".join(self._name(i) for i in list(self.corrupt)[:5])
+            limit = f"max_corrupt allows {self.max_corrupt * len(self):g}"
             raise ValueError(
-                f"prepared {self.folder}: {len(self.bad)} of {len(self)} tracks damaged ({names}), {limit}"
+                f"prepared {self.folder}: {len(self.corrupt)} of {len(self)} tracks corrupt ({names}), {limit}"
             )
 
     def _name(self, i: int) -> str:
         shard, row = self._rows[i]
-        return self.facts["shards"][shard]["names"][row]
+        return self.index["shards"][shard]["names"][row]
 
     def _part(self, i: int, kind: str) -> memoryview | None:
         number, row = self._rows[i].tolist()
@@ -164,26 +167,26 @@ class Songs:
         path = codes_path(self.folder, number) if is_code else latents_path(self.folder, number)
         if path not in self._shards:
             shard = Shard(path)
-            if shard.digest != self.facts["shards"][number]["codes" if is_code else "latents"]:
-                raise Damaged(f"{path}: written after the catalogue: prepare the folder again")
+            if shard.digest != self.index["shards"][number]["codes" if is_code else "latents"]:
+                raise CorruptShardError(f"{path}: written after the dataset index: prepare the folder again")
             self._shards[path] = shard
         return self._shards[path].read(row, kind)
 
     def _needed(self, i: int, kind: str) -> memoryview:
         part = self._part(i, kind)
         if part is None:
-            raise Damaged(f"track {self._name(i)} has no {kind}")
+            raise CorruptShardError(f"track {self._name(i)} has no {kind}")
         return part
 
     def _arrays(self, i: int, kind: str) -> dict[str, np.ndarray]:
         try:
             return views(self._needed(i, kind))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise Damaged(f"track {self._name(i)}: {kind} is no safetensors file: {error}") from None
+            raise CorruptShardError(f"track {self._name(i)}: {kind} is not a safetensors file: {error}") from None
 
 
 def views(data: memoryview) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, read-only and in place: a window of a track costs no more than the window."""
+    """The arrays of a safetensors file, read-only views of its bytes: a window costs no more than its own size."""
     start = 8 + int.from_bytes(data[:8], "little")
     entries = json.loads(bytes(data[8:start]))
     return {
@@ -193,21 +196,27 @@ def views(data: memoryview) -> dict[str, np.ndarray]:
 
 
 def latents_path(folder: Path, number: int) -> Path:
-    """Shard `number` of a prepared folder."""
+    """Path of shard `number` of a prepared folder."""
     return folder / f"{number:06d}.tar"
 
 
 def codes_path(folder: Path, number: int) -> Path:
-    """Its codes."""
+    """Path of the shard with its codes."""
     return folder / f"{number:06d}.codes.tar"
 
 
-def read_catalogue(folder: Path) -> dict[str, Any]:
-    """What a prepared folder holds; ValueError if its preparation has not ended or its catalogue is damaged."""
-    path = folder / "catalogue"
+def read_dataset_index(folder: Path) -> dict[str, Any]:
+    """The contents of a prepared folder, shard by shard.
+
+    Raises ValueError if preparation has not finished, the index is corrupt, or roles, features or chords have changed.
+    """
+    path = folder / DATASET_INDEX
     if not path.exists():
-        raise ValueError(f"prepared {folder} holds no catalogue: train/prepare.py has not written it to its end")
-    facts = json.loads(shards.read_sealed(path)[1])
-    if facts["format"] != FORMAT:
-        raise ValueError(f"{path}: format {facts['format']} is not {FORMAT}, the one known here: prepare it again")
-    return facts
+        raise ValueError(f"prepared {folder} has no {DATASET_INDEX}: train/prepare.py has not finished it")
+    index = json.loads(shards.read_checksummed(path)[1])
+    if index["format"] != FORMAT:
+        raise ValueError(f"{path}: format {index['format']} is not {FORMAT}, the one known here: prepare it again")
+    for name, known in (("features", N_FEATURES), ("plan_version", PLAN_VERSION)):
+        if index.get(name, known) not in (known, None):  # absent in old folders, None where some of the shards are old
+            raise ValueError(f"{path}: {name} {index[name]} is not {known}, the one known here: prepare it again")
+    return index

@@ -1,4 +1,4 @@
-"""Which sampling settings are worth their time: python train/sweep.py FOLDER --songs CORPUS --out FOLDER
+"""Which sampling settings are worth their time: python tools/sweep.py FOLDER --songs CORPUS --out FOLDER
 
 Held-out songs are rendered from their true plans and codes, so that only the sampling differs, and compared with what
 the codec makes of the songs themselves. Every setting sees the same noise. Writes sweep.md and sweep.json.
@@ -8,10 +8,8 @@ T latent frames, N samples, d numbers of an embedding.
 import argparse
 import functools
 import json
-import multiprocessing
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,17 +18,19 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from hybridgen import config
+from hybridgen import config, spectra
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.corpus import SongRecord
-from hybridgen.metrics import distances, harmony, hearing, probe, spectral
+from hybridgen.metrics import distances, measurements, probe, spectral
+from hybridgen.metrics.scores import chord_majmin
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import LATENT_HOP, SAMPLE_RATE, Plan
-from hybridgen.rendering import Rendering, SamplingConfig
+from hybridgen.plan import Plan
+from hybridgen.sampling import SamplingConfig
 from hybridgen.training import losses
+from hybridgen.workers import run_tasks
 
-WORKERS = 2  # processes, a thread each
+WORKERS = 2  # processes, one thread each
 NOTES = (
     "± is the standard error of the difference from the first row. The kernel distance is to the very same songs, "
     "so it may be below 0: it ranks settings and says no more."
@@ -40,11 +40,8 @@ NOTES = (
 GRID = (
     "",
     *(f"num_steps={n}" for n in (2, 3, 4, 6, 8, 16)),
-    *(f"num_steps=4 shift={shift}" for shift in (0.5, 2, 3)),
     *(f"guidance_scale={scale}" for scale in (1, 1.5, 2, 3)),
-    *(f"guidance_interval={span}" for span in ("[0,0.3]", "[0,0.55]", "[0.2,0.8]", "[0.2,1]", "[0.45,1]")),
-    *(f"guidance_scale=3 guidance_interval={span}" for span in ("[0,0.55]", "[0.2,0.8]")),
-    *(f"guidance_scale={scale} guidance_parallel={share}" for scale in (2, 3) for share in (0, 0.5)),
+    *(f"window={window} overlap={overlap}" for window, overlap in ((256, 32), (256, 128), (512, 128))),
 )
 
 
@@ -56,7 +53,7 @@ class Score:
     seconds: float  # of rendering, decoding apart
     mel_db: float  # mean absolute difference; what is blurred fares well here
     chroma: float  # correlation over time, mean of the twelve pitch classes
-    chords: float  # share of the time in which the plan's chord is heard
+    chords: float  # maj/min accuracy against the plan
     embedding: np.ndarray  # (d,)
 
 
@@ -68,16 +65,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the table")
     parser.add_argument("--n", type=int, default=24, help="held-out songs (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each song at most (default %(default)s)")
-    parser.add_argument("--settings", nargs="+", default=GRID, metavar='"num_steps=4 shift=2"', help="instead of all")
+    parser.add_argument(
+        "--settings", nargs="+", default=GRID, metavar='"num_steps=4 guidance_scale=3"', help="instead of all"
+    )
     args = parser.parse_args()
     for setting in args.settings:
-        sampling_of(load(args.model).config.sampling, setting)  # what is wrong with one is said before hours of work
+        sampling_of(load(args.model).config.sampling, setting)  # an error in one is raised before hours of work
     records = [record for record in corpus.read(args.songs) if record.split == "test"][: args.n]
     measure = functools.partial(measure_song, args.model, settings=tuple(args.settings), seconds=args.seconds)
-    hearing.compile_estimators()
-    with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
-        songs = list(tqdm(pool.map(measure, records), total=len(records), unit="song"))
-    rows = summarise(songs, args.settings)
+    measurements.compile_estimators()
+    songs = list(tqdm(run_tasks(measure, records, WORKERS), total=len(records), unit="song"))
+    rows = summarize(songs, args.settings)
     lengths = [min(record.plan.seconds, args.seconds) for record in records]
     text = f"{args.model}, {len(records)} held-out songs of {np.mean(lengths):.0f} s\n\n" + table(rows)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -88,13 +86,12 @@ def main() -> None:
 
 @functools.cache
 def load(model: Path) -> Pipeline:
-    """This process's pipeline, on one thread."""
-    torch.set_num_threads(1)
+    """This process's pipeline."""
     return Pipeline.from_pretrained(model)
 
 
 def sampling_of(base: SamplingConfig, setting: str) -> SamplingConfig:
-    """`base` with what a setting such as "num_steps=4 shift=2" changes; ValueError for what it cannot be."""
+    """`base` with what a setting such as "num_steps=4 guidance_scale=3" changes; ValueError for what it cannot be."""
     changes = dict(word.split("=", 1) for word in setting.split())
     return config.build(SamplingConfig, config.dump(base) | {k: yaml.safe_load(v) for k, v in changes.items()})
 
@@ -107,41 +104,49 @@ def measure_song(
     latents = pipe.encode(Audio.load(record.audio))
     codes = pipe.quantizer.encode(torch.from_numpy(latents)[None].to(pipe.device))[0]
     plan = replace(record.plan, codes=tuple(map(tuple, codes.tolist())), prompt=record.captions[0])
-    n_frames = min(len(latents), int(seconds * SAMPLE_RATE / LATENT_HOP) // 4 * 4)
-    heard = replace(plan, n_samples=min(plan.length, n_frames * LATENT_HOP), codes=())  # the part that is compared
-    reference = pipe.decode(latents[:n_frames], heard.length)
-    base = pipe.config.sampling
-    scores = [score(pipe, plan, heard, reference, record.index, sampling_of(base, setting)) for setting in settings]
-    return heard_as(reference), scores
+    base = pipe.time_base
+    n_frames = min(len(latents), int(seconds * base.sample_rate / base.code_hop) * base.frames_per_code)
+    compared = replace(plan, n_samples=min(plan.length, n_frames * base.latent_hop), codes=())  # what is rendered
+    reference = pipe.decode(latents[:n_frames], compared.length)
+    default = pipe.config.sampling
+    chosen = [sampling_of(default, setting) for setting in settings]
+    scores = [score(pipe, plan, compared, reference, record.index, sampling) for sampling in chosen]
+    return embed(reference), scores
 
 
-def score(pipe: Pipeline, plan: Plan, heard: Plan, reference: np.ndarray, seed: int, sampling: SamplingConfig) -> Score:
-    """Renders the beginning of a plan, as long as `heard`, and compares it with the reference (2, N)."""
+def score(
+    pipe: Pipeline, plan: Plan, compared: Plan, reference: np.ndarray, seed: int, sampling: SamplingConfig
+) -> Score:
+    """Renders the beginning of a plan, as long as `compared`, and compares it with the reference (2, N)."""
     evaluations: list[int] = []
     hook = pipe.renderer.register_forward_hook(lambda _, inputs, __: evaluations.append(len(inputs[0])))
-    latents = np.zeros((heard.n_frames, pipe.config.codec.latent_dim), dtype=np.float32)
-    known = np.zeros(heard.n_frames, dtype=bool)
-    with torch.inference_mode():
-        text, text_mask = pipe.text.encode([plan.prompt])
+    latents, known = mixdown.new_latents(pipe, compared), np.zeros(compared.n_frames, dtype=bool)
+    prompt = pipe.encode_prompt(plan.prompt)
     started = time.perf_counter()
-    rendering = Rendering(pipe.renderer, plan, text, text_mask, seed, sampling)
-    n_windows = len(list(rendering.fill(latents, known, (0, len(known)))))
+    windows = WindowRenderer(pipe.renderer, plan, prompt, seed, sampling)
+    n_windows = len(list(windows.fill(latents, known, (0, len(known)))))
     took = time.perf_counter() - started
     hook.remove()
-    samples = pipe.decode(latents, heard.length)
+    samples = pipe.decode(latents.cpu().numpy(), compared.length)
     return Score(
         evaluations=sum(evaluations) / n_windows,
         seconds=took,
-        mel_db=spectral.log_mel_distance(reference, samples),
+        mel_db=log_mel_distance(reference, samples),
         chroma=chroma_correlation(reference, samples),
-        chords=harmony.chord_agreement(heard, samples),
-        embedding=heard_as(samples),
+        chords=chord_majmin(compared, samples),
+        embedding=embed(samples),
     )
 
 
-def heard_as(samples: np.ndarray) -> np.ndarray:
-    """Embedding (d,) of samples (2, N): what the probe hears, each number in deviations of the corpus."""
-    return probe.probe().standardise(probe.features(samples))
+def embed(samples: np.ndarray) -> np.ndarray:
+    """Embedding (d,) of samples (2, N): the probe's features, each in deviations of the corpus."""
+    return probe.load().standardize(probe.features(samples))
+
+
+def log_mel_distance(reference: np.ndarray, samples: np.ndarray) -> float:
+    """Mean absolute log-mel difference in dB of samples (2, N) from the reference."""
+    prediction, target = (torch.from_numpy(x)[None] for x in (samples, reference))
+    return spectra.log_mel_distance(prediction, target, spectral.SAMPLE_RATE).item()
 
 
 def chroma_correlation(reference: np.ndarray, found: np.ndarray) -> float:
@@ -150,7 +155,7 @@ def chroma_correlation(reference: np.ndarray, found: np.ndarray) -> float:
     return losses.chroma_correlation(*powers, steps=1).item()
 
 
-def summarise(songs: list[tuple[np.ndarray, list[Score]]], settings: Sequence[str]) -> list[dict[str, object]]:
+def summarize(songs: list[tuple[np.ndarray, list[Score]]], settings: Sequence[str]) -> list[dict[str, object]]:
     """A row for each setting: means over the songs, and the standard error of the difference from the first setting."""
     reference = np.stack([own for own, _ in songs])
     rows = []

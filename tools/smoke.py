@@ -25,7 +25,7 @@ N_RANKS, STEPS = 2, 4
 STOPPED_STEPS = 40  # of the renderer, so that there is time to stop it
 FIRST_SONG, N_SONGS = 17, 3  # the last is the first song that is held out
 SHAPES = {
-    "planner": {"dim": 32, "n_layers": 2, "n_heads": 2, "n_kv_heads": 1, "hidden_dim": 48},
+    "planner": {"dim": 32, "n_layers": 2, "n_heads": 2, "n_kv_heads": 1, "ffn_dim": 48},
     "renderer": {"dim": 32, "n_layers": 2, "n_heads": 2, "ffn_dim": 48},
     "quantizer": {"dim": 16},
     "codec": {"frame_dim": 16, "latent_block_dim": 16, "band_dims": [16, 8, 8], "tone_dim": 8, "decoder_layers": 1},
@@ -36,7 +36,7 @@ SHAPES = {
 def train(stage: str, folder: Path, *overrides: str) -> list[str]:
     """The command that trains a stage."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(N_RANKS)]
-    shared = [f"model={folder}/model.yaml", f"out={folder}/runs/{stage}", "log_every=1", "workers=0"]
+    shared = [f"run.model={folder}/model.yaml", f"run.out={folder}/runs/{stage}", "run.log_every=1", "run.workers=0"]
     deepspeed = f"engine.deepspeed={ROOT}/configs/deepspeed/zero2.json"
     script = [str(ROOT / f"train/{stage}.py"), str(ROOT / f"configs/train/{stage}.yaml")]
     return [*launch, *script, *shared, deepspeed, "engine.bfloat16=false", *overrides]
@@ -124,4 +124,4 @@ if __name__ == "__main__":
     try:
         main()
     except RuntimeError as error:
-        sys.exit(f"train/smoke.py: {error}")
+        sys.exit(f"tools/smoke.py: {error}")

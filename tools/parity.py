@@ -1,10 +1,10 @@
-"""Whether planner and renderer learn the same however they are trained: python train/parity.py --out parity
+"""Whether planner and renderer learn the same however they are trained: python tools/parity.py --out parity
 
 Alone, the script trains both for some steps with plain PyTorch and writes losses and a checkpoint. Then, in two or
 more processes, it does so from the same start with each file of configs/deepspeed, prints all losses side by side, and
 carries the checkpoint from one to the other, where not one bit may change:
 
-    torchrun --standalone --nproc-per-node 2 train/parity.py --out parity
+    torchrun --standalone --nproc-per-node 2 tools/parity.py --out parity
 """
 
 import argparse
@@ -21,9 +21,8 @@ from torch import Tensor, nn
 
 from hybridgen import config, grammar
 from hybridgen.data.composer import compose
-from hybridgen.plan import CODE_HOP, N_FEATURES, N_INSTRUMENTS, ROLES
+from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLES
 from hybridgen.planner import Planner, PlannerConfig, pad_scores
-from hybridgen.quantizer import CODE_FRAMES
 from hybridgen.renderer import Renderer, RendererConfig
 from hybridgen.training import checkpoints, distributed, objectives
 from hybridgen.training.checkpoints import Checkpoint
@@ -44,7 +43,7 @@ def planner_row(cfg: PlannerConfig, seed: int) -> tuple[Tensor, list[int], Tenso
     plan = compose(0, seed, (5.0, 9.0)).plan
     rng = torch.Generator().manual_seed(seed)
     codes = torch.randint(cfg.codebook_size, (plan.n_code_frames, cfg.n_codebooks), generator=rng)
-    features = torch.from_numpy(plan.frame_controls(CODE_HOP))
+    features = torch.from_numpy(plan.frame_controls(plan.time_base.code_hop))
     text = torch.randn(TEXT, cfg.text_dim, generator=rng)
     return text, grammar.tokens(plan), codes, features, torch.from_numpy(plan.instrument_ids())
 
@@ -62,7 +61,7 @@ def planner_shares(engine: Engine, cfg: PlannerConfig, parts: list[list[int]]) -
     """For each micro-batch its share of the loss, to be computed when called."""
     batches = [planner_batch(cfg, seeds) for seeds in parts]
     rows = [objectives.planner_counts(batch) for batch in batches]
-    counts = {name: engine.sum(sum(row[name] for row in rows)) for name in rows[0]}
+    counts = {name: engine.all_reduce(sum(row[name] for row in rows)) for name in rows[0]}
 
     def share(batch: Scores) -> Tensor:
         sums = objectives.planner_sums(engine, batch, 0.02)
@@ -87,7 +86,7 @@ def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> Windows:
         reference=normal(WINDOW, cfg.latent_dim),
         text=normal(TEXT, cfg.text_dim),
         text_mask=torch.ones(len(seeds), TEXT, dtype=torch.bool),
-        codes=whole(cfg.codebook_size, cfg.n_codebooks, WINDOW // CODE_FRAMES),
+        codes=whole(cfg.codebook_size, cfg.n_codebooks, WINDOW // cfg.frames_per_code),
         features=normal(WINDOW, N_FEATURES),
         instruments=whole(N_INSTRUMENTS, len(ROLES)),
         seeds=torch.tensor(seeds),
@@ -97,7 +96,7 @@ def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> Windows:
 def renderer_shares(engine: Engine, cfg: RendererConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
     """As `planner_shares`."""
     tasks = [objectives.draw_task(renderer_batch(cfg, seeds), GAPS, cfg.codebook_size) for seeds in parts]
-    weight = engine.sum(sum(task.weight.sum() for task in tasks))
+    weight = engine.all_reduce(sum(task.weight.sum() for task in tasks))
     return [partial(lambda task: objectives.renderer_sum(engine, task) / weight, task) for task in tasks]
 
 
@@ -137,7 +136,7 @@ def steps(engine: Engine, name: str, cfg: object, first: int, n: int) -> list[fl
             engine.backward(loss)
             total += loss.detach()
         engine.step(OPTIM.rate(step, first + n))  # clip, then step
-        values.append(engine.sum(total).item())
+        values.append(engine.all_reduce(total).item())
     return values
 
 
@@ -189,7 +188,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--files", nargs="+", choices=FILES, default=list(FILES), help="of DeepSpeed's (default: all)")
     asked = parser.parse_args(argv)
     torch.set_num_threads(1)
-    here = distributed.place()
+    here = distributed.rank_info()
     record = asked.out / "losses.json"
     found = json.loads(record.read_text()) if here.world_size > 1 else {}
     for name in KINDS:
@@ -199,7 +198,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"| {' | '.join(['way', *KINDS])} |\n|{'---|' * (1 + len(KINDS))}")
         for way in found["planner"]:
             print(f"| {way} | {' | '.join(f'{found[name][way][-1]:.6f}' for name in KINDS)} |")
-    distributed.leave()
+    distributed.shutdown()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fits what the estimators know of music: python train/estimators.py CORPUS
+"""Fits what the estimators know of music: python tools/estimators.py CORPUS
 
 From a corpus' training songs, by maximum likelihood: three linear models of tempo, chords and key, which go to
 hybridgen/metrics/profiles.json, and two of genre and roles, which go to probe.safetensors beside it. Then the
@@ -8,34 +8,33 @@ estimators are measured on the test songs. n cases, c candidates in each, d feat
 import argparse
 import dataclasses
 import functools
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.corpus import SongRecord
-from hybridgen.metrics import harmony, hearing, probe, profiles, rhythm, spectral
+from hybridgen.metrics import harmony, measurements, probe, profiles, rhythm, spectral
+from hybridgen.metrics.measurements import TrackMeasurements
 from hybridgen.metrics.probe import Probe
 from hybridgen.metrics.profiles import Profiles
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import KEYS, ROLES, SAMPLE_RATE
+from hybridgen.workers import run_tasks
 
 PENALTY = 1e-3  # on the squares of the weights
 EXCERPTS = ((0.0, 1.0), (0.0, 0.6), (0.2, 0.8))  # of a song, so that its key is not only looked for at its ends
-METRONOMES = 40
+N_METRONOMES = 40
 PROFILE_SONGS, PROBE_SONGS = 400, 1400  # training songs to fit on at most
 PROBE_PENALTY = 0.01
-CODED = 4  # of as many training songs the probe hears one through the codec too: it will judge what a codec made
-WORKERS = 2  # processes that listen, a thread each
+CODED_EVERY = 4  # of as many training songs the probe learns one through the codec too: it will judge what a codec made
+WORKERS = 2  # processes, one thread each
 
 
 def main() -> None:
@@ -61,17 +60,19 @@ def main() -> None:
 
 def fit_probe(train: list[SongRecord], test: list[SongRecord], model: str | None, path: Path) -> None:
     """Fits the probe on songs as they are and after a model's codec, writes it, and prints what it gets right."""
-    with_codec = functools.partial(hear_coded, model)
-    found, songs = hear_features(train, hear_song, "listen"), train[::CODED]
-    found = np.concatenate([found, hear_features(songs, with_codec, "listen through the codec")])
+    through_codec = functools.partial(coded_features, model)
+    found, songs = all_features(train, song_features, "features"), train[::CODED_EVERY]
+    found = np.concatenate([found, all_features(songs, through_codec, "features through the codec")])
     songs = train + songs
     genres = tuple(sorted({song.genre for song in songs}))
     of_genre = np.array([[song.genre == genre for genre in genres] for song in songs])
     of_roles = np.array([[role in probe.planned_roles(song.plan) for role in ROLES] for song in songs])
-    origin = f"{len(train)} training songs of hybridgen.data.corpus, and every {CODED}th of them through a codec too"
+    origin = (
+        f"{len(train)} training songs of hybridgen.data.corpus, and every {CODED_EVERY}th of them through a codec too"
+    )
     no_weights = np.zeros((found.shape[1] + 1, 0))
     blank = Probe(genres, origin, found.mean(axis=0), np.maximum(found.std(axis=0), 1e-6), no_weights, no_weights)
-    x = blank.standardise(found)
+    x = blank.standardize(found)
     fitted = dataclasses.replace(
         blank,
         genre_weights=fit_linear(x, of_genre, F.cross_entropy),
@@ -79,37 +80,28 @@ def fit_probe(train: list[SongRecord], test: list[SongRecord], model: str | None
     )
     fitted.save(path)
     print(f"{path}: {origin}")
-    for name, hear in (("test songs", hear_song), ("through codec", with_codec)):
-        print_probe(name, fitted, test, hear_features(test, hear, name))
+    for name, features in (("test songs", song_features), ("through codec", through_codec)):
+        print_probe(name, fitted, test, all_features(test, features, name))
 
 
-def hear_features(records: list[SongRecord], hear: Callable[[SongRecord], np.ndarray], name: str) -> np.ndarray:
-    """(n, f): the probe's features of songs, as `hear` hears them."""
-    # spawn: a forked process would inherit the locks of this one's threads
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(WORKERS, mp_context=context, initializer=start_process) as pool:
-        return np.stack(list(tqdm(pool.map(hear, records, chunksize=8), name, total=len(records), unit="song")))
+def all_features(records: list[SongRecord], features: Callable[[SongRecord], np.ndarray], name: str) -> np.ndarray:
+    """(n, f): the features of songs, one by one, under a progress bar of this name."""
+    return np.stack(list(tqdm(run_tasks(features, records, WORKERS), name, total=len(records), unit="song")))
 
 
-def start_process() -> None:
-    """Of the pool: one thread for torch and for numpy."""
-    torch.set_num_threads(1)
-    threadpool_limits(1)
-
-
-def hear_song(record: SongRecord) -> np.ndarray:
+def song_features(record: SongRecord) -> np.ndarray:
     """(f,): the features of a song's middle."""
     return probe.features(middle(record))
 
 
-def hear_coded(model: str | None, record: SongRecord) -> np.ndarray:
+def coded_features(model: str | None, record: SongRecord) -> np.ndarray:
     """(f,): the features of a song's middle after the codec of a model."""
     samples, codec = middle(record), load(model)
     return probe.features(codec.decode(codec.encode(Audio(samples, SAMPLE_RATE)), samples.shape[1]))
 
 
 def middle(record: SongRecord) -> np.ndarray:
-    """Samples (2, n) of the part of a song that the probe hears."""
+    """Samples (2, n) of the part of a song that the probe analyzes."""
     return np.ascontiguousarray(probe.middle(Audio.load(record.audio).samples))
 
 
@@ -122,7 +114,7 @@ def load(model: str | None) -> Pipeline:
 def fit_linear(x: np.ndarray, right: np.ndarray, loss: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
     """Weights (d, c) of a linear model of features (n, d), the last of them 1, for labels (n, c)."""
     features, labels = torch.from_numpy(x).float(), torch.from_numpy(right).float()
-    return minimise(
+    return minimize(
         torch.zeros(x.shape[1], right.shape[1]),
         lambda weights: loss(features @ weights, labels) + PROBE_PENALTY * weights[:-1].square().sum(),
     )
@@ -134,13 +126,15 @@ def sum_of_binary_entropies(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def print_probe(name: str, fitted: Probe, songs: list[SongRecord], found: np.ndarray) -> None:
-    """The shares of genres and of roles that are heard rightly, and of each role."""
-    asked = [probe.planned_roles(song.plan) for song in songs]
-    heard = [fitted.roles(row) for row in found]
+    """The shares of genres and of roles that are detected rightly, and of each role."""
+    target = [probe.planned_roles(song.plan) for song in songs]
+    detected = [fitted.roles(row) for row in found]
     genre = np.mean([fitted.genre(row) == song.genre for row, song in zip(found, songs, strict=True)])
-    roles = np.mean([probe.roles_agreement(*pair) for pair in zip(heard, asked, strict=True)])
+    roles = np.mean([probe.roles_agreement(*pair) for pair in zip(detected, target, strict=True)])
     print(f"{name:<16}genre {genre:.3f}   roles {roles:.3f} of {len(songs)} songs")
-    each = {role: np.mean([(role in a) == (role in b) for a, b in zip(heard, asked, strict=True)]) for role in ROLES}
+    each = {
+        role: np.mean([(role in a) == (role in b) for a, b in zip(detected, target, strict=True)]) for role in ROLES
+    }
     print(f"{'':<16}" + "  ".join(f"{role} {share:.2f}" for role, share in each.items()))
 
 
@@ -148,35 +142,30 @@ def print_probe(name: str, fitted: Probe, songs: list[SongRecord], found: np.nda
 
 
 def fit_profiles(train: list[SongRecord], test: list[SongRecord], songs: int, tests: int, path: Path) -> None:
-    """Fits the profiles on songs of one tempo and key, writes them, and prints what all estimators hear."""
+    """Fits the profiles on songs of one tempo and key, writes them, and prints what all estimators find."""
     train, test = (
         [r for r in part if len(r.plan.tempo) == 1 and r.plan.key and r.plan.meter] for part in (train, test)
     )
-    pulses, chords, keys = measure(train[:songs])
+    pulses, chords, keys = collect_cases(train[:songs])
     pulse = fit(*pulses)
     chord, chord_minor_bias = unfold(fit(*chords))
     key, key_minor_bias = unfold(fit(*keys))
-    origin = f"{len(train[:songs])} training songs of a corpus by hybridgen.data.corpus, and {METRONOMES} metronomes"
+    origin = f"{len(train[:songs])} training songs of a corpus by hybridgen.data.corpus, and {N_METRONOMES} metronomes"
     profiles.save(Profiles(pulse, chord, chord_minor_bias, key, key_minor_bias, origin), path)
     if path == profiles.PATH:
-        profiles.profiles.cache_clear()
-        floors = [listen(record) for record in tqdm(test[:tests], "measure", unit="song")]
-        print("\n".join(f"{name:<22}{value:8.3f}" for name, value in hearing.summarise(floors).items()))
+        profiles.load.cache_clear()
+        floors = [measure_song(record) for record in tqdm(test[:tests], "measure", unit="song")]
+        print("\n".join(f"{name:<22}{value:8.3f}" for name, value in measurements.summarize_tracks(floors).items()))
 
 
-def is_steady(record: SongRecord) -> bool:
-    """Whether a song has one tempo, a key and a meter."""
-    return len(record.plan.tempo) == 1 and record.plan.key is not None and record.plan.meter is not None
-
-
-def measure(records: list[SongRecord]) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+def collect_cases(records: list[SongRecord]) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """(features (n, c, d), right (n, c)) for pulses, chords and keys."""
-    pulses, chords, keys = [metronome(bpm) for bpm in np.linspace(60.0, 180.0, METRONOMES)], [], []
-    for record in tqdm(records, "listen", unit="song"):
+    pulses, chords, keys = [metronome(bpm) for bpm in np.linspace(60.0, 180.0, N_METRONOMES)], [], []
+    for record in tqdm(records, "cases", unit="song"):
         samples = Audio.load(record.audio).samples
-        asked = rhythm.pulse(record.plan.tempo[0].bpm, record.plan.meter)
+        target = rhythm.pulse(record.plan.tempo[0].bpm, record.plan.meter)
         spectrum = spectral.semitones(samples)
-        pulses.append(pulse_case(rhythm.onset_strength(samples), spectrum, asked))
+        pulses.append(pulse_case(rhythm.onset_strength(samples), spectrum, target))
         spans = [(start, stop, harmony.majmin(name)) for start, stop, name in harmony.chord_spans(record.plan)]
         features = harmony.chord_features(harmony.notes(spectrum, np.array([span[:2] for span in spans])))
         chords += [
@@ -188,10 +177,10 @@ def measure(records: list[SongRecord]) -> tuple[tuple[np.ndarray, np.ndarray], .
     return tuple(tuple(np.stack(part) for part in zip(*cases, strict=True)) for cases in (pulses, chords, keys))
 
 
-def pulse_case(bands: np.ndarray, spectrum: np.ndarray, asked: float) -> tuple[np.ndarray, np.ndarray]:
-    """Features of every pulse, from onsets and semitones, and which of them are within 2 % of the asked one."""
+def pulse_case(bands: np.ndarray, spectrum: np.ndarray, target: float) -> tuple[np.ndarray, np.ndarray]:
+    """Features of every pulse, from onsets and semitones, and which of them are within 2 % of the target."""
     features = rhythm.pulse_features(bands, rhythm.novelty(spectrum))
-    return features.astype(np.float32), np.abs(rhythm.PULSES / asked - 1.0) < 0.02
+    return features.astype(np.float32), np.abs(rhythm.PULSES / target - 1.0) < 0.02
 
 
 def metronome(bpm: float) -> tuple[np.ndarray, np.ndarray]:
@@ -231,10 +220,10 @@ def fit(features: np.ndarray, right: np.ndarray) -> np.ndarray:
         logits = torch.log_softmax(x @ weights, dim=1)
         return -logits.masked_fill(is_wrong, -1e9).logsumexp(dim=1).mean() + PENALTY * weights.square().sum()
 
-    return minimise(torch.zeros(x.shape[-1]), loss)
+    return minimize(torch.zeros(x.shape[-1]), loss)
 
 
-def minimise(start: Tensor, loss: Callable[[Tensor], Tensor]) -> np.ndarray:
+def minimize(start: Tensor, loss: Callable[[Tensor], Tensor]) -> np.ndarray:
     """The weights, from `start` on, at which a loss is least."""
     weights = start.requires_grad_()
     optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
@@ -249,10 +238,10 @@ def minimise(start: Tensor, loss: Callable[[Tensor], Tensor]) -> np.ndarray:
     return weights.detach().double().numpy()
 
 
-def listen(record: SongRecord) -> hearing.Hearing:
-    """What is heard in a song of the corpus."""
+def measure_song(record: SongRecord) -> TrackMeasurements:
+    """What the estimators find in a song of the corpus."""
     plan = record.plan
-    return hearing.hear(Audio.load(record.audio).samples, plan, plan.tempo[0].bpm, plan.key)
+    return measurements.measure(Audio.load(record.audio).samples, plan, plan.tempo[0].bpm, plan.key)
 
 
 if __name__ == "__main__":

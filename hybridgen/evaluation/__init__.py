@@ -1,0 +1,25 @@
+"""Measures a model against songs that no training has seen: `hybridgen evaluate FOLDER --out report`.
+
+The composer writes the songs and prompts that state their tempo, key and genre; estimators see samples alone, and
+every figure stands beside its floor, the same figure of the composer's own songs. The files in the order of the work:
+
+prompts   which songs, and the prompts that describe them
+tasks     what one process measures at a time: a song, a generated track, a reference
+results   what a task found, as a JSON file
+summary   from the results to figures
+checks    the bounds that a release must keep
+pictures  the figures and tracks drawn
+report    report.json and report.md
+run       all of it, in order
+"""
+
+from importlib.util import find_spec
+
+REQUIRED = ("librosa", "mir_eval")
+
+
+def check_installed() -> None:
+    """Raises ValueError, in one line, for a package that evaluation needs and that is missing."""
+    missing = [name for name in REQUIRED if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"evaluation needs {' and '.join(missing)}: pip install 'hybridgen[eval]'")

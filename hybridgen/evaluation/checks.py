@@ -1,0 +1,60 @@
+"""The bounds that a release must keep, each against its floor where it has one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure beside its bound."""
+
+    name: str
+    value: float
+    relation: str  # ">=" or "<="
+    bound: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value keeps the bound; a figure that could not be measured (NaN) does not."""
+        return bool(self.value >= self.bound if self.relation == ">=" else self.value <= self.bound)
+
+
+def checks(report: dict[str, Any]) -> list[Check]:
+    """All checks of a report with the sections of `summary.summarize`, and `speed` and `weights_mb`."""
+    control, codec, clicks = report["control"], report["codec"]["codec"], report["clicks"]
+
+    def share(name: str, of_floor: float) -> Check:
+        bound = of_floor * control[name]["floor"]
+        return Check(f"{name}, {of_floor:g} of the floor", control[name]["value"], ">=", bound)
+
+    return [
+        share("tempo_acc1", 0.95),
+        Check("beat_ms", control["beat_ms"]["value"], "<=", 25.0),
+        Check("drift_percent", control["drift_percent"]["value"], "<=", 0.2),
+        share("key_rank1", 0.9),
+        share("chord_majmin", 0.8),
+        Check("structure_auc", control["structure_auc"]["value"], ">=", 0.8),
+        share("genre", 0.8),
+        share("roles", 0.8),
+        Check("ladder ordered", float(report["ladder_ordered"]), ">=", 1.0),
+        Check("generated nearer to codec", float(report["generated_nearer_to_codec_than_shuffled"]), ">=", 1.0),
+        Check("codec, log-mel dB", codec["log_mel_db"], "<=", 5.5),
+        Check("codec, above 12 kHz off by dB", codec["above_12k_off_db"], "<=", 6.0),
+        *click_checks(clicks),
+        Check("times real time", report["speed"]["times_real_time"], ">=", 6.0),
+        Check("weights, MB", report["weights_mb"], "<=", 40.0),
+    ]
+
+
+def click_checks(clicks: dict[str, dict[str, dict[str, float]]]) -> list[Check]:
+    """Clicks of codec and model at each border may be a fifth more than in real songs there, and than 1."""
+    borders = [("codec", "block"), ("codec", "frame"), *(("generated", border) for border in clicks["generated"])]
+    return [
+        Check(
+            f"clicks, {row}, {border}",
+            clicks[row][border]["local"],
+            "<=",
+            1.2 * max(clicks["real"][border]["local"], 1.0),
+        )
+        for row, border in borders
+    ]

@@ -1,0 +1,220 @@
+"""What a training step needs of a GPU's memory.
+
+What a model needs by itself (`states`) follows DeepSpeed's estimators, plus the average of the weights. What a step
+keeps for its backward pass (`Activations`) is counted tensor by tensor for fused attention and fused norms: a device
+without them needs up to a third more.
+
+Shapes: B songs, windows or crops; S text tokens, L score tokens, P code frames, T latent frames, N samples, D width.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from torch import nn
+
+from hybridgen import grammar
+from hybridgen.codecs.own import N_TONES, TONE_WINDOW, SpectralCodecConfig
+from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.planner import PlannerConfig
+from hybridgen.quantizer import N_PITCHES, QuantizerConfig
+from hybridgen.renderer import CROSS_EVERY, PATCH, RendererConfig
+from hybridgen.training.discriminators import DiscriminatorConfig
+
+GPU_BYTES = {"H100": 80e9, "H200": 141e9, "A100": 80e9}  # bytes of a GPU
+DRIVER_BYTES = 3e9  # bytes for the driver, the libraries and the allocator's gaps: an assumption
+BUCKET_VALUES = 5e8  # DeepSpeed's default: values that are reduced at once, of which there are two buckets
+LIVE_VALUES = 1e9  # DeepSpeed's default: values that stage 3 keeps whole
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Values that wait for the backward pass, by what autocast makes of them; without it all have the model's type."""
+
+    stream: float = 0.0  # fp32 under autocast: the residual stream, norms, spectra and losses
+    half: float = 0.0  # bfloat16 under autocast: what goes into and comes out of products
+
+    def __add__(self, other: "Kept") -> "Kept":
+        return Kept(self.stream + other.stream, self.half + other.half)
+
+    def __mul__(self, n: float) -> "Kept":
+        return Kept(n * self.stream, n * self.half)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What a training step keeps for its backward pass if all its rows are run at once."""
+
+    blocks: Kept  # of all repeated blocks
+    rest: Kept
+    n_blocks: int
+    stream: float  # values that enter one block
+
+    def size(self, recompute: bool, stream_bytes: int, half_bytes: int) -> float:
+        """Bytes; with `recompute` what enters each block, and one block at a time."""
+        kept = self.blocks * (1 / self.n_blocks) + Kept(self.n_blocks * self.stream) if recompute else self.blocks
+        kept = kept + self.rest
+        return kept.stream * stream_bytes + kept.half * half_bytes
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one GPU, and on its host for each GPU."""
+
+    weights: float
+    gradients: float
+    optimizer: float  # fp32 weights where the model's are others, and Adam's moments
+    average: float
+    buffers: float  # what DeepSpeed gathers and reduces at once, at most
+    host: float = 0.0
+    activations: float = 0.0
+
+    @property
+    def gpu(self) -> float:
+        """All that is on a GPU, the driver's own included."""
+        parts = self.weights + self.gradients + self.optimizer + self.average + self.buffers + self.activations
+        return parts + DRIVER_BYTES
+
+
+def sizes(model: nn.Module) -> tuple[int, int]:
+    """Parameters of a model, which may lie on the meta device, and those of its largest layer."""
+    layers = (sum(weight.numel() for weight in layer.parameters(recurse=False)) for layer in model.modules())
+    return sum(weight.numel() for weight in model.parameters()), max(layers)
+
+
+def states(
+    n_params: int,
+    n_largest: int,
+    n_gpus: int,
+    stage: int | None,
+    half: bool,
+    offload: bool = False,
+    autocast: bool = False,
+) -> Memory:
+    """What a model of `n_params` needs by ZeRO stage; None: plain PyTorch.
+
+    n_largest: parameters of the largest layer, whole at a time in stage 3. half: the model's weights are bfloat16
+    (DeepSpeed's `bf16`), else fp32. offload: optimizer states live on the host. autocast: products are made with
+    bfloat16 copies of fp32 weights.
+    """
+    own, shared = (2 if half else 4) * n_params, n_params / n_gpus
+    copies = 2 * n_params if autocast and not half else 0
+    if stage is None or stage == 0:
+        master = 4 * n_params if half else 0  # gradients too are fp32 then, beside those of the model's type
+        buffers = BUCKET_VALUES * 4 if stage == 0 and n_gpus > 1 else 0
+        return Memory(own + copies, own + master, master + 8 * n_params, 4 * n_params, buffers)
+    if stage < 3:
+        weights, gradients = own, (own if stage == 1 else own / n_gpus) + 4 * shared
+        buffers = 2 * BUCKET_VALUES * (2 if half else 4) if n_gpus > 1 else 0
+    else:
+        weights, gradients = own / n_gpus + 4 * n_largest, 4 * shared
+        buffers = min(n_params, LIVE_VALUES) * (2 if half else 4) if n_gpus > 1 else 0
+    weights += min(copies, 2 * LIVE_VALUES) if stage == 3 else copies
+    if offload:
+        return Memory(weights, 0, 0, 0, buffers, host=20 * shared)
+    return Memory(weights, gradients, 12 * shared, 4 * shared, buffers)
+
+
+def planner(cfg: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_frames: int) -> Activations:
+    """A step on `n_songs` sequences of (padded) S text tokens, a start slot, L score tokens and P code frames."""
+    dim, depth = cfg.dim, cfg.depth_dim
+    slots = n_text + 1 + n_tokens + n_frames
+    kv_dim = cfg.n_kv_heads * dim // cfg.n_heads
+    rows, codes = n_songs * slots, n_songs * n_frames * cfg.n_codebooks
+    kept = Kept(2 * rows * dim, rows * (6 * dim + 3 * kv_dim + 4 * cfg.ffn_dim) + n_songs * slots**2)  # and the mask
+    inputs = Kept(rows * dim, n_songs * (n_text * cfg.text_dim + n_tokens * dim))
+    logits = Kept(n_songs * n_tokens * grammar.VOCAB_SIZE + codes * (3 * depth + cfg.codebook_size))
+    return Activations(
+        blocks=kept * cfg.n_layers,
+        rest=inputs + logits + Kept(half=codes * (2 * depth + 4 * cfg.depth_ffn_dim)),
+        n_blocks=cfg.n_layers,
+        stream=rows * dim,
+    )
+
+
+def renderer(cfg: RendererConfig, n_windows: int, n_text: int, n_frames: int) -> Activations:
+    """A step on `n_windows` windows of T latent frames, each with S text tokens."""
+    dim, n_tokens, n_keys = cfg.dim, n_frames // PATCH, 1 + n_text
+    rows, n_cross = n_windows * n_tokens, ceil(cfg.n_layers / CROSS_EVERY)
+    inputs = PATCH * (2 * cfg.latent_dim + 1) + PATCH * N_FEATURES + len(ROLES)  # what is known of a token
+    kept = Kept(4 * rows * dim, rows * (11 * dim + 4 * cfg.ffn_dim))
+    kept_cross = Kept(rows * dim, 4 * rows * dim + 4 * n_windows * n_keys * dim)
+    return Activations(
+        blocks=kept * cfg.n_layers + kept_cross * n_cross,
+        rest=Kept(2 * rows * dim, rows * (inputs + dim) + n_windows * (n_text * cfg.text_dim + 8 * dim)),
+        n_blocks=cfg.n_layers,
+        stream=rows * dim,
+    )
+
+
+def quantizer(cfg: QuantizerConfig, n_windows: int, n_frames: int) -> Activations:
+    """A step on `n_windows` windows of T latent frames."""
+    dim, ratio = cfg.dim, cfg.frames_per_code
+    rows, latents = n_windows * ceil(n_frames / ratio), ratio * cfg.latent_dim
+    n_targets = len(ROLES) * (1 + N_PITCHES) + N_PITCHES + 1
+    return Activations(
+        blocks=Kept(2 * rows * dim, 3 * rows * dim) * 3,
+        rest=Kept(rows * (2 * dim + latents + 3 * n_targets), rows * (latents + 2 * cfg.n_codebooks * cfg.code_dim)),
+        n_blocks=3,
+        stream=rows * dim,
+    )
+
+
+def codec(
+    cfg: SpectralCodecConfig,
+    n_crops: int,
+    n_samples: int,
+    windows: tuple[int, ...],
+    mels: tuple[int, ...],
+    freeze_encoder: bool = False,
+    discriminators: DiscriminatorConfig | None = None,
+) -> Activations:
+    """A step on `n_crops` crops of N samples: the codec, its spectral losses, and its discriminators if any.
+
+    `windows` and `mels` are those of `SpectralLoss`.
+    """
+    reach = cfg.latent_layers + ceil((cfg.decoder_layers + cfg.n_fft // (2 * cfg.frame_hop)) / cfg.ratio)
+    n_latents = ceil(n_samples / cfg.hop_length)
+    encoded, decoded = n_crops * n_latents, n_crops * (n_latents + 2 * reach)  # latent frames
+    frames = [2 * ((n_samples - window) // (window // 2) + 1) for window in windows]  # of both sides of a crop
+    bands = sum(n * n_mels for n, n_mels in zip(frames, mels, strict=True))
+    compared = 12 * n_samples * len(windows) + 18 * bands  # spectra; mel levels and their nine steps
+    sides = (decoded, cfg.decoder_layers), (0 if freeze_encoder else encoded, cfg.encoder_layers)
+    signals = signals_kept(cfg, encoded, decoded, n_crops * compared, freeze_encoder)
+    return Activations(
+        blocks=sum((convnext_kept(cfg, n, n_layers) for n, n_layers in sides), Kept()),
+        rest=signals + (discriminators_kept(discriminators, n_crops, n_samples) if discriminators else Kept()),
+        n_blocks=sum(n_layers + cfg.latent_layers for n, n_layers in sides if n),
+        stream=decoded * cfg.ratio * cfg.frame_dim,
+    )
+
+
+def convnext_kept(cfg: SpectralCodecConfig, n_latents: int, n_layers: int) -> Kept:
+    """What the blocks of the encoder or the decoder keep."""
+    frames = Kept(4 * cfg.frame_dim, (2 + 2 * cfg.expansion) * cfg.frame_dim) * (n_latents * cfg.ratio * n_layers)
+    latents = Kept(4 * cfg.latent_block_dim, (2 + 2 * cfg.expansion) * cfg.latent_block_dim)
+    return frames + latents * (n_latents * cfg.latent_layers)
+
+
+def signals_kept(cfg: SpectralCodecConfig, encoded: int, decoded: int, compared: int, freeze_encoder: bool) -> Kept:
+    """What the codec's ends and its losses keep: spectra, what the losses compare, and the encoder's inputs."""
+    outputs = 14 * decoded * cfg.ratio * (cfg.n_bins + N_TONES)
+    targets = compared + 4 * encoded * TONE_WINDOW  # of the spectral losses, of the tones'
+    ends = decoded * cfg.ratio * (cfg.frame_dim + 2 * sum(cfg.band_dims))
+    inputs = 2 * cfg.n_bins + 4 * min(cfg.n_bins, cfg.phase_bins) + 2 * sum(cfg.band_dims)
+    return Kept(outputs + targets, ends + (0 if freeze_encoder else encoded * cfg.ratio * inputs))
+
+
+def discriminators_kept(cfg: DiscriminatorConfig, n_crops: int, n_samples: int) -> Kept:
+    """What discriminators keep while they learn from a real and a decoded sound: spectra, and each layer twice.
+
+    That is over before the codec learns from them: then it is one sound, and less.
+    """
+    spectra, layers = 0, 0
+    for window in cfg.windows:
+        n_frames, n_bins = (n_samples - window) // (window // 4) + 1, window // 2 + 1
+        spectra += n_frames * n_bins
+        for i, channels in enumerate(cfg.channels):
+            n_bins = (n_bins - 4) // 4 + 1 if i == 0 else (n_bins - 1) // 2 + 1
+            layers += n_frames * n_bins * channels
+        layers += n_frames * n_bins  # the scores
+    return Kept(4 * n_crops * spectra, 2 * n_crops * layers) * 2

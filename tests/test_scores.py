@@ -1,0 +1,95 @@
+"""Scores of what was detected: the values of mir_eval's definitions on examples whose score is known by hand."""
+
+import mir_eval.chord
+import mir_eval.tempo
+import numpy as np
+import pytest
+
+pytest.importorskip("librosa")
+
+from hybridgen.metrics import harmony, scores
+from hybridgen.plan import PITCHES, QUALITIES, SAMPLE_RATE, Bar, Plan, Section, Tempo, chord_pitches
+
+GRID = np.arange(0.0, 10.0, 0.5)
+
+
+# ---- tempo
+
+
+def test_octave_errors_are_wrong_and_told_apart():
+    assert scores.tempo_correct(103.9, 100.0) and not scores.tempo_correct(104.1, 100.0)
+    assert not scores.tempo_correct(200.0, 100.0) and scores.octave_error(200.0, 100.0)
+    assert scores.octave_error(50.5, 100.0) and not scores.octave_error(140.0, 100.0)
+    assert not scores.octave_error(100.0, 100.0)
+
+
+@pytest.mark.parametrize("detected", [50.0, 95.9, 96.1, 100.0, 103.9, 104.1, 200.0])
+def test_tempo_is_mir_evals_detection_of_one_tempo_within_four_percent(detected):
+    p_score, _, _ = mir_eval.tempo.detection(np.array([100.0, 0.0]), 1.0, np.array([detected, detected]), tol=0.04)
+    assert scores.tempo_correct(detected, 100.0) == bool(p_score)
+
+
+# ---- beats
+
+
+def test_beats_within_70_ms_are_right():
+    assert scores.beat_f_measure(GRID, GRID + 0.069) == 1.0
+    assert scores.beat_f_measure(GRID, GRID + 0.071) == 0.0
+    assert scores.beat_f_measure(GRID, np.zeros(0)) == 0.0
+
+
+def test_twice_or_half_as_many_beats_count_two_thirds():
+    assert scores.beat_f_measure(GRID, np.arange(0.0, 10.0, 0.25)) == pytest.approx(2 / 3)
+    assert scores.beat_f_measure(GRID, GRID[::2]) == pytest.approx(2 / 3)
+
+
+# ---- key
+
+
+@pytest.mark.parametrize(
+    ("detected", "score"),
+    [("A minor", 1.0), ("E minor", 0.5), ("D minor", 0.0), ("C major", 0.3), ("A major", 0.2), ("F# major", 0.0)],
+)
+def test_related_keys_count_in_part(detected, score):
+    assert scores.key_weighted("A minor", detected) == score
+
+
+# ---- chords
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_every_chord_has_the_notes_of_its_harte_label(quality):
+    """Without a ninth, which mir_eval leaves out of the octave that it compares."""
+    for root, name in enumerate(PITCHES):
+        label_root, bitmap, _ = mir_eval.chord.encode(scores.harte_label(name + quality))
+        ninth = {(root + 2) % 12} if quality.endswith("9") else set()
+        notes = {(root + int(step)) % 12 for step in np.flatnonzero(bitmap)}
+        assert label_root == root and notes == set(chord_pitches(name + quality)) - ninth
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_a_chord_counts_as_the_triad_that_the_estimator_may_name(quality):
+    label, triad = scores.harte_label("Eb" + quality), harmony.majmin("Eb" + quality)
+    for name in harmony.MAJMIN:
+        score = scores.compare_chords([label], [scores.harte_label(name)], np.ones(1))
+        assert np.isnan(score) if triad is None else score == (name == triad)
+
+
+def test_silence_is_right_where_no_chord_is_planned():
+    assert scores.compare_chords(["N", "C:maj"], ["N", "N"], np.array([1.0, 3.0])) == 0.25
+    assert scores.compare_chords(["X", "C:maj7"], ["G:maj", "C:maj"], np.array([1.0, 3.0])) == 1.0
+
+
+def plan_of(bars: list[tuple[str, ...] | None]) -> Plan:
+    return Plan(sections=(Section(None, tuple(Bar(bar) for bar in bars)),), tempo=(Tempo(1, 120.0),))
+
+
+def test_agreement_with_the_plan_is_a_share_of_time():
+    t = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
+    triads = [[60, 64, 67, 36], [57, 60, 64, 45], [53, 57, 60, 41], [55, 59, 62, 43]]  # C Am F G over their roots
+    parts = [sum(np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * t) for pitch in triad) for triad in triads]
+    samples = np.tile(0.1 * np.concatenate(parts), (2, 1))
+    assert scores.chord_majmin(plan_of([("C",), ("Am",), ("F",), ("G",)]), samples) == 1.0
+    assert scores.chord_majmin(plan_of([("C",), ("Am", "E"), ("F",), ("Bb",)]), samples) == pytest.approx(5 / 8)
+    assert scores.chord_majmin(plan_of([("C7",), ("Gsus4",), None, ("E",)]), samples) == pytest.approx(1 / 2)
+    assert np.isnan(scores.chord_majmin(plan_of([None] * 4), samples))
