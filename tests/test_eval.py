@@ -13,7 +13,7 @@ pytest.importorskip("librosa")
 from hybridgen import cli, evaluation
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.composer.genres import style_named
-from hybridgen.evaluation import pictures, prompts, report, results, summary, tasks
+from hybridgen.evaluation import pictures, prompts, report, results, run, summary, tasks
 from hybridgen.evaluation.checks import checks
 from hybridgen.evaluation.prompts import EvalPrompt, EvalSize
 from hybridgen.evaluation.results import TaskResult
@@ -295,6 +295,17 @@ def test_bad_input_is_one_line(wrong: str, pipe: Pipeline, tmp_path, monkeypatch
     printed = capsys.readouterr().err
     words = {"model": str(model), "out": str(out), "synth": "apt-get", "librosa": "pip install 'hybridgen[eval]'"}
     assert printed.startswith("hybridgen: ") and printed.count("\n") == 1 and words[wrong] in printed
+
+
+def test_a_whole_evaluation_writes_a_report(pipe: Pipeline, tmp_path):
+    model = pipe.save_pretrained(tmp_path / "model")
+    size = EvalSize(((8, 2), (12, 1)), n_references=8, n_pictures=1, speed_seconds=2.0, speed_runs=1)
+    tables = run.evaluate(model, tmp_path / "report", size, workers=1)
+    facts = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert facts["control"]["tempo_acc1"]["n"] == 2 and len(facts["tracks"]) == 3
+    assert facts["checks"][-1]["name"] == "weights, MB" and "| weights, MB |" in tables
+    assert (tmp_path / "report" / "1.png").exists() and (tmp_path / "report" / "1.flac").exists()
+    assert len(list((tmp_path / "report" / "results").rglob("*.json"))) == 2 * 3 + 8
 
 
 # ---- the estimators' own fit
