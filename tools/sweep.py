@@ -25,7 +25,9 @@ from hybridgen.data.corpus import SongRecord
 from hybridgen.metrics import distances, measurements, probe, spectral
 from hybridgen.metrics.scores import chord_majmin
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
+from hybridgen.render import mixdown
+from hybridgen.render.windows import WindowRenderer
 from hybridgen.sampling import SamplingConfig
 from hybridgen.training import losses
 from hybridgen.workers import run_tasks
