@@ -146,12 +146,12 @@ def test_ranks_together_see_what_one_sees_in_the_same_order(songs: Songs, make: 
 
 
 def test_workers_change_nothing(songs: Songs):
-    makers = [WindowBatches(songs, PHASES, 3, rank, 2) for rank in (0, 1)]  # as two micro-batches
+    batch_fns = [WindowBatches(songs, PHASES, 3, rank, 2) for rank in (0, 1)]  # as two micro-batches
     torch.manual_seed(0)
-    expected = [digest(batches) for batches in dataset.stream(makers, range(2, 9), 0)]
+    expected = [digest(batches) for batches in dataset.stream(batch_fns, range(2, 9), 0)]
     state = torch.get_rng_state()
     for workers in (1, 2, 4):
-        with closing(dataset.stream(makers, range(2, 9), workers)) as batches:
+        with closing(dataset.stream(batch_fns, range(2, 9), workers)) as batches:
             assert [digest(made) for made in batches] == expected, workers
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -159,9 +159,9 @@ def test_workers_change_nothing(songs: Songs):
 def test_what_is_wrong_in_a_worker_is_told_in_one_line(folder: Path):
     broken = Songs(folder, "train")
     broken.folder = folder / "elsewhere"
-    makers = [WindowBatches(broken, PHASES, 3)]
+    batch_fns = [WindowBatches(broken, PHASES, 3)]
     with (
-        closing(dataset.stream(makers, range(1, 3), 1)) as batches,
+        closing(dataset.stream(batch_fns, range(1, 3), 1)) as batches,
         pytest.raises(ValueError, match=r"^prepared \S+: 1 of 6 tracks damaged [^\n]*$"),
     ):
         next(batches)

@@ -151,17 +151,17 @@ def test_only_the_adapter_learns(model: Path, tuned: Path):
 def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
     tuned: Path, model: Path, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    out, note = tmp_path / "my-style", lora.Run.note
+    out, note = tmp_path / "my-style", lora.Run.log_step
 
     def stop_at_2(run: lora.Run, step: int, *rest: object) -> None:
         note(run, step, *rest)
         if step == 2:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(lora.Run, "note", stop_at_2)
+    monkeypatch.setattr(lora.Run, "log_step", stop_at_2)
     assert finetune.main(songs, out, small(model)) is None
     assert not (out / "adapter.json").exists()
-    monkeypatch.setattr(lora.Run, "note", note)
+    monkeypatch.setattr(lora.Run, "log_step", note)
     assert finetune.main(songs, out, small(model)) is not None
     for stage in adapters.STAGES:
         path = f"{stage}/{adapters.WEIGHTS_FILE}"

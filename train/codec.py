@@ -188,12 +188,12 @@ def main(path: str, *overrides: str) -> None:
         )
     files, held_out = music_files(train.data)
     shape = (-(-train.crop // cfg.hop_length), cfg.latent_dim)
-    makers = [Crops(files, train, shape, *place) for place in engine.micro_ranks()]
+    batch_fns = [Crops(files, train, shape, *place) for place in engine.micro_ranks()]
     spectral_loss = SpectralLoss(cfg.sample_rate, train.windows, train.mels)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
     with Run("codec", train, train.steps, cfg, __file__, engines) as run:
-        for step, batches in run.each(makers):
+        for step, batches in run.steps(batch_fns):
             rate, shares = train.optim.rate(step, train.steps), {}
             for batch in batches:
                 samples = batch.samples.to(engine.device)
@@ -212,16 +212,16 @@ def main(path: str, *overrides: str) -> None:
                 engine.backward(loss / n_parts)
                 for name, part in (parts | {"loss": loss}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
-            admits = run.admits(step, shares["loss"])
+            admits = run.accept_step(step, shares["loss"])
             values = {"norm": engine.step(rate, admits), "rate": rate}  # clip, then step
             if adversarial:
                 values["judges_norm"] = judges.step(rate, admits)
 
-            run.note(step, shares, values, amounts(cfg, train))
-            if run.is_due(step):
+            run.log_step(step, shares, values, amounts(cfg, train))
+            if run.should_validate(step):
                 run.validate(step, partial(validate, held_out, train, run.log, step))
 
-    if run.is_over and not train.freeze_encoder:
+    if run.is_finished and not train.freeze_encoder:
         with engine.averaged() as model:
             if model is not None:
                 load_weights(model, run.weights)

@@ -78,19 +78,20 @@ def main(path: str, *overrides: str) -> None:
     encoder = TextEncoder(text)
     [empty_text] = planner_data.encode(encoder, [""])
     held_scores = ScoreBatches(train.scores, text, planner_data.FIRST_VALID)
-    makers, held_songs = [ScoreBatches(train.scores, text, rank=r, world_size=n) for r, n in engine.micro_ranks()], []
+    batch_fns = [ScoreBatches(train.scores, text, rank=r, world_size=n) for r, n in engine.micro_ranks()]
+    held_songs = []
     if train.prepared is not None:
         songs, rest = dataset.load(train.prepared)
         size, n = train.rendered_frames, train.rendered_multiple
         mistakes = Mistakes(train.wrong_codes, cfg.codebook_size)
         shared = partial(SongBatches, songs, size, n, train.run.seed, empty_text, mistakes)
         rendered = [shared(*place) for place in engine.micro_ranks()]
-        makers = [MixedBatches(*pair, train.rendered_share) for pair in zip(makers, rendered, strict=True)]
+        batch_fns = [MixedBatches(*pair, train.rendered_share) for pair in zip(batch_fns, rendered, strict=True)]
         held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
     held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))
 
     with Run("planner", train, train.steps, cfg, __file__, {"planner": engine}) as run:
-        for step, batches in run.each(makers):
+        for step, batches in run.steps(batch_fns):
             batches = [
                 batch if batch.codes is not None else objectives.with_empty_frame(batch, cfg) for batch in batches
             ]
@@ -107,12 +108,12 @@ def main(path: str, *overrides: str) -> None:
                 loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of it
                 engine.backward(loss)
                 shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
-            norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
+            norm = engine.step(rate, run.accept_step(step, shares["loss"], phase))  # clip, then step
 
             if not weights["codes"]:
                 shares.pop("codes")
-            run.note(step, shares, {"norm": norm, "rate": rate}, amounts(cfg, batches, counts, engine.world_size))
-            if run.is_due(step):
+            run.log_step(step, shares, {"norm": norm, "rate": rate}, amounts(cfg, batches, counts, engine.world_size))
+            if run.should_validate(step):
                 run.validate(step, partial(validate, held, train, run.log, step))
 
 

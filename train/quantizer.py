@@ -90,14 +90,14 @@ def main(path: str, *overrides: str) -> None:
     cfg, n_steps = config.shapes(QuantizerConfig, train.run.model, "quantizer"), dataset.n_steps(train.phases)
     engine = Engine(new_model(Quantizer, cfg, train), train.optim, train.engine)
     songs, held_out = dataset.load(train.prepared)
-    makers = [PlayedBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
+    batch_fns = [PlayedBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
     held = PlayedBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
     usage = torch.full((cfg.n_codebooks, cfg.codebook_size), 1 / cfg.codebook_size, device=engine.device)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
     with Run("quantizer", train, n_steps, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run:
-        for step, batches in run.each(makers):
+        for step, batches in run.steps(batch_fns):
             batches = [moved(batch, engine.device) for batch in batches]
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
             used, shares = torch.zeros_like(usage), {}
@@ -109,7 +109,7 @@ def main(path: str, *overrides: str) -> None:
                 used += usage_of(quantized.codes, cfg.codebook_size) / n_parts
                 for name, part in (parts | {"loss": loss * n_parts}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
-            norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
+            norm = engine.step(rate, run.accept_step(step, shares["loss"], phase))  # clip, then step
 
             usage.lerp_(engine.all_reduce(used), 0.05)
             n_dead = 0
@@ -123,8 +123,8 @@ def main(path: str, *overrides: str) -> None:
             n_rows, n_frames = n_parts * len(batches[0][0]), batches[0][0].shape[1]
             work = {"windows": n_rows, "audio_hours": n_rows * n_frames * LATENT_HOP / SAMPLE_RATE / 3600}
             work["flops"] = flops.quantizer(cfg, n_frames).total * n_rows
-            run.note(step, shares, {"norm": norm, "rate": rate, "revived": n_dead}, work)
-            if run.is_due(step):
+            run.log_step(step, shares, {"norm": norm, "rate": rate, "revived": n_dead}, work)
+            if run.should_validate(step):
                 run.validate(step, partial(validate, held, train))
 
 

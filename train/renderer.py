@@ -96,13 +96,13 @@ def main(path: str, *overrides: str) -> None:
     model = new_model(Renderer, cfg, train)
     engine = Engine(model, train.optim, train.engine, layers=model.blocks)
     songs, held_out = dataset.load(train.prepared)
-    makers = [WindowBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
+    batch_fns = [WindowBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
     held = WindowBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
     codec = None if train.codec is None else load_codec(train.run.model, train.codec)
 
     with Run("renderer", train, n_steps, cfg, __file__, {"renderer": engine}) as run:
-        for step, parts in run.each(makers):
+        for step, parts in run.steps(batch_fns):
             tasks = [objectives.draw_task(part, train.gaps, cfg.codebook_size).to(engine.device) for part in parts]
             weight = engine.all_reduce(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
@@ -111,10 +111,10 @@ def main(path: str, *overrides: str) -> None:
                 loss = objectives.renderer_sum(engine, task) / weight  # this part's share of it
                 engine.backward(loss)
                 total += loss.detach()
-            norm = engine.step(rate, run.admits(step, total, phase))  # clip, then step
+            norm = engine.step(rate, run.accept_step(step, total, phase))  # clip, then step
 
-            run.note(step, {"loss": total}, {"norm": norm, "rate": rate}, amounts(cfg, tasks, engine.world_size))
-            if run.is_due(step):
+            run.log_step(step, {"loss": total}, {"norm": norm, "rate": rate}, amounts(cfg, tasks, engine.world_size))
+            if run.should_validate(step):
                 run.validate(step, partial(validate, held, codec, run.log, step))
 
 

@@ -11,12 +11,12 @@ tokens, E text width, F control features, R roles.
 
 import hashlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -32,9 +32,9 @@ TONAL = [i for i, role in enumerate(ROLES) if role not in DRUM_ROLES]
 EDGE_SHARE = 0.1  # of the windows begin with the track, and as many end with it
 ROUNDS = 6  # of the Feistel network
 TRIES = 100  # tracks that may be damaged one after the other
-AHEAD = 2  # batches that each worker makes before they are asked for
+PREFETCH = 2  # batches that each worker prepares ahead
 
-Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 
 def load(folder: str | Path) -> tuple[Songs, Songs]:
@@ -310,50 +310,50 @@ def _pairs(tracks: list[Track], spans: list[slice]) -> Iterator[tuple[Track, sli
     return zip(tracks, spans, strict=True)
 
 
-def stream(makers: Sequence[Callable[[int], Made]], steps: range, workers: int) -> Iterator[list[Made]]:
-    """What each maker makes of each step, in order; the same for any number of workers, 0 is none.
+def stream(batch_fns: Sequence[Callable[[int], Item]], steps: range, workers: int) -> Generator[list[Item], None, None]:
+    """What each of `batch_fns` returns for each step, in order, whatever the number of workers.
 
-    makers: pure functions of the step, one for each micro-batch. Workers are processes that make whole steps ahead;
-    they end when the iterator is closed. A ValueError of theirs is raised here.
+    batch_fns: pure functions of the step, one for each micro-batch. workers: processes that prepare whole steps ahead,
+    0 for none; they end when the generator is closed. A ValueError of theirs is raised here.
     """
     if workers == 0:
-        yield from ([make(step) for make in makers] for step in steps)
+        yield from ([batch_fn(step) for batch_fn in batch_fns] for step in steps)
         return
     loader = DataLoader(
-        _Steps(makers),
+        _Steps(batch_fns),
         batch_size=None,
         sampler=steps,
         num_workers=workers,
-        prefetch_factor=AHEAD,
-        collate_fn=_as_it_is,
+        prefetch_factor=PREFETCH,
+        collate_fn=_identity,
         worker_init_fn=_ignore_signals,
         multiprocessing_context="spawn",  # a forked child would inherit PyTorch's threads, broken
-        generator=torch.Generator(),  # else it draws from the global one, and workers change what is drawn there
+        generator=torch.Generator(),  # otherwise it draws from the global one, and workers change what is drawn there
     )
-    for made in loader:
-        if isinstance(made, ValueError):
-            raise made
-        yield made
+    for items in loader:
+        if isinstance(items, ValueError):
+            raise items
+        yield items
 
 
-class _Steps(Dataset):
+class _Steps(Dataset, Generic[Item]):
     """A step's batches by its number."""
 
-    def __init__(self, makers: Sequence[Callable[[int], Made]]):
-        self.makers = makers
+    def __init__(self, batch_fns: Sequence[Callable[[int], Item]]):
+        self.batch_fns = batch_fns
 
-    def __getitem__(self, step: int) -> list[Made] | ValueError:
+    def __getitem__(self, step: int) -> list[Item] | ValueError:
         try:
-            return [make(step) for make in self.makers]
+            return [batch_fn(step) for batch_fn in self.batch_fns]
         except ValueError as error:  # raised in a worker, it would arrive as a page of text
             return ValueError(str(error))
 
 
-def _as_it_is(made: Made) -> Made:
-    return made
+def _identity(items: Item) -> Item:
+    return items
 
 
 def _ignore_signals(worker: int) -> None:
-    """The training decides when to stop: a worker that a signal to the whole group ended would break its last steps."""
+    """The training process decides when to stop, and needs its workers until then."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

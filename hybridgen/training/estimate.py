@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -167,16 +168,16 @@ def planner_steps(train: PlannerTrainConfig, cfg: PlannerConfig, assumed: Assump
 def window_steps(
     phases: Iterable[Phase],
     row_flops: Callable[[int], Flops],
-    activations: Callable[[int, int], Activations],
+    activations: Callable[[int, int], Activations],  # of windows of so many frames, so many of them
     frames_per_token: int,
 ) -> list[Step]:
-    """Each phase on each of its windows, given what a window of so many frames, and n of them, need."""
+    """Each phase on each of its windows, given what windows need."""
     return [
         Step(
             phase.steps / len(phase.windows),
             phase.frames // window,
-            lambda window=window: row_flops(window),
-            lambda n, window=window: activations(n, window),
+            partial(row_flops, window),
+            partial(activations, window),
             window * SECONDS_PER_FRAME,
             window / frames_per_token,
         )
@@ -221,7 +222,7 @@ def _renderer(path: str, overrides: Iterable[str], assumed: Assumptions) -> Esti
     steps = window_steps(
         train.phases,
         lambda window: flops.renderer(cfg, assumed.text_tokens, window),
-        lambda n, window: memory.renderer(cfg, n, assumed.text_tokens, window),
+        lambda window, n: memory.renderer(cfg, n, assumed.text_tokens, window),
         PATCH,
     )
     return Estimate("renderer", train, assumed, *sizes(Renderer, cfg), tuple(steps))
@@ -239,7 +240,7 @@ def _quantizer(path: str, overrides: Iterable[str], assumed: Assumptions) -> Est
     steps = window_steps(
         train.phases,
         lambda window: flops.quantizer(cfg, window),
-        lambda n, window: memory.quantizer(cfg, n, window),
+        lambda window, n: memory.quantizer(cfg, n, window),
         CODE_FRAMES,
     )
     return Estimate("quantizer", train, assumed, *sizes(Quantizer, cfg), tuple(steps))

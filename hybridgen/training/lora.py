@@ -73,7 +73,7 @@ class LoraTrainConfig:
     engine: EngineConfig
 
     def __post_init__(self) -> None:
-        if given := [name for name in ("start", "valid_every", "keep_best") if getattr(self.run, name) is not None]:
+        if given := [name for name in ("start", "valid_every", "best_metric") if getattr(self.run, name) is not None]:
             raise ValueError(f"run: {given} are not for adapters, which start from nothing and have no validation")
         if self.planner is None and self.renderer is None:
             raise ValueError("planner and renderer are both null: nothing to train")
@@ -143,13 +143,13 @@ def fit(
 
     with Run(stage, own_run, own.steps, identity, __file__, {stage: engine}) as run:
         before = judge(lesson, lesson.model, engine)
-        for step, [batch] in run.each([lesson.batch]):
+        for step, [batch] in run.steps([lesson.batch]):
             with engine.autocast():
                 loss = lesson.loss(model, batch)
             engine.backward(loss)
-            norm = engine.step(own.optim.rate(step, own.steps), run.admits(step, loss))  # clip, then step
-            run.note(step, {"loss": loss}, {"norm": norm}, {"steps": 1})
-        if not run.is_over:
+            norm = engine.step(own.optim.rate(step, own.steps), run.accept_step(step, loss))  # clip, then step
+            run.log_step(step, {"loss": loss}, {"norm": norm}, {"steps": 1})
+        if not run.is_finished:
             return None
         with engine.averaged() as average:
             after = judge(lesson, adapters.adapt(lesson.model, [(average, 1.0)]), engine)
