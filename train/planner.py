@@ -22,24 +22,24 @@ from hybridgen.training.configs import PlannerTrainConfig
 from hybridgen.training.engine import Engine
 from hybridgen.training.log import Log
 from hybridgen.training.objectives import planner_losses
-from hybridgen.training.planner_data import Batch, Mistakes, MixedBatches, ScoreBatches, SongBatches
+from hybridgen.training.planner_data import CodeCorruption, MixedBatches, PlannerBatch, ScoreBatches, SongBatches
 from hybridgen.training.run import Run, new_model, run_script
 
 VALID_BATCHES = 4
-SHOWN_PROMPT, SHOWN_SECONDS = "calm piano ballad in A minor, 80 BPM", 40.0  # of the plan that a validation lets read
+SHOWN_PROMPT, SHOWN_SECONDS = "calm piano ballad in A minor, 80 BPM", 40.0  # of the plan that validation logs
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What no step sees: composed scores, and rendered songs where there are some."""
+    """Validation data: composed scores, and rendered songs where there are some."""
 
-    scores: list[Batch]
-    songs: list[Batch]
+    scores: list[PlannerBatch]
+    songs: list[PlannerBatch]
     prompt: tuple[Tensor, Tensor]  # text states (1, S, E) and mask (1, S) of SHOWN_PROMPT
 
 
 def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, model: Planner) -> dict[str, float]:
-    """Nats a score token and, where there are songs, a code; their weighted sum is `valid/loss`. Writes a plan too."""
+    """Nats per score token and, with songs, per code; their weighted sum is `valid/loss`. Also logs a plan."""
     device = model.start.device
     means = [planner_losses(model, batch.to(device), 0.0)["score"].item() for batch in held.scores]
     values = {"valid/score": sum(means) / len(means)}
@@ -54,8 +54,10 @@ def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, mode
     return values
 
 
-def amounts(cfg: PlannerConfig, batches: list[Batch], counts: dict[str, Tensor], world_size: int) -> dict[str, float]:
-    """How much went through in a step; operations as if the other ranks' batches were shaped as this one's."""
+def amounts(
+    cfg: PlannerConfig, batches: list[PlannerBatch], counts: dict[str, Tensor], world_size: int
+) -> dict[str, float]:
+    """Work of a step; operations as if the batches of all ranks had the shapes of this one's."""
     operations = 0.0
     for batch in batches:
         n_frames = batch.codes.shape[2]
@@ -68,7 +70,7 @@ def amounts(cfg: PlannerConfig, batches: list[Batch], counts: dict[str, Tensor],
 
 
 def main(path: str, *overrides: str) -> None:
-    """Trains until the last step or until a signal comes."""
+    """Trains to the last step, or until a signal."""
     train = config.load(PlannerTrainConfig, path, overrides)
     cfg = config.shapes(PlannerConfig, train.run.model, "planner")
     text = config.shapes(TextConfig, train.run.model, "text")
@@ -83,8 +85,8 @@ def main(path: str, *overrides: str) -> None:
     if train.prepared is not None:
         songs, rest = dataset.load(train.prepared)
         size, n = train.rendered_frames, train.rendered_multiple
-        mistakes = Mistakes(train.wrong_codes, cfg.codebook_size)
-        shared = partial(SongBatches, songs, size, n, train.run.seed, empty_text, mistakes)
+        corruption = CodeCorruption(train.corrupted_codes, cfg.codebook_size)
+        shared = partial(SongBatches, songs, size, n, train.run.seed, empty_text, corruption)
         rendered = [shared(*place) for place in engine.micro_ranks()]
         batch_fns = [MixedBatches(*pair, train.rendered_share) for pair in zip(batch_fns, rendered, strict=True)]
         held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
@@ -105,7 +107,7 @@ def main(path: str, *overrides: str) -> None:
             for batch in batches:
                 sums = objectives.planner_sums(engine, batch.to(engine.device), train.label_smoothing)
                 means = {name: total / counts[name].clamp(min=1) for name, total in sums.items()}
-                loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of it
+                loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of the loss
                 engine.backward(loss)
                 shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
             norm = engine.step(rate, run.accept_step(step, shares["loss"], phase))  # clip, then step

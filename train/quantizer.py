@@ -13,34 +13,34 @@ from torch import Tensor
 
 from hybridgen import config
 from hybridgen.plan import LATENT_HOP, SAMPLE_RATE
-from hybridgen.quantizer import Played, Quantized, Quantizer, QuantizerConfig
+from hybridgen.quantizer import NoteTargets, Quantized, Quantizer, QuantizerConfig
 from hybridgen.training import checkpoints, dataset, flops
 from hybridgen.training.configs import QuantizerTrainConfig
-from hybridgen.training.dataset import Phase, PlayedBatches
+from hybridgen.training.dataset import NoteBatches, Phase
 from hybridgen.training.engine import Engine
 from hybridgen.training.run import Run, new_model, run_script
 
 VALID_WINDOWS = 64
 
 
-def moved(batch: tuple[Tensor, Played], device: torch.device) -> tuple[Tensor, Played]:
-    """Latents and what is played in them, on a device."""
-    latents, played = batch
-    return latents.to(device), Played(**{name: part.to(device) for name, part in vars(played).items()})
+def to_device(batch: tuple[Tensor, NoteTargets], device: torch.device) -> tuple[Tensor, NoteTargets]:
+    """Latents and their notes, on a device."""
+    latents, target = batch
+    return latents.to(device), NoteTargets(**{name: part.to(device) for name, part in vars(target).items()})
 
 
-def losses(out: Quantized, latents: Tensor, target: Played, train: QuantizerTrainConfig) -> dict[str, Tensor]:
+def losses(out: Quantized, latents: Tensor, target: NoteTargets, train: QuantizerTrainConfig) -> dict[str, Tensor]:
     """Each part of the loss, not yet weighted."""
     positive = torch.tensor(train.positive_weight, device=latents.device)
-    said = out.played
+    predicted = out.note_targets
     return {
         "codebook": out.codebook_loss,
         "commitment": out.commitment_loss,
         "latents": F.mse_loss(out.latents, latents),
-        "onsets": F.binary_cross_entropy_with_logits(said.onsets, target.onsets, pos_weight=positive),
-        "pitches": F.binary_cross_entropy_with_logits(said.pitches, target.pitches, pos_weight=positive),
-        "chroma": F.binary_cross_entropy_with_logits(said.chroma, target.chroma),
-        "loudness": F.mse_loss(said.loudness, target.loudness),
+        "onsets": F.binary_cross_entropy_with_logits(predicted.onsets, target.onsets, pos_weight=positive),
+        "pitches": F.binary_cross_entropy_with_logits(predicted.pitches, target.pitches, pos_weight=positive),
+        "chroma": F.binary_cross_entropy_with_logits(predicted.chroma, target.chroma),
+        "loudness": F.mse_loss(predicted.loudness, target.loudness),
     }
 
 
@@ -60,20 +60,20 @@ def total(parts: dict[str, Tensor], train: QuantizerTrainConfig) -> Tensor:
 
 def f_score(logits: Tensor, target: Tensor) -> float:
     """Harmonic mean of precision and recall at a probability of one half."""
-    said = logits > 0
-    hits = (said & (target > 0.5)).sum()
-    return (2 * hits / (said.sum() + target.sum()).clamp(min=1)).item()
+    predicted = logits > 0
+    hits = (predicted & (target > 0.5)).sum()
+    return (2 * hits / (predicted.sum() + target.sum()).clamp(min=1)).item()
 
 
-def validate(batch: tuple[Tensor, Played], train: QuantizerTrainConfig, model: Quantizer) -> dict[str, float]:
-    """Losses, F scores and use of the codebooks on held-out windows, always the same ones."""
-    latents, target = moved(batch, next(model.parameters()).device)
+def validate(batch: tuple[Tensor, NoteTargets], train: QuantizerTrainConfig, model: Quantizer) -> dict[str, float]:
+    """Losses, F scores and codebook usage on a fixed batch of held-out windows."""
+    latents, target = to_device(batch, next(model.parameters()).device)
     out = model(latents)
     parts = losses(out, latents, target, train)
     values = {f"valid/{name}": part.item() for name, part in parts.items()}
     values["valid/loss"] = total(parts, train).item()
     for name in ("onsets", "pitches", "chroma"):
-        values[f"valid/{name}_f"] = f_score(getattr(out.played, name), getattr(target, name))
+        values[f"valid/{name}_f"] = f_score(getattr(out.note_targets, name), getattr(target, name))
     for q, use in enumerate(usage_of(out.codes, model.config.codebook_size)):
         values[f"valid/perplexity_{q}"] = torch.special.entr(use).sum().exp().item()
     return values
@@ -85,20 +85,20 @@ def usage_of(codes: Tensor, codebook_size: int) -> Tensor:
 
 
 def main(path: str, *overrides: str) -> None:
-    """Trains until the last phase ends or a signal comes."""
+    """Trains to the last step, or until a signal."""
     train = config.load(QuantizerTrainConfig, path, overrides)
     cfg, n_steps = config.shapes(QuantizerConfig, train.run.model, "quantizer"), dataset.n_steps(train.phases)
     engine = Engine(new_model(Quantizer, cfg, train), train.optim, train.engine)
     songs, held_out = dataset.load(train.prepared)
-    batch_fns = [PlayedBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
+    batch_fns = [NoteBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
-    held = PlayedBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
+    held = NoteBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
     usage = torch.full((cfg.n_codebooks, cfg.codebook_size), 1 / cfg.codebook_size, device=engine.device)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
     with Run("quantizer", train, n_steps, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run:
         for step, batches in run.steps(batch_fns):
-            batches = [moved(batch, engine.device) for batch in batches]
+            batches = [to_device(batch, engine.device) for batch in batches]
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
             used, shares = torch.zeros_like(usage), {}
             for latents, target in batches:

@@ -29,7 +29,7 @@ from hybridgen.training.configs import (
 from hybridgen.training.dataset import Phase
 from hybridgen.training.flops import Flops
 from hybridgen.training.memory import Activations, Memory
-from hybridgen.training.planner_data import LONG
+from hybridgen.training.planner_data import LONG_DIVISOR
 
 SECONDS_PER_FRAME = LATENT_HOP / SAMPLE_RATE  # of a latent frame
 
@@ -160,7 +160,7 @@ def planner_steps(train: PlannerTrainConfig, cfg: PlannerConfig, assumed: Assump
     composed, drawn = (1 - share) * train.steps, train.scores
     return [
         scores(drawn.batch_size, drawn.seconds, composed * (1 - drawn.long_share)),
-        scores(drawn.batch_size // LONG, drawn.long_seconds, composed * drawn.long_share),
+        scores(drawn.batch_size // LONG_DIVISOR, drawn.long_seconds, composed * drawn.long_share),
         songs(share * train.steps, n_songs, assumed.song_seconds, n_frames),
     ]
 
