@@ -68,7 +68,7 @@ class KVCache:
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with normalised queries and keys, on itself or on a context.
+    """Grouped-query attention with normalized queries and keys, on itself or on a context.
 
     https://arxiv.org/abs/2305.13245 (grouped queries), https://arxiv.org/abs/2302.05442 (query-key norm)
     """
@@ -120,11 +120,11 @@ class Attention(nn.Module):
 class SwiGLU(nn.Module):
     """Feed-forward w_out(silu(gate) * up). https://arxiv.org/abs/2002.05202"""
 
-    def __init__(self, dim: int, hidden_dim: int):
-        """`hidden_dim` is the width between, taken as it is."""
+    def __init__(self, dim: int, ffn_dim: int):
+        """`ffn_dim` is the width between, taken as it is."""
         super().__init__()
-        self.w_in = nn.Linear(dim, 2 * hidden_dim, bias=False)
-        self.w_out = nn.Linear(hidden_dim, dim, bias=False)
+        self.w_in = nn.Linear(dim, 2 * ffn_dim, bias=False)
+        self.w_out = nn.Linear(ffn_dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., dim) -> the same shape."""

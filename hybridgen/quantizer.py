@@ -35,8 +35,8 @@ class QuantizerConfig:
 
 
 @dataclass(frozen=True)
-class Played:
-    """What is played in each code frame: targets, or (onsets, pitches, chroma as logits) predictions."""
+class NoteTargets:
+    """Which notes sound in each code frame: targets, or predictions (onsets, pitches and chroma as logits)."""
 
     onsets: Tensor  # (B, P, R) 0-1: a note of the role begins
     pitches: Tensor  # (B, P, R, 12) 0-1: a pitch class of the role sounds; for drums the key number modulo 12
@@ -50,7 +50,7 @@ class Quantized:
 
     codes: Tensor  # (B, Q, P) int64
     latents: Tensor  # (B, T, C) coarse reconstruction
-    played: Played
+    note_targets: NoteTargets  # as predicted from the codes: logits, but for the loudness
     codebook_loss: Tensor  # () entries move to what they stand for
     commitment_loss: Tensor  # () the encoder moves to its entries
 
@@ -123,7 +123,7 @@ class Quantizer(nn.Module):
         """Latents (B, T, C) through the codes and back, with what a training step needs."""
         x, codes, codebook_loss, commitment_loss = self._quantize(self._embed(latents))
         coarse = self._unfold(x)[:, : latents.shape[1]]
-        return Quantized(codes, coarse, self._played(x), codebook_loss, commitment_loss)
+        return Quantized(codes, coarse, self._note_targets(x), codebook_loss, commitment_loss)
 
     @torch.no_grad()
     def revive(self, latents: Tensor, dead: Tensor, rng: torch.Generator) -> None:
@@ -158,6 +158,6 @@ class Quantizer(nn.Module):
     def _unfold(self, x: Tensor) -> Tensor:
         return rearrange(self.decoder(x), "b p (r c) -> b (p r) c", r=self.config.frames_per_code)
 
-    def _played(self, x: Tensor) -> Played:
+    def _note_targets(self, x: Tensor) -> NoteTargets:
         onsets, pitches, chroma, loudness = self.heads(x).split(self.sizes, dim=-1)
-        return Played(onsets, pitches.unflatten(-1, (-1, N_PITCHES)), chroma, loudness[..., 0])
+        return NoteTargets(onsets, pitches.unflatten(-1, (-1, N_PITCHES)), chroma, loudness[..., 0])

@@ -98,7 +98,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path):
 
 
 def test_a_large_part_is_split_into_files_and_comes_back_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoints, "MAX_FILE", 100)
+    monkeypatch.setattr(checkpoints, "MAX_FILE_BYTES", 100)
     tensors = {f"t{i}": torch.full((size,), float(i)) for i, size in enumerate((5, 10, 12, 40, 3))}
     place = checkpoints.save(tmp_path, Checkpoint(1, {"model": tensors}, {}))
     sizes = [path.stat().st_size for path in sorted(place.glob("*.safetensors"))]
@@ -112,7 +112,7 @@ def test_the_newest_are_kept(run: Path):
     assert [path.name[-1] for path in sorted(run.glob("step_*"))] == ["3", "4", "5"]
     checkpoints.save(run, made_at(6))
     assert [path.name[-1] for path in sorted(run.glob("step_*"))] == ["5", "6"]
-    with pytest.raises(ValueError, match="keep 1 leaves nothing to go back to"):
+    with pytest.raises(ValueError, match="keep 1: at least 2"):
         checkpoints.save(run, made_at(7), keep=1)
 
 
@@ -183,7 +183,7 @@ def test_no_damage_goes_unseen_and_the_checkpoint_before_is_used(run: Path, caps
 def test_a_run_without_any_whole_checkpoint_is_not_silently_begun_anew(run: Path):
     for place in run.glob("step_*"):
         flip(place / "state.json", 0, 1)
-    with pytest.raises(ValueError, match="none of 2 checkpoints is whole"):
+    with pytest.raises(ValueError, match="all 2 checkpoints are broken"):
         checkpoints.newest(run)
 
 
@@ -358,7 +358,7 @@ def test_a_changed_config_is_one_line_and_a_changed_seed_or_shape_an_error(capsy
     checkpoints.compare(saved, identity(before), fixed)
     assert capsys.readouterr().err == ""
     checkpoints.compare(saved, identity(dataclasses.replace(before, rate=0.2)), fixed)
-    assert capsys.readouterr().err == "going on with changes: train.rate 0.1 -> 0.2\n"
+    assert capsys.readouterr().err == "resuming with changes: train.rate 0.1 -> 0.2\n"
     for other, said in [
         (dataclasses.replace(before, seed=2), r"train\.seed: the checkpoint was made with 1, this run has 2"),
         (dataclasses.replace(before, sizes=Sizes(64, (4, 8))), r"train\.sizes\.dim: .* with 32, this run has 64"),
@@ -390,7 +390,7 @@ def test_the_log_goes_on_from_the_checkpoints_step(tmp_path: Path):
     with Log(tmp_path, step=2) as log:
         assert entries() == [(1, 0.5), (2, 1.0)]
         log.write(3, {"loss": 7})
-        log.go_back(1)
+        log.rollback(1)
         log.write(2, {"loss": 8})
     assert entries() == [(1, 0.5), (2, 8.0)]
     assert not leftovers(tmp_path)
@@ -403,10 +403,10 @@ def test_the_log_goes_on_from_the_checkpoints_step(tmp_path: Path):
 def test_a_signal_asks_and_the_old_handler_comes_back(number: int):
     before = signal.getsignal(number)
     with checkpoints.stop_on_signal() as stop:
-        assert not stop.asked
+        assert not stop.requested
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)  # the launcher's echo
-        assert stop.asked
+        assert stop.requested
     assert signal.getsignal(number) is before
 
 
@@ -426,7 +426,7 @@ def test_a_second_signal_ends_the_process_even_in_a_long_operation(number: int):
     child.start()
     assert ready.wait(60)
     os.kill(child.pid, number)
-    child.join(checkpoints.ECHO + 0.3)
+    child.join(checkpoints.ECHO_SECONDS + 0.3)
     assert child.is_alive()
     os.kill(child.pid, number)
     child.join(20)

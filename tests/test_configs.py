@@ -50,7 +50,7 @@ def test_presets_have_the_sizes_of_the_design(size: str):
     for count, (least, most) in zip(counts, MILLIONS[size], strict=False):
         assert least < count < most
     assert counts[3] < counts[2]
-    assert models[2].context <= 8  # latent frames on each side that a decoded one depends on
+    assert models[2].reach <= 8  # latent frames on each side that a decoded one depends on
 
 
 def test_there_is_a_run_for_each_size_on_each_cluster():

@@ -13,9 +13,9 @@ import torch
 from hybridgen.data.prepared_dataset import Notes, PreparedDataset
 from hybridgen.data.shards import CorruptShardError
 from hybridgen.data.song import Note
-from hybridgen.plan import LATENT_HOP, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.plan import LATENT_HOP, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo, TimeBase
 from hybridgen.training import dataset
-from hybridgen.training.dataset import Permutation, Phase, PlayedBatches, WindowBatches
+from hybridgen.training.dataset import NoteBatches, Permutation, Phase, WindowBatches
 
 PHASES = (Phase(3, (16,), 128), Phase(100, (16, 32, 64), 256))  # 8 rows; then 16, 8 or 4
 
@@ -130,7 +130,7 @@ def test_a_batch_is_a_function_of_seed_and_step(songs: PreparedDataset, folder: 
     assert len({digest(WindowBatches(songs, PHASES, seed)(step)) for seed, step in ((3, 5), (3, 6), (4, 5))}) == 3
 
 
-@pytest.mark.parametrize("make", [WindowBatches, PlayedBatches])
+@pytest.mark.parametrize("make", [WindowBatches, NoteBatches])
 @pytest.mark.parametrize("step", [2, 4, 5, 6])
 def test_ranks_together_see_what_one_sees_in_the_same_order(songs: PreparedDataset, make: type, step: int):
     def columns(batch: object) -> list[torch.Tensor]:
@@ -146,12 +146,12 @@ def test_ranks_together_see_what_one_sees_in_the_same_order(songs: PreparedDatas
 
 
 def test_workers_change_nothing(songs: PreparedDataset):
-    makers = [WindowBatches(songs, PHASES, 3, rank, 2) for rank in (0, 1)]  # as two micro-batches
+    batch_fns = [WindowBatches(songs, PHASES, 3, rank, 2) for rank in (0, 1)]  # as two micro-batches
     torch.manual_seed(0)
-    expected = [digest(batches) for batches in dataset.stream(makers, range(2, 9), 0)]
+    expected = [digest(batches) for batches in dataset.stream(batch_fns, range(2, 9), 0)]
     state = torch.get_rng_state()
     for workers in (1, 2, 4):
-        with closing(dataset.stream(makers, range(2, 9), workers)) as batches:
+        with closing(dataset.stream(batch_fns, range(2, 9), workers)) as batches:
             assert [digest(made) for made in batches] == expected, workers
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -159,9 +159,9 @@ def test_workers_change_nothing(songs: PreparedDataset):
 def test_what_is_wrong_in_a_worker_is_told_in_one_line(folder: Path):
     broken = PreparedDataset(folder, "train")
     broken.folder = folder / "elsewhere"
-    makers = [WindowBatches(broken, PHASES, 3)]
+    batch_fns = [WindowBatches(broken, PHASES, 3)]
     with (
-        closing(dataset.stream(makers, range(1, 3), 1)) as batches,
+        closing(dataset.stream(batch_fns, range(1, 3), 1)) as batches,
         pytest.raises(ValueError, match=r"^prepared \S+: 1 of 6 tracks corrupt [^\n]*$"),
     ):
         next(batches)
@@ -185,7 +185,7 @@ def test_windows_hold_the_controls_codes_and_latents_of_the_same_frames(songs: P
     assert len(set(batch.text_mask.sum(1).tolist())) == 2  # both captions are told
 
 
-def test_what_is_played_falls_on_the_frames_of_its_notes():
+def test_note_targets_fall_on_the_frames_of_its_notes():
     frame = 8192 / SAMPLE_RATE
     notes = [
         Note("bass", 33, start=2.5 * frame, duration=2 * frame, velocity=90),
@@ -193,17 +193,17 @@ def test_what_is_played_falls_on_the_frames_of_its_notes():
         Note("lead", 72, start=9.5 * frame, duration=9.0, velocity=90),
         Note("lead", 60, start=11 * frame, duration=1.0, velocity=90),  # after the end
     ]
-    target = dataset.played(Notes.of(notes), np.zeros(10, dtype=np.float16))
+    target = dataset.note_targets(Notes.of(notes), np.zeros(10, dtype=np.float16), TimeBase())
     bass, drums, lead = (ROLES.index(role) for role in ("bass", "drums", "lead"))
     assert target.onsets[0].nonzero().tolist() == [[0, drums], [2, bass], [9, lead]]
     assert target.pitches[0, :, bass].nonzero().tolist() == [[2, 9], [3, 9], [4, 9]]
     assert target.chroma[0].nonzero().tolist() == [[2, 9], [3, 9], [4, 9], [9, 0]]  # drums have no pitch
-    silence = dataset.played(Notes.of([]), np.zeros(10, dtype=np.float16))
+    silence = dataset.note_targets(Notes.of([]), np.zeros(10, dtype=np.float16), TimeBase())
     assert not silence.onsets.any() and not silence.pitches.any()
 
 
 def test_the_quantizer_sees_the_notes_of_its_windows(songs: PreparedDataset):
-    batches = PlayedBatches(songs, (Phase(1, (32,), 512),), 0)
+    batches = NoteBatches(songs, (Phase(1, (32,), 512),), 0)
     latents, target = batches(1)
     _, rows = batches.rows(1)
     assert latents.shape == (16, 32, 8) and target.onsets.shape == (16, 8, len(ROLES))
@@ -215,9 +215,9 @@ def test_the_quantizer_sees_the_notes_of_its_windows(songs: PreparedDataset):
 
 
 def test_what_a_caller_can_get_wrong_is_named(songs: PreparedDataset, tmp_path: Path, write_prepared):
-    with pytest.raises(ValueError, match="window of 10 frames is no multiple of 4"):
-        Phase(1, (10,), 100)
-    with pytest.raises(ValueError, match=r"window of 64 frames .* up to frames 32"):
+    with pytest.raises(ValueError, match="window of 10 frames is not a multiple of 4"):
+        WindowBatches(songs, (Phase(1, (10,), 100),), 0)
+    with pytest.raises(ValueError, match="window of 64 frames is outside 1-32"):
         Phase(1, (64,), 32)
     with pytest.raises(ValueError, match="window of 1024 frames is longer than each of the 6 tracks"):
         WindowBatches(songs, (Phase(1, (1024,), 1024),), 0)

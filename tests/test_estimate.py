@@ -78,7 +78,7 @@ def quantizer_step(micro: PipelineConfig) -> Step:
 
     def loss() -> Tensor:
         out = model(latents)
-        predicted = sum(part.square().mean() for part in vars(out.played).values())
+        predicted = sum(part.square().mean() for part in vars(out.note_targets).values())
         return F.mse_loss(out.latents, latents) + predicted + out.codebook_loss + out.commitment_loss
 
     return Step(model, loss, flops.quantizer(cfg, T), memory.quantizer(cfg, B, T))

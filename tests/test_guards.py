@@ -20,7 +20,7 @@ def alone(value: float) -> float:
 def fed(losses: list[float], guard: Guard | None = None) -> list[str]:
     """The verdicts on losses of steps 1, 2, ..."""
     guard = guard or Guard(alone)
-    return [guard.admit(step, loss, 0) for step, loss in enumerate(losses, 1)]
+    return [guard.check(step, loss, 0) for step, loss in enumerate(losses, 1)]
 
 
 @dataclass
@@ -58,17 +58,17 @@ class Toy:
             batch = ranks[0].batch(step)
             results = [self.gradient(weight, batch, rank) for rank in range(2)]
             shares[:] = [loss / 2 for loss, _ in results]
-            verdicts = {guard.admit(step, shares[rank], 0) for rank, guard in enumerate(ranks)}
+            verdicts = {guard.check(step, shares[rank], 0) for rank, guard in enumerate(ranks)}
             assert len(verdicts) == 1 and len({json.dumps(guard.state()) for guard in ranks}) == 1
             verdict = verdicts.pop()
             norm = abs(sum(gradient for _, gradient in results))
             for guard in ranks:
-                guard.updated(step, norm)
-            if verdict == "back":
+                guard.record_norm(step, norm)
+            if verdict == "rollback":
                 to = max(old for old in saved if old <= ranks[0].last_good)
                 weight, state = json.loads(saved[to])
                 for guard in ranks:
-                    guard.back(step, to, state)
+                    guard.rollback(step, to, state)
                 self.backs.append((step, to))
                 step = to
                 continue
@@ -100,7 +100,7 @@ def test_a_run_stops_when_too_much_is_not_finite(what: str):
 
 
 def test_a_loss_that_is_not_finite_is_not_compared_with():
-    assert "back" not in fed([1.0 + 0.1 * (i % 7) for i in range(140)] + [math.nan] * 5 + [1.3] * 20)
+    assert "rollback" not in fed([1.0 + 0.1 * (i % 7) for i in range(140)] + [math.nan] * 5 + [1.3] * 20)
 
 
 def test_a_spike_is_undone_and_its_batches_are_left_out():
@@ -143,8 +143,8 @@ def test_single_high_losses_are_no_spike_and_heavy_tails_raise_no_alarm():
 
 
 def test_a_small_rise_of_a_smooth_loss_is_no_spike_and_a_new_phase_starts_anew():
-    assert "back" not in fed([1.0] * 140 + [1.05] * 20)
-    assert "back" in fed([1.0] * 140 + [1.07] * 20)
+    assert "rollback" not in fed([1.0] * 140 + [1.05] * 20)
+    assert "rollback" in fed([1.0] * 140 + [1.07] * 20)
     guard = Guard(alone)
-    verdicts = [guard.admit(step, 1.0 if step <= 140 else 2.0, int(step > 140)) for step in range(1, 400)]
+    verdicts = [guard.check(step, 1.0 if step <= 140 else 2.0, int(step > 140)) for step in range(1, 400)]
     assert set(verdicts) == {"apply"}

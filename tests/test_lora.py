@@ -22,8 +22,8 @@ from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import SAMPLE_RATE, Controls
 from hybridgen.training import finetune, lora
-from hybridgen.training.lora import LoraTrainConfig, Size
-from hybridgen.training.objectives import Gaps
+from hybridgen.training.lora import AdapterConfig, LoraTrainConfig
+from hybridgen.training.objectives import ConditioningDropout
 
 ROOT = Path(__file__).parents[1]
 WINDOW = 32  # latent frames
@@ -135,11 +135,11 @@ def test_labels_say_what_is_said_and_no_more(tuned: Path):
 def test_only_the_adapter_learns(model: Path, tuned: Path):
     train = small(model)
     songs = PreparedDataset(tuned / "training/prepared", "train")
-    lesson = lora.renderer_lesson(model, songs, train.renderer, train)
-    before = {name: value.clone() for name, value in lesson.model.state_dict().items()}
+    objective = lora.renderer_objective(model, songs, train.renderer, train)
+    before = {name: value.clone() for name, value in objective.model.state_dict().items()}
     train = replace(train, run=replace(train.run, out=str(tuned.parent / "again")))
-    trained = lora.fit("renderer", lesson, train.renderer, train, "base", songs)
-    after = lesson.model.state_dict()
+    trained = lora.fit("renderer", objective, train.renderer, train, "base", songs)
+    after = objective.model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert all(pair.lora_B.weight.any() for pair in trained.lora.pairs.values())
@@ -151,17 +151,17 @@ def test_only_the_adapter_learns(model: Path, tuned: Path):
 def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
     tuned: Path, model: Path, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    out, note = tmp_path / "my-style", lora.Run.note
+    out, note = tmp_path / "my-style", lora.Run.log_step
 
     def stop_at_2(run: lora.Run, step: int, *rest: object) -> None:
         note(run, step, *rest)
         if step == 2:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(lora.Run, "note", stop_at_2)
+    monkeypatch.setattr(lora.Run, "log_step", stop_at_2)
     assert finetune.main(songs, out, small(model)) is None
     assert not (out / "adapter.json").exists()
-    monkeypatch.setattr(lora.Run, "note", note)
+    monkeypatch.setattr(lora.Run, "log_step", note)
     assert finetune.main(songs, out, small(model)) is not None
     for stage in adapters.STAGES:
         path = f"{stage}/{adapters.WEIGHTS_FILE}"
@@ -181,9 +181,9 @@ def test_overfitting_one_song_halves_its_loss_in_50_steps(stage: str, model: Pat
     train = small(model, 50, only=stage)
     own = getattr(train, stage)
     optim = replace(own.optim, learning_rate=2e-2, cool_down=10, ema=0.8)
-    own = replace(own, size=Size(16, 16.0, (*own.size.targets, *ENDS[stage])), optim=optim)
+    own = replace(own, adapter=AdapterConfig(16, 16.0, (*own.adapter.targets, *ENDS[stage])), optim=optim)
     if stage == "renderer":  # told everything: what is not told cannot be learned by heart
-        own = replace(own, gaps=Gaps((1.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, (0.0,) * 4, 0.0))
+        own = replace(own, dropout=ConditioningDropout((1.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, (0.0,) * 4, 0.0))
     train = replace(train, run=replace(train.run, save_every=50), **{stage: own})
     results = finetune.main(tmp_path / "one", tmp_path / "out", train)
     assert results[stage].after < 0.5 * results[stage].before

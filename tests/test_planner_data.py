@@ -12,7 +12,14 @@ from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.plan import CODE_HOP, N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM, Bar, Plan, Section, Tempo
 from hybridgen.text import TextConfig
 from hybridgen.training import planner_data
-from hybridgen.training.planner_data import Batch, Mistakes, MixedBatches, ScoreBatches, ScoreConfig, SongBatches
+from hybridgen.training.planner_data import (
+    CodeCorruption,
+    MixedBatches,
+    PlannerBatch,
+    ScoreBatches,
+    ScoreConfig,
+    SongBatches,
+)
 
 SCORES = ScoreConfig(seed=3, batch_size=8, seconds=(5, 12), long_seconds=(12, 20), long_share=0.5)
 LENGTHS = (2, 2, 4, 4, 4, 6, 6, 8, 8, 8, 8, 10, 40)  # bars, two seconds each
@@ -31,17 +38,17 @@ def songs(tmp_path_factory: pytest.TempPathFactory, write_prepared) -> PreparedD
     return PreparedDataset(folder, "train")
 
 
-def same(one: Batch, other: Batch) -> bool:
+def same(one: PlannerBatch, other: PlannerBatch) -> bool:
     pairs = zip(vars(one).values(), vars(other).values(), strict=True)
     return all(a is b or torch.equal(a, b) for a, b in pairs)
 
 
-def joined(parts: list[Batch], field: str, axis: int) -> list[list]:
+def joined(parts: list[PlannerBatch], field: str, axis: int) -> list[list]:
     """The rows of a field of several batches, without their padding behind the end."""
     return [row.narrow(axis, 0, n).tolist() for part in parts for row, n in _rows(part, field, axis)]
 
 
-def _rows(batch: Batch, field: str, axis: int):
+def _rows(batch: PlannerBatch, field: str, axis: int):
     values = getattr(batch, field)
     filled = batch.text_mask if field == "text" else values.flatten(2).amin(2) >= 0 if values.dim() > 2 else values >= 0
     return zip(values, filled.sum(1).tolist(), strict=True)
@@ -98,23 +105,23 @@ def test_a_step_at_a_thousand_million_is_found_at_once(songs: PreparedDataset):
 
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_ranks_together_read_the_songs_of_one(songs: PreparedDataset, step: int):
-    mistakes = Mistakes(0.3, 256)
-    whole = SongBatches(songs, 200, 4, 1, EMPTY_TEXT, mistakes)(step)
-    assert (whole.told != whole.codes).any() and torch.equal(whole.told < 0, whole.codes < 0)
+    corruption = CodeCorruption(0.3, 256)
+    whole = SongBatches(songs, 200, 4, 1, EMPTY_TEXT, corruption)(step)
+    assert (whole.context_codes != whole.codes).any() and torch.equal(whole.context_codes < 0, whole.codes < 0)
     for n in (2, 4):
-        parts = [SongBatches(songs, 200, 4, 1, EMPTY_TEXT, mistakes, rank, n)(step) for rank in range(n)]
-        for field, axis in (("tokens", 0), ("codes", 1), ("told", 1)):
+        parts = [SongBatches(songs, 200, 4, 1, EMPTY_TEXT, corruption, rank, n)(step) for rank in range(n)]
+        for field, axis in (("tokens", 0), ("codes", 1), ("context_codes", 1)):
             assert joined(parts, field, axis) == joined([whole], field, axis)
         assert torch.equal(torch.cat([part.instruments for part in parts]), whole.instruments)
 
 
-def test_mistakes_are_as_many_as_asked_for():
+def test_as_many_codes_are_corrupted_as_configured():
     codes = np.zeros((4, 500), dtype=np.int16)
-    shares = [(Mistakes(0.2, 64).make(codes, seed) != 0).mean() for seed in range(200)]
+    shares = [(CodeCorruption(0.2, 64).apply(codes, seed) != 0).mean() for seed in range(200)]
     assert abs(np.mean(shares) - 0.2 * 63 / 64) < 0.02 and max(shares) < 0.45
-    assert np.array_equal(Mistakes(0.0, 64).make(codes, 1), codes)
-    with pytest.raises(ValueError, match=r"wrong_codes 0.6"):
-        Mistakes(0.6, 64)
+    assert np.array_equal(CodeCorruption(0.0, 64).apply(codes, 1), codes)
+    with pytest.raises(ValueError, match=r"corrupted_codes 0.6"):
+        CodeCorruption(0.6, 64)
 
 
 def test_a_share_of_the_steps_is_rendered_and_none_of_those_left_out(songs: PreparedDataset):
@@ -144,9 +151,9 @@ def test_songs_without_codes_are_refused(tmp_path: Path, write_prepared):
         SongBatches(PreparedDataset(tmp_path, "train"), 100, 1, 0, EMPTY_TEXT)
 
 
-def test_hiding_labels_leaves_time_alone():
+def test_masked_labels_leave_time_alone():
     plan = make_plan(6)
-    hidden = [planner_data.hide(plan, random.Random(i)) for i in range(20)]
+    hidden = [planner_data.mask_labels(plan, random.Random(i)) for i in range(20)]
     for one in hidden:
         assert np.array_equal(one.bar_starts(), plan.bar_starts()) and one.length == plan.length
         grid = slice(0, 9)  # inside the bars or not, beat phase, bar phase
@@ -156,13 +163,13 @@ def test_hiding_labels_leaves_time_alone():
     assert any(bar.chords is None for one in hidden for bar in one.bars)
 
 
-def test_what_is_unknown_stays_unknown_when_more_is_hidden():
+def test_what_is_unknown_stays_unknown_when_more_is_masked():
     beats = tuple(0.5 * i for i in range(9))
     played = Plan((Section(None, (Bar(None),) * 2, None, None),), (), "4/4", None, (), beats=beats, n_samples=200_000)
     sound = Plan((), (), None, None, (), n_samples=200_000)  # nothing but its length is known
     for i in range(10):
-        assert planner_data.hide(played, random.Random(i)) == played
-        assert planner_data.hide(sound, random.Random(i)) == sound
+        assert planner_data.mask_labels(played, random.Random(i)) == played
+        assert planner_data.mask_labels(sound, random.Random(i)) == sound
 
 
 def test_impossible_score_configs_are_refused():

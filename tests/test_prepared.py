@@ -230,6 +230,6 @@ def test_shards_hold_as_many_hours_as_they_may(tracks: list[LabeledAudio]):
 
 def test_loudness_of_a_full_scale_square_is_20_db_over_its_zero():
     samples = np.sign(np.sin(np.arange(20_000)))[None].repeat(2, axis=0).astype(np.float32)
-    level = prepare.loudness(samples)
+    level = prepare.loudness(samples, TimeBase())
     assert level.shape == (3,) and level[0] == pytest.approx(2.0, abs=1e-3)
-    assert prepare.loudness(np.zeros((2, 10), dtype=np.float32)).tolist() == pytest.approx([-4.0])
+    assert prepare.loudness(np.zeros((2, 10), dtype=np.float32), TimeBase()).tolist() == pytest.approx([-4.0])

@@ -40,7 +40,7 @@ def test_batch_of_two_equals_two_of_one():
         alone = model(latents[i : i + 1])
         assert torch.equal(both.codes[i : i + 1], alone.codes)
         torch.testing.assert_close(both.latents[i : i + 1], alone.latents, rtol=0, atol=1e-5)
-        torch.testing.assert_close(both.played.pitches[i : i + 1], alone.played.pitches, rtol=0, atol=1e-5)
+        torch.testing.assert_close(both.note_targets.pitches[i : i + 1], alone.note_targets.pitches, rtol=0, atol=1e-5)
 
 
 def test_a_latent_frame_reaches_its_code_frame_and_the_two_beside_it():
@@ -52,14 +52,14 @@ def test_a_latent_frame_reaches_its_code_frame_and_the_two_beside_it():
 
 
 def test_predictions_have_the_shapes_of_their_targets():
-    played = make_model()(make_latents(2, 24)).played
-    assert played.onsets.shape == (2, 6, 9) and played.pitches.shape == (2, 6, 9, 12)
-    assert played.chroma.shape == (2, 6, 12) and played.loudness.shape == (2, 6)
+    predicted = make_model()(make_latents(2, 24)).note_targets
+    assert predicted.onsets.shape == (2, 6, 9) and predicted.pitches.shape == (2, 6, 9, 12)
+    assert predicted.chroma.shape == (2, 6, 12) and predicted.loudness.shape == (2, 6)
 
 
 def test_what_is_played_reaches_the_encoder_through_the_codes():
     model = make_model()
-    model(make_latents(2, 24)).played.onsets.sum().backward()
+    model(make_latents(2, 24)).note_targets.onsets.sum().backward()
     assert all(weight.grad.abs().amax() > 0 for weight in model.encoder.parameters())
 
 

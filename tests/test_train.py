@@ -111,8 +111,8 @@ def test_every_training_config_loads(stage: str):
 def test_the_renderer_meets_codes_and_context_as_spoilt_as_they_will_be():
     rng = torch.Generator().manual_seed(0)
     codes = torch.zeros(200, 4, 50, dtype=torch.int64)
-    wrong = (objectives.spoil_codes(codes, 1000, 0.1, rng) != codes).float().mean(dim=(1, 2))
+    wrong = (objectives.corrupt_codes(codes, 1000, 0.1, rng) != codes).float().mean(dim=(1, 2))
     assert 0.08 < wrong.mean() < 0.12 and wrong.min() < 0.02 and wrong.max() > 0.17
-    noise = objectives.spoil_context(torch.zeros(200, 50, 4), 0.2, rng).std(dim=(1, 2))
+    noise = objectives.noise_context(torch.zeros(200, 50, 4), 0.2, rng).std(dim=(1, 2))
     assert noise.min() < 0.02 and 0.17 < noise.max() < 0.23
-    assert torch.equal(objectives.spoil_context(codes.float(), 0.0, rng), codes.float())
+    assert torch.equal(objectives.noise_context(codes.float(), 0.0, rng), codes.float())

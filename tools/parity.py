@@ -26,15 +26,14 @@ from hybridgen.planner import Planner, PlannerConfig, pad_scores
 from hybridgen.renderer import Renderer, RendererConfig
 from hybridgen.training import checkpoints, distributed, objectives
 from hybridgen.training.checkpoints import Checkpoint
-from hybridgen.training.dataset import Batch as Windows
-from hybridgen.training.dataset import rank_rows
+from hybridgen.training.dataset import WindowBatch, rank_rows
 from hybridgen.training.engine import Engine, EngineConfig, OptimConfig, Tensors
-from hybridgen.training.objectives import Gaps
-from hybridgen.training.planner_data import Batch as Scores
+from hybridgen.training.objectives import ConditioningDropout
+from hybridgen.training.planner_data import PlannerBatch
 
 ROWS, WINDOW, TEXT = 4, 64, 6  # of the global batch; latent frames and text tokens of a row
 OPTIM = OptimConfig(learning_rate=1e-3, warm_up=2, cool_down=1, weight_decay=0.01, clip=1.0, ema=0.99)
-GAPS = Gaps((0.4, 0.35, 0.1, 0.15), 0.1, 0.1, 0.2, (0.12, 0.12, 0.1, 0.3), 0.06)
+DROPOUT = ConditioningDropout((0.4, 0.35, 0.1, 0.15), 0.1, 0.1, 0.2, (0.12, 0.12, 0.1, 0.3), 0.06)
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs/deepspeed").glob("*.json"))}
 
 
@@ -48,13 +47,13 @@ def planner_row(cfg: PlannerConfig, seed: int) -> tuple[Tensor, list[int], Tenso
     return text, grammar.tokens(plan), codes, features, torch.from_numpy(plan.instrument_ids())
 
 
-def planner_batch(cfg: PlannerConfig, seeds: list[int]) -> Scores:
+def planner_batch(cfg: PlannerConfig, seeds: list[int]) -> PlannerBatch:
     """Rows of songs."""
     texts, tokens, codes, features, instruments = zip(*(planner_row(cfg, seed) for seed in seeds), strict=True)
     codes = nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1).transpose(1, 2)
     features = nn.utils.rnn.pad_sequence(features, batch_first=True)
     text_mask = torch.ones(len(seeds), TEXT, dtype=torch.bool)
-    return Scores(torch.stack(texts), text_mask, *pad_scores(tokens), codes, features, torch.stack(instruments))
+    return PlannerBatch(torch.stack(texts), text_mask, *pad_scores(tokens), codes, features, torch.stack(instruments))
 
 
 def planner_shares(engine: Engine, cfg: PlannerConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
@@ -63,14 +62,14 @@ def planner_shares(engine: Engine, cfg: PlannerConfig, parts: list[list[int]]) -
     rows = [objectives.planner_counts(batch) for batch in batches]
     counts = {name: engine.all_reduce(sum(row[name] for row in rows)) for name in rows[0]}
 
-    def share(batch: Scores) -> Tensor:
+    def share(batch: PlannerBatch) -> Tensor:
         sums = objectives.planner_sums(engine, batch, 0.02)
         return sums["codes"] / counts["codes"] + 0.2 * sums["score"] / counts["score"]
 
     return [partial(share, batch) for batch in batches]
 
 
-def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> Windows:
+def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> WindowBatch:
     """Rows of noise, some of which end before the window does."""
     rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
 
@@ -80,7 +79,7 @@ def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> Windows:
     def whole(limit: int, *shape: int) -> Tensor:
         return torch.stack([torch.randint(limit, shape, generator=rng) for rng in rngs])
 
-    return Windows(
+    return WindowBatch(
         latents=normal(WINDOW, cfg.latent_dim),
         inside=torch.arange(WINDOW) < whole(WINDOW, 1) + 8,
         reference=normal(WINDOW, cfg.latent_dim),
@@ -95,9 +94,9 @@ def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> Windows:
 
 def renderer_shares(engine: Engine, cfg: RendererConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
     """As `planner_shares`."""
-    tasks = [objectives.draw_task(renderer_batch(cfg, seeds), GAPS, cfg.codebook_size) for seeds in parts]
-    weight = engine.all_reduce(sum(task.weight.sum() for task in tasks))
-    return [partial(lambda task: objectives.renderer_sum(engine, task) / weight, task) for task in tasks]
+    batches = [objectives.make_flow_batch(renderer_batch(cfg, seeds), DROPOUT, cfg.codebook_size) for seeds in parts]
+    weight = engine.all_reduce(sum(batch.weight.sum() for batch in batches))
+    return [partial(lambda batch: objectives.renderer_sum(engine, batch) / weight, batch) for batch in batches]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Trains the codec on a folder of music: python train/codec.py configs/train/codec.yaml data=... run.out=...
 
 Stage one trains everything with spectral losses. Stage two (`freeze_encoder`, `run.start`) keeps the encoder, so that
-planner and renderer can be trained on its latents meanwhile, and polishes the decoder against discriminators.
-A stopped run (SIGTERM) continues with the same command; the weights of the best validation are `codec.safetensors` in
-`run.out`, with the mean and deviation of the latents once the run is over. Many GPUs: docs/training.md.
+planner and renderer can already be trained on its latents, and refines the decoder against discriminators. The same
+command resumes a stopped run; the weights of the best validation are `run.out`/codec.safetensors, with the mean and
+deviation of the latents once the run is finished. Many GPUs: docs/training.md.
 """
 
 import random
@@ -31,12 +31,12 @@ from hybridgen.training.losses import SpectralLoss
 from hybridgen.training.run import Run, new_model, run_script
 from hybridgen.weights import load_weights, save_weights
 
-SHOWN = 2  # held-out files that a validation lets hear
+SHOWN = 2  # held-out files that validation logs as sound
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Crops, and what is drawn for them."""
+class CropBatch:
+    """Crops, and the noise of their posterior draws."""
 
     first: int  # number of the first crop in the global batch
     samples: Tensor  # (B, 2, N)
@@ -44,7 +44,7 @@ class Batch:
 
 
 def is_held_out(path: Path) -> bool:
-    """Whether a file is for validation only: the songs that the corpus holds out, or one other name in twenty."""
+    """Whether a file is for validation only: the corpus's held-out songs, or one in twenty of other names."""
     number = int(path.stem) if path.stem.isdecimal() else zlib.crc32(path.stem.encode())
     return corpus.split(number) == "test"
 
@@ -59,7 +59,7 @@ def music_files(folder: str) -> tuple[list[Path], list[Path]]:
 
 
 def read_crop(path: Path, n_samples: int, rng: random.Random) -> np.ndarray:
-    """Samples (2, n_samples) from a random place, silence after the end of a short file."""
+    """Samples (2, n_samples) from a random position, zero-padded after the end of a short file."""
     with soundfile.SoundFile(path) as file:
         file.seek(rng.randrange(max(file.frames - n_samples, 0) + 1))
         samples = file.read(n_samples, dtype="float32", always_2d=True, fill_value=0.0)
@@ -76,13 +76,13 @@ class Crops:
     rank: int
     world_size: int
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> CropBatch:
         """This rank's rows of the batch of a step, counted from 1."""
         rows = dataset.rank_rows(self.train.batch_size, self.rank, self.world_size)
         samples, noise = zip(
             *(self._row(random.Random(f"{self.train.run.seed} {step} {row}")) for row in rows), strict=True
         )
-        return Batch(rows[0], torch.from_numpy(np.stack(samples)), torch.stack(noise))
+        return CropBatch(rows[0], torch.from_numpy(np.stack(samples)), torch.stack(noise))
 
     def _row(self, rng: random.Random) -> tuple[np.ndarray, Tensor]:
         samples = read_crop(rng.choice(self.files), self.train.crop, rng)
@@ -103,15 +103,15 @@ def spectral(parts: dict[str, Tensor], train: CodecTrainConfig) -> Tensor:
 
 
 def ramp(step: int, train: CodecTrainConfig) -> float:
-    """How much the decoder listens to the discriminators at a step, 0 to 1."""
+    """Factor, 0 to 1, of the adversarial losses at a step."""
     return min(max((step - train.adversarial_start) / train.adversarial_ramp, 0.0), 1.0)
 
 
 def validate(files: list[Path], train: CodecTrainConfig, log: Log, step: int, codec: SpectralCodec) -> dict[str, float]:
     """Distances on the middle 6 s of held-out files (at most 24), decoded from the posterior's mean.
 
-    `valid/loss` is the sum of spectral losses that training lessens. The log lets hear and see the first files beside
-    what they were.
+    `valid/loss` is the sum of spectral losses that training minimizes. The first files are logged as sounds and
+    pictures, beside the originals.
     """
     device, results = codec.latent_mean.device, []
     spectral_loss = SpectralLoss(codec.sample_rate, train.windows, train.mels)
@@ -121,15 +121,15 @@ def validate(files: list[Path], train: CodecTrainConfig, log: Log, step: int, co
             samples = file.read(6 * codec.sample_rate, dtype="float32", always_2d=True).T
         target = torch.from_numpy(samples.copy())[None].to(device)
         output = codec.decode(codec.encode(target))[..., : target.shape[-1]].float()
-        played, wanted = (objectives.tone_power(codec, sound) for sound in (output, target))
-        parts = spectral_loss(output, target, first=i) | {"tones": losses.tone_loss(played, wanted)}
+        power, target_power = (objectives.tone_power(codec, sound) for sound in (output, target))
+        parts = spectral_loss(output, target, first=i) | {"tones": losses.tone_loss(power, target_power)}
         results.append(
             {
                 "valid/loss": spectral(parts, train).item(),
                 "valid/texture": parts["texture"].item(),
                 "valid/mel_db": spectra.log_mel_distance(output, target, codec.sample_rate).item(),
                 "valid/stft": spectra.stft_distance(output, target).total.item(),
-                "valid/chroma": losses.chroma_correlation(played[0], wanted[0], TONES_PER_SEMITONE).item(),
+                "valid/chroma": losses.chroma_correlation(power[0], target_power[0], TONES_PER_SEMITONE).item(),
             }
         )
         if i < SHOWN:
@@ -155,7 +155,7 @@ def measure_latents(codec: SpectralCodec, files: list[Path], train: CodecTrainCo
 
 
 def amounts(cfg: SpectralCodecConfig, train: CodecTrainConfig) -> dict[str, float]:
-    """How much goes through in a step."""
+    """Work of a step."""
     discriminators = train.discriminators if train.adversarial_weight > 0 else None
     crop = flops.codec(cfg, train.crop, train.windows, train.mels, train.freeze_encoder, discriminators)
     return {
@@ -165,35 +165,35 @@ def amounts(cfg: SpectralCodecConfig, train: CodecTrainConfig) -> dict[str, floa
     }
 
 
-def game(judges: Engine, output: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
-    """What the judges' scores and features of the output cost the codec; the judges learn nothing from it."""
-    judges.model.requires_grad_(False)
-    with judges.autocast():
-        scores, features = judges.model(output)
-    judges.model.requires_grad_(True)
-    return {"adversarial": losses.generator_loss(scores), "features": losses.feature_loss(wanted, features)}
+def adversarial_losses(discriminators: Engine, output: Tensor, real_features: list[Tensor]) -> dict[str, Tensor]:
+    """What the discriminators' scores and features of the output cost the codec; they do not learn from it."""
+    discriminators.model.requires_grad_(False)
+    with discriminators.autocast():
+        scores, features = discriminators.model(output)
+    discriminators.model.requires_grad_(True)
+    return {"adversarial": losses.generator_loss(scores), "features": losses.feature_loss(real_features, features)}
 
 
 def main(path: str, *overrides: str) -> None:
-    """Trains until `steps` or a signal."""
+    """Trains to the last step, or until a signal."""
     train = config.load(CodecTrainConfig, path, overrides)
     cfg = config.shapes(SpectralCodecConfig, train.run.model, "codec")
     codec = new_model(SpectralCodec, cfg, train)
     codec.encoder.requires_grad_(not train.freeze_encoder)
     engines = {"codec": (engine := Engine(codec, train.optim, train.engine))}
-    adversarial = train.adversarial_weight > 0
-    if adversarial:  # the codec's gradient passes through the judges, which only whole weights allow
-        engines["judges"] = judges = Engine(
+    is_adversarial = train.adversarial_weight > 0
+    if is_adversarial:  # the codec's gradient passes through them, which takes whole weights
+        engines["discriminators"] = discriminators = Engine(
             Discriminators(train.discriminators), train.optim, train.engine, max_stage=2
         )
     files, held_out = music_files(train.data)
     shape = (-(-train.crop // cfg.hop_length), cfg.latent_dim)
-    makers = [Crops(files, train, shape, *place) for place in engine.micro_ranks()]
+    batch_fns = [Crops(files, train, shape, *place) for place in engine.micro_ranks()]
     spectral_loss = SpectralLoss(cfg.sample_rate, train.windows, train.mels)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
     with Run("codec", train, train.steps, cfg, __file__, engines) as run:
-        for step, batches in run.each(makers):
+        for step, batches in run.steps(batch_fns):
             rate, shares = train.optim.rate(step, train.steps), {}
             for batch in batches:
                 samples = batch.samples.to(engine.device)
@@ -201,27 +201,27 @@ def main(path: str, *overrides: str) -> None:
                 output = output[..., : samples.shape[-1]].float()
                 parts = objectives.codec_losses(codec, spectral_loss, output, samples, (mean, logvar), batch.first)
                 loss = spectral(parts, train) + train.kl_weight * parts["kl"]
-                if adversarial:
-                    (real, wanted), (fake, _) = judges(samples), judges(output.detach())
-                    parts["judges"] = losses.discriminator_loss(real, fake)
-                    judges.backward(parts["judges"] / n_parts)
-                if adversarial and step > train.adversarial_start:
-                    parts |= game(judges, output, wanted)
-                    heard = train.adversarial_weight * parts["adversarial"] + train.feature_weight * parts["features"]
-                    loss = loss + ramp(step, train) * heard
+                if is_adversarial:
+                    (real, real_features), (fake, _) = discriminators(samples), discriminators(output.detach())
+                    parts["discriminators"] = losses.discriminator_loss(real, fake)
+                    discriminators.backward(parts["discriminators"] / n_parts)
+                if is_adversarial and step > train.adversarial_start:
+                    parts |= adversarial_losses(discriminators, output, real_features)
+                    added = train.adversarial_weight * parts["adversarial"] + train.feature_weight * parts["features"]
+                    loss = loss + ramp(step, train) * added
                 engine.backward(loss / n_parts)
                 for name, part in (parts | {"loss": loss}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
-            admits = run.admits(step, shares["loss"])
-            values = {"norm": engine.step(rate, admits), "rate": rate}  # clip, then step
-            if adversarial:
-                values["judges_norm"] = judges.step(rate, admits)
+            accept = run.accept_step(step, shares["loss"])
+            values = {"norm": engine.step(rate, accept), "rate": rate}  # clip, then step
+            if is_adversarial:
+                values["discriminators_norm"] = discriminators.step(rate, accept)
 
-            run.note(step, shares, values, amounts(cfg, train))
-            if run.is_due(step):
+            run.log_step(step, shares, values, amounts(cfg, train))
+            if run.should_validate(step):
                 run.validate(step, partial(validate, held_out, train, run.log, step))
 
-    if run.is_over and not train.freeze_encoder:
+    if run.is_finished and not train.freeze_encoder:
         with engine.averaged() as model:
             if model is not None:
                 load_weights(model, run.weights)

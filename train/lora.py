@@ -1,8 +1,7 @@
 """Trains adapters on prepared songs: python train/lora.py configs/train/lora.yaml prepared=... run.out=my-style
 
-Whatever `planner: null` or `renderer: null` leaves out is not trained. A stopped run continues with the same command.
-The loop is `fit` in hybridgen/training/lora.py, where `hybridgen finetune`, the short way for a folder of songs, finds
-it too.
+`planner=null` or `renderer=null` leaves one of them out. The same command resumes a stopped run. The loop is `fit` in
+hybridgen/training/lora.py, because `hybridgen finetune`, the short way from a folder of songs, runs it too.
 """
 
 import torch
@@ -14,10 +13,10 @@ from hybridgen.training.run import run_script
 
 
 def main(path: str, *overrides: str) -> None:
-    """Trains until the last step or until a signal comes."""
+    """Trains to the last step, or until a signal."""
     train = config.load(LoraTrainConfig, path, overrides)
     torch.set_num_threads(train.engine.threads)
-    results = lora.main(train)
+    results = lora.train_adapters(train)
     lines = [f"{train.run.out}: stopped; the same command resumes it"] if results is None else lora.summary(results)
     print("\n".join(lines))
 

@@ -17,31 +17,30 @@ from hybridgen.plan import Controls, TimeBase
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.planning import decode_scores
 from hybridgen.sampling import SamplingParams
-from hybridgen.stages import time_base_of
 from hybridgen.text import TextConfig, TextEncoder
 from hybridgen.training import dataset, flops, objectives, planner_data
 from hybridgen.training.configs import PlannerTrainConfig
 from hybridgen.training.engine import Engine
 from hybridgen.training.log import Log
 from hybridgen.training.objectives import planner_losses
-from hybridgen.training.planner_data import Batch, Mistakes, MixedBatches, ScoreBatches, SongBatches
+from hybridgen.training.planner_data import CodeCorruption, MixedBatches, PlannerBatch, ScoreBatches, SongBatches
 from hybridgen.training.run import Run, new_model, run_script
 
 VALID_BATCHES = 4
-SHOWN_PROMPT, SHOWN_SECONDS = "calm piano ballad in A minor, 80 BPM", 40.0  # of the plan that a validation lets read
+SHOWN_PROMPT, SHOWN_SECONDS = "calm piano ballad in A minor, 80 BPM", 40.0  # of the plan that validation logs
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What no step sees: composed scores, and rendered songs where there are some."""
+    """Validation data: composed scores, and rendered songs where there are some."""
 
-    scores: list[Batch]
-    songs: list[Batch]
+    scores: list[PlannerBatch]
+    songs: list[PlannerBatch]
     prompt: tuple[Tensor, Tensor]  # text states (1, S, E) and mask (1, S) of SHOWN_PROMPT
 
 
 def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, model: Planner) -> dict[str, float]:
-    """Nats a score token and, where there are songs, a code; their weighted sum is `valid/loss`. Writes a plan too."""
+    """Nats per score token and, with songs, per code; their weighted sum is `valid/loss`. Also logs a plan."""
     device = model.start.device
     means = [planner_losses(model, batch.to(device), 0.0)["score"].item() for batch in held.scores]
     values = {"valid/score": sum(means) / len(means)}
@@ -57,9 +56,9 @@ def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, mode
 
 
 def amounts(
-    cfg: PlannerConfig, batches: list[Batch], counts: dict[str, Tensor], time_base: TimeBase, world_size: int
+    cfg: PlannerConfig, batches: list[PlannerBatch], counts: dict[str, Tensor], time_base: TimeBase, world_size: int
 ) -> dict[str, float]:
-    """How much went through in a step; operations as if the other ranks' batches were shaped as this one's."""
+    """Work of a step; operations as if the batches of all ranks had the shapes of this one's."""
     operations = 0.0
     for batch in batches:
         n_frames = batch.codes.shape[2]
@@ -73,29 +72,31 @@ def amounts(
 
 
 def main(path: str, *overrides: str) -> None:
-    """Trains until the last step or until a signal comes."""
+    """Trains to the last step, or until a signal."""
     train = config.load(PlannerTrainConfig, path, overrides)
     cfg = config.shapes(PlannerConfig, train.run.model, "planner")
-    text, time_base = config.shapes(TextConfig, train.run.model, "text"), time_base_of(train.run.model)
+    text, time_base = config.shapes(TextConfig, train.run.model, "text"), TimeBase()
     model = new_model(Planner, cfg, train)
     engine = Engine(model, train.optim, train.engine, layers=model.blocks)
 
     encoder = TextEncoder(text)
     [empty_text] = planner_data.encode(encoder, [""])
     held_scores = ScoreBatches(train.scores, text, planner_data.FIRST_VALID)
-    makers, held_songs = [ScoreBatches(train.scores, text, rank=r, world_size=n) for r, n in engine.micro_ranks()], []
+    batch_fns = [ScoreBatches(train.scores, text, rank=r, world_size=n) for r, n in engine.micro_ranks()]
+    held_songs = []
     if train.prepared is not None:
         songs, rest = dataset.load(train.prepared)
+        time_base = songs.time_base
         size, n = train.rendered_frames, train.rendered_multiple
-        mistakes = Mistakes(train.wrong_codes, cfg.codebook_size)
-        shared = partial(SongBatches, songs, size, n, train.run.seed, empty_text, mistakes)
+        corruption = CodeCorruption(train.corrupted_codes, cfg.codebook_size)
+        shared = partial(SongBatches, songs, size, n, train.run.seed, empty_text, corruption)
         rendered = [shared(*place) for place in engine.micro_ranks()]
-        makers = [MixedBatches(*pair, train.rendered_share) for pair in zip(makers, rendered, strict=True)]
+        batch_fns = [MixedBatches(*pair, train.rendered_share) for pair in zip(batch_fns, rendered, strict=True)]
         held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
     held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))
 
     with Run("planner", train, train.steps, cfg, __file__, {"planner": engine}) as run:
-        for step, batches in run.each(makers):
+        for step, batches in run.steps(batch_fns):
             batches = [
                 batch if batch.codes is not None else objectives.with_empty_frame(batch, cfg) for batch in batches
             ]
@@ -109,16 +110,16 @@ def main(path: str, *overrides: str) -> None:
             for batch in batches:
                 sums = objectives.planner_sums(engine, batch.to(engine.device), train.label_smoothing)
                 means = {name: total / counts[name].clamp(min=1) for name, total in sums.items()}
-                loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of it
+                loss = sum(weight * means[name] for name, weight in weights.items())  # this part's share of the loss
                 engine.backward(loss)
                 shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
-            norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
+            norm = engine.step(rate, run.accept_step(step, shares["loss"], phase))  # clip, then step
 
             if not weights["codes"]:
                 shares.pop("codes")
             work = amounts(cfg, batches, counts, time_base, engine.world_size)
-            run.note(step, shares, {"norm": norm, "rate": rate}, work)
-            if run.is_due(step):
+            run.log_step(step, shares, {"norm": norm, "rate": rate}, work)
+            if run.should_validate(step):
                 run.validate(step, partial(validate, held, train, run.log, step))
 
 

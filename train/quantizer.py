@@ -12,34 +12,34 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hybridgen import config
-from hybridgen.quantizer import Played, Quantized, Quantizer, QuantizerConfig
+from hybridgen.quantizer import NoteTargets, Quantized, Quantizer, QuantizerConfig
 from hybridgen.training import checkpoints, dataset, flops
 from hybridgen.training.configs import QuantizerTrainConfig
-from hybridgen.training.dataset import Phase, PlayedBatches
+from hybridgen.training.dataset import NoteBatches, Phase
 from hybridgen.training.engine import Engine
 from hybridgen.training.run import Run, new_model, run_script
 
 VALID_WINDOWS = 64
 
 
-def moved(batch: tuple[Tensor, Played], device: torch.device) -> tuple[Tensor, Played]:
-    """Latents and what is played in them, on a device."""
-    latents, played = batch
-    return latents.to(device), Played(**{name: part.to(device) for name, part in vars(played).items()})
+def to_device(batch: tuple[Tensor, NoteTargets], device: torch.device) -> tuple[Tensor, NoteTargets]:
+    """Latents and their notes, on a device."""
+    latents, target = batch
+    return latents.to(device), NoteTargets(**{name: part.to(device) for name, part in vars(target).items()})
 
 
-def losses(out: Quantized, latents: Tensor, target: Played, train: QuantizerTrainConfig) -> dict[str, Tensor]:
+def losses(out: Quantized, latents: Tensor, target: NoteTargets, train: QuantizerTrainConfig) -> dict[str, Tensor]:
     """Each part of the loss, not yet weighted."""
     positive = torch.tensor(train.positive_weight, device=latents.device)
-    said = out.played
+    predicted = out.note_targets
     return {
         "codebook": out.codebook_loss,
         "commitment": out.commitment_loss,
         "latents": F.mse_loss(out.latents, latents),
-        "onsets": F.binary_cross_entropy_with_logits(said.onsets, target.onsets, pos_weight=positive),
-        "pitches": F.binary_cross_entropy_with_logits(said.pitches, target.pitches, pos_weight=positive),
-        "chroma": F.binary_cross_entropy_with_logits(said.chroma, target.chroma),
-        "loudness": F.mse_loss(said.loudness, target.loudness),
+        "onsets": F.binary_cross_entropy_with_logits(predicted.onsets, target.onsets, pos_weight=positive),
+        "pitches": F.binary_cross_entropy_with_logits(predicted.pitches, target.pitches, pos_weight=positive),
+        "chroma": F.binary_cross_entropy_with_logits(predicted.chroma, target.chroma),
+        "loudness": F.mse_loss(predicted.loudness, target.loudness),
     }
 
 
@@ -59,20 +59,20 @@ def total(parts: dict[str, Tensor], train: QuantizerTrainConfig) -> Tensor:
 
 def f_score(logits: Tensor, target: Tensor) -> float:
     """Harmonic mean of precision and recall at a probability of one half."""
-    said = logits > 0
-    hits = (said & (target > 0.5)).sum()
-    return (2 * hits / (said.sum() + target.sum()).clamp(min=1)).item()
+    predicted = logits > 0
+    hits = (predicted & (target > 0.5)).sum()
+    return (2 * hits / (predicted.sum() + target.sum()).clamp(min=1)).item()
 
 
-def validate(batch: tuple[Tensor, Played], train: QuantizerTrainConfig, model: Quantizer) -> dict[str, float]:
-    """Losses, F scores and use of the codebooks on held-out windows, always the same ones."""
-    latents, target = moved(batch, next(model.parameters()).device)
+def validate(batch: tuple[Tensor, NoteTargets], train: QuantizerTrainConfig, model: Quantizer) -> dict[str, float]:
+    """Losses, F scores and codebook usage on a fixed batch of held-out windows."""
+    latents, target = to_device(batch, next(model.parameters()).device)
     out = model(latents)
     parts = losses(out, latents, target, train)
     values = {f"valid/{name}": part.item() for name, part in parts.items()}
     values["valid/loss"] = total(parts, train).item()
     for name in ("onsets", "pitches", "chroma"):
-        values[f"valid/{name}_f"] = f_score(getattr(out.played, name), getattr(target, name))
+        values[f"valid/{name}_f"] = f_score(getattr(out.note_targets, name), getattr(target, name))
     for q, use in enumerate(usage_of(out.codes, model.config.codebook_size)):
         values[f"valid/perplexity_{q}"] = torch.special.entr(use).sum().exp().item()
     return values
@@ -84,20 +84,20 @@ def usage_of(codes: Tensor, codebook_size: int) -> Tensor:
 
 
 def main(path: str, *overrides: str) -> None:
-    """Trains until the last phase ends or a signal comes."""
+    """Trains to the last step, or until a signal."""
     train = config.load(QuantizerTrainConfig, path, overrides)
     cfg, n_steps = config.shapes(QuantizerConfig, train.run.model, "quantizer"), dataset.n_steps(train.phases)
     engine = Engine(new_model(Quantizer, cfg, train), train.optim, train.engine)
     songs, held_out = dataset.load(train.prepared)
-    makers = [PlayedBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
+    batch_fns = [NoteBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
-    held = PlayedBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
+    held = NoteBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
     usage = torch.full((cfg.n_codebooks, cfg.codebook_size), 1 / cfg.codebook_size, device=engine.device)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
     with Run("quantizer", train, n_steps, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run:
-        for step, batches in run.each(makers):
-            batches = [moved(batch, engine.device) for batch in batches]
+        for step, batches in run.steps(batch_fns):
+            batches = [to_device(batch, engine.device) for batch in batches]
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
             used, shares = torch.zeros_like(usage), {}
             for latents, target in batches:
@@ -108,7 +108,7 @@ def main(path: str, *overrides: str) -> None:
                 used += usage_of(quantized.codes, cfg.codebook_size) / n_parts
                 for name, part in (parts | {"loss": loss * n_parts}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
-            norm = engine.step(rate, run.admits(step, shares["loss"], phase))  # clip, then step
+            norm = engine.step(rate, run.accept_step(step, shares["loss"], phase))  # clip, then step
 
             usage.lerp_(engine.all_reduce(used), 0.05)
             n_dead = 0
@@ -123,8 +123,8 @@ def main(path: str, *overrides: str) -> None:
             hours = n_rows * n_frames * songs.time_base.latent_hop / songs.time_base.sample_rate / 3600
             work = {"windows": n_rows, "audio_hours": hours}
             work["flops"] = flops.quantizer(cfg, n_frames).total * n_rows
-            run.note(step, shares, {"norm": norm, "rate": rate, "revived": n_dead}, work)
-            if run.is_due(step):
+            run.log_step(step, shares, {"norm": norm, "rate": rate, "revived": n_dead}, work)
+            if run.should_validate(step):
                 run.validate(step, partial(validate, held, train))
 
 

@@ -20,47 +20,52 @@ from hybridgen.training.configs import RendererTrainConfig
 from hybridgen.training.dataset import Phase, WindowBatches
 from hybridgen.training.engine import Engine
 from hybridgen.training.log import Log, spectrograms
-from hybridgen.training.objectives import Task
+from hybridgen.training.objectives import FlowBatch
 from hybridgen.training.run import Run, new_model, run_script
 from hybridgen.weights import load_weights
 
 VALID_TIMES = (0.1, 0.35, 0.6, 0.85)
 VALID_WINDOWS = 8
-SHOWN_STEPS = 8  # of the solver, for the windows that a validation lets hear
+SHOWN_STEPS = 8  # of the solver, for the window that validation logs as sound
 
 
-def held_out_task(batch: dataset.Batch) -> tuple[Condition, Tensor]:
-    """Everything that there is to say about a batch, no frame known, and its noise."""
+def held_out_condition(batch: dataset.WindowBatch) -> tuple[Condition, Tensor]:
+    """The complete condition of a batch, with no frame known, and its noise."""
     known = torch.zeros(batch.inside.shape, dtype=torch.bool)
     x_0 = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(0))
     return objectives.condition(batch, known), x_0
 
 
-def validate(batch: dataset.Batch, codec: BlockCodec | None, log: Log, step: int, model: Renderer) -> dict[str, float]:
-    """Loss on held-out windows at fixed times and noise: told everything, without one part each, told nothing.
+def validate(
+    batch: dataset.WindowBatch, codec: BlockCodec | None, log: Log, step: int, model: Renderer
+) -> dict[str, float]:
+    """Loss on held-out windows at fixed times and noise: with the whole condition, without each part, without any.
 
-    With a codec the log lets hear the first window, rendered when told everything.
+    With a codec the first window is also rendered with the whole condition, and logged as sound.
     """
-    cond, x_0 = held_out_task(batch)
+    cond, x_0 = held_out_condition(batch)
     device, weight = model.out.weight.device, batch.inside.float()
-    keep = {"loss": torch.ones(len(PARTS), dtype=torch.bool), "told_nothing": torch.zeros(len(PARTS), dtype=torch.bool)}
+    keep = {
+        "loss": torch.ones(len(PARTS), dtype=torch.bool),
+        "unconditional": torch.zeros(len(PARTS), dtype=torch.bool),
+    }
     keep |= {f"without_{part}": torch.arange(len(PARTS)) != i for i, part in enumerate(PARTS)}
     values = {f"valid/{name}": 0.0 for name in keep}
     for t in VALID_TIMES:
         times = torch.full((len(x_0),), t)
         x_t, velocity = flow.path(x_0, batch.latents, times)
         for name, parts in keep.items():
-            told = cond.dropped(parts.expand(len(x_0), -1))
-            error = objectives.renderer_sum(model, Task(x_t, times, told, velocity, weight).to(device))
+            kept = cond.dropped(parts.expand(len(x_0), -1))
+            error = objectives.renderer_sum(model, FlowBatch(x_t, times, kept, velocity, weight).to(device))
             values[f"valid/{name}"] += (error / weight.sum()).item() / len(VALID_TIMES)
     if codec is not None:
         show(batch, codec, log, step, model)
     return values
 
 
-def show(batch: dataset.Batch, codec: BlockCodec, log: Log, step: int, model: Renderer) -> None:
-    """The first window rendered and decoded, beside the window as it is."""
-    cond, x_0 = held_out_task(batch)
+def show(batch: dataset.WindowBatch, codec: BlockCodec, log: Log, step: int, model: Renderer) -> None:
+    """Logs the first window, rendered and decoded, and the original."""
+    cond, x_0 = held_out_condition(batch)
     device = model.out.weight.device
     cond = Condition(**{name: value[:1].to(device) for name, value in vars(cond).items()})
     rendered = flow.solve(lambda x_t, t: model(x_t, t, cond), x_0[:1].to(device), SHOWN_STEPS)
@@ -71,10 +76,10 @@ def show(batch: dataset.Batch, codec: BlockCodec, log: Log, step: int, model: Re
     log.picture(step, "spectrograms", spectrograms(sounds))
 
 
-def amounts(cfg: RendererConfig, tasks: list[Task], time_base: TimeBase, world_size: int) -> dict[str, float]:
-    """How much went through in a step: of this rank's micro-batches, times the ranks."""
-    (n_rows, n_frames, _), n_text = tasks[0].x_t.shape, tasks[0].cond.text.shape[1]
-    n_rows *= len(tasks) * world_size
+def amounts(cfg: RendererConfig, batches: list[FlowBatch], time_base: TimeBase, world_size: int) -> dict[str, float]:
+    """Work of a step: of this rank's micro-batches, times the number of ranks."""
+    (n_rows, n_frames, _), n_text = batches[0].x_t.shape, batches[0].cond.text.shape[1]
+    n_rows *= len(batches) * world_size
     return {
         "windows": n_rows,
         "tokens": n_rows * n_frames / PATCH,
@@ -91,36 +96,34 @@ def load_codec(model: str, weights: str) -> BlockCodec:
 
 
 def main(path: str, *overrides: str) -> None:
-    """Trains until the last phase ends or a signal comes."""
+    """Trains to the last step, or until a signal."""
     train = config.load(RendererTrainConfig, path, overrides)
     cfg, n_steps = config.shapes(RendererConfig, train.run.model, "renderer"), dataset.n_steps(train.phases)
     model = new_model(Renderer, cfg, train)
     engine = Engine(model, train.optim, train.engine, layers=model.blocks)
     songs, held_out = dataset.load(train.prepared)
-    makers = [WindowBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
+    batch_fns = [WindowBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
     held = WindowBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
     codec = None if train.codec is None else load_codec(train.run.model, train.codec)
 
     with Run("renderer", train, n_steps, cfg, __file__, {"renderer": engine}) as run:
-        for step, parts in run.each(makers):
-            tasks = [objectives.draw_task(part, train.gaps, cfg.codebook_size).to(engine.device) for part in parts]
-            weight = engine.all_reduce(sum(task.weight.sum() for task in tasks))  # of the frames of all ranks
+        for step, parts in run.steps(batch_fns):
+            batches = [
+                objectives.make_flow_batch(part, train.dropout, cfg.codebook_size).to(engine.device) for part in parts
+            ]
+            weight = engine.all_reduce(sum(batch.weight.sum() for batch in batches))  # of the frames of all ranks
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
             total = torch.zeros((), device=engine.device)
-            for task in tasks:
-                loss = objectives.renderer_sum(engine, task) / weight  # this part's share of it
+            for batch in batches:
+                loss = objectives.renderer_sum(engine, batch) / weight  # this part's share of it
                 engine.backward(loss)
                 total += loss.detach()
-            norm = engine.step(rate, run.admits(step, total, phase))  # clip, then step
+            norm = engine.step(rate, run.accept_step(step, total, phase))  # clip, then step
 
-            run.note(
-                step,
-                {"loss": total},
-                {"norm": norm, "rate": rate},
-                amounts(cfg, tasks, songs.time_base, engine.world_size),
-            )
-            if run.is_due(step):
+            work = amounts(cfg, batches, songs.time_base, engine.world_size)
+            run.log_step(step, {"loss": total}, {"norm": norm, "rate": rate}, work)
+            if run.should_validate(step):
                 run.validate(step, partial(validate, held, codec, run.log, step))
 
 

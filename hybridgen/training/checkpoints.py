@@ -1,9 +1,9 @@
-"""A run that can be stopped at any moment and go on as if it had not been.
+"""Checkpoints of a run that can be stopped at any moment and resumed as if it had not been.
 
 A checkpoint is a folder `step_00001234`: safetensors files for each part (weights, average, moments), `state.json`, and
-`manifest.json` with the size and SHA-256 of every file and of itself. It is written beside its place, brought to the
-disk and renamed into it, so that a folder of that name is whole unless the disk lied; `newest` looks, and passes over
-what is not. Random numbers need no place in it: the scripts draw them from `generators(seed, step)`.
+`manifest.json` with the size and SHA-256 of every file and of itself. It is written under another name, flushed to disk
+and renamed, so that a folder of that name is complete unless the disk lied; `newest` checks, and skips what is not.
+Random numbers are not part of it: the scripts draw them from `generators(seed, step)`.
 
 One process writes to a run's folder; any number may read.
 """
@@ -32,7 +32,7 @@ from torch import Tensor
 import hybridgen
 from hybridgen import config
 
-MAX_FILE = 1 << 30  # bytes: what saving and loading need in memory beyond the tensors themselves, twice
+MAX_FILE_BYTES = 1 << 30  # saving and loading need twice this in memory beyond the tensors themselves
 _REPLACED = ".old.tmp"
 _MISSING = "(nothing)"
 
@@ -47,11 +47,11 @@ class Checkpoint:
 
 
 class Disk:
-    """All that saving does to the disk, one method an operation, so that tests can stop or fail at each of them."""
+    """The disk operations of saving, one method each, so that tests can stop or fail at every one of them."""
 
     @staticmethod
     def make(folder: Path) -> None:
-        """A new folder; its parents where they are missing."""
+        """A new folder, with missing parents."""
         folder.mkdir(parents=True)
 
     @staticmethod
@@ -63,7 +63,7 @@ class Disk:
     def sync(path: Path) -> None:
         """Returns when a file's content, or the names in a folder, would survive a power cut."""
         if os.name == "nt" and path.is_dir():
-            return  # Windows opens no folders, and has no need to
+            return  # Windows cannot open folders, and need not
         handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
         try:
             os.fsync(handle)
@@ -77,7 +77,7 @@ class Disk:
 
     @staticmethod
     def remove(path: Path) -> None:
-        """A file, or a folder and what is in it."""
+        """A file, or a folder with its contents."""
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -85,13 +85,13 @@ class Disk:
 
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
-    """Writes a checkpoint into the run's folder; leaves the `keep` newest.
+    """Writes a checkpoint into the run's folder and keeps the `keep` newest; its folder.
 
-    A checkpoint of a later step is not this run's past (it was broken and passed over, or left in a spike) and goes.
-    Raises OSError with path and reason when the disk refuses; every earlier checkpoint is then as it was.
+    Checkpoints of later steps are removed: they were broken and skipped, or abandoned in a rollback. OSError with path
+    and reason when the disk refuses; every earlier checkpoint is then untouched.
     """
     if keep < 2:
-        raise ValueError(f"keep {keep} leaves nothing to go back to, should a checkpoint be broken; at least 2")
+        raise ValueError(f"keep {keep}: at least 2, in case the newest checkpoint is broken")
     place = folder / _name(checkpoint.step)
     draft = folder / f".{place.name}.tmp"
     try:
@@ -102,9 +102,9 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
         Disk.rename(draft, place)
         Disk.sync(folder)
     except OSError as error:
-        with suppress(OSError):  # a disk that refuses this too: the next start cleans
+        with suppress(OSError):  # if the disk refuses this too, the next start cleans up
             clean(folder)
-        reason = f"{error.strerror or error}; checkpoint not written, those before it are as they were"
+        reason = f"{error.strerror or error}; checkpoint not written, earlier ones are untouched"
         raise OSError(error.errno, reason, str(error.filename or place)) from None
     earlier = [old for old in _all(folder) if old.name < place.name]
     spared = {place, *earlier[-(keep - 1) :]}
@@ -116,7 +116,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
 
 
 def load(place: Path) -> Checkpoint:
-    """The checkpoint in a folder that `save` wrote; ValueError when one byte of it is not what was written."""
+    """The checkpoint in a folder that `save` wrote; ValueError if a single byte of it has changed."""
     manifest = _manifest(place)
     state = json.loads(_content(place, "state.json", manifest))
     tensors: dict[str, dict[str, Tensor]] = {}
@@ -128,9 +128,9 @@ def load(place: Path) -> Checkpoint:
 
 
 def newest(folder: Path, until: int | None = None) -> Path | None:
-    """The newest whole checkpoint of a run, or None for a run without any; `until` a step, if that is given.
+    """The newest intact checkpoint of a run up to step `until`, or None for a run without any.
 
-    One that is broken is named on stderr with what is wrong, and passed over; ValueError when all of them are.
+    A broken one is reported on stderr and skipped; ValueError when all of them are broken.
     """
     places = [place for place in _all(folder) if until is None or place.name <= _name(until)]
     for place in reversed(places):
@@ -140,16 +140,16 @@ def newest(folder: Path, until: int | None = None) -> Path | None:
                 _content(place, name, manifest)
             return place
         except ValueError as error:
-            print(f"checkpoint passed over: {error}", file=sys.stderr)
+            print(f"checkpoint skipped: {error}", file=sys.stderr)
     if places:
-        raise ValueError(f"{folder}: none of {len(places)} checkpoints is whole; remove them to start anew")
+        raise ValueError(f"{folder}: all {len(places)} checkpoints are broken; remove them to start again")
     return None
 
 
 def clean(folder: Path) -> None:
-    """Removes what a writer that died has left in its run's folder. For the one process that writes there.
+    """Removes what a killed writer left in the run's folder; only for the process that writes there.
 
-    A checkpoint that was to be replaced, and has not been, is put back.
+    A checkpoint that was being replaced, and was not, is put back.
     """
     for left in folder.glob(".*.tmp"):
         place = folder / left.name[1:].removesuffix(_REPLACED)
@@ -159,7 +159,7 @@ def clean(folder: Path) -> None:
             Disk.remove(left)
 
 
-# A checkpoint on the disk.
+# A checkpoint on disk.
 
 
 def _name(step: int) -> str:
@@ -187,18 +187,18 @@ def _write(draft: Path, checkpoint: Checkpoint) -> None:
 
 
 def _put(path: Path, data: bytes) -> dict[str, Any]:
-    """Brings a file to the disk; its entry in the manifest, made from what it should hold."""
+    """Writes a file and flushes it to disk; its entry in the manifest, made from what it should hold."""
     Disk.write(path, data)
     Disk.sync(path)
     return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _split(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The tensors in groups of at most MAX_FILE bytes; a larger one is alone."""
+    """The tensors in groups of at most MAX_FILE_BYTES; a larger one is alone."""
     group: dict[str, Tensor] = {}
     size = 0
     for name, tensor in tensors.items():
-        if group and size + tensor.nbytes > MAX_FILE:
+        if group and size + tensor.nbytes > MAX_FILE_BYTES:
             yield group
             group, size = {}, 0
         group[name] = tensor.contiguous()
@@ -208,13 +208,13 @@ def _split(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
 
 
 def _sealed(entries: dict[str, dict[str, Any]]) -> bytes:
-    """The manifest: the hash of the entries, and the entries, always in the same bytes."""
+    """The manifest, always in the same bytes: the hash of the entries, and the entries."""
     seal = hashlib.sha256(json.dumps(entries).encode()).hexdigest()
     return json.dumps({"sha256": seal, "files": entries}, indent=1).encode()
 
 
 def _manifest(place: Path) -> dict[str, dict[str, Any]]:
-    """The entries by file name; ValueError unless every byte of the manifest is as it was written."""
+    """The entries by file name; ValueError if a single byte of the manifest has changed."""
     path = place / "manifest.json"
     data = _read(path)
     try:
@@ -222,12 +222,12 @@ def _manifest(place: Path) -> dict[str, dict[str, Any]]:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"{path}: not a manifest") from None
     if _sealed(entries) != data:
-        raise ValueError(f"{path}: its own SHA-256 does not fit")
+        raise ValueError(f"{path}: does not match its own SHA-256")
     return entries
 
 
 def _content(place: Path, name: str, manifest: dict[str, dict[str, Any]]) -> bytes:
-    """What a file of a checkpoint holds; ValueError unless it is what was written."""
+    """The bytes of a file of a checkpoint; ValueError if they have changed."""
     data, entry = _read(place / name), manifest[name]
     if len(data) != entry["size"]:
         raise ValueError(f"{place / name}: {len(data)} bytes, the manifest says {entry['size']}")
@@ -243,11 +243,11 @@ def _read(path: Path) -> bytes:
         raise ValueError(f"{path}: {error.strerror}") from None
 
 
-# What a run is.
+# What a run is made of.
 
 
 def identity(script: str | Path, **configs: Any) -> dict[str, Any]:
-    """What a run is made of, for its state: config dataclasses by name; version and hash of the package and script."""
+    """What a run is made of: config dataclasses by name, and version and hash of the package and the script."""
     source = hashlib.sha256()
     for path in [*sorted(Path(hybridgen.__file__).parent.rglob("*.py")), Path(script)]:
         source.update(path.read_bytes())
@@ -256,7 +256,7 @@ def identity(script: str | Path, **configs: Any) -> dict[str, Any]:
 
 
 def compare(saved: Mapping[str, Any], now: Mapping[str, Any], fixed: Iterable[str]) -> None:
-    """Says on stderr, in one line, what differs between the run that saved and the one that goes on.
+    """Reports on stderr, in one line, what differs between the saved run and the one that resumes it.
 
     ValueError for a difference in a field of `fixed`, dotted names of fields or of whole sections.
     """
@@ -266,13 +266,13 @@ def compare(saved: Mapping[str, Any], now: Mapping[str, Any], fixed: Iterable[st
         if any(name == field or name.startswith(f"{field}.") for field in fixed):
             old, new = before.get(name, _MISSING), after.get(name, _MISSING)
             raise ValueError(f"{name}: the checkpoint was made with {old}, this run has {new}")
-    said = [f"{name} {before.get(name, _MISSING)} -> {after.get(name, _MISSING)}" for name in changed]
-    if said:
-        print(f"going on with changes: {', '.join(said)}", file=sys.stderr)
+    changes = [f"{name} {before.get(name, _MISSING)} -> {after.get(name, _MISSING)}" for name in changed]
+    if changes:
+        print(f"resuming with changes: {', '.join(changes)}", file=sys.stderr)
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Dotted names and plain values; a hash is cut to what a reader compares."""
+    """Dotted names and plain values; hashes are cut to eight digits."""
     if isinstance(value, Mapping):
         dot = f"{name}." if name else ""
         return {key: leaf for field, item in value.items() for key, leaf in _flat(item, dot + field).items()}
@@ -282,7 +282,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def generators(seed: int, step: int) -> tuple[random.Random, torch.Generator]:
-    """The random numbers of one step: the same whether the run came here in one go or was resumed."""
+    """The random numbers of one step: the same whether the run was resumed or not."""
     rng = random.Random(f"{seed} {step}")
     return rng, torch.Generator().manual_seed(rng.getrandbits(62))
 
@@ -290,34 +290,34 @@ def generators(seed: int, step: int) -> tuple[random.Random, torch.Generator]:
 # Signals.
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
-ECHO = 0.5  # seconds: Ctrl-C reaches a worker from the terminal and again from its launcher; that is one wish, not two
+ECHO_SECONDS = 0.5  # Ctrl-C reaches a worker from the terminal and again from its launcher: that is one request
 
 
 class Stop:
-    """Whether somebody asked this process to end. Several ranks must agree on it before one of them leaves."""
+    """Whether a signal asked this process to stop. Several ranks must agree on it before one of them does."""
 
     def __init__(self):
-        self.asked = False
+        self.requested = False
 
-    def ask(self, *_: object) -> None:
-        """Called by the signal: the loop looks at `asked` between two steps."""
-        self.asked = True
+    def request(self, *_: object) -> None:
+        """The signal handler: the loop looks at `requested` between two steps."""
+        self.requested = True
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[Stop]:
-    """Inside the block the first SIGTERM, SIGINT or SIGUSR1 only sets `asked`, so that the loop can save and leave.
+    """Inside the block the first SIGTERM, SIGINT or SIGUSR1 only sets `requested`, so that the loop can save and stop.
 
-    Another one, half a second or more later, ends the process at once with the code that a shell knows: 128 + signal
-    (143, 130, 138).
+    Another one, half a second or more later, ends the process at once with the usual exit code, 128 + signal (143, 130,
+    138).
     """
     stop = Stop()
-    out, into = socket.socketpair()  # on Windows only these, not pipes, tell of a signal
+    out, into = socket.socketpair()  # on Windows signals wake up only these, not pipes
     into.setblocking(False)
-    listener = threading.Thread(target=_leave_at_the_second, args=(out,), daemon=True)
+    listener = threading.Thread(target=_exit_on_second, args=(out,), daemon=True)
     listener.start()
     wake_up = signal.set_wakeup_fd(into.fileno())
-    before = {number: signal.signal(number, stop.ask) for number in _SIGNALS}
+    before = {number: signal.signal(number, stop.request) for number in _SIGNALS}
     try:
         yield stop
     finally:
@@ -329,12 +329,12 @@ def stop_on_signal() -> Iterator[Stop]:
         out.close()
 
 
-def _leave_at_the_second(signals: socket.socket) -> None:
-    """Reads the numbers of signals as they come; a thread of its own, as handlers wait for long operations to end."""
+def _exit_on_second(signals: socket.socket) -> None:
+    """Reads signal numbers as they arrive, in a thread: Python's handlers wait until a long operation ends."""
     first = None
     while data := signals.recv(1):
         if data[0] in _SIGNALS:
             now = time.monotonic()
             first = now if first is None else first
-            if now - first > ECHO:
+            if now - first > ECHO_SECONDS:
                 os._exit(128 + data[0])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hybridgen.training.dataset import Phase
 from hybridgen.training.discriminators import DiscriminatorConfig
 from hybridgen.training.engine import EngineConfig, OptimConfig
-from hybridgen.training.objectives import Gaps
+from hybridgen.training.objectives import ConditioningDropout
 from hybridgen.training.planner_data import ScoreConfig
 from hybridgen.training.run import RunConfig
 
@@ -68,7 +68,7 @@ class PlannerTrainConfig:
     rendered_multiple: int  # the songs of such a step are a multiple of this, for ranks and micro-batches to share
     rendered_share: float  # of steps on songs with codes, where there are some
     score_weight: float  # of the score's loss in those steps; the loss of the codes counts 1
-    wrong_codes: float  # share of codes that the next frame sees corrupted; a song has 0 to twice as many
+    corrupted_codes: float  # share of codes that the next frame sees corrupted; a song has 0 to twice as many
     label_smoothing: float  # of codes; a score's next token is too often certain
     optim: OptimConfig
     engine: EngineConfig
@@ -83,7 +83,7 @@ class RendererTrainConfig:
     codec: str | None  # weights of the codec that encoded the songs: validation then logs sound
     phases: tuple[Phase, ...]
     optim: OptimConfig
-    gaps: Gaps
+    dropout: ConditioningDropout
     engine: EngineConfig
 
 

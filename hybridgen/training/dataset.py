@@ -1,9 +1,9 @@
-"""What a training step sees: windows of prepared tracks, a pure function of (seed, step) for the global batch.
+"""Batches of windows of prepared tracks: the global batch is a pure function of (seed, step).
 
 The order is a pseudo-random permutation of all windows, another one each epoch, computed for one index in constant
-time: a run goes on at sample 10^9 as fast as at the first. Where a window begins, and what else is drawn for it, comes
-from (seed, epoch, window). So ranks, workers and what is made ahead change nothing but the speed: rank r of w takes
-rows r B/w to (r+1) B/w of the global batch. A micro-batch of gradient accumulation is such a rank too.
+time: a run resumes at sample 10^9 as fast as at the first. Where a window starts, and whatever else is drawn for it,
+depends on (seed, epoch, window). So ranks, workers and prefetching change nothing but the speed: rank r of w takes rows
+r B/w to (r+1) B/w of the global batch. A micro-batch of gradient accumulation counts as a rank.
 
 Shapes: B batch, T latent frames (a multiple of 4), P = T / 4 code frames, C latent channels, Q codebooks, S text
 tokens, E text width, F control features, R roles.
@@ -11,12 +11,12 @@ tokens, E text width, F control features, R roles.
 
 import hashlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -25,20 +25,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from hybridgen.data.prepared_dataset import Notes, PreparedDataset, PreparedTrack
 from hybridgen.plan import ROLES, TimeBase
-from hybridgen.quantizer import Played
+from hybridgen.quantizer import NoteTargets
 
 DRUM_ROLES = ("drums", "percussion")
 TONAL = [i for i, role in enumerate(ROLES) if role not in DRUM_ROLES]
-EDGE_SHARE = 0.1  # of the windows begin with the track, and as many end with it
+EDGE_SHARE = 0.1  # of windows that start with the track, and as many end with it
 ROUNDS = 6  # of the Feistel network
-TRIES = 100  # tracks that may be damaged one after the other
-AHEAD = 2  # batches that each worker makes before they are asked for
+MAX_TRIES = 100  # tracks in a row that may be damaged
+PREFETCH = 2  # batches that each worker prepares ahead
 
-Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 
 def load(folder: str | Path) -> tuple[PreparedDataset, PreparedDataset]:
-    """Tracks of a prepared folder to train on, and held-out ones; ValueError unless there are some of both."""
+    """The training tracks and the held-out tracks of a prepared folder; ValueError unless there are some of both."""
     train, held_out = PreparedDataset(folder, "train"), PreparedDataset(folder, "test")
     if not len(train) or not len(held_out):
         raise ValueError(f"prepared {folder} has {len(train)} tracks to train on and {len(held_out)} held out")
@@ -46,9 +46,9 @@ def load(folder: str | Path) -> tuple[PreparedDataset, PreparedDataset]:
 
 
 class Permutation:
-    """A pseudo-random bijection of range(n), one for each key: a Feistel network, walked until it lands inside.
+    """A pseudo-random bijection of range(n), one for each key: a Feistel network with cycle walking.
 
-    Constant time and no table: the domain is a power of two below 2n, so two rounds of walking are enough on average.
+    Constant time and no table: the domain is a power of two below 2n, so two passes suffice on average.
     """
 
     def __init__(self, n: int, *key: int):
@@ -61,11 +61,11 @@ class Permutation:
         self.keys = [int.from_bytes(stream[i : i + 8], "little") for i in range(0, len(stream), 8)]
 
     def __call__(self, i: int) -> int:
-        """Where index i of range(n) goes."""
+        """What index i of range(n) is mapped to."""
         if not 0 <= i < self.n:
             raise ValueError(f"index {i} is outside a permutation of {self.n}")
         i = self._shuffle(i)
-        while i >= self.n:  # a cycle through i comes back into range(n), at i itself at the latest
+        while i >= self.n:  # the cycle through i returns to range(n), at i itself at the latest
             i = self._shuffle(i)
         return i
 
@@ -78,14 +78,14 @@ class Permutation:
 
 
 def _mix(x: int) -> int:
-    """64 bits that depend on every bit of x (the finaliser of MurmurHash3)."""
+    """64 bits that depend on every bit of x (the finalizer of MurmurHash3)."""
     x = ((x ^ x >> 33) * 0xFF51AFD7ED558CCD) & 0xFFFFFFFFFFFFFFFF
     x = ((x ^ x >> 33) * 0xC4CEB9FE1A85EC53) & 0xFFFFFFFFFFFFFFFF
     return x ^ x >> 33
 
 
 def rank_rows(n: int, rank: int, world_size: int) -> range:
-    """The rows of a global batch of `n` that a rank takes; ValueError where the ranks do not share it evenly."""
+    """The rows of a global batch of `n` that a rank takes; ValueError where the ranks cannot share it evenly."""
     if n % world_size or not 0 <= rank < world_size:
         raise ValueError(f"a global batch of {n} rows cannot be shared evenly: rank {rank} of {world_size}")
     share = n // world_size
@@ -94,11 +94,11 @@ def rank_rows(n: int, rank: int, world_size: int) -> range:
 
 @dataclass(frozen=True)
 class Phase:
-    """So many steps on windows of a few lengths, one for each step; in as many steps as lengths each comes once."""
+    """A number of steps on windows of a few lengths, one length a step, all of them equally often."""
 
     steps: int
     windows: tuple[int, ...]  # latent frames, multiples of those in a code frame
-    frames: int  # latent frames of a global batch: as many windows as they hold
+    frames: int  # latent frames of a global batch: as many windows as fit
 
     def __post_init__(self) -> None:
         for window in self.windows:
@@ -124,16 +124,16 @@ class Row:
     start: int  # first latent frame
     reference: int  # first frame of another window of the same track
     caption: float  # 0-1: which of the captions
-    seed: int  # for noise that no number of ranks changes
+    seed: int  # for noise that does not depend on the number of ranks
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Windows of tracks, as the renderer trains on them."""
+class WindowBatch:
+    """Windows of tracks, for the renderer."""
 
     latents: Tensor  # (B, T, C)
-    inside: Tensor  # (B, T) bool: the frame is music and not past the end of the track
-    reference: Tensor  # (B, T, C) another window of the same track, to hear its timbre in
+    inside: Tensor  # (B, T) bool: the frame is not past the end of the track
+    reference: Tensor  # (B, T, C) another window of the same track, whose timbre is the condition
     text: Tensor  # (B, S, E) of a random caption
     text_mask: Tensor  # (B, S) bool
     codes: Tensor  # (B, Q, P) int64
@@ -143,11 +143,11 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Which windows a step (from 1) sees. Long tracks come more often, tracks shorter than the window not at all.
+class WindowSampler:
+    """Which windows a step (from 1) trains on. Long tracks come more often, tracks shorter than the window never.
 
-    In an epoch of windows of one length each track comes once for every whole window that it holds; the windows
-    themselves lie anywhere in it, some at its very start and some at its end. A damaged track is replaced by others.
+    In an epoch of windows of one length each track comes once for every whole window that fits into it; the windows
+    themselves lie anywhere, some at its very start and some at its end. A damaged track is replaced by others.
     """
 
     songs: PreparedDataset
@@ -167,21 +167,21 @@ class Windows:
                     raise ValueError(f"window of {window} frames is longer than each of the {len(self.songs)} tracks")
 
     def rows(self, step: int) -> tuple[int, list[Row]]:
-        """The window's length at a step, and this rank's rows, as if no track were damaged."""
+        """The window's length at a step, and this rank's rows, if no track is damaged."""
         window, keys = self._keys(step)
         return window, [self._row(*key) for key in keys]
 
     def read(self, step: int) -> tuple[int, list[tuple[Row, PreparedTrack]]]:
         """The window's length at a step, and this rank's rows with their tracks."""
         window, keys = self._keys(step)
-        return window, [self._whole(*key) for key in keys]
+        return window, [self._read_row(*key) for key in keys]
 
     def _keys(self, step: int) -> tuple[int, list[tuple[int, int, int, int]]]:
-        """The window's length, and (phase, length's number, epoch, slot) of each row: a slot is one of all windows."""
+        """The window's length, and (phase, number of the length, epoch, slot) of each row; slots number all windows."""
         number = phase_number(self.phases, step)
         phase = self.phases[number]
-        block, place = divmod(step - 1 - n_steps(self.phases[:number]), len(phase.windows))
-        which = Permutation(len(phase.windows), self.seed, number, block)(place)
+        block, index = divmod(step - 1 - n_steps(self.phases[:number]), len(phase.windows))
+        which = Permutation(len(phase.windows), self.seed, number, block)(index)
         window = phase.windows[which]
         n_rows, n_slots = phase.frames // window, int(self._stops[window][-1])
         keys = []
@@ -208,17 +208,17 @@ class Windows:
         ratio = self.songs.time_base.frames_per_code
         return ratio * draw_start((int(self.songs.n_frames[song]) - window) // ratio, rng)
 
-    def _whole(self, number: int, which: int, epoch: int, slot: int) -> tuple[Row, PreparedTrack]:
-        """The row of a slot and its track; where that is damaged, of another slot that follows from the first."""
+    def _read_row(self, number: int, which: int, epoch: int, slot: int) -> tuple[Row, PreparedTrack]:
+        """The row of a slot and its track; where that is damaged, those of another slot, a function of the first."""
         others = np.random.default_rng([self.seed, number, which, epoch, slot, 1])
         n_slots = int(self._stops[self.phases[number].windows[which]][-1])
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             row = self._row(number, which, epoch, slot)
             track = self.songs.read_or_skip(row.song, self.songs.__getitem__)
             if track is not None:
                 return row, track
             slot = int(others.integers(n_slots))
-        raise ValueError(f"prepared {self.songs.folder}: {TRIES} tracks in a row are damaged")
+        raise ValueError(f"prepared {self.songs.folder}: {MAX_TRIES} tracks in a row are damaged")
 
 
 def draw_start(last: int, rng: np.random.Generator) -> int:
@@ -228,30 +228,30 @@ def draw_start(last: int, rng: np.random.Generator) -> int:
 
 
 @dataclass(frozen=True)
-class WindowBatches(Windows):
+class WindowBatches(WindowSampler):
     """The renderer's batches; ValueError for songs that were prepared without a quantizer."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_codes(self.songs)
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> WindowBatch:
         """This rank's rows of the batch of a step, counted from 1."""
         window, rows = self.read(step)
         spans = [slice(row.start, row.start + window) for row, _ in rows]
         base = self.songs.time_base
         ratio = base.frames_per_code
         code_spans = [slice(span.start // ratio, span.stop // ratio) for span in spans]
-        tracks = [track for _, track in rows]
+        tracks, codes = [track for _, track in rows], [known_codes(track) for _, track in rows]
         n_inside = torch.tensor([base.n_frames(track.length) - span.start for track, span in _pairs(tracks, spans)])
         text, text_mask = pad_texts([track.texts[int(row.caption * len(track.texts))] for row, track in rows])
-        return Batch(
+        return WindowBatch(
             latents=_stack([track.latents[span] for track, span in _pairs(tracks, spans)]).float(),
             inside=torch.arange(window) < n_inside[:, None],
             reference=_stack([track.latents[row.reference : row.reference + window] for row, track in rows]).float(),
             text=text,
             text_mask=text_mask,
-            codes=_stack([track.codes[:, span] for track, span in _pairs(tracks, code_spans)]).long(),
+            codes=_stack([own[:, span] for own, span in zip(codes, code_spans, strict=True)]).long(),
             features=_stack([track.controls[span] for track, span in _pairs(tracks, spans)]).float(),
             instruments=_stack([track.instruments for track in tracks]).long(),
             seeds=torch.tensor([row.seed for row, _ in rows]),
@@ -259,10 +259,10 @@ class WindowBatches(Windows):
 
 
 @dataclass(frozen=True)
-class PlayedBatches(Windows):
-    """The quantizer's batches: latents (B, T, C), and what is played in them."""
+class NoteBatches(WindowSampler):
+    """The quantizer's batches: latents (B, T, C), and the notes that sound in them."""
 
-    def __call__(self, step: int) -> tuple[Tensor, Played]:
+    def __call__(self, step: int) -> tuple[Tensor, NoteTargets]:
         """This rank's rows of the batch of a step, counted from 1; ValueError for a track whose notes are unknown."""
         window, rows = self.read(step)
         latents = _stack([track.latents[row.start : row.start + window] for row, track in rows]).float()
@@ -270,18 +270,18 @@ class PlayedBatches(Windows):
         ratio = self.songs.time_base.frames_per_code
         for row, track in rows:
             span = slice(row.start // ratio, (row.start + window) // ratio)
-            parts.append([target[:, span] for target in vars(self._played(row.song, track)).values()])
-        return latents, Played(*(torch.cat(column) for column in zip(*parts, strict=True)))
+            parts.append([target[:, span] for target in vars(self._targets(row.song, track)).values()])
+        return latents, NoteTargets(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _played(self, song: int, track: PreparedTrack) -> Played:
+    def _targets(self, song: int, track: PreparedTrack) -> NoteTargets:
         notes = self.songs.notes(song)
         if notes is None:
-            raise ValueError(f"track {track.name}: its notes are unknown, and the quantizer learns from notes")
-        return played(notes, track.loudness, self.songs.time_base)
+            raise ValueError(f"track {track.name} has no notes, which the quantizer is trained on")
+        return note_targets(notes, track.loudness, self.songs.time_base)
 
 
-def played(notes: Notes, loudness: np.ndarray, time_base: TimeBase) -> Played:
-    """Targets for the quantizer, a batch of one: what begins and what sounds in each of the P code frames."""
+def note_targets(notes: Notes, loudness: np.ndarray, time_base: TimeBase) -> NoteTargets:
+    """Targets for the quantizer, a batch of one: which notes start and which sound in each of the P code frames."""
     n_code_frames, rate = len(loudness), time_base.sample_rate / time_base.code_hop
     first = (notes.starts * rate).astype(int)
     after = ((notes.starts + notes.durations) * rate).astype(int) + 1
@@ -293,7 +293,13 @@ def played(notes: Notes, loudness: np.ndarray, time_base: TimeBase) -> Played:
     np.add.at(changes, (np.minimum(after, n_code_frames), notes.roles, notes.pitches % 12), -1)
     pitches = (changes.cumsum(axis=0)[:-1] > 0).astype(np.float32)
     parts = (onsets, pitches, pitches[:, TONAL].max(axis=1), loudness.astype(np.float32))
-    return Played(*(torch.from_numpy(part)[None] for part in parts))
+    return NoteTargets(*(torch.from_numpy(part)[None] for part in parts))
+
+
+def known_codes(track: PreparedTrack) -> np.ndarray:
+    """The codes (Q, P) of a track of songs that passed `check_codes`."""
+    assert track.codes is not None, track.name
+    return track.codes
 
 
 def check_codes(songs: PreparedDataset) -> None:
@@ -303,7 +309,7 @@ def check_codes(songs: PreparedDataset) -> None:
 
 
 def pad_texts(texts: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Text states (S, E) of several lengths as float32 (B, S, E), zero where there is no token, and mask (B, S)."""
+    """Text states (S, E) of several lengths as float32 (B, S, E), zero where there is no token, and a mask (B, S)."""
     lengths = torch.tensor([len(text) for text in texts])
     padded = nn.utils.rnn.pad_sequence([torch.tensor(text).float() for text in texts], batch_first=True)
     return padded, torch.arange(padded.shape[1]) < lengths[:, None]
@@ -317,50 +323,50 @@ def _pairs(tracks: list[PreparedTrack], spans: list[slice]) -> Iterator[tuple[Pr
     return zip(tracks, spans, strict=True)
 
 
-def stream(makers: Sequence[Callable[[int], Made]], steps: range, workers: int) -> Iterator[list[Made]]:
-    """What each maker makes of each step, in order; the same for any number of workers, 0 is none.
+def stream(batch_fns: Sequence[Callable[[int], Item]], steps: range, workers: int) -> Generator[list[Item], None, None]:
+    """What each of `batch_fns` returns for each step, in order, whatever the number of workers.
 
-    makers: pure functions of the step, one for each micro-batch. Workers are processes that make whole steps ahead;
-    they end when the iterator is closed. A ValueError of theirs is raised here.
+    batch_fns: pure functions of the step, one for each micro-batch. workers: processes that prepare whole steps ahead,
+    0 for none; they end when the generator is closed. A ValueError of theirs is raised here.
     """
     if workers == 0:
-        yield from ([make(step) for make in makers] for step in steps)
+        yield from ([batch_fn(step) for batch_fn in batch_fns] for step in steps)
         return
     loader = DataLoader(
-        _Steps(makers),
+        _Steps(batch_fns),
         batch_size=None,
         sampler=steps,
         num_workers=workers,
-        prefetch_factor=AHEAD,
-        collate_fn=_as_it_is,
+        prefetch_factor=PREFETCH,
+        collate_fn=_identity,
         worker_init_fn=_ignore_signals,
         multiprocessing_context="spawn",  # a forked child would inherit PyTorch's threads, broken
-        generator=torch.Generator(),  # else it draws from the global one, and workers change what is drawn there
+        generator=torch.Generator(),  # otherwise it draws from the global one, and workers change what is drawn there
     )
-    for made in loader:
-        if isinstance(made, ValueError):
-            raise made
-        yield made
+    for items in loader:
+        if isinstance(items, ValueError):
+            raise items
+        yield items
 
 
-class _Steps(Dataset):
+class _Steps(Dataset, Generic[Item]):
     """A step's batches by its number."""
 
-    def __init__(self, makers: Sequence[Callable[[int], Made]]):
-        self.makers = makers
+    def __init__(self, batch_fns: Sequence[Callable[[int], Item]]):
+        self.batch_fns = batch_fns
 
-    def __getitem__(self, step: int) -> list[Made] | ValueError:
+    def __getitem__(self, step: int) -> list[Item] | ValueError:
         try:
-            return [make(step) for make in self.makers]
+            return [batch_fn(step) for batch_fn in self.batch_fns]
         except ValueError as error:  # raised in a worker, it would arrive as a page of text
             return ValueError(str(error))
 
 
-def _as_it_is(made: Made) -> Made:
-    return made
+def _identity(items: Item) -> Item:
+    return items
 
 
 def _ignore_signals(worker: int) -> None:
-    """The training decides when to stop: a worker that a signal to the whole group ended would break its last steps."""
+    """The training process decides when to stop, and needs its workers until then."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
 """Which process of how many this is, from the environment variables of `torchrun`, `deepspeed` or SLURM.
 
-The one file of the training code that reads and sets environment variables.
+The only file of the training code that reads and sets environment variables.
 """
 
 import os
@@ -46,13 +46,8 @@ def init(device: torch.device) -> RankInfo:
     if torch.distributed.is_initialized():
         return here
     backend = "nccl" if device.type == "cuda" else "gloo"
-    if here.world_size == 1:
-        store = torch.distributed.HashStore()
-    else:
-        host, port = os.environ.get("MASTER_ADDR", _first_host()), int(os.environ.get("MASTER_PORT", SLURM_PORT))
-        store = torch.distributed.TCPStore(host, port, here.world_size, here.rank == 0 and _hosts_store(), TIMEOUT)
     torch.distributed.init_process_group(
-        backend, store=store, rank=here.rank, world_size=here.world_size, timeout=TIMEOUT
+        backend, store=_store(here), rank=here.rank, world_size=here.world_size, timeout=TIMEOUT
     )
     return here
 
@@ -73,8 +68,16 @@ def shutdown() -> None:
         os._exit(0)
 
 
+def _store(here: RankInfo) -> torch.distributed.Store:
+    """Where the processes meet: at MASTER_ADDR, or at the first host of a SLURM job."""
+    if here.world_size == 1:
+        return torch.distributed.HashStore()
+    host, port = os.environ.get("MASTER_ADDR", _first_host()), int(os.environ.get("MASTER_PORT", SLURM_PORT))
+    return torch.distributed.TCPStore(host, port, here.world_size, here.rank == 0 and _hosts_store(), TIMEOUT)
+
+
 def _hosts_store() -> bool:
-    """torchrun keeps the store in a process of its own; elsewhere rank 0 does."""
+    """Whether rank 0 keeps the store: torchrun keeps it in a process of its own."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
 
 

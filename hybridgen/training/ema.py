@@ -1,4 +1,4 @@
-"""Averaged weights: the model that is shipped is the moving average of the one that was trained."""
+"""Averaged weights: the exported model is the moving average of the trained one."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,9 +13,9 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "ema")  # what the optimizer keeps of each w
 class AveragingAdamW(AdamW):
     """AdamW that keeps the moving average of the weights as one more moment beside its own two.
 
-    So the average is made from the fp32 weights that the optimizer sees, and is cut into parts, moved to the CPU and
-    gathered as DeepSpeed does with every moment, in any ZeRO stage. Young averages forget faster. `n_updates` counts
-    the updates so far; whoever calls `step` raises it before, once for all groups. With `hold` set a step does nothing.
+    So the average is of the fp32 weights that the optimizer steps, and DeepSpeed shards, offloads and gathers it as it
+    does every moment, in any ZeRO stage. The average's decay is lower in the first steps. `n_updates` counts the
+    updates so far; the caller of `step` increments it before, once for all groups. With `hold` set a step does nothing.
     """
 
     def __init__(self, groups: list[dict[str, Any]], betas: tuple[float, float], decay: float):
@@ -25,7 +25,7 @@ class AveragingAdamW(AdamW):
         self.decay, self.n_updates, self.hold = decay, 0, False
 
     def prepare(self, weights: Iterable[Tensor]) -> None:
-        """Makes the moments of weights that have none yet: zeros, and the weights as they are for their average."""
+        """Initializes missing moments: with zeros, and the average with the weights themselves."""
         for weight in weights:
             if not self.state[weight]:
                 zeros = {name: torch.zeros_like(weight, requires_grad=False) for name in ("exp_avg", "exp_avg_sq")}
@@ -33,7 +33,7 @@ class AveragingAdamW(AdamW):
                 self.state[weight] |= {"step": count, **zeros, "ema": weight.detach().clone()}
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure: nothing here calls it twice
         """One update of the weights that have a gradient, then of their average."""
         if self.hold:
             return
@@ -46,7 +46,7 @@ class AveragingAdamW(AdamW):
         torch._foreach_lerp_([self.state[weight]["ema"] for weight in weights], weights, rate)
 
     def count(self, n_updates: int) -> None:
-        """Continues after so many updates."""
+        """Sets the number of updates so far."""
         self.n_updates = n_updates
         for moments in self.state.values():
             moments["step"].fill_(n_updates)

@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from hybridgen.training.configs import (
 from hybridgen.training.dataset import Phase
 from hybridgen.training.flops import Flops
 from hybridgen.training.memory import Activations, Memory
-from hybridgen.training.planner_data import LONG
+from hybridgen.training.planner_data import LONG_DIVISOR
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def planner_steps(
     composed, drawn = (1 - share) * train.steps, train.scores
     return [
         scores(drawn.batch_size, drawn.seconds, composed * (1 - drawn.long_share)),
-        scores(drawn.batch_size // LONG, drawn.long_seconds, composed * drawn.long_share),
+        scores(drawn.batch_size // LONG_DIVISOR, drawn.long_seconds, composed * drawn.long_share),
         songs(share * train.steps, n_songs, assumed.song_seconds, n_frames),
     ]
 
@@ -170,16 +171,16 @@ def window_steps(
     phases: Iterable[Phase],
     time_base: TimeBase,
     row_flops: Callable[[int], Flops],
-    activations: Callable[[int, int], Activations],
+    activations: Callable[[int, int], Activations],  # of windows of so many frames, so many of them
     frames_per_token: int,
 ) -> list[Step]:
-    """Each phase on each of its windows, given what a window of so many frames, and n of them, need."""
+    """Each phase on each of its windows, given what windows need."""
     return [
         Step(
             phase.steps / len(phase.windows),
             phase.frames // window,
-            lambda window=window: row_flops(window),
-            lambda n, window=window: activations(n, window),
+            partial(row_flops, window),
+            partial(activations, window),
             window * time_base.latent_hop / time_base.sample_rate,
             window / frames_per_token,
         )
@@ -215,13 +216,8 @@ def estimate(path: str, overrides: Iterable[str], assumed: Assumptions) -> Estim
 def _planner(path: str, overrides: Iterable[str], assumed: Assumptions) -> Estimate:
     train = config.load(PlannerTrainConfig, path, overrides)
     cfg = config.shapes(PlannerConfig, train.run.model, "planner")
-    return Estimate(
-        "planner",
-        train,
-        assumed,
-        *sizes(Planner, cfg),
-        tuple(planner_steps(train, cfg, time_base_of(train.run.model), assumed)),
-    )
+    steps = planner_steps(train, cfg, time_base_of(train.run.model), assumed)
+    return Estimate("planner", train, assumed, *sizes(Planner, cfg), tuple(steps))
 
 
 def _renderer(path: str, overrides: Iterable[str], assumed: Assumptions) -> Estimate:
@@ -231,7 +227,7 @@ def _renderer(path: str, overrides: Iterable[str], assumed: Assumptions) -> Esti
         train.phases,
         time_base_of(train.run.model),
         lambda window: flops.renderer(cfg, assumed.text_tokens, window),
-        lambda n, window: memory.renderer(cfg, n, assumed.text_tokens, window),
+        lambda window, n: memory.renderer(cfg, n, assumed.text_tokens, window),
         PATCH,
     )
     return Estimate("renderer", train, assumed, *sizes(Renderer, cfg), tuple(steps))
@@ -250,7 +246,7 @@ def _quantizer(path: str, overrides: Iterable[str], assumed: Assumptions) -> Est
         train.phases,
         time_base_of(train.run.model),
         lambda window: flops.quantizer(cfg, window),
-        lambda n, window: memory.quantizer(cfg, n, window),
+        lambda window, n: memory.quantizer(cfg, n, window),
         cfg.frames_per_code,
     )
     return Estimate("quantizer", train, assumed, *sizes(Quantizer, cfg), tuple(steps))

@@ -29,7 +29,7 @@ def main(folder: Path, out: Path, train: LoraTrainConfig) -> dict[str, Trained] 
     prepare.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
     if train.planner is not None:  # what these songs' scores could teach is that labels are unknown
         train = replace(train, planner=replace(train.planner, score_weight=0.0))
-    return lora.main(replace(train, prepared=str(prepared), run=replace(train.run, out=str(out))))
+    return lora.train_adapters(replace(train, prepared=str(prepared), run=replace(train.run, out=str(out))))
 
 
 def settings(model: str | None, device: str, threads: int, only: str | None, steps: int | None) -> LoraTrainConfig:

@@ -29,8 +29,8 @@ from hybridgen.renderer import Condition, Renderer, RendererConfig
 from hybridgen.training import losses, objectives
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
 from hybridgen.training.losses import SpectralLoss
-from hybridgen.training.objectives import Task
-from hybridgen.training.planner_data import Batch
+from hybridgen.training.objectives import FlowBatch
+from hybridgen.training.planner_data import PlannerBatch
 
 # Dense bfloat16 operations a second, from the vendor's data sheets; random numbers at full power reach less (the best
 # matrix product that we measured on an H200 was 790e12). The first name that the device's name contains counts.
@@ -121,7 +121,7 @@ def planner(cfg: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -> Fl
 def _planner(cfg: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -> Flops:
     model = _on_meta(lambda: Planner(cfg))
     with torch.device("meta"):
-        batch = Batch(
+        batch = PlannerBatch(
             text=torch.empty(1, n_text, cfg.text_dim),
             text_mask=torch.empty(1, n_text, dtype=torch.bool),
             tokens=torch.empty(1, n_tokens, dtype=torch.int64),
@@ -153,8 +153,8 @@ def _renderer(cfg: RendererConfig, n_text: int, n_code_frames: int) -> Flops:
             known=torch.empty(1, n_frames, dtype=torch.bool),
             timbre=torch.empty(1, 2 * cfg.latent_dim),
         )
-        task = Task(latents, torch.empty(1), cond, latents, torch.empty(1, n_frames))
-    return count(model, lambda: objectives.renderer_sum(model, task))
+        flow_batch = FlowBatch(latents, torch.empty(1), cond, latents, torch.empty(1, n_frames))
+    return count(model, lambda: objectives.renderer_sum(model, flow_batch))
 
 
 @cache
@@ -165,7 +165,7 @@ def quantizer(cfg: QuantizerConfig, n_frames: int) -> Flops:
 
     def loss() -> Tensor:
         out = model(latents)
-        predictions = {name: part.sum() for name, part in vars(out.played).items()}
+        predictions = {name: part.sum() for name, part in vars(out.note_targets).items()}
         return out.latents.sum() + out.codebook_loss + out.commitment_loss + sum_of(predictions)
 
     return count(model, loss)

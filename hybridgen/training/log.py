@@ -1,6 +1,6 @@
-"""What a run tells: numbers, sounds, pictures and texts, into its folder and to TensorBoard, or W&B where asked.
+"""The log of a run: numbers, sounds, pictures and texts, in its folder, in TensorBoard, and on W&B where configured.
 
-`log.jsonl` has one JSON line per entry; `shown/` keeps what a validation let hear and see. N: samples.
+`log.jsonl` has one JSON line per entry; `shown/` keeps the sounds, pictures and texts of validations. N: samples.
 """
 
 import json
@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import soundfile
@@ -21,26 +21,29 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """Appends to a run's folder; a context manager. A process that is not to tell anything is given no folder."""
+    """Appends to a run's folder; a context manager. Without a folder it logs nothing, as on all ranks but the first."""
 
     def __init__(self, folder: Path | None, step: int = 0, wandb: str | None = None):
-        """step: the checkpoint's that the run goes on from; what was told of later ones is taken back, to be told anew.
+        """step: of the checkpoint that the run resumes from; entries of later steps are removed.
 
         wandb: the project there; ValueError where W&B is not installed.
         """
-        self.folder, self._file, self._board, self._wandb = folder, None, None, None
+        self.folder = folder
+        self._file: TextIO | None = None
+        self._board: Any | None = None
+        self._wandb: Any | None = None
         if folder is None:
             return
         (folder / "shown").mkdir(parents=True, exist_ok=True)
         self._wandb = None if wandb is None else _wandb(wandb, folder)
-        self.go_back(step)
+        self.rollback(step)
 
-    def go_back(self, step: int) -> None:
-        """Takes back what was told of steps after `step`, to be told anew; W&B takes nothing back."""
+    def rollback(self, step: int) -> None:
+        """Removes the entries of steps after `step`, which will be logged again; not those on W&B."""
         if self.folder is None:
             return
         self._close()
-        _cut(self.folder / "log.jsonl", step)
+        _truncate(self.folder / "log.jsonl", step)
         self._file = (self.folder / "log.jsonl").open("a", encoding="utf-8")
         self._board = _board(self.folder / "tensorboard", step)
 
@@ -58,10 +61,10 @@ class Log:
             self._wandb.log(dict(values), step=step)
 
     def audio(self, step: int, name: str, samples: np.ndarray, sample_rate: int) -> None:
-        """Samples (2, N); what is beyond full scale is cut."""
+        """Samples (2, N), clipped to full scale."""
         if self.folder is None:
             return
-        soundfile.write(self._shown(step, name, "flac"), np.clip(samples, -1, 1).T, sample_rate)
+        soundfile.write(_shown(self.folder, step, name, "flac"), np.clip(samples, -1, 1).T, sample_rate)
         if self._board is not None:  # TensorBoard plays one channel
             self._board.add_audio(name, np.clip(samples, -1, 1).mean(0), step, sample_rate)
 
@@ -69,7 +72,7 @@ class Log:
         """A matplotlib figure."""
         if self.folder is None:
             return
-        figure.savefig(self._shown(step, name, "png"), dpi=90)
+        figure.savefig(_shown(self.folder, step, name, "png"), dpi=90)
         if self._board is not None:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -78,10 +81,10 @@ class Log:
             self._board.add_image(name, np.asarray(canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
 
     def text(self, step: int, name: str, text: str) -> None:
-        """A text as it is."""
+        """A plain text."""
         if self.folder is None:
             return
-        self._shown(step, name, "txt").write_text(text + "\n", encoding="utf-8")
+        _shown(self.folder, step, name, "txt").write_text(text + "\n", encoding="utf-8")
         if self._board is not None:
             self._board.add_text(name, f"```\n{text}\n```", step)
 
@@ -91,20 +94,19 @@ class Log:
         if self._board is not None:
             self._board.close()
 
-    def _shown(self, step: int, name: str, suffix: str) -> Path:
-        return self.folder / "shown" / f"{name}_{step:08d}.{suffix}"
-
     def __enter__(self) -> "Log":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._close()
         if self._wandb is not None:
             self._wandb.finish(exit_code=0 if kind is None else 1)
 
 
 def spectrograms(sounds: Mapping[str, np.ndarray]) -> "Figure":
-    """Mel spectrograms of sounds (2, N) at 44,100 Hz by name, one under the other."""
+    """Mel spectrograms of sounds (2, N) at 44,100 Hz by name, one below the other."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 2.4 * len(sounds)), layout="constrained")
@@ -118,18 +120,19 @@ def spectrograms(sounds: Mapping[str, np.ndarray]) -> "Figure":
 
 
 class Meter:
-    """How much went through between two readings, for each second."""
+    """Throughput: amounts per second between two readings."""
 
     def __init__(self) -> None:
-        self._begin, self._amounts = time.monotonic(), {}
+        self._begin = time.monotonic()
+        self._amounts: dict[str, float] = {}
 
     def add(self, amounts: Mapping[str, float]) -> None:
-        """Counts what a step of all ranks took."""
+        """Adds the amounts of a step of all ranks."""
         for name, amount in amounts.items():
             self._amounts[name] = self._amounts.get(name, 0.0) + amount
 
     def read(self) -> dict[str, float]:
-        """Amounts a second since the last reading, as `name_per_s`; begins anew."""
+        """Amounts per second since the last reading, as `name_per_s`."""
         now = time.monotonic()
         seconds = max(now - self._begin, 1e-9)
         rates = {f"{name}_per_s": amount / seconds for name, amount in self._amounts.items()}
@@ -137,8 +140,12 @@ class Meter:
         return rates
 
 
-def _cut(path: Path, step: int) -> None:
-    """Leaves whole entries of steps up to `step`: a run that was killed may have told more, and half a line."""
+def _shown(folder: Path, step: int, name: str, suffix: str) -> Path:
+    return folder / "shown" / f"{name}_{step:08d}.{suffix}"
+
+
+def _truncate(path: Path, step: int) -> None:
+    """Keeps the complete entries of steps up to `step`: a killed run may have logged more, and half a line."""
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
     if kept != lines:

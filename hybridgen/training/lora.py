@@ -1,13 +1,13 @@
-"""Trains adapters of planner and renderer on a prepared folder: the models stay as they are, only A and B learn.
+"""Trains adapters (LoRA) of planner and renderer on a prepared folder; the models' own weights stay as they are.
 
-An adapter is small, so one process trains it whole. A stopped run goes on with the same call; when it is over, the
-averaged adapters and what they were trained on stand in `out`, ready for `hybridgen generate --adapter`.
+An adapter is small, so one process trains it. The same call resumes a stopped run. At the end the averaged adapters and
+a record of what they were trained on are in `run.out`, ready for `hybridgen generate --adapter`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,47 +18,49 @@ from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import Renderer, RendererConfig
 from hybridgen.text import TextConfig
-from hybridgen.training import dataset, objectives, planner_data
-from hybridgen.training.dataset import Phase, WindowBatches
+from hybridgen.training import objectives, planner_data
+from hybridgen.training.dataset import Phase, WindowBatch, WindowBatches
 from hybridgen.training.engine import Engine, EngineConfig, OptimConfig
-from hybridgen.training.objectives import Gaps
-from hybridgen.training.planner_data import SongBatches
+from hybridgen.training.objectives import ConditioningDropout
+from hybridgen.training.planner_data import PlannerBatch, SongBatches
 from hybridgen.training.run import Run, RunConfig
 
-JUDGED = 4  # batches whose loss is told before and after; their noise is always the same
-WORK = "training"  # folder of runs inside an adapter's; what is in it may be removed when all is trained
+N_EVAL_BATCHES = 4  # for the loss before and after; their noise is always the same
+WORK = "training"  # folder of the runs inside the adapter's; not needed once they are finished
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Size:
-    """What an adapter holds."""
+class AdapterConfig:
+    """Shapes of an adapter."""
 
     rank: int
-    alpha: float  # alpha / rank is what a pair's output is scaled by
+    alpha: float  # a pair's output is scaled by alpha / rank
     targets: tuple[str, ...]  # endings of the names of linear layers
 
 
 @dataclass(frozen=True)
-class PlannerStage:
-    """How an adapter of the planner learns."""
+class PlannerAdapterConfig:
+    """How an adapter of the planner is trained."""
 
-    size: Size
+    adapter: AdapterConfig
     steps: int
-    frames: int  # code frames of a step, about: whole songs as far as they fit, at least one
+    frames: int  # code frames in a step, about: as many whole songs as fit, at least one
     score_weight: float  # of a score token in the loss, where a code counts 1; 0 where most labels are unknown
     label_smoothing: float  # of codes
     optim: OptimConfig
 
 
 @dataclass(frozen=True)
-class RendererStage:
-    """How an adapter of the renderer learns."""
+class RendererAdapterConfig:
+    """How an adapter of the renderer is trained."""
 
-    size: Size
+    adapter: AdapterConfig
     steps: int
-    window: int  # latent frames; a shorter song is not learned
-    frames: int  # latent frames of a step: as many windows as they hold
-    gaps: Gaps
+    window: int  # latent frames; shorter songs are left out
+    frames: int  # latent frames in a step: as many windows as fit
+    dropout: ConditioningDropout
     optim: OptimConfig
 
 
@@ -68,12 +70,12 @@ class LoraTrainConfig:
 
     run: RunConfig
     prepared: str  # folder that train/prepare.py wrote, with codes
-    planner: PlannerStage | None
-    renderer: RendererStage | None
+    planner: PlannerAdapterConfig | None
+    renderer: RendererAdapterConfig | None
     engine: EngineConfig
 
     def __post_init__(self) -> None:
-        if given := [name for name in ("start", "valid_every", "keep_best") if getattr(self.run, name) is not None]:
+        if given := [name for name in ("start", "valid_every", "best_metric") if getattr(self.run, name) is not None]:
             raise ValueError(f"run: {given} are not for adapters, which start from nothing and have no validation")
         if self.planner is None and self.renderer is None:
             raise ValueError("planner and renderer are both null: nothing to train")
@@ -83,10 +85,10 @@ class LoraTrainConfig:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run may not change when it goes on."""
+    """What may not change when a run is resumed."""
 
     base: str  # SHA-256 of the model's weights
-    size: Size
+    adapter: AdapterConfig
     prepared: tuple[str, ...]  # digests of its shards
 
 
@@ -95,34 +97,38 @@ class Trained:
     """An adapter of one stage, and its mean loss on the same batches without and with it."""
 
     lora: LoRA
+    steps: int
     before: float
     after: float
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What one stage learns from: the frozen model, the batch of a step, and the loss of a batch."""
+class Objective:
+    """What one stage is trained for: the frozen model, the batch of a step, and the loss () of a model on a batch."""
 
     model: nn.Module
     batch: Callable[[int], Any]
-    loss: Callable[[nn.Module, Any], Tensor]
+    loss: Callable[[Any, Any], Tensor]
 
 
-def main(train: LoraTrainConfig) -> dict[str, Trained] | None:
-    """Trains what the config asks for and writes the adapter; stage -> result, None if a signal came before the end."""
-    folder = weights.resolve(train.run.model)
-    songs = PreparedDataset(train.prepared, "train")
-    lessons = {"planner": planner_lesson, "renderer": renderer_lesson}
-    chosen = {stage: getattr(train, stage) for stage in adapters.STAGES if getattr(train, stage) is not None}
-    base = {stage: files.sha256(folder / f"{stage}.safetensors") for stage in chosen}
-    results = {}
-    for stage, own in chosen.items():
-        trained = fit(stage, lessons[stage](folder, songs, own, train), own, train, base[stage], songs)
+def train_adapters(train: LoraTrainConfig) -> dict[str, Trained] | None:
+    """Trains and writes what the config asks for; stage -> result, or None if a signal stopped it before the end."""
+    folder, songs = weights.resolve(train.run.model), PreparedDataset(train.prepared, "train")
+    base, results = {}, {}
+    for stage, own in (("planner", train.planner), ("renderer", train.renderer)):
+        if own is None:
+            continue
+        if isinstance(own, PlannerAdapterConfig):
+            objective = planner_objective(folder, songs, own, train)
+        else:
+            objective = renderer_objective(folder, songs, own, train)
+        base[stage] = files.sha256(folder / f"{stage}.safetensors")
+        trained = fit(stage, objective, own, train, base[stage], songs)
         if trained is None:
             return None
         results[stage] = trained
     facts = {
-        stage: {"songs": len(songs), "steps": chosen[stage].steps, "loss": [round(x, 4) for x in (t.before, t.after)]}
+        stage: {"songs": len(songs), "steps": t.steps, "loss": [round(loss, 4) for loss in (t.before, t.after)]}
         for stage, t in results.items()
     }
     adapters.save(train.run.out, {stage: t.lora for stage, t in results.items()}, base, train.run.model, facts)
@@ -131,79 +137,83 @@ def main(train: LoraTrainConfig) -> dict[str, Trained] | None:
 
 def fit(
     stage: str,
-    lesson: Lesson,
-    own: PlannerStage | RendererStage,
+    objective: Objective,
+    own: PlannerAdapterConfig | RendererAdapterConfig,
     train: LoraTrainConfig,
     base: str,
     songs: PreparedDataset,
 ) -> Trained | None:
-    """Trains one stage's adapter from where its run stopped; None if a signal came before the last step."""
-    size, rng = own.size, torch.Generator().manual_seed(train.run.seed)
-    lora = adapters.create(lesson.model, size.targets, size.rank, size.alpha, rng)
-    model = adapters.adapt(lesson.model, [(lora, 1.0)])
-    engine = Engine(lora, own.optim, train.engine, layers=model.blocks)
+    """Trains one stage's adapter, or resumes its run; None if a signal stopped it before the last step."""
+    shape, rng = own.adapter, torch.Generator().manual_seed(train.run.seed)
+    lora = adapters.create(objective.model, shape.targets, shape.rank, shape.alpha, rng)
+    model = adapters.adapt(objective.model, [(lora, 1.0)])
+    blocks = model.get_submodule("blocks")
+    assert isinstance(blocks, nn.ModuleList)
+    engine = Engine(lora, own.optim, train.engine, layers=blocks)
     model.to(engine.device)
-    own_run = replace(train, run=replace(train.run, out=str(Path(train.run.out) / WORK / stage)))
-    identity = Identity(base, size, tuple(entry["latents"] for entry in songs.index["shards"]))
+    own_train = replace(train, run=replace(train.run, out=str(Path(train.run.out) / WORK / stage)))
+    identity = Identity(base, shape, tuple(entry["latents"] for entry in songs.index["shards"]))
 
-    with Run(stage, own_run, own.steps, identity, __file__, {stage: engine}) as run:
-        before = judge(lesson, lesson.model, engine)
-        for step, [batch] in run.each([lesson.batch]):
+    with Run(stage, own_train, own.steps, identity, __file__, {stage: engine}) as run:
+        before = mean_loss(objective, objective.model, engine)
+        for step, [batch] in run.steps([objective.batch]):
             with engine.autocast():
-                loss = lesson.loss(model, batch)
+                loss = objective.loss(model, batch)
             engine.backward(loss)
-            norm = engine.step(own.optim.rate(step, own.steps), run.admits(step, loss))  # clip, then step
-            run.note(step, {"loss": loss}, {"norm": norm}, {"steps": 1})
-        if not run.is_over:
+            norm = engine.step(own.optim.rate(step, own.steps), run.accept_step(step, loss))  # clip, then step
+            run.log_step(step, {"loss": loss}, {"norm": norm}, {"steps": 1})
+        if not run.is_finished:
             return None
         with engine.averaged() as average:
-            after = judge(lesson, adapters.adapt(lesson.model, [(average, 1.0)]), engine)
-        return Trained(average, before, after)
+            assert isinstance(average, LoRA)
+            after = mean_loss(objective, adapters.adapt(objective.model, [(average, 1.0)]), engine)
+        return Trained(average, own.steps, before, after)
 
 
 @torch.no_grad()
-def judge(lesson: Lesson, model: nn.Module, engine: Engine) -> float:
+def mean_loss(objective: Objective, model: nn.Module, engine: Engine) -> float:
     """Mean loss on the batches of the first steps."""
     with engine.autocast():
-        losses = [lesson.loss(model, lesson.batch(step)).item() for step in range(1, JUDGED + 1)]
+        losses = [objective.loss(model, objective.batch(step)).item() for step in range(1, N_EVAL_BATCHES + 1)]
     return sum(losses) / len(losses)
 
 
-def planner_lesson(folder: Path, songs: PreparedDataset, own: PlannerStage, train: LoraTrainConfig) -> Lesson:
+def planner_objective(
+    folder: Path, songs: PreparedDataset, own: PlannerAdapterConfig, train: LoraTrainConfig
+) -> Objective:
     """Whole songs, their codes and as much of their scores as is known."""
-    shapes = config.read(folder / "config.yaml")
-    model = frozen(Planner(config.build(PlannerConfig, shapes["planner"])), folder / "planner.safetensors", train)
-    encoder = planner_data.text_encoder(config.build(TextConfig, shapes["text"]))
+    shapes = folder / "config.yaml"
+    model = Planner(config.shapes(PlannerConfig, shapes, "planner"))
+    encoder = planner_data.text_encoder(config.shapes(TextConfig, shapes, "text"))
     [empty_text] = planner_data.encode(encoder, [""])
     batches = SongBatches(songs, own.frames, 1, train.run.seed, empty_text)
 
-    def loss(model: nn.Module, batch: planner_data.Batch) -> Tensor:
-        device = model.start.device
-        batch = batch.to(device)
-        parts = objectives.planner_losses(model, batch, own.label_smoothing)
+    def loss(model: Planner, batch: PlannerBatch) -> Tensor:
+        parts = objectives.planner_losses(model, batch.to(model.start.device), own.label_smoothing)
         return parts["codes"] + own.score_weight * parts["score"]
 
-    return Lesson(model, batches, loss)
+    return Objective(frozen(model, folder / "planner.safetensors", train), batches, loss)
 
 
-def renderer_lesson(folder: Path, songs: PreparedDataset, own: RendererStage, train: LoraTrainConfig) -> Lesson:
-    """Windows of songs, with random gaps in what is told of them."""
-    shapes = config.read(folder / "config.yaml")
-    model = frozen(Renderer(config.build(RendererConfig, shapes["renderer"])), folder / "renderer.safetensors", train)
+def renderer_objective(
+    folder: Path, songs: PreparedDataset, own: RendererAdapterConfig, train: LoraTrainConfig
+) -> Objective:
+    """Windows of songs, with dropout in their conditions."""
+    model = Renderer(config.shapes(RendererConfig, folder / "config.yaml", "renderer"))
     batches = WindowBatches(songs, (Phase(own.steps, (own.window,), own.frames),), train.run.seed)
 
-    def loss(model: nn.Module, batch: dataset.Batch) -> Tensor:
-        return objectives.renderer_loss(model, batch, own.gaps)
+    def loss(model: Renderer, batch: WindowBatch) -> Tensor:
+        return objectives.renderer_loss(model, batch, own.dropout)
 
-    return Lesson(model, batches, loss)
+    return Objective(frozen(model, folder / "renderer.safetensors", train), batches, loss)
 
 
-def frozen(model: nn.Module, path: Path, train: LoraTrainConfig) -> nn.Module:
-    """A model with the weights of a file, on the device of the training, none of which learns."""
+def frozen(model: Model, path: Path, train: LoraTrainConfig) -> Model:
+    """The model with the weights of a file, on the device of the training, with no weight that learns."""
     weights.load_weights(model, path)
     return model.requires_grad_(False).to(train.engine.device)
 
 
 def summary(results: dict[str, Trained]) -> Sequence[str]:
-    """A line for each stage: what its loss was without the adapter, and is with it."""
+    """A line for each stage: its loss without and with the adapter."""
     return [f"{stage}: loss {t.before:.3f} -> {t.after:.3f} on its own songs" for stage, t in results.items()]

@@ -96,7 +96,7 @@ def states(
     (DeepSpeed's `bf16`), else fp32. offload: optimizer states live on the host. autocast: products are made with
     bfloat16 copies of fp32 weights.
     """
-    own, shared = (2 if half else 4) * n_params, n_params / n_gpus
+    own, shared = (2.0 if half else 4.0) * n_params, n_params / n_gpus
     copies = 2 * n_params if autocast and not half else 0
     if stage is None or stage == 0:
         master = 4 * n_params if half else 0  # gradients too are fp32 then, beside those of the model's type

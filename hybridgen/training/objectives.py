@@ -17,39 +17,39 @@ from hybridgen.plan import N_FEATURES, ROLES
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import PARTS, Condition, Renderer
 from hybridgen.training import losses
-from hybridgen.training.dataset import Batch as Windows
+from hybridgen.training.dataset import WindowBatch
 from hybridgen.training.losses import SpectralLoss
-from hybridgen.training.planner_data import Batch as Scores
+from hybridgen.training.planner_data import PlannerBatch
 
-KNOWN = ("none", "start", "end", "sides")  # which frames of a window are given
+KNOWN = ("none", "start", "end", "sides")  # which frames of a window are known
 
 
-def planner_losses(model: Planner, batch: Scores, label_smoothing: float) -> dict[str, Tensor]:
-    """Cross-entropy in nats, a mean over what is no padding: of a score token, and of a code where there are codes."""
+def planner_losses(model: Planner, batch: PlannerBatch, label_smoothing: float) -> dict[str, Tensor]:
+    """Mean cross-entropy in nats of a score token, and of a code where there are codes; padding does not count."""
     counts = planner_counts(batch)
     return {name: total / counts[name] for name, total in planner_sums(model, batch, label_smoothing).items()}
 
 
-def planner_sums(model: Callable[..., Any], batch: Scores, label_smoothing: float) -> dict[str, Tensor]:
-    """Cross-entropy in nats, summed over what is no padding: `score`, and `codes` where there are codes."""
+def planner_sums(model: Callable[..., Any], batch: PlannerBatch, label_smoothing: float) -> dict[str, Tensor]:
+    """Cross-entropy in nats, summed over everything but padding: `score`, and `codes` where there are codes."""
     score_logits, code_logits = model(*vars(batch).values())
     sums = {"score": _cross_entropy(score_logits.transpose(1, 2), batch.tokens, 0.0)}
-    if code_logits is not None:
+    if batch.codes is not None:
         targets = batch.codes.transpose(1, 2)  # (B, P, Q)
         sums["codes"] = _cross_entropy(code_logits.permute(0, 3, 1, 2), targets, label_smoothing)
     return sums
 
 
-def planner_counts(batch: Scores) -> dict[str, Tensor]:
-    """How many tokens, and codes, `planner_sums` sums over."""
+def planner_counts(batch: PlannerBatch) -> dict[str, Tensor]:
+    """The numbers of tokens and of codes that `planner_sums` sums over."""
     counts = {"score": (batch.tokens >= 0).sum()}
     return counts if batch.codes is None else counts | {"codes": (batch.codes >= 0).sum()}
 
 
-def with_empty_frame(batch: Scores, cfg: PlannerConfig) -> Scores:
-    """A batch of scores alone with one code frame that counts for nothing: every weight then has a gradient.
+def with_empty_frame(batch: PlannerBatch, cfg: PlannerConfig) -> PlannerBatch:
+    """A batch of scores alone with one padding code frame, so that every weight has a gradient.
 
-    ZeRO wants the same weights used in every step. The frame is behind the score, which does not see it.
+    ZeRO needs the same weights in every step. The frame follows the score, which does not see it.
     """
     n = len(batch.tokens)
     return replace(
@@ -86,13 +86,13 @@ def tone_power(codec: SpectralCodec, samples: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Gaps:
-    """What a renderer in training is not told, or told wrongly; shares are probabilities."""
+class ConditioningDropout:
+    """How the renderer's conditions are dropped and corrupted in training; shares are probabilities."""
 
-    known_shares: tuple[float, float, float, float]  # of nothing, the start, the end, both sides
+    known_shares: tuple[float, float, float, float]  # of windows of which nothing, the start, the end, both are known
     known_weight: float  # of a known frame in the loss; an unknown one counts 1
-    wrong_codes: float  # share of codes that are replaced by random ones; a window has 0 to twice as many
-    context_noise: float  # on known frames, whose deviation is 1: a window has 0 to this much
+    corrupted_codes: float  # share of codes that are replaced by random ones; a window has 0 to twice this share
+    context_noise: float  # deviation of the noise on known frames, whose own is 1; a window has 0 to this much
     drop_shares: tuple[float, float, float, float]  # of text, codes, controls, timbre
     drop_all: float  # share of windows without any of them
 
@@ -102,61 +102,63 @@ class Gaps:
 
 
 @dataclass(frozen=True)
-class Task:
-    """A batch as the renderer meets it: somewhere on the way from noise, told some of what there is to say."""
+class FlowBatch:
+    """A training batch of the renderer: points on the path from noise to data, and their conditions."""
 
     x_t: Tensor  # (B, T, C)
     t: Tensor  # (B,)
     cond: Condition
-    velocity: Tensor  # (B, T, C)
+    velocity: Tensor  # (B, T, C) the target
     weight: Tensor  # (B, T) of a frame in the loss
 
-    def to(self, device: torch.device) -> "Task":
+    def to(self, device: torch.device) -> "FlowBatch":
         """The same on a device."""
         cond = Condition(**{name: value.to(device) for name, value in vars(self.cond).items()})
         parts = {name: value.to(device) for name, value in vars(self).items() if name != "cond"}
-        return Task(**parts, cond=cond)
+        return FlowBatch(**parts, cond=cond)
 
 
-def draw_task(batch: Windows, gaps: Gaps, codebook_size: int) -> Task:
-    """Random gaps, errors, times and noise, each row's a function of its seed alone."""
+def make_flow_batch(batch: WindowBatch, dropout: ConditioningDropout, codebook_size: int) -> FlowBatch:
+    """A batch with random dropout, errors, times and noise; those of a row are functions of its seed alone."""
     rows = [
-        _draw_row(batch.latents[i : i + 1], batch.codes[i : i + 1], gaps, codebook_size, seed)
+        _draw_row(batch.latents[i : i + 1], batch.codes[i : i + 1], dropout, codebook_size, seed)
         for i, seed in enumerate(batch.seeds.tolist())
     ]
     known, codes, context, t, x_0, keep = (torch.cat(column) for column in zip(*rows, strict=True))
     x_t, velocity = flow.path(x_0, batch.latents, t)
     cond = replace(condition(batch, known), codes=codes, context=context)
-    weight = batch.inside * torch.where(known, gaps.known_weight, 1.0)
-    return Task(x_t, t, cond.dropped(keep), velocity, weight)
+    weight = batch.inside * torch.where(known, dropout.known_weight, 1.0)
+    return FlowBatch(x_t, t, cond.dropped(keep), velocity, weight)
 
 
-def _draw_row(latents: Tensor, codes: Tensor, gaps: Gaps, codebook_size: int, seed: int) -> tuple[Tensor, ...]:
+def _draw_row(
+    latents: Tensor, codes: Tensor, dropout: ConditioningDropout, codebook_size: int, seed: int
+) -> tuple[Tensor, ...]:
     rng = torch.Generator().manual_seed(seed)
     return (
-        known_frames(1, latents.shape[1], gaps.known_shares, rng),
-        spoil_codes(codes, codebook_size, gaps.wrong_codes, rng),
-        spoil_context(latents, gaps.context_noise, rng),
+        known_frames(1, latents.shape[1], dropout.known_shares, rng),
+        corrupt_codes(codes, codebook_size, dropout.corrupted_codes, rng),
+        noise_context(latents, dropout.context_noise, rng),
         flow.sample_t(1, rng),
         torch.randn(latents.shape, generator=rng),
-        keep_parts(1, gaps, rng),
+        keep_mask(1, dropout, rng),
     )
 
 
-def renderer_sum(model: Callable[..., Tensor], task: Task) -> Tensor:
+def renderer_sum(model: Callable[..., Tensor], batch: FlowBatch) -> Tensor:
     """Flow matching: the squared error of a frame's velocity, weighted and summed over all frames."""
-    error = (model(task.x_t, task.t, task.cond).float() - task.velocity).square().mean(dim=-1)  # (B, T)
-    return (error * task.weight).sum()
+    error = (model(batch.x_t, batch.t, batch.cond).float() - batch.velocity).square().mean(dim=-1)  # (B, T)
+    return (error * batch.weight).sum()
 
 
-def renderer_loss(model: Renderer, batch: Windows, gaps: Gaps) -> Tensor:
-    """Flow matching on unknown frames, mostly, under a condition with random gaps and errors: a mean over frames."""
-    task = draw_task(batch, gaps, model.config.codebook_size).to(model.out.weight.device)
-    return renderer_sum(model, task) / task.weight.sum()
+def renderer_loss(model: Renderer, windows: WindowBatch, dropout: ConditioningDropout) -> Tensor:
+    """Flow matching, mostly on unknown frames, under a condition with random dropout and errors: a mean over frames."""
+    batch = make_flow_batch(windows, dropout, model.config.codebook_size).to(model.out.weight.device)
+    return renderer_sum(model, batch) / batch.weight.sum()
 
 
-def condition(batch: Windows, known: Tensor) -> Condition:
-    """All that there is to say about a batch."""
+def condition(batch: WindowBatch, known: Tensor) -> Condition:
+    """The complete condition of a batch."""
     return Condition(
         text=batch.text,
         text_mask=batch.text_mask,
@@ -170,7 +172,7 @@ def condition(batch: Windows, known: Tensor) -> Condition:
 
 
 def known_frames(n: int, n_frames: int, shares: tuple[float, ...], rng: torch.Generator) -> Tensor:
-    """(n, n_frames) bool: nothing, up to half from the start, up to half from the end, or both; never everything."""
+    """(n, n_frames) bool: none, up to half from the start, up to half from the end, or both; never all."""
     kinds = torch.multinomial(torch.tensor(shares), n, replacement=True, generator=rng)
     lengths = (torch.rand(n, 2, generator=rng) * 0.5 * n_frames).long().clamp(min=1)
     start = torch.isin(kinds, torch.tensor([KNOWN.index("start"), KNOWN.index("sides")]))
@@ -181,20 +183,20 @@ def known_frames(n: int, n_frames: int, shares: tuple[float, ...], rng: torch.Ge
     return known_start | known_end
 
 
-def spoil_codes(codes: Tensor, codebook_size: int, share: float, rng: torch.Generator) -> Tensor:
-    """Codes (B, Q, P) of which a share is random; each row draws its own share from 0 to twice `share`."""
+def corrupt_codes(codes: Tensor, codebook_size: int, share: float, rng: torch.Generator) -> Tensor:
+    """Codes (B, Q, P) with a share replaced by random ones; each row draws its own share, 0 to twice `share`."""
     shares = 2 * share * torch.rand(len(codes), 1, 1, generator=rng)
     wrong = torch.rand(codes.shape, generator=rng) < shares
     return torch.where(wrong, torch.randint(codebook_size, codes.shape, generator=rng), codes)
 
 
-def spoil_context(latents: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
-    """Latents (B, T, C) as far from clean as rendered ones may be: each row noisy by 0 to `deviation`."""
+def noise_context(latents: Tensor, deviation: float, rng: torch.Generator) -> Tensor:
+    """Latents (B, T, C) plus noise, as rendered ones are not clean: each row draws its deviation, 0 to `deviation`."""
     deviations = deviation * torch.rand(len(latents), 1, 1, generator=rng)
     return latents + deviations * torch.randn(latents.shape, generator=rng)
 
 
-def keep_parts(n: int, gaps: Gaps, rng: torch.Generator) -> Tensor:
-    """(n, 4) bool: which parts of the condition each row is told."""
-    dropped = torch.rand(n, len(PARTS), generator=rng) < torch.tensor(gaps.drop_shares)
-    return ~(dropped | (torch.rand(n, 1, generator=rng) < gaps.drop_all))
+def keep_mask(n: int, dropout: ConditioningDropout, rng: torch.Generator) -> Tensor:
+    """(n, 4) bool: which parts of the condition each row keeps."""
+    dropped = torch.rand(n, len(PARTS), generator=rng) < torch.tensor(dropout.drop_shares)
+    return ~(dropped | (torch.rand(n, 1, generator=rng) < dropout.drop_all))

@@ -1,11 +1,11 @@
-"""A training run in its folder: where it goes on, what it logs and keeps, when it leaves. The loops are in train/.
+"""A training run in its folder: resuming, logging, validation, checkpoints, stopping. The loops are in train/.
 
-Checkpoints are one for all ranks: rank 0 writes and reads them, the engines gather and spread. The random numbers of a
-step are functions of (seed, step, row), so a run that was stopped goes on as if it had not been.
+Checkpoints are shared by all ranks: rank 0 writes and reads them, the engines gather and broadcast. The random numbers
+of a step are functions of (seed, step, row), so a resumed run continues as if it had never stopped.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ from hybridgen.training.guards import Guard, Verdict
 from hybridgen.training.log import Log, Meter
 from hybridgen.weights import load_weights, save_weights
 
-FIXED = ("train.run.seed", "train.run.model", "shapes")  # what a run may not change when it goes on
-Made = TypeVar("Made")
+FIXED = ("train.run.seed", "train.run.model", "shapes")  # what may not change when a run is resumed
+Batch = TypeVar("Batch")
 Shapes = TypeVar("Shapes")
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -41,7 +41,7 @@ class RunConfig:
     save_every: int
     valid_every: int | None = None  # None: after the last step only
     start: str | None = None  # weights to begin with
-    keep_best: str | None = None  # the validation figure whose lowest value selects the weights; None: the last ones
+    best_metric: str | None = None  # validation figure whose lowest value selects the weights; None: the last ones
     wandb: str | None = None  # project on W&B
 
 
@@ -49,14 +49,16 @@ class TrainConfig(Protocol):
     """What the configs of all stages have in common."""
 
     @property
-    def run(self) -> RunConfig: ...
+    def run(self) -> RunConfig:
+        """Folder, seed, and how often what happens."""
 
     @property
-    def engine(self) -> EngineConfig: ...
+    def engine(self) -> EngineConfig:
+        """Device and parallelism."""
 
 
 def new_model(model: Callable[[Shapes], Model], shapes: Shapes, train: TrainConfig) -> Model:
-    """A model with the run's random weights, or with those of `run.start`; also sets the CPU threads."""
+    """A model with the run's random weights, or with those of `run.start`; also sets the number of CPU threads."""
     torch.set_num_threads(train.engine.threads)
     torch.manual_seed(train.run.seed)
     made = model(shapes)
@@ -83,9 +85,9 @@ def run_script(main: Callable[..., None], usage: str | None) -> None:
 
 
 class Run:
-    """A context manager round a loop; `engines` and `tensors` are what it changes, all of it saved and restored.
+    """A context manager around a loop; `engines` and `tensors` are what it changes, all of it saved and restored.
 
-    The weights that are to leave the run are `STAGE.safetensors` in its folder, averaged, in half precision.
+    Its result is `STAGE.safetensors` in its folder: averaged weights in half precision.
     """
 
     def __init__(
@@ -112,53 +114,53 @@ class Run:
         self._stack = ExitStack()
 
     @property
-    def is_over(self) -> bool:
-        """Whether the last step was made, and no signal came before."""
+    def is_finished(self) -> bool:
+        """Whether the last step has been taken (and not a signal stopped the run)."""
         return self.step >= self.n_steps
 
-    def each(self, makers: Sequence[Callable[[int], Made]]) -> Iterator[tuple[int, list[Made]]]:
-        """Each step that is left, with what each maker makes of its batch.
+    def steps(self, batch_fns: Sequence[Callable[[int], Batch]]) -> Generator[tuple[int, list[Batch]], None, None]:
+        """Each remaining step, from 1, with a batch from each of `batch_fns`, one for each micro-batch.
 
-        Between two steps it saves when it is time or a signal came to any rank, and ends with the latter. After a spike
-        of the loss it goes back to a checkpoint from before, and on with the batches that follow.
+        Saves between two steps when it is time or when a signal reached any rank; the latter also stops the run. After
+        a spike of the loss the run is rolled back to an earlier checkpoint and continues with the batches after it.
         """
         if self.step == 0:
-            self.save()  # so that there is always something to go back to
-        leave = False
-        while not leave and not self.is_over:
+            self.save()  # so that there is always a checkpoint to roll back to
+        stops = False
+        while not stops and not self.is_finished:
             steps = range(self.step + 1, self.n_steps + 1)
             numbers = range(self.guard.batch(steps[0]), self.guard.batch(steps[-1]) + 1)
             bar = tqdm(steps, self.stage, self.n_steps, initial=self.step, disable=not self.is_first)
-            with closing(dataset.stream(makers, numbers, self.config.workers)) as batches:
-                for step, made in zip(bar, batches, strict=True):
-                    yield step, made
-                    if self._verdict == "back":
-                        self._go_back(step)
+            with closing(dataset.stream(batch_fns, numbers, self.config.workers)) as batches:
+                for step, batch in zip(bar, batches, strict=True):
+                    yield step, batch
+                    if self._verdict == "rollback":
+                        self._rollback(step)
                         break
                     self.step = step
-                    leave = self.engine.any_rank(self.stop.asked)
-                    if step % self.config.save_every == 0 or self.is_over or leave:
+                    stops = self.engine.any_rank(self.stop.requested)
+                    if step % self.config.save_every == 0 or self.is_finished or stops:
                         self.save()
-                    if leave:
+                    if stops:
                         break
 
-    def admits(self, step: int, share: Tensor, phase: int = 0) -> bool:
-        """Whether a step's update is to be made, alike on every rank, given this rank's share of the loss.
+    def accept_step(self, step: int, share: Tensor, phase: int = 0) -> bool:
+        """Whether to apply a step's update, the same on every rank, given this rank's share () of the loss.
 
-        phase: losses of another phase of the training are not compared.
+        phase: losses of different phases of the training are not compared.
         """
-        self._verdict = self.guard.admit(step, share.item(), phase)
+        self._verdict = self.guard.check(step, share.item(), phase)
         return self._verdict == "apply"
 
-    def note(
+    def log_step(
         self, step: int, shares: Mapping[str, Tensor], values: Mapping[str, float], work: Mapping[str, float]
     ) -> None:
-        """Logs, every so many steps: parts of the loss given in shares, other values, and how much went through.
+        """Logs, every `run.log_every` steps, parts of the loss given in shares, other values, and throughput.
 
         values: among them `norm`, of the gradient. work: amounts of the whole step, of all ranks; "flops" becomes the
         utilization of the GPUs.
         """
-        self.guard.updated(step, values["norm"])
+        self.guard.record_norm(step, values["norm"])
         self.meter.add(work)
         if step % self.config.log_every:
             return
@@ -171,50 +173,50 @@ class Run:
                 rates["utilization"] = used
         self.log.write(step, dict(zip(shares, total, strict=True)) | dict(values) | self.guard.counts | rates)
 
-    def is_due(self, step: int) -> bool:
-        """Whether a step is to be followed by a validation."""
+    def should_validate(self, step: int) -> bool:
+        """Whether a validation is due after a step."""
         every = self.config.valid_every or self.n_steps
-        return self._verdict != "back" and (step % every == 0 or step == self.n_steps)
+        return self._verdict != "rollback" and (step % every == 0 or step == self.n_steps)
 
-    def validate(self, step: int, judge: Callable[[nn.Module], dict[str, float]]) -> None:
-        """Judges the averaged weights on rank 0, logs the figures, and exports the weights if none were better.
+    def validate(self, step: int, evaluate: Callable[[Any], dict[str, float]]) -> None:
+        """Evaluates the averaged weights on rank 0, logs the figures, and exports the weights if they are the best.
 
-        `judge` may also log what the model plays. The others wait: a whole plain model on one rank can do what a
-        sharded one cannot (write a plan, decode), and its figures depend on no number of ranks.
+        `evaluate` may also log sounds and plans. The other ranks wait: a plain model on one rank can do what a sharded
+        one cannot (write a plan, decode), and its figures do not depend on the number of ranks.
         """
         with self.engine.averaged() as model:
             if model is None:
                 return
-            figures = judge(model)
+            figures = evaluate(model)
             self.log.write(step, figures)
             if self._is_best(figures):
                 save_weights(model, self.weights)
 
     @property
     def weights(self) -> Path:
-        """The file that the run is for."""
+        """The file of the exported weights."""
         return self.out / f"{self.stage}.safetensors"
 
     def save(self) -> None:
         """Writes a checkpoint of the steps so far. Collective."""
         tensors = {f"{name}.{part}": x for name, e in self.engines.items() for part, x in e.tensors().items()}
-        state = {name: engine.state() for name, engine in self.engines.items()}
+        state: dict[str, Any] = {name: engine.state() for name, engine in self.engines.items()}
         if self.is_first:
             tensors["run"] = {name: value.cpu() for name, value in self.tensors.items()}
             state |= {"best": self.best, "guard": self.guard.state(), "identity": self.identity}
             checkpoints.save(self.out, Checkpoint(self.step, tensors, state))
 
-    def _go_back(self, step: int) -> None:
+    def _rollback(self, step: int) -> None:
         guard = self.guard.state()
         self.step = self._resume(until=self.guard.last_good)
         before = self.guard.state()
         self.guard.load(guard)
-        self.guard.back(step, self.step, before)
-        self.log.go_back(self.step)
+        self.guard.rollback(step, self.step, before)
+        self.log.rollback(self.step)
         self._verdict = "apply"
 
     def _resume(self, until: int | None = None) -> int:
-        """Puts the newest checkpoint back, until a step; that of the checkpoint, 0 if there is none. Collective."""
+        """Restores the newest checkpoint up to step `until`; its step, or 0 if there is none. Collective."""
         checkpoint = self._newest(until) if self.is_first else None
         found = None if checkpoint is None else {"step": checkpoint.step, "state": checkpoint.state}
         found = self.engine.broadcast_object(found)
@@ -232,27 +234,29 @@ class Run:
 
     def _newest(self, until: int | None) -> Checkpoint | None:
         checkpoints.clean(self.out)
-        place = checkpoints.newest(self.out, until)
-        if place is None and until is not None:
+        path = checkpoints.newest(self.out, until)
+        if path is None and until is not None:
             every = self.config.save_every
-            raise ValueError(f"{self.out}: a spike after step {until}, and no checkpoint so old; save_every is {every}")
-        if place is None:
+            raise ValueError(
+                f"{self.out}: a spike after step {until}, and no checkpoint that old; save_every is {every}"
+            )
+        if path is None:
             return None
-        checkpoint = checkpoints.load(place)
+        checkpoint = checkpoints.load(path)
         checkpoints.compare(checkpoint.state["identity"], self.identity, FIXED)
         return checkpoint
 
     def _is_best(self, figures: Mapping[str, float]) -> bool:
-        """Whether no validation of this kind was better; one with other figures is of another kind."""
-        wanted = self.config.keep_best
+        """Whether no validation with the same figures was better; those with other figures are not comparable."""
+        wanted = self.config.best_metric
         if wanted is None:
             return True
         if wanted not in figures:
-            raise ValueError(f"keep_best {wanted} is none of the figures {sorted(figures)}")
-        kind = sorted(figures)
-        if self.best.get("of") == kind and self.best["value"] < figures[wanted]:
+            raise ValueError(f"best_metric {wanted} is none of the figures {sorted(figures)}")
+        names = sorted(figures)
+        if self.best.get("of") == names and self.best["value"] < figures[wanted]:
             return False
-        self.best = {"of": kind, "value": figures[wanted]}
+        self.best = {"of": names, "value": figures[wanted]}
         return True
 
     def __enter__(self) -> "Run":
@@ -260,5 +264,7 @@ class Run:
         self._stack.enter_context(self.log)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
