@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from hybridgen import audio, files, grammar, manifest
 from hybridgen.audio import Audio
-from hybridgen.pipeline import Pipeline, PipelineConfig
+from hybridgen.pipeline import Pipeline
 from hybridgen.plan import LATENT_HOP, METERS, SAMPLE_RATE, Bar, Controls, Plan, Section, Tempo, meter_quarters
 from hybridgen.request import Asked, resolve_controls
 from hybridgen.track import Track, sidecar
@@ -312,8 +311,3 @@ def test_importing_the_package_touches_nothing():
 
     code = "import hybridgen, sys; assert 'torch' not in sys.modules; hybridgen.Plan; hybridgen.Pipeline"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b""
-
-
-def test_config_is_data(pipe: Pipeline):
-    assert isinstance(pipe.config, PipelineConfig)
-    assert torch.get_default_dtype() == torch.float32
