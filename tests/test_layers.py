@@ -27,7 +27,7 @@ def test_rms_norm_has_unit_mean_square_at_any_level():
 def test_position_p_turns_each_pair_by_p_times_its_frequency_from_the_first_axis_towards_the_second():
     positions = torch.tensor([[0.0, 1.0, -2.0]])
     x = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])  # pairs are (0, 2) and (1, 3)
-    turned = torch.stack([rotate(row.expand(1, 1, 3, 4), rotary(positions, 4, theta=10_000.0))[0, 0] for row in x])
+    turned = torch.stack([rotate(row.expand(1, 1, 3, 4), rotary(positions, 4))[0, 0] for row in x])
     c, s, slow_c, slow_s = math.cos(1), math.sin(1), math.cos(0.01), math.sin(0.01)  # frequencies 1 and 10,000 ** -1/2
     assert torch.equal(turned[:, 0], x)
     by_one = torch.tensor([[c, 0, s, 0], [0, slow_c, 0, slow_s], [-s, 0, c, 0], [0, -slow_s, 0, slow_c]])
@@ -76,6 +76,15 @@ def test_what_is_masked_has_no_influence_and_nothing_to_look_at_gives_zeros():
     assert torch.equal(attention(x, mask=mask, context=context), y)
     assert torch.equal(y[1], torch.zeros(3, 16))
     assert torch.allclose(y[:1], attention(x[:1], context=context[:1, :2]), atol=1e-6)
+
+
+def test_attention_weighs_directions_of_queries_and_keys_and_not_their_lengths():
+    attention, x = Attention(16, 4, 2), torch.randn(2, 5, 16)
+    y = attention(x)
+    with torch.no_grad():
+        attention.wq.weight *= 5
+        attention.wkv.weight[:8] /= 5  # the keys
+    assert torch.allclose(attention(x), y, atol=1e-4)
 
 
 def test_head_dim_may_differ_from_the_width_per_head():

@@ -28,6 +28,12 @@ def test_equal_sounds_cost_nothing():
     assert losses.stft_distance(samples, samples).eq(0).all()
 
 
+def test_a_full_scale_sine_peaks_at_one():
+    sine = torch.sin(2 * math.pi * 64 / 1024 * torch.arange(4096))
+    peaks = losses.magnitude(losses.stft(sine, 1024, 512)).amax(-1)
+    assert torch.allclose(peaks, torch.ones_like(peaks), atol=1e-3)
+
+
 def test_half_the_level_is_six_decibels():
     samples = music()
     assert torch.allclose(losses.log_mel_distance(samples / 2, samples, RATE), torch.tensor(6.02), atol=0.3)

@@ -35,6 +35,7 @@ from hybridgen.plan import (
 )
 from hybridgen.plan.editing import check_same_time, keep_codes
 from hybridgen.plan.features import LAYOUT, columns
+from hybridgen.plan.harmony import rekey_chord
 
 
 def simple_plan(n_bars: int = 8, bpm: float = 120.0, meter: str = "4/4", **fields) -> Plan:
@@ -302,6 +303,28 @@ def test_codes_are_kept_outside_the_bars_and_are_the_new_plans_inside():
             assert row == (7,) * start + (inside,) * (stop - start) + (7,) * (old.n_code_frames - stop)
 
 
+def test_chords_of_an_edit_begin_with_its_first_bar():
+    new = simple_plan(8).edit((2, 4), chords=["Dm", "G7,C"])
+    assert [bar.chords for bar in new.bars[1:4]] == [("Dm",), ("G7", "C"), ("Dm",)]
+
+
+def test_frames_of_bars_are_all_that_they_reach_into():
+    plan = simple_plan(4, n_samples=5 * 88_200)  # bars of 88,200 samples and a ring-out of as many
+    assert plan.frame_range((3, 3)) == (86, 130)  # 176,400 / 2,048 = 86.1; 264,600 / 2,048 = 129.2
+    assert plan.frame_range((3, 3), CODE_HOP) == (21, 33)
+    assert plan.frame_range((4, 4)) == (129, 216)  # the last bar's are all to the end: 441,000 / 2,048 = 215.3
+
+
+def test_played_beats_are_where_they_were_played_and_time_between_them_is_even():
+    beats = (0.5, 1.0, 2.0, 2.5, 3.5)
+    plan = Plan((Section(None, (Bar(),)),), (), "4/4", beats=beats, n_samples=200_000)
+    assert plan.beat_starts().tolist() == [22_050, 44_100, 88_200, 110_250]
+    assert plan.bar_starts().tolist() == [22_050, 154_350]
+    assert plan.time.quarters_at(np.array([0.0, 0.75, 1.5, 3.0])).tolist() == [-1.0, 0.5, 1.5, 3.5]
+    assert plan.time.seconds_at(np.array([0.5, 1.5, 3.5])).tolist() == [0.75, 1.5, 3.0]
+    assert plan.time.bpm_at(np.array([0.5, 1.5])).tolist() == [120.0, 60.0]
+
+
 def test_edit_of_energy_splits_sections_and_keeps_every_bar():
     plan = simple_plan(8)
     new = plan.edit((3, 5), energy=7, roles=["lead", "drums"], label="solo")
@@ -366,6 +389,32 @@ def test_edit_of_key_moves_the_chords_with_it():
     assert plan.edit((1, 1), key="B minor").key == "A minor"
 
 
+def test_a_chord_keeps_its_degree_in_the_other_mode():
+    major = ("C", "Dm", "Em", "F", "G", "Am", "Bdim"), ("Cmaj7", "Dm7", "Em7", "Fmaj7", "G7", "Am7", "Bm7b5")
+    minor = ("Cm", "Ddim", "Eb", "Fm", "G", "Ab", "Bb"), ("Cm7", "Dm7b5", "Ebmaj7", "Fm7", "G7", "Abmaj7", "Bb7")
+    for in_major, in_minor in zip(major, minor, strict=True):
+        assert tuple(rekey_chord(chord, "C major", "C minor") for chord in in_major) == in_minor
+        assert tuple(rekey_chord(chord, "C minor", "C major") for chord in in_minor) == in_major
+    assert rekey_chord("F#7", "C major", "A minor") == "Eb7"  # chromatic: transposed
+    assert rekey_chord("G", "C major", "A minor") == "E"
+    assert rekey_chord("N", "C major", "A minor") == "N"
+
+
+NOTES_OF_CHORDS = {
+    "C": "C E G", "Cm": "C Eb G", "C7": "C E G Bb", "Cmaj7": "C E G B", "Cm7": "C Eb G Bb", "Cdim": "C Eb F#",
+    "Caug": "C E Ab", "Csus2": "C D G", "Csus4": "C F G", "Cm7b5": "C Eb F# Bb", "Cdim7": "C Eb F# A",
+    "C6": "C E G A", "Cm6": "C Eb G A", "Cadd9": "C D E G", "C9": "C D E G Bb", "Cm9": "C D Eb G Bb",
+    "Cmaj9": "C D E G B", "C5": "C G", "N": "", "Am": "A C E", "Bb7": "Bb D F Ab", "F#m7b5": "F# A C E",
+}  # fmt: skip
+
+
+def test_chords_have_the_notes_that_musicians_give_them():
+    assert {chord: " ".join(PITCHES[pitch] for pitch in chord_pitches(chord)) for chord in NOTES_OF_CHORDS} == (
+        NOTES_OF_CHORDS
+    )
+    assert {chord[1:] for chord in NOTES_OF_CHORDS if chord[0] == "C"} == set(QUALITIES)
+
+
 def test_names_of_keys_and_chords():
     assert parse_key("am") == parse_key("A min") == parse_key("a minor") == "A minor"
     assert parse_key("C# minor") == parse_key("Dbm") == "Db minor"
@@ -417,6 +466,7 @@ def test_what_is_no_plan_is_said_in_one_line(text: str):
 
 def test_controls_check_what_they_fix():
     assert Controls(tempo=84.04, key="am", chords=("Am", "F,G")).chords == (("Am",), ("F", "G"))
+    assert Controls(tempo=84.04).tempo == Tempo(1, 84.04).bpm == 84.0  # a score has steps of 0.1
     for fields in ({"tempo": 0}, {"tempo": float("nan")}, {"seconds": 1e9}, {"bars": 4, "seconds": 4}, {"bars": 0}):
         with pytest.raises(ValueError, match=next(iter(fields))):
             Controls(**fields)

@@ -48,6 +48,18 @@ def test_entries_of_a_later_codebook_come_back_at_what_those_before_it_have_left
     assert model.codebooks[1].entries.tolist() == [[0, 0, 0, 3], [0, 0, 1, 0]]
 
 
+def test_the_codebook_loss_moves_entries_and_the_commitment_loss_what_is_before_them():
+    model, latents = make_model(), make_latents(2, 24)
+    out = model(latents)
+    for loss, moved, stays in (
+        (out.codebook_loss, model.codebooks[1].entries, model.codebooks[1].down.weight),
+        (out.commitment_loss, model.codebooks[1].down.weight, model.codebooks[1].entries),
+    ):
+        to_moved, to_other = torch.autograd.grad(loss, (moved, stays), retain_graph=True, allow_unused=True)
+        assert to_moved.abs().amax() > 0
+        assert to_other is None or not to_other.any()
+
+
 @pytest.mark.parametrize(("n_frames", "n_code_frames"), [(1, 1), (4, 1), (5, 2), (40, 10)])
 def test_four_latent_frames_become_one_code_frame(n_frames, n_code_frames):
     model = make_model()
