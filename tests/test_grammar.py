@@ -201,7 +201,7 @@ def test_tokens_keep_their_numbers():
         *(14, 3, 80, 294, 320),  # 7/8; a step to 92 and 5 tenths; A minor
         *(324, 328, 388, 397, 390, 525, 1),  # 0 * 64 + 4 bars; drums with program 0, bass with any; stop
         *(527, 538, 606, 390, 1, 612, 2, 755, 793),  # verse, 2 bars, energy 5, bass; i, VI and VII7
-        *(536, 538, 609, 6, 8, 4, 107, 289, 610),  # anything, 2 bars, any energy and roles; any chord; a ramp; no chord
+        *(536, 538, 609, 6, 8, 4, 108, 289, 610),  # anything, 2 bars, any energy and roles; any chord; a ramp; no chord
         0,
     ]
     assert grammar.VOCAB_SIZE == 827
