@@ -192,6 +192,21 @@ def test_a_progression_is_the_same_tokens_in_every_key():
     assert grammar.parse(first).sections[0].bars[0] == Bar(rekey_chord("Am", "A minor", "C minor"))
 
 
+@pytest.mark.parametrize("n_fast", [1, 20, 200])
+def test_however_slow_a_score_becomes_it_ends_within_the_limit(n_fast):
+    state, out = grammar.State(Controls(bars=250, meter="4/4")), []
+    while not state.is_done:
+        allowed = np.flatnonzero(state.allowed()).tolist()
+        slow = len(state.tempo) >= n_fast  # as fast as it goes for so many marks, then as slow as it may
+        whole = [token for token in allowed if token in grammar.WHOLE]
+        token = grammar.RAMP if grammar.RAMP in allowed else whole[0 if slow else -1] if whole else allowed[0]
+        out.append(token)
+        state.push(token)
+    plan = grammar.parse(out)
+    assert len(plan.tempo) == 250 and all(mark.ramp for mark in plan.tempo)
+    assert 0.9 * MAX_SECONDS < plan.seconds <= MAX_SECONDS
+
+
 def test_tokens_keep_their_numbers():
     """Trained weights know a token by its number alone."""
     sections = (Section("verse", (Bar("Am"), Bar(("F", "G7"))), 5, ("bass",)), Section(None, (Bar(), Bar("N"))))
