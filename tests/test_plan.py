@@ -433,6 +433,7 @@ def test_names_of_keys_and_chords():
     [
         ({"sections": [{"label": "verse", "chords": ["Am", "F", "Hm"]}]}, "bar 3.*Hm"),
         ({"sections": [{"label": "verse", "chords": ["Am", "F G C"]}]}, "bar 2.*3 chords"),
+        ({"sections": [{"chords": ["Am", "F"]}, {"chords": ["C", "Hm"]}]}, "bar 4.*Hm"),
         ({"sections": [{"label": "chorale", "chords": ["Am"]}]}, "section 1 .from bar 1.*chorale"),
         ({"sections": [{"label": "verse", "energy": 9, "chords": ["Am"]}]}, "energy 9"),
         ({"sections": [{"label": "verse", "chords": []}]}, "0 bars"),
@@ -445,6 +446,7 @@ def test_names_of_keys_and_chords():
         ({"samples": 10**9}, "length"),
         ({"codes": [[1, 2], [3]]}, "codes"),
         ({"codes": [[1, 2]]}, "codes have 2 frames"),
+        ({"codes": [[2**15] * 87]}, "every code is a whole number"),
         ({"instruments": {"drums": 200}}, "200"),
         ({"instruments": {"voice": 1}}, "voice"),
         ({"hybridgen_plan": 2}, "2"),
