@@ -269,6 +269,16 @@ def test_a_recording_is_encoded_says_so_and_keeps_its_other_bars(pipe: Pipeline,
         pipe.replay(new.manifest)
 
 
+def test_bars_of_a_recording_are_the_whole_ones_inside_it(pipe: Pipeline, tmp_path: Path):
+    path = tmp_path / "mine.wav"
+    soundfile.write(path, np.full((5 * SAMPLE_RATE, 2), 0.01), SAMPLE_RATE, subtype="FLOAT")
+    with pytest.warns(UserWarning, match="encoded"):
+        plan = pipe.open(path, tempo=120, downbeat=1.6, meter="7/8").plan  # 3.4 s are left, a bar takes 1.75 s
+    assert plan.bar_starts().tolist() == [70_560, 147_735]
+    assert plan.beat_starts().tolist() == [70_560, 92_610, 114_660]
+    assert plan.length == 5 * SAMPLE_RATE
+
+
 def test_replay_with_other_weights_is_refused(pipe: Pipeline, track: Track):
     with pytest.raises(ValueError, match="other weights"):
         pipe.replay(replace(track.manifest, weights={"codec.safetensors": "0" * 64}))
