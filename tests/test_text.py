@@ -210,6 +210,9 @@ UNDERSTOOD = {
     "should last 45 seconds": {"seconds": 45},
     "30s long": {"seconds": 30},
     "8-bar intro, then a 16-bar verse": {"sections": (Section("intro", (Bar(),) * 8), Section("verse", (Bar(),) * 16))},
+    "24 bars: 8-bar intro, then a 16-bar verse": {
+        "sections": (Section("intro", (Bar(),) * 8), Section("verse", (Bar(),) * 16)),
+    },
     # chords
     "chords Am F C G": {"chords": (("Am",), ("F",), ("C",), ("G",))},
     "Am–F–C–G": {"chords": (("Am",), ("F",), ("C",), ("G",))},
@@ -263,6 +266,7 @@ SAID = {
     "drop after 16 bars": ({}, "place or a part"),
     "8-bar intro": ({}, "one part of a form"),
     "bars 9 to 12 louder": ({}, "a place in the track"),
+    "32 bars: 8-bar intro, then a 16-bar verse": ({"bars": 32}, "hold 24 bars and the whole is 32 bars"),
     "1:30": ({}, "place or a part"),
     "30s loop": ({}, "read as a decade"),
     "an hour of ambient": ({"seconds": 600}, "3600 seconds are over the limit"),

@@ -210,7 +210,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *changes("text/words.py", "test_text.py",
         ("a range of tempi read as its end", "(low + high) / 2", "high"),
         ("minutes of a hundred seconds", "60.0 * int(minutes)", "100.0 * int(minutes)"),
-        ("a bar line counted as a length of its own", "total == bars", "total != bars"),
+        ("sections left free that fill the whole", "total == bars", "total != bars"),
         ("every vocal is asked for", "if not REFUSED_LIST.search(before(match)):", "if True:"),
     ),
     *changes("text/harmony.py", "test_text.py",
