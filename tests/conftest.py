@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -114,6 +115,27 @@ def pipe() -> Pipeline:
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.1)
     return pipeline
+
+
+@pytest.fixture(scope="session")
+def count_calls() -> Callable[[Callable[[], object]], int]:
+    """How many functions, Python's own included, are called by a function: work, on any machine alike."""
+    return _count_calls
+
+
+def _count_calls(work: Callable[[], object]) -> int:
+    count = 0
+
+    def profile(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,12 @@ def test_encoding_in_blocks_equals_encoding_at_once(codec):
     assert torch.allclose(codec.encode(samples), at_once, atol=1e-5)
 
 
+def test_latents_are_what_the_encoder_says_in_deviations_from_its_mean(codec):
+    samples = torch.randn(1, 2, 20 * HOP) * 0.1
+    raw, _ = codec.posterior(samples)
+    assert torch.allclose(codec.encode(samples) * codec.latent_std + codec.latent_mean, raw, atol=1e-5)
+
+
 @pytest.mark.parametrize("block", [1, 16, 75, 128])
 def test_decoding_in_blocks_equals_decoding_at_once(codec, latents, block):
     assert torch.allclose(whole(codec, latents, block), codec.decode(latents[None])[0], atol=1e-5)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "configs" / "runs"
 SIZES = ("tiny", "base", "large")
 CLUSTERS = sorted(path.stem for path in RUNS.glob("*-*.yaml"))
-MILLIONS = {  # what the design allows each stage, planner, renderer and codec
+MILLIONS = {  # of parameters, least and most: planner, renderer, codec
     "tiny": ((5, 6.5), (7, 9), (4, 7)),
     "base": ((320, 380), (650, 750), (80, 100)),
     "large": ((950, 1250), (1900, 2100), (135, 165)),

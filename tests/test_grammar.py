@@ -190,3 +190,33 @@ def test_a_progression_is_the_same_tokens_in_every_key():
     for tokens in others:
         assert [a for a, b in zip(tokens, first, strict=True) if a != b] == [tokens[4]]  # the key
     assert grammar.parse(first).sections[0].bars[0] == Bar(rekey_chord("Am", "A minor", "C minor"))
+
+
+@pytest.mark.parametrize("n_fast", [1, 20, 200])
+def test_however_slow_a_score_becomes_it_ends_within_the_limit(n_fast):
+    state, out = grammar.State(Controls(bars=250, meter="4/4")), []
+    while not state.is_done:
+        allowed = np.flatnonzero(state.allowed()).tolist()
+        slow = len(state.tempo) >= n_fast  # as fast as it goes for so many marks, then as slow as it may
+        whole = [token for token in allowed if token in grammar.WHOLE]
+        token = grammar.RAMP if grammar.RAMP in allowed else whole[0 if slow else -1] if whole else allowed[0]
+        out.append(token)
+        state.push(token)
+    plan = grammar.parse(out)
+    assert len(plan.tempo) == 250 and all(mark.ramp for mark in plan.tempo)
+    assert 0.9 * MAX_SECONDS < plan.seconds <= MAX_SECONDS
+
+
+def test_tokens_keep_their_numbers():
+    """Trained weights know a token by its number alone."""
+    sections = (Section("verse", (Bar("Am"), Bar(("F", "G7"))), 5, ("bass",)), Section(None, (Bar(), Bar("N"))))
+    marks = (Tempo(1, 92.5), Tempo(4, 120.0, True))
+    plan = Plan(sections, marks, "7/8", "A minor", (("drums", 0), ("bass", None)))
+    assert grammar.tokens(plan) == [
+        *(14, 3, 80, 294, 320),  # 7/8; a step to 92 and 5 tenths; A minor
+        *(324, 328, 388, 397, 390, 525, 1),  # 0 * 64 + 4 bars; drums with program 0, bass with any; stop
+        *(527, 538, 606, 390, 1, 612, 2, 755, 793),  # verse, 2 bars, energy 5, bass; i, VI and VII7
+        *(536, 538, 609, 6, 8, 4, 108, 289, 610),  # anything, 2 bars, any energy and roles; any chord; a ramp; no chord
+        0,
+    ]
+    assert grammar.VOCAB_SIZE == 827

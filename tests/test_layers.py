@@ -1,9 +1,11 @@
 """Facts about the layers: a cache changes speed and not results, positions are relative, masks hide."""
 
+import math
+
 import pytest
 import torch
 
-from hybridgen.layers import Attention, KVCache, RMSNorm, SwiGLU, rotary
+from hybridgen.layers import Attention, KVCache, RMSNorm, SwiGLU, rotary, rotate
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +22,17 @@ def test_rms_norm_has_unit_mean_square_at_any_level():
     for level in (0.1, 1.0, 1e4):
         y = norm(level * torch.randn(3, 5, 16))
         assert torch.allclose(y.square().mean(-1), torch.ones(3, 5), atol=0.02)
+
+
+def test_position_p_turns_each_pair_by_p_times_its_frequency_from_the_first_axis_towards_the_second():
+    positions = torch.tensor([[0.0, 1.0, -2.0]])
+    x = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])  # pairs are (0, 2) and (1, 3)
+    turned = torch.stack([rotate(row.expand(1, 1, 3, 4), rotary(positions, 4))[0, 0] for row in x])
+    c, s, slow_c, slow_s = math.cos(1), math.sin(1), math.cos(0.01), math.sin(0.01)  # frequencies 1 and 10,000 ** -1/2
+    assert torch.equal(turned[:, 0], x)
+    by_one = torch.tensor([[c, 0, s, 0], [0, slow_c, 0, slow_s], [-s, 0, c, 0], [0, -slow_s, 0, slow_c]])
+    assert torch.allclose(turned[:, 1], by_one, atol=1e-6)
+    assert torch.allclose(turned[0, 2], torch.tensor([math.cos(2), 0, -math.sin(2), 0]), atol=1e-6)
 
 
 def test_rotary_attention_depends_on_differences_of_positions_only():
@@ -63,6 +76,15 @@ def test_what_is_masked_has_no_influence_and_nothing_to_look_at_gives_zeros():
     assert torch.equal(attention(x, mask=mask, context=context), y)
     assert torch.equal(y[1], torch.zeros(3, 16))
     assert torch.allclose(y[:1], attention(x[:1], context=context[:1, :2]), atol=1e-6)
+
+
+def test_attention_weighs_directions_of_queries_and_keys_and_not_their_lengths():
+    attention, x = Attention(16, 4, 2), torch.randn(2, 5, 16)
+    y = attention(x)
+    with torch.no_grad():
+        attention.wq.weight *= 5
+        attention.wkv.weight[:8] /= 5  # the keys
+    assert torch.allclose(attention(x), y, atol=1e-4)
 
 
 def test_head_dim_may_differ_from_the_width_per_head():

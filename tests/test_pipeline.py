@@ -2,14 +2,17 @@
 
 import random
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from hybridgen import audio, files, grammar, manifest
+from hybridgen import audio, files, flow, grammar, manifest
 from hybridgen.audio import Audio
 from hybridgen.history import ModelRecord
 from hybridgen.pipeline import Pipeline
@@ -63,7 +66,7 @@ def test_a_thousand_random_requests_have_their_exact_length():
         assert plan.n_frames == -(-plan.length // LATENT_HOP)
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.234567, 3.0, 7.77])
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.23457, 3.0, 7.77])
 def test_seconds_are_samples(pipe: Pipeline, seconds: float):
     track = pipe.generate("anything", seconds=seconds, seed=3)
     assert track.samples.shape == (2, round(seconds * SAMPLE_RATE))
@@ -139,6 +142,57 @@ def test_rerendered_bars_leave_everything_else_bit_identical(pipe: Pipeline, tra
     audio.master(whole, track.manifest.gain_db)
     assert np.array_equal(new.samples, whole)
     assert new.manifest.gain_db == track.manifest.gain_db
+
+
+@contextmanager
+def heard_by_the_renderer(pipe: Pipeline) -> Iterator[list[tuple]]:
+    """The arguments (x_t, t, condition) of the first step of every window, their conditional row alone."""
+    calls = []
+
+    def listen(_, inputs: tuple) -> None:
+        x_t, t, cond = inputs
+        if t[0] == 0:
+            calls.append((x_t[0], t[0], type(cond)(**{name: value[0] for name, value in vars(cond).items()})))
+
+    hook = pipe.renderer.register_forward_pre_hook(listen)
+    try:
+        yield calls
+    finally:
+        hook.remove()
+
+
+def test_every_window_is_told_what_the_plan_says_there_and_how_the_one_before_ends(pipe: Pipeline):
+    with heard_by_the_renderer(pipe) as calls:
+        track = pipe.render(plan_of(4), seed=5)
+    size, overlap = pipe.config.sampling.window, pipe.config.sampling.overlap
+    latents = torch.from_numpy(track.latents)
+    starts = range(0, track.plan.n_frames - overlap, size - overlap)
+    assert len(calls) == len(starts) == 4
+    timbre = torch.zeros(1, 16)
+    for start, (x_0, _, cond) in zip(starts, calls, strict=True):
+        n = len(x_0)
+        assert torch.equal(x_0, flow.noise(5, start, start + n, 8))
+        assert torch.equal(cond.codes, torch.tensor(track.plan.codes)[:, start // 4 : (start + n) // 4])
+        assert np.array_equal(cond.features, track.plan.frame_controls(LATENT_HOP, start, start + n))
+        known = overlap if start else 0
+        assert cond.known.tolist() == [True] * known + [False] * (n - known)
+        assert torch.equal(cond.context[:known], latents[start : start + known])
+        assert torch.equal(cond.timbre[None], timbre)
+        timbre = pipe.renderer.timbre(latents[None, :size])  # all windows sound like the first
+
+
+def test_an_edit_hears_what_is_on_both_sides_of_it(pipe: Pipeline, track: Track):
+    with heard_by_the_renderer(pipe) as calls:
+        new = pipe.rerender(track, track.plan.edit((5, 5), chords=["C"]), (5, 5), seed=1)
+    start, stop = track.plan.frame_range((5, 5), LATENT_HOP)
+    x_0, _, cond = calls[0]
+    first = (start - pipe.config.sampling.overlap) // 4 * 4
+    frames = np.arange(first, first + len(x_0))
+    outside = (frames < start) | (frames >= stop)
+    assert outside[0] and outside[-1] and np.array_equal(cond.known, outside)
+    assert np.array_equal(cond.context[outside], track.latents[frames[outside]])
+    assert torch.equal(cond.timbre[None], pipe.renderer.timbre(torch.from_numpy(track.latents)[None, :64]))
+    assert not np.array_equal(new.latents[start:stop], track.latents[start:stop])
 
 
 @pytest.mark.parametrize("bars", [(1, 2), (11, 12), (1, 12)])
@@ -239,6 +293,16 @@ def test_a_track_of_another_codec_is_refused(pipe: Pipeline, track: Track):
     foreign = replace(track, manifest=replace(track.manifest, operations=(other,)))
     with pytest.raises(ValueError, match="codec of model 'other'"):
         pipe.rerender(foreign, track.plan, (1, 2))
+
+
+def test_bars_of_a_recording_are_the_whole_ones_inside_it(pipe: Pipeline, tmp_path: Path):
+    path = tmp_path / "mine.wav"
+    soundfile.write(path, np.full((5 * SAMPLE_RATE, 2), 0.01), SAMPLE_RATE, subtype="FLOAT")
+    with pytest.warns(UserWarning, match="encoded"):
+        plan = pipe.open(path, tempo=120, downbeat=1.6, meter="7/8").plan  # 3.4 s are left, a bar takes 1.75 s
+    assert plan.bar_starts().tolist() == [70_560, 147_735]
+    assert plan.beat_starts().tolist() == [70_560, 92_610, 114_660]
+    assert plan.length == 5 * SAMPLE_RATE
 
 
 def test_replay_with_other_weights_is_refused(pipe: Pipeline, track: Track):

@@ -5,7 +5,18 @@ import pytest
 import torch
 
 from hybridgen import decoding, grammar
-from hybridgen.plan import CODE_HOP, N_FEATURES, Bar, Controls, Plan, Section, Tempo
+from hybridgen.plan import (
+    CODE_HOP,
+    N_FEATURES,
+    N_INSTRUMENTS,
+    ROLE_FEATURES,
+    ROLES,
+    Bar,
+    Controls,
+    Plan,
+    Section,
+    Tempo,
+)
 from hybridgen.planner import Planner, PlannerConfig, pad_scores
 from hybridgen.planning import DecoderSession, decode_codes, decode_scores
 from hybridgen.sampling import SamplingParams
@@ -263,3 +274,46 @@ def test_progress_ends_at_its_total(planner):
     assert reports[-1] == ("planning", 5, 5)
     decode_codes(planner, *text(2), *inputs(one), [0], SamplingParams(), lambda *report: reports.append(report))
     assert reports[-1] == ("composing", one.n_code_frames, one.n_code_frames)
+
+
+def test_a_planner_guided_by_nothing_writes_what_it_writes_without_a_prompt(planner):
+    one, (states, mask) = plan(3), text(4)
+    silent, free = torch.zeros_like(mask), SamplingParams(guidance_scale=0.0)
+    tokens, features, instruments, codes = inputs(one)
+    assert decode_scores(planner, states, mask, CONTROLS[:1], [3], free) == decode_scores(
+        planner, states, silent, CONTROLS[:1], [3], SamplingParams()
+    )
+    written = decode_codes(planner, states, mask, tokens, features, instruments, codes, [9], free)
+    untold = decode_codes(planner, states, silent, tokens, features, instruments, codes, [9], SamplingParams())
+    assert torch.equal(written, untold)
+
+
+def rows_used(planner, embedding, **changes) -> list[int]:
+    """Which rows of an embedding reach the logits of a score of two tokens and the codes of one frame."""
+    told = {
+        "tokens": torch.tensor([[5, 6]]),
+        "bars_left": torch.tensor([[[-1, -1], [-1, -1]]]),
+        "codes": torch.zeros(1, CONFIG.n_codebooks, 1, dtype=torch.int64),
+        "features": torch.zeros(1, 1, N_FEATURES),
+        "instruments": torch.full((1, len(ROLES)), 129),
+    } | changes
+    score, codes = planner(*text(2), **told)
+    (score.square().sum() + codes.square().sum()).backward()
+    return embedding.weight.grad.abs().sum(1).nonzero().flatten().tolist()
+
+
+def test_each_number_of_bars_left_up_to_64_has_its_row_and_beyond_each_quarter_of_an_octave(planner):
+    rows = {-1: 0, 0: 1, 1: 2, 64: 65, 65: 66, 76: 66, 77: 67, 127: 69, 128: 70, 4095: 89}
+    for n_bars, row in rows.items():
+        bars_left = torch.tensor([[[n_bars, -1], [n_bars, -1]]])
+        planner.zero_grad()
+        assert rows_used(planner, planner.bars_embedding, bars_left=bars_left) == [row]
+    assert planner.bars_embedding.num_embeddings == 90
+
+
+def test_the_instruments_of_the_roles_that_play_are_told_and_kits_are_other_programs(planner):
+    instruments = torch.tensor([[0, 129, 0, 4, 129, 129, 129, 129, 129]])  # drums, bass and keys
+    features = torch.zeros(1, 1, N_FEATURES)
+    features[..., ROLE_FEATURES][..., [0, 2]] = 1  # drums and bass play
+    used = rows_used(planner, planner.instrument_embedding, instruments=instruments, features=features)
+    assert used == [0, N_INSTRUMENTS]

@@ -16,7 +16,7 @@ from hybridgen.data.prepare import LabeledAudio, PrepareConfig
 from hybridgen.data.prepared_dataset import DATASET_INDEX, Labels, PreparedDataset, codes_path, latents_path
 from hybridgen.data.shards import Shard
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import N_FEATURES, PLAN_VERSION, SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.plan import N_FEATURES, PLAN_VERSION, SAMPLE_RATE, Bar, Plan, Section, Tempo, TimeBase
 from hybridgen.weights import save_weights
 
 HOURS = 4.5 / 3600  # two tracks to a shard

@@ -5,9 +5,11 @@ import socket
 from pathlib import Path
 
 import pytest
+import torch
 
-from hybridgen import config, files
+from hybridgen import config, files, weights
 from hybridgen.audio import TARGET_LUFS
+from hybridgen.codecs.own import SpectralCodec
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import scale_pitches, split_chord, split_key
 from hybridgen.stages import STAGES, PipelineConfig
@@ -20,6 +22,14 @@ def tiny() -> Pipeline:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "socket", lambda *_, **__: pytest.fail("the shipped preset asked for the network"))
         return Pipeline.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def codec() -> SpectralCodec:
+    """The shipped codec alone."""
+    codec = SpectralSpectralCodec(config.load(PipelineConfig, FOLDER / "config.yaml").codec).eval()
+    weights.load_weights(codec, FOLDER / "codec.safetensors")
+    return codec
 
 
 def test_all_stages_are_at_most_forty_megabytes():
@@ -35,6 +45,27 @@ def test_its_training_is_told():
     record = json.loads((FOLDER / "training.json").read_text())
     assert record["corpus"]["seed"] == 0
     assert all(record["stages"][stage] for stage in STAGES)
+
+
+A_MAJOR = [220 * 2 ** (semitones / 12) * partial for semitones in (0, 4, 7) for partial in (1, 2)]  # Hz
+
+
+def share_at(samples: torch.Tensor, frequencies: list[float], width: float = 1.5) -> float:
+    """The share of the energy of samples (2, N) that lies within `width` Hz of one of the frequencies."""
+    n = samples.shape[-1]
+    power = torch.fft.rfft(samples * torch.hann_window(n)).abs().square().sum(0)
+    away = (torch.fft.rfftfreq(n, 1 / 44_100)[:, None] - torch.tensor(frequencies)).abs().amin(1)
+    return (power[away < width].sum() / power.sum()).item()
+
+
+@torch.no_grad()
+def test_a_decoded_triad_has_its_energy_at_its_notes(codec: SpectralCodec):
+    time = torch.arange(3 * 44_100, dtype=torch.float64) / 44_100
+    triad = 0.1 * torch.sin(2 * torch.pi * torch.tensor(A_MAJOR)[:, None] * time).sum(0)
+    triad = triad.float().expand(1, 2, -1)
+    decoded = codec.decode(codec.encode(triad))
+    assert share_at(triad[0], A_MAJOR) > 0.999
+    assert share_at(decoded[0], A_MAJOR) > 0.95  # 0.00 without the oscillators, 0.11 without the path to them
 
 
 def test_a_prompt_becomes_loud_enough_sound_in_the_key_and_tempo_asked(tiny: Pipeline):

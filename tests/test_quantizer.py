@@ -17,6 +17,49 @@ def make_latents(n: int, n_frames: int) -> torch.Tensor:
     return torch.randn(n, n_frames, CONFIG.latent_dim, generator=torch.Generator().manual_seed(1))
 
 
+def make_two_books(first: list[list[float]], second: list[list[float]]) -> Quantizer:
+    """Two codebooks of known entries, and nothing before, between and behind them: four latent frames are a vector."""
+    model = Quantizer(QuantizerConfig(latent_dim=1, n_codebooks=2, codebook_size=len(first), code_dim=4, dim=4))
+    model.encoder, model.decoder = torch.nn.Identity(), torch.nn.Identity()
+    for book, entries in zip(model.codebooks, (first, second), strict=True):
+        book.down, book.up = torch.nn.Identity(), torch.nn.Identity()
+        book.entries = torch.nn.Parameter(torch.tensor(entries))
+    return model
+
+
+def test_each_codebook_codes_what_those_before_it_have_left():
+    model = make_two_books([[4.0, 0, 0, 0], [0, 4, 0, 0]], [[1.0, 0, 0, 0], [0, 0, 1, 0]])
+    latents = torch.tensor([4.0, 0, 1, 0, 0, 4, 1, 0, 1, 4, 0, 0]).view(1, 12, 1)  # three code frames
+    codes = model.encode(latents)
+    assert codes.tolist() == [[[0, 1, 1], [1, 1, 0]]]  # the second sees (0, 0, 1, 0) twice, then (1, 0, 0, 0)
+    assert torch.equal(model.decode(codes), latents)
+    assert torch.equal(model(latents).latents, latents)
+
+
+def test_the_entry_of_the_smallest_angle_is_taken_however_long_it_is():
+    model = make_two_books([[100.0, 100, 0, 0], [1, 0, 0, 0]], [[1.0, 0, 0, 0], [0, 1, 0, 0]])
+    assert model.encode(torch.tensor([9.0, 1, 0, 0]).view(1, 4, 1))[0, 0].tolist() == [1]
+
+
+def test_entries_of_a_later_codebook_come_back_at_what_those_before_it_have_left():
+    model = make_two_books([[4.0, 0, 0, 0], [0, 4, 0, 0]], [[1.0, 0, 0, 0], [0, 0, 1, 0]])
+    dead = torch.tensor([[False, False], [True, False]])
+    model.revive(torch.tensor([4.0, 0, 0, 3]).view(1, 4, 1), dead, torch.Generator().manual_seed(0))
+    assert model.codebooks[1].entries.tolist() == [[0, 0, 0, 3], [0, 0, 1, 0]]
+
+
+def test_the_codebook_loss_moves_entries_and_the_commitment_loss_what_is_before_them():
+    model, latents = make_model(), make_latents(2, 24)
+    out = model(latents)
+    for loss, moved, stays in (
+        (out.codebook_loss, model.codebooks[1].entries, model.codebooks[1].down.weight),
+        (out.commitment_loss, model.codebooks[1].down.weight, model.codebooks[1].entries),
+    ):
+        to_moved, to_other = torch.autograd.grad(loss, (moved, stays), retain_graph=True, allow_unused=True)
+        assert to_moved.abs().amax() > 0
+        assert to_other is None or not to_other.any()
+
+
 @pytest.mark.parametrize(("n_frames", "n_code_frames"), [(1, 1), (4, 1), (5, 2), (40, 10)])
 def test_four_latent_frames_become_one_code_frame(n_frames, n_code_frames):
     model = make_model()

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLES
+from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES, ROLES
 from hybridgen.render.windows import window_spans
-from hybridgen.renderer import PARTS, Condition, Renderer, RendererConfig
+from hybridgen.render.windows import window_spans
+from hybridgen.renderer import PARTS, ROLES_KNOWN, Condition, Renderer, RendererConfig, sinusoids
 
 CONFIG = RendererConfig(
     latent_dim=6, text_dim=5, n_codebooks=2, codebook_size=7, dim=16, n_layers=3, n_heads=2, ffn_dim=24
@@ -106,6 +107,39 @@ def test_context_is_read_only_where_it_is_known():
     seen = replace(cond, context=torch.where(cond.known[..., None], other, cond.context))
     torch.testing.assert_close(model(x_t, t, hidden), model(x_t, t, cond))
     assert (model(x_t, t, seen) - model(x_t, t, cond)).abs().amax() > 1e-3
+
+
+@torch.no_grad()
+def test_instruments_are_heard_of_the_roles_that_play_and_of_all_where_nobody_says_which_do():
+    model, (x_t, t), cond = make_model(), make_input(1), make_condition(1)
+    cond.features[..., ROLES_KNOWN] = 1
+    cond.features[..., ROLE_FEATURES] = torch.eye(len(ROLES))[2]  # the bass alone
+    unknown = replace(cond, features=cond.features.clone())
+    unknown.features[..., ROLES_KNOWN] = 0
+    unknown.features[..., ROLE_FEATURES] = 0
+    for role, heard in ((2, True), (3, False)):
+        others = cond.instruments.clone()
+        others[:, role] = (others[:, role] + 1) % N_INSTRUMENTS
+        for told, expected in ((cond, heard), (unknown, True)):
+            differs = (model(x_t, t, replace(told, instruments=others)) - model(x_t, t, told)).abs().amax() > 1e-4
+            assert differs == expected, (role, expected)
+
+
+@torch.no_grad()
+def test_an_unset_code_is_no_code():
+    model, (x_t, t), cond = make_model(), make_input(1), make_condition(1)
+    unset = model(x_t, t, replace(cond, codes=torch.full_like(cond.codes, -1)))
+    for code in range(CONFIG.codebook_size):
+        told = model(x_t, t, replace(cond, codes=torch.full_like(cond.codes, code)))
+        assert (told - unset).abs().amax() > 1e-3
+
+
+def test_time_is_told_in_waves_of_one_to_a_thousand_radians():
+    found = sinusoids(torch.tensor([0.0, 0.5]), 8)
+    frequencies = torch.tensor([1.0, 10, 100, 1000])
+    torch.testing.assert_close(found[0], torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0]))
+    expected = torch.cat([(0.5 * frequencies).cos(), (0.5 * frequencies).sin()])
+    torch.testing.assert_close(found[1], expected, rtol=0, atol=1e-3)
 
 
 @torch.no_grad()
