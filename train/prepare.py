@@ -3,8 +3,8 @@
 `--songs` is a folder of your own: sound files, and beside each, if there is one, NAME.txt with a caption; in
 PREPARED/songs they come to one rate and loudness. `--corpus` is the synthetic one, with its scores. Writes shards with
 latents, controls, labels and text states of every song; with `--quantizer FOLDER`, once there is one, codes beside
-them. What the same weights have made already is left as it is, so a stopped run goes on with the same command, and no
-number of workers changes a byte.
+them. What the same weights have already written is kept, so the same command resumes a stopped run; the number of
+workers changes no byte.
 """
 
 import argparse
@@ -43,19 +43,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--captions", type=int, default=4, help="texts kept of each song (default %(default)s)")
     parser.add_argument("--hours", type=float, default=preparing.SHARD_HOURS, help="of a shard (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes, of a thread each (default %(default)s)")
-    asked = parser.parse_args(argv)
-    model = asked.model or config.preset("models/tiny")
+    args = parser.parse_args(argv)
+    model = args.model or config.preset("models/tiny")
     torch.set_num_threads(1)
     try:
-        if asked.songs is not None:
-            sources = own_songs(asked.songs, asked.out / "songs")
+        if args.songs is not None:
+            sources = own_songs(args.songs, args.out / "songs")
         else:
-            sources = [preparing.from_corpus(record) for record in corpus.read(asked.corpus)]
-        recipe = preparing.Recipe(model, asked.codec, asked.captions)
-        preparing.write(sources, asked.out, recipe, asked.hours, asked.workers)
-        if asked.quantizer is not None:
-            weights = asked.quantizer / "quantizer.safetensors"
-            preparing.write_codes(asked.out, model, weights, asked.workers)
+            sources = [preparing.from_corpus(record) for record in corpus.read(args.corpus)]
+        recipe = preparing.Recipe(model, args.codec, args.captions)
+        preparing.write(sources, args.out, recipe, args.hours, args.workers)
+        if args.quantizer is not None:
+            weights = args.quantizer / "quantizer.safetensors"
+            preparing.write_codes(args.out, model, weights, args.workers)
     except (ValueError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
         sys.exit(2)
