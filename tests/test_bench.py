@@ -30,7 +30,7 @@ def test_every_stage_is_measured_plain_and_compiled(bench: ModuleType, tmp_path:
 
 
 def test_a_wrong_attention_is_not_timed(bench: ModuleType, monkeypatch: pytest.MonkeyPatch):
-    device, size = torch.device("cpu"), bench.SIZES["cpu"]
+    device, size = torch.device("cpu"), bench.LOADS["cpu"]
     case = bench.renderer_case(bench.shapes_of("tiny", "renderer", device, size), size, device)
     for parameter in case.model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)

@@ -78,24 +78,24 @@ def test_the_best_scores_cost_nothing():
     assert losses.discriminator_loss(fake, real) == 2
 
 
-def test_judges_learn_to_tell_noise_from_music():
+def test_discriminators_learn_to_tell_noise_from_music():
     torch.manual_seed(0)
-    judges = Discriminators(DiscriminatorConfig(windows=(256, 512), channels=(4, 4)))
-    optimizer = torch.optim.AdamW(judges.parameters(), lr=2e-2)
+    discriminators = Discriminators(DiscriminatorConfig(windows=(256, 512), channels=(4, 4)))
+    optimizer = torch.optim.AdamW(discriminators.parameters(), lr=2e-2)
     real, fake = music(), 0.3 * torch.randn(2, 2, 4096)
     for _ in range(25):
-        loss = losses.discriminator_loss(judges(real)[0], judges(fake)[0])
+        loss = losses.discriminator_loss(discriminators(real)[0], discriminators(fake)[0])
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    assert loss < 0.45  # who cannot tell them apart scores both one half and pays 0.5
+    assert loss < 0.45  # scores of one half for both would cost 0.5
 
 
 def test_features_carry_gradients_to_the_decoder_only():
-    judges = Discriminators(DiscriminatorConfig(windows=(256,), channels=(4, 4))).requires_grad_(False)
+    discriminators = Discriminators(DiscriminatorConfig(windows=(256,), channels=(4, 4))).requires_grad_(False)
     output = music().requires_grad_()
-    scores, features = judges(output)
-    (losses.generator_loss(scores) + losses.feature_loss(judges(music())[1], features)).backward()
+    scores, features = discriminators(output)
+    (losses.generator_loss(scores) + losses.feature_loss(discriminators(music())[1], features)).backward()
     assert output.grad.abs().sum() > 0
 
 

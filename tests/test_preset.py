@@ -27,7 +27,7 @@ def tiny() -> Pipeline:
 @pytest.fixture(scope="module")
 def codec() -> SpectralCodec:
     """The shipped codec alone."""
-    codec = SpectralSpectralCodec(config.load(PipelineConfig, FOLDER / "config.yaml").codec).eval()
+    codec = SpectralCodec(config.load(PipelineConfig, FOLDER / "config.yaml").codec).eval()
     weights.load_weights(codec, FOLDER / "codec.safetensors")
     return codec
 

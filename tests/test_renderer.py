@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES, ROLES
 from hybridgen.render.windows import window_spans
-from hybridgen.render.windows import window_spans
 from hybridgen.renderer import PARTS, ROLES_KNOWN, Condition, Renderer, RendererConfig, sinusoids
 
 CONFIG = RendererConfig(

@@ -36,8 +36,8 @@ N_TEXT, N_TOKENS = 32, 224  # of a prompt, of a score
 
 
 @dataclass(frozen=True)
-class Size:
-    """How much a step is given."""
+class Load:
+    """How much data a step has."""
 
     songs: int
     code_frames: int
@@ -49,9 +49,9 @@ class Size:
     repeats: int
 
 
-SIZES = {
-    "cuda": Size(songs=8, code_frames=1024, windows=16, frames=1024, crops=16, samples=131_072, matrix=8192, repeats=8),
-    "cpu": Size(songs=1, code_frames=16, windows=1, frames=32, crops=1, samples=16_384, matrix=256, repeats=1),
+LOADS = {
+    "cuda": Load(songs=8, code_frames=1024, windows=16, frames=1024, crops=16, samples=131_072, matrix=8192, repeats=8),
+    "cpu": Load(songs=1, code_frames=16, windows=1, frames=32, crops=1, samples=16_384, matrix=256, repeats=1),
 }
 
 
@@ -86,9 +86,9 @@ class Row:
     note: str = ""
 
 
-def planner_case(cfg: PlannerConfig, size: Size, device: torch.device) -> Case:
+def planner_case(cfg: PlannerConfig, load: Load, device: torch.device) -> Case:
     """Whole songs, score and codes."""
-    n, frames = size.songs, size.code_frames
+    n, frames = load.songs, load.code_frames
     text = torch.randn(n, N_TEXT, cfg.text_dim, device=device)
     text_mask = torch.ones(n, N_TEXT, dtype=torch.bool, device=device)
     tokens = torch.randint(0, 500, (n, N_TOKENS), device=device)
@@ -108,9 +108,9 @@ def planner_case(cfg: PlannerConfig, size: Size, device: torch.device) -> Case:
     return Case(model, output, operations, kept, n * (N_TOKENS + frames), list(model.blocks))
 
 
-def renderer_case(cfg: RendererConfig, size: Size, device: torch.device) -> Case:
+def renderer_case(cfg: RendererConfig, load: Load, device: torch.device) -> Case:
     """Windows of one length."""
-    n, frames = size.windows, size.frames
+    n, frames = load.windows, load.frames
     latents = torch.randn(n, frames, cfg.latent_dim, device=device)
     cond = Condition(
         text=torch.randn(n, N_TEXT, cfg.text_dim, device=device),
@@ -140,12 +140,12 @@ class Autoencoder(nn.Module):
         return self.codec.decode(self.codec.normalize(self.codec.posterior(samples)[0]))
 
 
-def codec_case(cfg: SpectralCodecConfig, size: Size, device: torch.device) -> Case:
+def codec_case(cfg: SpectralCodecConfig, load: Load, device: torch.device) -> Case:
     """Crops there and back."""
-    samples = 0.1 * torch.randn(size.crops, 2, size.samples, device=device)
-    operations = size.crops * flops.codec(cfg, size.samples, (), ()).total  # no losses
-    kept = memory.codec(cfg, size.crops, size.samples, (), ())
-    model, n_frames = SpectralCodec(cfg), size.crops * size.samples // cfg.hop_length
+    samples = 0.1 * torch.randn(load.crops, 2, load.samples, device=device)
+    operations = load.crops * flops.codec(cfg, load.samples, (), ()).total  # no losses
+    kept = memory.codec(cfg, load.crops, load.samples, (), ())
+    model, n_frames = SpectralCodec(cfg), load.crops * load.samples // cfg.hop_length
     layers = [model.encoder, model.decoder]
     return Case(Autoencoder(model), lambda model: model(samples), operations, kept, n_frames, layers)
 
@@ -158,7 +158,7 @@ STAGES = {
 
 
 def shapes_of(
-    model: str, stage: str, device: torch.device, size: Size
+    model: str, stage: str, device: torch.device, load: Load
 ) -> PlannerConfig | RendererConfig | SpectralCodecConfig:
     """The preset's shapes, with as many layers as fit the GPU, or two on a CPU."""
     schema, make = STAGES[stage]
@@ -168,15 +168,15 @@ def shapes_of(
     if device.type == "cpu":
         return replace(cfg, n_layers=2)
     limit = 0.9 * torch.cuda.get_device_properties(device).total_memory
-    while cfg.n_layers > 1 and needed(make, cfg, size) > limit:
+    while cfg.n_layers > 1 and needed(make, cfg, load) > limit:
         cfg = replace(cfg, n_layers=cfg.n_layers - 1)
     return cfg
 
 
-def needed(make: Callable[..., Case], cfg: PlannerConfig | RendererConfig, size: Size) -> float:
+def needed(make: Callable[..., Case], cfg: PlannerConfig | RendererConfig, load: Load) -> float:
     """Bytes of a step, by the formulas."""
     with torch.device("meta"):
-        case = make(cfg, size, torch.device("meta"))
+        case = make(cfg, load, torch.device("meta"))
     states = memory.states(*memory.sizes(case.model), n_gpus=1, stage=None, half=False, autocast=True)
     return states.gpu - states.average + case.kept.size(False, 4, 2)
 
@@ -232,7 +232,7 @@ def attention(variant: str) -> Iterator[None]:
         F.scaled_dot_product_attention = own
 
 
-def measure(case: Case, variant: str, expected: Tensor | None, device: torch.device, size: Size, backend: str) -> dict:
+def measure(case: Case, variant: str, expected: Tensor | None, device: torch.device, load: Load, backend: str) -> dict:
     """Error and speed of a variant, as fields of a `Row`; ValueError where its output is wrong."""
     half = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
     for layer in case.layers if variant == "compiled" else ():
@@ -256,7 +256,7 @@ def measure(case: Case, variant: str, expected: Tensor | None, device: torch.dev
                 raise ValueError(f"output differs by {error:.1e}, over {TOLERANCE[device.type]:g}: not timed")
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        seconds = statistics.median(timed(step, device, size.repeats))
+        seconds = statistics.median(timed(step, device, load.repeats))
     peak = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None
     rate = case.flops / seconds
     return {
@@ -268,13 +268,13 @@ def measure(case: Case, variant: str, expected: Tensor | None, device: torch.dev
     }
 
 
-def rows_of(model: str, stage: str, device: torch.device, asked: argparse.Namespace, rate: float) -> Iterator[Row]:
+def rows_of(model: str, stage: str, device: torch.device, args: argparse.Namespace, rate: float) -> Iterator[Row]:
     """Each variant of one stage; what fails is a row with a note."""
-    size = SIZES[device.type]
-    cfg, make = shapes_of(model, stage, device, size), STAGES[stage][1]
+    load = LOADS[device.type]
+    cfg, make = shapes_of(model, stage, device, load), STAGES[stage][1]
     torch.manual_seed(0)
     with device:
-        case = make(cfg, size, device)
+        case = make(cfg, load, device)
     for parameter in case.model.parameters():  # layers that start at zero would make any output right
         if not parameter.any():
             nn.init.normal_(parameter, std=0.02)
@@ -283,18 +283,18 @@ def rows_of(model: str, stage: str, device: torch.device, asked: argparse.Namesp
         expected = case.output(case.model).float()
     weights = {name: value.clone() for name, value in case.model.state_dict().items()}
     row = Row(model, stage, "plain", len(case.layers), memory.sizes(case.model)[0])
-    for variant in sorted(asked.variants, key=VARIANTS.index):
+    for variant in sorted(args.variants, key=VARIANTS.index):
         row = replace(row, variant=variant)
         if variant in FOREIGN and importlib.util.find_spec(FOREIGN[variant]) is None:
             continue
         if variant in FOREIGN and stage != "renderer":
             continue  # the planner's attention has a mask, the codec has none
-        if time.monotonic() > asked.deadline:
+        if time.monotonic() > args.deadline:
             yield replace(row, note="no time left")
             continue
         case.model.load_state_dict(weights)
         try:
-            values = measure(case, variant, None if variant == "plain" else expected, device, size, asked.backend)
+            values = measure(case, variant, None if variant == "plain" else expected, device, load, args.backend)
         except (ValueError, torch.OutOfMemoryError) as error:
             yield replace(row, note=str(error).splitlines()[0][:100])
             continue
@@ -341,13 +341,13 @@ def line(row: Row) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """The whole table."""
-    asked = parser().parse_args(argv)
-    device = torch.device(asked.device)
-    asked.deadline = time.monotonic() + 60 * asked.minutes
-    asked.backend = "inductor" if device.type == "cuda" else "aot_eager"  # a CPU would compile for minutes
+    args = parser().parse_args(argv)
+    device = torch.device(args.device)
+    args.deadline = time.monotonic() + 60 * args.minutes
+    args.backend = "inductor" if device.type == "cuda" else "aot_eager"  # a CPU would compile for minutes
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     present = {variant: importlib.util.find_spec(module) is not None for variant, module in FOREIGN.items()}
-    rate = matrix_rate(SIZES[device.type].matrix, device)
+    rate = matrix_rate(LOADS[device.type].matrix, device)
     facts = {
         "device": name,
         "torch": torch.__version__,
@@ -358,9 +358,9 @@ def main(argv: list[str] | None = None) -> None:
     print("\n".join(f"{key}: {value}" for key, value in facts.items()))
     print(f"\n{'':27} {' '.join(f'{name:>9}' for name in COLUMNS)}")
     rows = []
-    for model in asked.models:
+    for model in args.models:
         for stage in STAGES:
-            for row in rows_of(model, stage, device, asked, rate):
+            for row in rows_of(model, stage, device, args, rate):
                 print(line(row), flush=True)
                 rows.append(row)
             if device.type == "cuda":
@@ -368,12 +368,12 @@ def main(argv: list[str] | None = None) -> None:
     if device.type == "cpu":
         print("\nNo GPU was used: two layers, small batches. The errors hold; all speeds, utilization and memory await")
         print("python tools/bench.py on one.")
-    if asked.out is not None:
-        asked.out.write_text(json.dumps(facts | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    if args.out is not None:
+        args.out.write_text(json.dumps(facts | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
 
 
 def parser() -> argparse.ArgumentParser:
-    """What can be asked."""
+    """What can be args."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     has_gpu = torch.cuda.is_available()
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if has_gpu else "cpu")

@@ -150,7 +150,7 @@ def result(folder: Path) -> dict[str, str]:
 
 
 def differences(folder: Path, expected: dict[str, str]) -> list[str]:
-    """What is not as in the run that nobody killed; what nobody may leave behind is one of them."""
+    """What differs from the uninterrupted run, including temporary files that were left."""
     found = result(folder)
     changed = [name for name in expected | found if found.get(name) != expected.get(name)]
     return changed + [path.name for path in (folder / "run").glob(".*.tmp")]
@@ -212,7 +212,7 @@ def killed_writing(
 
 
 def goes_on(training: Training, place: Path, expected: dict[str, str]) -> tuple[str, list[str]]:
-    """Starts a run again that is dead; the checkpoint that it goes on from, and what is different at its end."""
+    """Resumes a dead run; the checkpoint that it resumes from, and what differs at its end."""
     found = checkpoints.newest(place / "run")
     training.finish(place)
     changed = differences(place, expected)
@@ -313,12 +313,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--kills", type=int, default=100, help="at random moments (default %(default)s)")
     parser.add_argument("--every", type=int, default=1, help="kill at each so-manieth operation (default %(default)s)")
     parser.add_argument("--flips", type=int, default=200, help="of single bytes (default %(default)s)")
-    asked = parser.parse_args(argv)
-    folder = asked.folder.resolve()
+    args = parser.parse_args(argv)
+    folder = args.folder.resolve()
     write_data(folder)
     data = (f"run.model={folder}/model.yaml", f"prepared={folder}/prepared", "run.out=run")
-    path = config.preset(f"train/{asked.stage}")
-    training = Training((str(SCRIPTS / f"{asked.stage}.py"), str(path), *data, *SHORT, *OWN[asked.stage]))
+    path = config.preset(f"train/{args.stage}")
+    training = Training((str(SCRIPTS / f"{args.stage}.py"), str(path), *data, *SHORT, *OWN[args.stage]))
     runpy.run_path(training.command[0])  # its imports, for all that are forked; and what is imported late
     for late in ("torch._dynamo", "torch.utils.tensorboard"):
         with contextlib.suppress(ImportError):
@@ -326,12 +326,12 @@ def main(argv: list[str] | None = None) -> None:
     training.run(folder / "unbroken")
     expected = result(folder / "unbroken")
 
-    print(f"hybridgen {asked.stage}, {STEPS} steps, a checkpoint each {SAVE_EVERY}, torch {torch.__version__}\n")
+    print(f"hybridgen {args.stage}, {STEPS} steps, a checkpoint each {SAVE_EVERY}, torch {torch.__version__}\n")
     print("| what happened | runs | all bits right | went on from | seconds |\n|---|---|---|---|---|")
     right = [
-        report("killed at a random moment", killed(training, folder, expected, asked.kills)),
-        report("killed at an operation of writing", killed_writing(training, folder, expected, asked.every)),
-        report("a byte flipped, a file cut or gone", damaged(folder / "unbroken" / "run", asked.flips)),
+        report("killed at a random moment", killed(training, folder, expected, args.kills)),
+        report("killed at an operation of writing", killed_writing(training, folder, expected, args.every)),
+        report("a byte flipped, a file cut or gone", damaged(folder / "unbroken" / "run", args.flips)),
         report("the disk full", full_disk(training, folder, expected)),
     ]
     sys.exit(0 if all(right) else 1)

@@ -148,31 +148,31 @@ def digest(tensors: Tensors) -> str:
     return sha.hexdigest()
 
 
-def alone(name: str, asked: argparse.Namespace) -> dict[str, list[float]]:
+def alone(name: str, args: argparse.Namespace) -> dict[str, list[float]]:
     """Plain PyTorch, whole batches, and in two parts with recomputed activations; the checkpoint is its middle."""
     losses = {}
     for way, micro_batches in (("plain", 1), ("plain, 2 micro-batches, recomputed", 2)):
-        engine, cfg = new_engine(name, asked.model, None, micro_batches)
-        before = steps(engine, name, cfg, 1, asked.steps)
+        engine, cfg = new_engine(name, args.model, None, micro_batches)
+        before = steps(engine, name, cfg, 1, args.steps)
         if way == "plain":
-            checkpoints.save(asked.out / name, Checkpoint(asked.steps, engine.tensors(), engine.state()))
-        losses[way] = before + steps(engine, name, cfg, asked.steps + 1, asked.steps)
+            checkpoints.save(args.out / name, Checkpoint(args.steps, engine.tensors(), engine.state()))
+        losses[way] = before + steps(engine, name, cfg, args.steps + 1, args.steps)
     return losses
 
 
-def together(name: str, asked: argparse.Namespace) -> dict[str, list[float]]:
-    """Every file, anew and from the checkpoint as the one before left it; AssertionError if a bit of that changes."""
-    checkpoint = checkpoints.load(checkpoints.newest(asked.out / name))
+def together(name: str, args: argparse.Namespace) -> dict[str, list[float]]:
+    """Every file, from the start and from the checkpoint that the one before left; AssertionError if a bit changes."""
+    checkpoint = checkpoints.load(checkpoints.newest(args.out / name))
     wanted = digest(checkpoint.tensors)
     tensors, state, losses = checkpoint.tensors, checkpoint.state, {}
-    for way in asked.files:
-        engine, cfg = new_engine(name, asked.model, FILES[way])
-        before = steps(engine, name, cfg, 1, asked.steps)
+    for way in args.files:
+        engine, cfg = new_engine(name, args.model, FILES[way])
+        before = steps(engine, name, cfg, 1, args.steps)
         engine.load(tensors, state)
         tensors, state = engine.tensors(), engine.state()
         same = engine.rank > 0 or digest(tensors) == wanted
         assert same and state == checkpoint.state, f"{name}: the checkpoint changed on its way through {way}"
-        losses[way] = before + steps(engine, name, cfg, asked.steps + 1, asked.steps)
+        losses[way] = before + steps(engine, name, cfg, args.steps + 1, args.steps)
     return losses
 
 
@@ -185,13 +185,13 @@ def main(argv: list[str] | None = None) -> None:
         "--steps", type=int, default=3, help="before the checkpoint, and after it (default %(default)s)"
     )
     parser.add_argument("--files", nargs="+", choices=FILES, default=list(FILES), help="of DeepSpeed's (default: all)")
-    asked = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     torch.set_num_threads(1)
     here = distributed.rank_info()
-    record = asked.out / "losses.json"
+    record = args.out / "losses.json"
     found = json.loads(record.read_text()) if here.world_size > 1 else {}
     for name in KINDS:
-        found[name] = found.get(name, {}) | (alone if here.world_size == 1 else together)(name, asked)
+        found[name] = found.get(name, {}) | (alone if here.world_size == 1 else together)(name, args)
     if here.rank == 0:
         record.write_text(json.dumps(found, indent=1) + "\n")
         print(f"| {' | '.join(['way', *KINDS])} |\n|{'---|' * (1 + len(KINDS))}")

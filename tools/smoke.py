@@ -1,7 +1,7 @@
 """Every stage trained for a few steps, by two processes with ZeRO 2, and a track made with the result: make smoke
 
 Composes and plays a corpus of a few seconds, trains on it with the scripts as they are, stops the renderer with SIGTERM
-and lets it go on, exports, and generates. Any failure ends it with the command that failed. Some minutes on two cores.
+and resumes it, exports, and generates. Any failure ends it with the command that failed. Some minutes on two cores.
 """
 
 import argparse
@@ -113,9 +113,9 @@ def main() -> None:
     """In a folder that is kept where one is named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="folder to work in and to keep (default: a temporary one)")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with timed("smoke"), tempfile.TemporaryDirectory(prefix="hybridgen-smoke-") as temporary:
-        folder = Path(temporary) if asked.out is None else asked.out.resolve()
+        folder = Path(temporary) if args.out is None else args.out.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         smoke(folder)
 

@@ -1,7 +1,7 @@
 """Gathers trained stages into a model folder: python train/export.py --runs runs --out my-model
 
 Each run's averaged weights (runs/codec/codec.safetensors ...) become one file in half precision; beside them go
-config.yaml (shapes and sampling defaults) and training.json: the corpus's recipe and every validation figure.
+config.yaml (shapes and sampling defaults) and training.json: the corpus's settings and every validation figure.
 """
 
 import argparse
@@ -31,29 +31,29 @@ def stage_files(runs: Path) -> dict[str, Path]:
     return paths
 
 
-def main(asked: argparse.Namespace) -> None:
+def main(args: argparse.Namespace) -> None:
     """Load, check, save."""
-    model = config.preset("models/tiny") if asked.model is None else asked.model
-    pipe = Pipeline(config.load(PipelineConfig, model, asked.set))
-    for stage, path in stage_files(asked.runs).items():
+    model = config.preset("models/tiny") if args.model is None else args.model
+    pipe = Pipeline(config.load(PipelineConfig, model, args.set))
+    for stage, path in stage_files(args.runs).items():
         weights.load_weights(getattr(pipe, stage), path)
-    pipe.save_pretrained(asked.out)
-    logs = {stage: asked.runs / stage / "log.jsonl" for stage in STAGES}
+    pipe.save_pretrained(args.out)
+    logs = {stage: args.runs / stage / "log.jsonl" for stage in STAGES}
     record = {
-        "corpus": read_json(asked.corpus) if asked.corpus else None,
+        "corpus": read_json(args.corpus) if args.corpus else None,
         "stages": {stage: figures(log) for stage, log in logs.items() if log.is_file()},
     }
-    write_json(asked.out / "training.json", record)
-    size = sum(path.stat().st_size for path in asked.out.glob("*.safetensors"))
-    print(f"{asked.out}: {size / 1e6:.1f} MB of weights")
+    write_json(args.out / "training.json", record)
+    size = sum(path.stat().st_size for path in args.out.glob("*.safetensors"))
+    print(f"{args.out}: {size / 1e6:.1f} MB of weights")
 
 
 def parser() -> argparse.ArgumentParser:
-    """What can be asked."""
+    """What can be args."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder with one run per stage (default runs)")
     parser.add_argument("--model", type=Path, help="YAML with the shapes and sampling defaults (default: models/tiny)")
-    parser.add_argument("--corpus", type=Path, help="the corpus's corpus.json, to be told in training.json")
+    parser.add_argument("--corpus", type=Path, help="the corpus's corpus.json, to be recorded in training.json")
     parser.add_argument("--set", nargs="*", default=[], metavar="sampling.num_steps=12", help="overrides of the YAML")
     parser.add_argument("--out", type=Path, required=True, help="the model folder")
     return parser

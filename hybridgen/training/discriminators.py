@@ -1,4 +1,4 @@
-"""Who tells generated sound from real: small convolutional judges of complex spectra (arXiv 2306.06546, 2210.13438).
+"""Discriminators of generated from real sound: small convolutions over complex spectra (arXiv 2306.06546, 2210.13438).
 
 Shapes: B batch, N samples, F spectral frames, K bins, H channels of a layer.
 """
@@ -15,7 +15,7 @@ from hybridgen.spectra import stft
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """One judge for each window length."""
+    """One discriminator for each window length."""
 
     windows: tuple[int, ...]  # samples
     channels: tuple[int, ...]  # of the hidden layers; frequency is halved twice by the first and once by each other
@@ -47,13 +47,13 @@ class SpectrumDiscriminator(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """All judges together."""
+    """One discriminator for each window length, run together."""
 
     def __init__(self, config: DiscriminatorConfig):
         super().__init__()
-        self.judges = nn.ModuleList(SpectrumDiscriminator(window, config.channels) for window in config.windows)
+        self.by_window = nn.ModuleList(SpectrumDiscriminator(window, config.channels) for window in config.windows)
 
     def forward(self, samples: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Scores, one map for each judge, and the features of all layers, from samples (B, 2, N)."""
-        answers = [judge(samples) for judge in self.judges]
-        return [score for score, _ in answers], [feature for _, features in answers for feature in features]
+        """Scores, one map for each discriminator, and the features of all layers, from samples (B, 2, N)."""
+        outputs = [discriminator(samples) for discriminator in self.by_window]
+        return [scores for scores, _ in outputs], [feature for _, features in outputs for feature in features]

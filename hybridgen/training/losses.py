@@ -1,4 +1,4 @@
-"""What it costs to sound different: spectral losses of the codec, its prior, and its adversarial game.
+"""The codec's losses: spectral, tonal, the divergence from its prior, and adversarial.
 
 Shapes: B batch, N samples, F spectral frames, K bins, M mel bands, T latent frames, C latent channels.
 """
@@ -84,12 +84,12 @@ def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
 
 
 def generator_loss(scores: list[Tensor]) -> Tensor:
-    """Least squares (arXiv 1611.04076): what was generated should be scored 1."""
+    """Least squares (arXiv 1611.04076): generated sound should score 1."""
     return torch.stack([(1 - score).square().mean() for score in scores]).mean()
 
 
 def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Least squares: what is real should be scored 1, what was generated 0."""
+    """Least squares: real sound should score 1, generated sound 0."""
     pairs = zip(real, fake, strict=True)
     return torch.stack([(1 - r).square().mean() + f.square().mean() for r, f in pairs]).mean()
 
@@ -97,7 +97,7 @@ def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
 def feature_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     """Mean distance of the discriminators' features (B, ...), relative to the size of each example's real ones.
 
-    As arXiv 2210.13438, but for each example: so a part of a batch has its part of the loss, whoever computes it.
+    As arXiv 2210.13438, but for each example, so that the loss does not depend on how ranks share a batch.
     """
     pairs = [(r.detach().float().flatten(1), f.float().flatten(1)) for r, f in zip(real, fake, strict=True)]
     return torch.stack([((f - r).abs().mean(1) / (r.abs().mean(1) + 1e-4)).mean() for r, f in pairs]).mean()

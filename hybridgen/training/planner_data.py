@@ -44,7 +44,7 @@ class ScoreConfig:
 
     def __post_init__(self) -> None:
         if self.batch_size < LONG_DIVISOR or self.batch_size % LONG_DIVISOR:
-            raise ValueError(f"batch_size {self.batch_size} is no multiple of {LONG_DIVISOR}")
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of {LONG_DIVISOR}")
         if not 0 <= self.long_share <= 1:
             raise ValueError(f"long_share {self.long_share} is outside 0-1")
 
