@@ -136,6 +136,28 @@ def test_a_long_manifest_survives_whole_and_the_audio_is_untouched(tmp_path, suf
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def chunks(data: bytes) -> list[bytes]:
+    """Names of the chunks of a wav file, each at an even place, the last one ending with the file."""
+    names, start = [], 12
+    assert data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") == len(data) - 8
+    while start < len(data):
+        names.append(data[start : start + 4])
+        length = int.from_bytes(data[start + 4 : start + 8], "little")
+        start += 8 + length + length % 2
+    assert start == len(data)
+    return names
+
+
+def test_chunks_of_a_wav_file_of_odd_length_are_padded(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.linspace(-0.5, 0.5, 101), RATE, subtype="PCM_U8")
+    before, _ = soundfile.read(path)
+    m.embed(path, a_manifest())
+    assert chunks(path.read_bytes()) == [b"fmt ", b"hgen", b"LIST", b"data"]
+    assert np.array_equal(soundfile.read(path)[0], before)
+    assert m.verify(path) == []
+
+
 def tags_and_samples(path):
     with av.open(str(path)) as container:
         found = {k.lower(): v for part in (*container.streams, container) for k, v in part.metadata.items()}

@@ -71,9 +71,23 @@ def test_other_shapes_names_and_kinds_are_named(tmp_path):
     save_file({"inner.weight": torch.zeros(3, 4), "extra": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"missing \['inner.bias', .*unexpected \['extra'\]"):
         weights.load_weights(toy, path)
+    save_file({**{k: v.clone() for k, v in toy.state_dict().items()}, "extra": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"missing \[\]; unexpected \['extra'\]"):
+        weights.load_weights(toy, path)
     save_file({**{k: v.clone() for k, v in toy.state_dict().items()}, "steps": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"steps holds F32, the model's torch\.int64"):
         weights.load_weights(toy, path)
+
+
+def test_a_file_is_as_long_as_its_header_says(tmp_path):
+    path = tmp_path / "toy.safetensors"
+    weights.save_weights(Toy(), path)
+    whole = path.read_bytes()
+    weights.check_header(path)  # reads no tensor, and still sees what is cut or added
+    for content in (whole[:-1], whole + b"\0"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"{len(content)} bytes, but its header promises {len(whole)}"):
+            weights.check_header(path)
 
 
 def test_a_damaged_file_is_one_line(tmp_path):
