@@ -4,7 +4,7 @@ Plans are cheap, so look at several before one is rendered; then change four bar
 """
 
 from hybridgen import Pipeline
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 
 
 def harmonic_variety(plan: Plan) -> int:

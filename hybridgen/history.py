@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from hybridgen import config
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig
 
 MAX_OPERATIONS = 10_000

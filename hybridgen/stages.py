@@ -20,7 +20,8 @@ from hybridgen.codecs.dac import DacCodec, DacConfig
 from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.history import AdapterRecord, ModelRecord
-from hybridgen.plan import PLAN_VERSION, TimeBase
+from hybridgen.plan.features import PLAN_VERSION
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.renderer import Renderer, RendererConfig

@@ -15,7 +15,8 @@ from hybridgen.codecs.contract import ENCODE_BLOCK, BlockCodec, check_license
 from hybridgen.codecs.dac import DacCodec, DacConfig
 from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.stages import PipelineConfig
 from tests.conftest import MICRO
 

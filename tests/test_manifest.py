@@ -13,7 +13,8 @@ import soundfile
 from hybridgen import config, files, tags
 from hybridgen import manifest as m
 from hybridgen.history import AdapterRecord, Edit, Import, ModelRecord, Render
-from hybridgen.plan import Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig, SamplingParams
 
 FORMATS = {
