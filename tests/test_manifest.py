@@ -73,6 +73,7 @@ def test_json_round_trips_and_is_strict():
             {**fields, "operations": [{**first, "op": "dream"}]},
             "operation 1: op 'dream' is none of render, import, edit",
         ),
+        ({**fields, "operations": [{**first, "op": []}]}, "op '[]' is none of"),
         ({**fields, "operations": [{**first, "seed": 1.5}]}, "operation 1.seed: expected int, got 1.5"),
         ({**fields, "operations": [{**first, "plan": []}]}, "plan: expected dict"),
         ({**fields, "operations": [{**first, "mood": 1}]}, "operation 1: unknown ['mood']"),
