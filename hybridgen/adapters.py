@@ -25,7 +25,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from hybridgen.files import atomic_write, read_json, sha256, write_json
+from hybridgen.files import atomic_write, expand_user, read_json, sha256, write_json
 from hybridgen.history import AdapterRecord
 from hybridgen.weights import check_header
 
@@ -321,7 +321,7 @@ def save(folder: str | Path, loras: Mapping[str, LoRA], base: Mapping[str, str],
 
 def load(adapter: Adapter, device: str | torch.device = "cpu") -> LoadedAdapter:
     """The adapter in a folder; ValueError, in one line, for a folder that holds no whole one."""
-    folder = Path(adapter.path).expanduser()
+    folder = expand_user(adapter.path)
     if not (folder / FACTS_FILE).is_file():
         found = f"holds no {FACTS_FILE}" if folder.is_dir() else "is not a folder"
         raise ValueError(f"adapter {str(adapter.path)!r} {found}; make one with: hybridgen finetune SONGS -o my-style")

@@ -39,6 +39,14 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def expand_user(path: str | Path) -> Path:
+    """The path with a leading ~ or ~user replaced; ValueError for a user that does not exist."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{str(path)!r}: {error}") from None
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as file:

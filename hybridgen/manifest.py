@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from hybridgen.history import Import, Operation
 from hybridgen.plan.plan import Plan
 
 FORMAT = 2
+MAX_GAIN_DB = 200  # either way; mastering takes far less
 MAX_BYTES = 4 << 20  # of JSON in a manifest
 _BLANK = "0" * 64
 _START = b'{"sha256":"'
@@ -60,8 +60,8 @@ class Manifest:
         for name, kind in (("generator", str), ("ai_generated", bool), ("sha256", str)):
             if type(getattr(self, name)) is not kind:
                 raise ValueError(f"manifest {name} {str(getattr(self, name))[:60]!r} should be {kind.__name__}")
-        if type(self.gain_db) not in (int, float) or not math.isfinite(self.gain_db):
-            raise ValueError(f"manifest gain_db {str(self.gain_db)[:60]!r} should be a finite number")
+        if type(self.gain_db) not in (int, float) or not abs(self.gain_db) <= MAX_GAIN_DB:
+            raise ValueError(f"manifest gain_db {str(self.gain_db)[:60]!r} should be a number up to {MAX_GAIN_DB}")
         _check_strings("versions", self.versions)
         if len(self.sha256) != 64 or not set(self.sha256) <= set("0123456789abcdef"):
             raise ValueError(f"manifest sha256 {self.sha256[:70]!r} is not 64 hexadecimal digits")

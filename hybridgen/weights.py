@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from hybridgen.files import atomic_write
+from hybridgen.files import atomic_write, expand_user
 
 ALLOWED = ("config.yaml", "*.safetensors", "*.json", "*.md")  # all that is ever fetched from or sent to the Hub
 MAX_HEADER = 16 << 20  # bytes of JSON that list the tensors of a file
@@ -25,7 +25,7 @@ def resolve(name: str | Path | None = None, revision: str | None = None) -> Path
 
     Only a Hub id touches the network; `revision` (branch, tag or commit) belongs to Hub ids alone.
     """
-    path = _SHIPPED / "tiny" if name is None else Path(name).expanduser()
+    path = _SHIPPED / "tiny" if name is None else expand_user(name)
     if isinstance(name, str) and re.fullmatch(r"\w+", name) and not path.is_dir() and (_SHIPPED / name).is_dir():
         path = _SHIPPED / name
     if not path.is_dir() and isinstance(name, str) and _HUB_ID.fullmatch(name):

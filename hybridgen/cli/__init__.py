@@ -11,7 +11,7 @@ from typing import TextIO
 
 from hybridgen import __version__
 from hybridgen.cli import edit, generate, inspect, train
-from hybridgen.cli.options import Parser
+from hybridgen.cli.options import Parser, printable
 
 EXAMPLES = """examples:
   hybridgen generate "warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor" --seconds 60 -o track.wav
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
             print("hybridgen: stopped, nothing was written", file=sys.stderr)
             return 130
         except (ValueError, OSError) as error:
-            print(f"hybridgen: {_one_line(error)}", file=sys.stderr)
+            print(f"hybridgen: {printable(_one_line(error))}", file=sys.stderr)
             return 2
 
 
@@ -63,7 +63,7 @@ def _print_note(
     line: str | None = None,
 ) -> None:
     if category is UserWarning:
-        print(f"hybridgen: note: {message}", file=sys.stderr)
+        print(f"hybridgen: note: {printable(str(message))}", file=sys.stderr)
 
 
 def _one_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hybridgen.cli import options
 from hybridgen.cli.options import Commands
 
 if TYPE_CHECKING:
+    from hybridgen.manifest import Manifest
     from hybridgen.sampling import SamplingConfig
 
 
@@ -53,32 +55,36 @@ def add_commands(commands: Commands) -> None:
 
 
 def run_inspect(args: argparse.Namespace) -> None:
-    from hybridgen import manifest, tags
-    from hybridgen.history import Edit, Import
+    from hybridgen import manifest
 
     if args.file.suffix == ".json":
-        print(options.read_plan(args.file).text())
+        print(options.printable(options.read_plan(args.file).text()))
         return
     record = manifest.read(args.file)
-    if args.json:
-        print(record.to_json())
-        return
-    print(f"{args.file}: {tags.MARK}")
-    print(f"made by {record.generator}, {len(record.operations) - 1} edits, gain {record.gain_db:+.2f} dB")
+    print(record.to_json() if args.json else options.printable("\n".join(_describe(args.file, record))))
+
+
+def _describe(path: Path, record: "Manifest") -> Iterator[str]:
+    """A manifest in lines to read."""
+    from hybridgen import tags
+    from hybridgen.history import Edit, Import
+
+    yield f"{path}: {tags.MARK}"
+    yield f"made by {record.generator}, {len(record.operations) - 1} edits, gain {record.gain_db:+.2f} dB"
     for operation in record.operations:
         bars = f" of bars {operation.bars[0]}-{operation.bars[1]}" if isinstance(operation, Edit) else ""
-        print(f"{operation.OP}{bars}, model {operation.model.name}, prompt: {operation.plan.prompt}")
+        yield f"{operation.OP}{bars}, model {operation.model.name}, prompt: {operation.plan.prompt}"
         if isinstance(operation, Import):
             where = f"tempo {operation.tempo:g}, downbeat {operation.downbeat:g} s"
-            print(f"  recording {operation.sha256[:12]}, {where}")
+            yield f"  recording {operation.sha256[:12]}, {where}"
             continue
-        print(f"  plan seed {operation.plan.seed}, render seed {operation.seed}")
-        print(f"  sampling {_compact(operation.sampling)}")
+        yield f"  plan seed {operation.plan.seed}, render seed {operation.seed}"
+        yield f"  sampling {_compact(operation.sampling)}"
         for adapter in operation.adapters:
             hashes = ", ".join(f"{stage} {digest[:12]}" for stage, digest in adapter.sha256.items())
-            print(f"  adapter {adapter.path} at strength {adapter.strength:g} ({hashes})")
-    print(f"versions: {', '.join(f'{name} {version}' for name, version in record.versions.items())}")
-    print(f"\n{record.plan.text()}")
+            yield f"  adapter {adapter.path} at strength {adapter.strength:g} ({hashes})"
+    yield f"versions: {', '.join(f'{name} {version}' for name, version in record.versions.items())}"
+    yield f"\n{record.plan.text()}"
 
 
 def run_replay(args: argparse.Namespace) -> None:

@@ -181,6 +181,11 @@ def parse_bars(text: str) -> tuple[int, int]:
 # ---- results
 
 
+def printable(text: str) -> str:
+    """Text from a stranger's file, without characters that would steer the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+
+
 def check_outputs(track: Path | None, *others: Path | None) -> None:
     """ValueError before any work is done when an output could not be written."""
     if track is not None and track.suffix.lower() not in AUDIO_ENDINGS:

@@ -5,8 +5,45 @@ The reach of a frame follows from the strides alone, so it is computed and not m
 
 from collections.abc import Sequence
 from math import ceil, prod
+from typing import Protocol
+
+from hybridgen.codecs.contract import BlockCodec
 
 DILATED = 3 * (1 + 3 + 9)  # steps on each side that the three residual units of a block look at
+
+
+class ConvolutionalConfig(Protocol):
+    """What the shapes of both have."""
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def hop_length(self) -> int: ...
+
+    @property
+    def latent_dim(self) -> int: ...
+
+    @property
+    def downsampling_ratios(self) -> tuple[int, ...]: ...
+
+    @property
+    def license(self) -> str: ...
+
+
+class ConvolutionalCodec(BlockCodec):
+    """A `BlockCodec` whose reach follows from the strides of its configuration."""
+
+    def __init__(self, config: ConvolutionalConfig):
+        ratios = config.downsampling_ratios
+        super().__init__(
+            sample_rate=config.sample_rate,
+            hop_length=config.hop_length,
+            latent_dim=config.latent_dim,
+            reach=decoder_reach(ratios[::-1]),
+            encoder_reach=encoder_reach(ratios),
+            license=config.license,
+        )
 
 
 def check_ratios(ratios: Sequence[int]) -> None:

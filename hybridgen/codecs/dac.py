@@ -16,8 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from hybridgen.codecs.contract import BlockCodec
-from hybridgen.codecs.convolutional import check_ratios, decoder_reach, encoder_reach
+from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios
 
 
 @dataclass(frozen=True)
@@ -46,28 +45,20 @@ class DacConfig:
         return prod(self.downsampling_ratios)
 
 
-class DacCodec(BlockCodec):
+class DacCodec(ConvolutionalCodec):
     """DAC under the contract of `Codec`; `latent_mean` and `latent_std` are to be measured on music."""
 
     def __init__(self, config: DacConfig):
         import transformers
 
-        ratios = config.downsampling_ratios
-        super().__init__(
-            sample_rate=config.sample_rate,
-            hop_length=config.hop_length,
-            latent_dim=config.latent_dim,
-            reach=decoder_reach(ratios[::-1]),
-            encoder_reach=encoder_reach(ratios),
-            license=config.license,
-        )
+        super().__init__(config)
         self.config = config
         model = transformers.DacModel(
             transformers.DacConfig(
                 sampling_rate=config.sample_rate,
                 encoder_hidden_size=config.encoder_dim,
                 decoder_hidden_size=config.decoder_dim,
-                downsampling_ratios=list(ratios),
+                downsampling_ratios=list(config.downsampling_ratios),
                 n_codebooks=1,
             )
         )

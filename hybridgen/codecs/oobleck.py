@@ -12,8 +12,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from hybridgen.codecs.contract import BlockCodec
-from hybridgen.codecs.convolutional import check_ratios, decoder_reach, encoder_reach
+from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios
 
 
 @dataclass(frozen=True)
@@ -43,23 +42,15 @@ class OobleckConfig:
         return prod(self.downsampling_ratios)
 
 
-class OobleckCodec(BlockCodec):
+class OobleckCodec(ConvolutionalCodec):
     """Oobleck under the contract of `Codec`; `latent_mean` and `latent_std` are to be measured on music."""
 
     def __init__(self, config: OobleckConfig):
-        ratios = config.downsampling_ratios
-        super().__init__(
-            sample_rate=config.sample_rate,
-            hop_length=config.hop_length,
-            latent_dim=config.latent_dim,
-            reach=decoder_reach(ratios[::-1]),
-            encoder_reach=encoder_reach(ratios),
-            license=config.license,
-        )
+        super().__init__(config)
         self.config = config
         model = _autoencoder_class()(
             encoder_hidden_size=config.encoder_hidden_size,
-            downsampling_ratios=list(ratios),
+            downsampling_ratios=list(config.downsampling_ratios),
             channel_multiples=list(config.channel_multiples),
             decoder_channels=config.decoder_channels,
             decoder_input_channels=config.latent_dim,

@@ -23,6 +23,7 @@ from hybridgen.plan.parts import (
     order_instruments,
     order_roles,
     parse_bar,
+    show,
 )
 
 
@@ -81,11 +82,11 @@ class Controls:
 
     def _check_length(self) -> None:
         if self.bars is not None and self.seconds is not None:
-            raise ValueError(f"bars {self.bars} and seconds {self.seconds:g} are both given, choose one")
+            raise ValueError(f"bars {self.bars} and seconds {show(self.seconds)} are both given, choose one")
         if self.bars is not None and not 1 <= self.bars <= MAX_BARS:
             raise ValueError(f"bars {self.bars} are outside 1-{MAX_BARS}")
         if self.seconds is not None and not MIN_SECONDS <= self.seconds <= MAX_SECONDS:
-            raise ValueError(f"seconds {self.seconds:g} are outside {MIN_SECONDS:g}-{MAX_SECONDS:g}")
+            raise ValueError(f"seconds {show(self.seconds)} are outside {MIN_SECONDS:g}-{MAX_SECONDS:g}")
         n_bars = sum(len(section.bars) for section in self.sections or ())
         if self.sections is not None and self.bars is not None and n_bars != self.bars:
             raise ValueError(f"sections hold {n_bars} bars, but bars {self.bars} are asked for")

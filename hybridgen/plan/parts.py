@@ -17,10 +17,15 @@ ROLES = ("drums", "percussion", "bass", "keys", "guitar", "strings", "winds", "l
 LABELS = ("intro", "verse", "chorus", "bridge", "break", "build", "drop", "solo", "interlude", "outro")
 
 
+def show(number: float) -> str:
+    """A number in a message, however large it is."""
+    return f"{number:g}" if abs(number) < 1e15 else f"{str(number)[:15]}..."
+
+
 def check_tempo(bpm: float, field: str = "tempo") -> float:
     """`bpm` as a float on the grid of 0.1; ValueError outside 30.0-300.0."""
     if not MIN_TEMPO <= bpm <= MAX_TEMPO:  # also refuses NaN
-        raise ValueError(f"{field} {bpm:g} is outside {MIN_TEMPO:g}-{MAX_TEMPO:g} BPM")
+        raise ValueError(f"{field} {show(bpm)} is outside {MIN_TEMPO:g}-{MAX_TEMPO:g} BPM")
     return round(float(bpm), 1)
 
 

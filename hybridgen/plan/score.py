@@ -20,11 +20,13 @@ from hybridgen.plan.parts import (
     check_meter,
     check_prompt,
     order_instruments,
+    show,
 )
 from hybridgen.plan.tempo_map import TempoMap, from_beats, from_marks
 from hybridgen.plan.time_base import TimeBase
 
 TIME_BASE = TimeBase()
+MAX_BEAT = 1e6  # seconds
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ class Score:
         need = len(self._beat_quarters(with_end=True))
         if len(self.beats) != need:
             raise ValueError(f"beats: {len(self.beats)} times, but {self.n_bars} bars of {self.meter} need {need}")
-        times = np.array(self.beats)
-        if not np.isfinite(times).all() or times[0] < 0 or (np.diff(times) < 0.01).any():
+        inside = all(0 <= time < MAX_BEAT for time in self.beats)  # also refuses NaN
+        if not inside or (np.diff(np.array(self.beats)) < 0.01).any():
             raise ValueError("beats: times must be finite, not negative, and ascend by at least 0.01 s")
 
     def _check_roles(self) -> None:
@@ -108,7 +110,8 @@ class Score:
         if self.n_samples is None and self.n_bars == 0:
             raise ValueError("samples: a plan without bars must say its length")
         if not 1 <= self.length <= MAX_SECONDS * self.time_base.sample_rate:
-            raise ValueError(f"length {self.seconds:.1f} s is outside 1 sample to {MAX_SECONDS:g} s")
+            seconds = show(self.length / self.time_base.sample_rate if self.length < 1e15 else self.length)
+            raise ValueError(f"length {seconds} s is outside 1 sample to {MAX_SECONDS:g} s")
 
     @cached_property
     def bars(self) -> tuple[Bar, ...]:

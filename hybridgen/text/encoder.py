@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hybridgen.files import sha256
+from hybridgen.files import expand_user, sha256
 
 ENCODERS = {"bert": "BertModel", "t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}  # model type -> transformers class
 FILES = ("config.json", "model.safetensors", "tokenizer*", "special_tokens_map.json", "vocab.txt", "spiece.model")
@@ -120,7 +120,7 @@ def _clean(prompt: str) -> str:
 def find_folder(config: TextConfig) -> Path:
     """Where the checkpoint lies: the folder that the config names, else the installed package, else the Hub's cache."""
     if config.folder is not None:
-        folder = Path(config.folder).expanduser()
+        folder = expand_user(config.folder)
         if not folder.is_dir():
             raise ValueError(f"folder {config.folder!r} of the text encoder does not exist")
         return folder
