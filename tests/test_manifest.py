@@ -1,9 +1,12 @@
 """Every file carries what made it, whole, and a single changed byte anywhere is noticed."""
 
 import dataclasses
+import functools
 import json
+import operator
 import random
 import struct
+from collections.abc import Iterator
 
 import av
 import numpy as np
@@ -124,6 +127,52 @@ def test_format_1_is_read_as_operations():
     for edits in ([{}], [1], 5):
         with pytest.raises(ValueError, match="format 1"):
             m.Manifest.from_json(json.dumps({**fields, "edits": edits}))
+
+
+JUNK = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**400,
+    -(10**400),
+    float("nan"),
+    "",
+    "x" * 5000,
+    "\ud800",
+    [],
+    [1],
+    {},
+    {"a": 1},
+    [[]],
+)
+
+
+def spots(value: object, path: tuple = ()) -> Iterator[tuple]:
+    """The path of every part of a JSON value."""
+    if path:
+        yield path
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from spots(value[key], (*path, key))
+
+
+def test_a_manifest_with_any_part_replaced_or_removed_is_read_or_refused_in_one_line():
+    edit = Edit(PLAN.edit((2, 2), chords=["C"]), (2, 2), 9, SAMPLING, MODEL)
+    text, rng = a_manifest(operations=(RENDER, edit)).to_json(), random.Random(0)
+    places = list(spots(json.loads(text)))
+    for _ in range(1500):
+        fields = json.loads(text)
+        *path, last = rng.choice(places)
+        parent = functools.reduce(operator.getitem, path, fields)
+        if rng.random() < 0.2:
+            del parent[last]
+        else:
+            parent[last] = rng.choice(JUNK)
+        try:
+            m.Manifest.from_json(json.dumps(fields)).plan.text()
+        except ValueError as error:
+            assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

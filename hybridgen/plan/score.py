@@ -110,7 +110,7 @@ class Score:
         if self.n_samples is None and self.n_bars == 0:
             raise ValueError("samples: a plan without bars must say its length")
         if not 1 <= self.length <= MAX_SECONDS * self.time_base.sample_rate:
-            seconds = show(self.length / self.time_base.sample_rate if self.length < 1e15 else self.length)
+            seconds = show(self.length / self.time_base.sample_rate if abs(self.length) < 1e15 else self.length)
             raise ValueError(f"length {seconds} s is outside 1 sample to {MAX_SECONDS:g} s")
 
     @cached_property
