@@ -5,7 +5,7 @@ BIN := .venv/bin
 PROMPT ?= warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor
 SOUNDFONT := /usr/share/sounds/sf2/FluidR3_GM.sf2
 
-.PHONY: track test smoke corpus golden clean
+.PHONY: track test smoke corpus golden mutants clean
 
 track: .setup/core ## install what making a track needs, make one, say where it is
 	$(BIN)/hybridgen generate "$(PROMPT)" --seconds 30 --seed 7 -o track.wav
@@ -13,6 +13,7 @@ track: .setup/core ## install what making a track needs, make one, say where it 
 test: .setup/dev .setup/soundfont ## install what the tests need, run them all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with ZeRO 2, stopped, resumed, exported, heard
@@ -23,6 +24,9 @@ corpus: .setup/dev .setup/soundfont ## thirty hours of the synthetic corpus in .
 
 golden: .setup/core ## rewrite tests/golden.safetensors after a change that is meant to change what the shipped weights compute
 	OMP_NUM_THREADS=1 $(BIN)/python tests/test_golden.py --write
+
+mutants: .setup/dev .setup/soundfont ## does some test notice each of many small wrong changes? (twenty minutes and more)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/mutants.py
 
 .setup/venv:
 	@mkdir -p .setup

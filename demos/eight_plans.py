@@ -3,8 +3,7 @@
 Plans are cheap, so look at several before one is rendered; then change four bars and keep every other sample.
 """
 
-from hybridgen import Pipeline
-from hybridgen.plan import Plan
+from hybridgen import Pipeline, Plan
 
 
 def harmonic_variety(plan: Plan) -> int:

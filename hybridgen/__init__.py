@@ -8,20 +8,34 @@ pipe.generate("warm lo-fi hip hop, 84 BPM in A minor", seconds=60, seed=7).save(
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Adapter", "Audio", "Pipeline", "Plan", "__version__"]
+__all__ = ["Adapter", "Audio", "Bar", "Cancelled", "Pipeline", "Plan", "Section", "Tempo", "Track", "__version__"]
 
 if TYPE_CHECKING:
     from hybridgen.adapters import Adapter
     from hybridgen.audio import Audio
     from hybridgen.pipeline import Pipeline
-    from hybridgen.plan import Plan
+    from hybridgen.plan.parts import Bar, Section, Tempo
+    from hybridgen.plan.plan import Plan
+    from hybridgen.progress import Cancelled
+    from hybridgen.track import Track
+
+_HOMES = {
+    "Adapter": "adapters",
+    "Audio": "audio",
+    "Bar": "plan.parts",
+    "Cancelled": "progress",
+    "Pipeline": "pipeline",
+    "Plan": "plan.plan",
+    "Section": "plan.parts",
+    "Tempo": "plan.parts",
+    "Track": "track",
+}
 
 
 def __getattr__(name: str) -> object:
     """The names above, imported when first asked for, so that `hybridgen --help` needs no torch (PEP 562)."""
     import importlib
 
-    homes = {"Adapter": "adapters", "Audio": "audio", "Pipeline": "pipeline", "Plan": "plan"}
-    if name not in homes:
+    if name not in _HOMES:
         raise AttributeError(f"module 'hybridgen' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"hybridgen.{homes[name]}"), name)
+    return getattr(importlib.import_module(f"hybridgen.{_HOMES[name]}"), name)

@@ -22,30 +22,32 @@ from typing import Any
 
 import numpy as np
 
-from hybridgen.plan import (
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.harmony import (
     KEYS,
+    METERS,
+    NO_CHORD,
+    PITCHES,
+    QUALITIES,
+    meter_quarters,
+    split_key,
+    transpose_chord,
+)
+from hybridgen.plan.parts import (
     LABELS,
     MAX_BARS,
     MAX_ENERGY,
     MAX_SECONDS,
     MAX_TEMPO,
-    METERS,
     MIN_TEMPO,
-    NO_CHORD,
-    PITCHES,
-    QUALITIES,
     ROLES,
     Bar,
-    Controls,
-    Plan,
     Section,
     Tempo,
-    TimeBase,
-    meter_quarters,
-    split_key,
-    transpose_chord,
 )
+from hybridgen.plan.plan import Plan
 from hybridgen.plan.score import TIME_BASE
+from hybridgen.plan.time_base import TimeBase
 
 ENERGIES = tuple(range(MAX_ENERGY + 1))
 PROGRAMS = tuple(range(128))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from hybridgen import config
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig
 
 MAX_OPERATIONS = 10_000
@@ -81,13 +81,13 @@ def dump(operation: Operation) -> dict[str, Any]:
 
 def build(values: Any, where: str) -> Operation:
     """The operation in plain JSON values; ValueError, prefixed by `where`, for anything else."""
-    if not isinstance(values, Mapping) or values.get("op") not in KINDS:
-        found = values.get("op") if isinstance(values, Mapping) else values
-        raise ValueError(f"{where}: op {str(found)[:60]!r} is none of {', '.join(KINDS)}")
+    op = values.get("op") if isinstance(values, Mapping) else values
+    if not isinstance(values, Mapping) or not isinstance(op, str) or op not in KINDS:
+        raise ValueError(f"{where}: op {str(op)[:60]!r} is none of {', '.join(KINDS)}")
     rest = {name: value for name, value in values.items() if name != "op"}
     if "plan" in rest:
         rest["plan"] = Plan.from_dict(rest["plan"])
-    return config.build(KINDS[values["op"]], rest, where)
+    return config.build(KINDS[op], rest, where)
 
 
 def check(operations: Sequence[Operation]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from hybridgen import history, tags
 from hybridgen.files import atomic_write
 from hybridgen.history import Import, Operation
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 
 FORMAT = 2
 MAX_BYTES = 4 << 20  # of JSON in a manifest

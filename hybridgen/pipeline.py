@@ -19,7 +19,8 @@ import numpy as np
 from hybridgen import manifest, planning
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
-from hybridgen.plan import ControlArgs, Controls, Plan
+from hybridgen.plan.controls import ControlArgs, Controls
+from hybridgen.plan.plan import Plan
 from hybridgen.planning import PlanResult
 from hybridgen.progress import Progress
 from hybridgen.render import editing, mixdown, opening

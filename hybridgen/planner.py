@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from hybridgen import grammar
 from hybridgen.layers import Attention, KVCache, RMSNorm, Rotary, SwiGLU, rotary
-from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES, ROLES
+from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
+from hybridgen.plan.parts import ROLES
 
 EXACT_BARS, OCTAVE_STEPS, OCTAVES = 64, 4, 6  # bars left: each number up to 64, then four steps an octave to 4095
 N_BUCKETS = 2 + EXACT_BARS + OCTAVE_STEPS * OCTAVES

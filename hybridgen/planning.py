@@ -15,7 +15,9 @@ from torch import Tensor
 
 from hybridgen import decoding, grammar
 from hybridgen.layers import KVCache
-from hybridgen.plan import Controls, Plan, check_prompt
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.parts import check_prompt
+from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, causal_mask, count, pad_scores, score_mask, text_positions
 from hybridgen.progress import Progress, report
 from hybridgen.request import resolve_controls

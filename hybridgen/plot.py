@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from hybridgen import spectra
-from hybridgen.plan import MAX_ENERGY, ROLES, SAMPLE_RATE, Plan
+from hybridgen.plan.parts import MAX_ENERGY, ROLES
+from hybridgen.plan.plan import Plan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ def draw(samples: np.ndarray, plan: Plan) -> "Figure":
     """The picture of samples (2, N) and their plan, as a figure that no window shows; needs matplotlib."""
     from matplotlib.figure import Figure
 
-    seconds = samples.shape[-1] / SAMPLE_RATE
+    seconds = samples.shape[-1] / plan.time_base.sample_rate
     width = float(np.clip(INCHES_PER_SECOND * seconds, MIN_INCHES, MAX_INCHES))
     heights = [0.6, 0.4, 1.8, 4.0] if plan.n_bars else [4.0]
     figure = Figure(figsize=(width, 1.5 + sum(heights)), layout="constrained")
@@ -65,7 +66,7 @@ def facts(plan: Plan) -> str:
 def section_spans(plan: Plan) -> np.ndarray:
     """(sections, 2): seconds at which each section starts and ends."""
     bounds = np.cumsum([0, *(len(section.bars) for section in plan.sections)])
-    seconds = plan.bar_starts()[bounds] / SAMPLE_RATE
+    seconds = plan.bar_starts()[bounds] / plan.time_base.sample_rate
     return np.stack([seconds[:-1], seconds[1:]], axis=1)
 
 
@@ -82,7 +83,7 @@ def draw_sections(axes: "Axes", plan: Plan) -> None:
 
 def draw_chords(axes: "Axes", plan: Plan, shortest: float) -> None:
     """The name of every chord where it enters, unless the last name stands less than `shortest` seconds before."""
-    starts = plan.bar_starts() / SAMPLE_RATE
+    starts = plan.bar_starts() / plan.time_base.sample_rate
     last, free = None, 0.0
     for bar, start, stop in zip(plan.bars, starts, starts[1:], strict=False):
         for i, chord in enumerate(bar.chords or ("?",)):
@@ -111,15 +112,16 @@ def draw_roles(axes: "Axes", plan: Plan) -> None:
 
 def draw_spectrogram(axes: "Axes", samples: np.ndarray, plan: Plan) -> None:
     """The mel spectrogram with the bar lines over it, numbered from 1."""
-    borders, decibels = mel_spectrogram(samples)
-    times = (np.arange(decibels.shape[1] + 1) - 0.5) * HOP / SAMPLE_RATE
+    rate = plan.time_base.sample_rate
+    borders, decibels = mel_spectrogram(samples, rate)
+    times = (np.arange(decibels.shape[1] + 1) - 0.5) * HOP / rate
     axes.pcolormesh(times, np.arange(len(borders)), decibels, cmap="magma", vmin=FLOOR_DB, vmax=0.0, rasterized=True)
     shown = np.array([100, 200, 400, 800, 1600, 3200, 6400, 12_800])
     axes.set_yticks(np.interp(shown, borders, np.arange(len(borders))), [f"{f:,}" for f in shown], fontsize=7)
     axes.set_ylabel("Hz", fontsize=8)
     axes.set_xlabel("seconds; bars above", fontsize=8)
     axes.tick_params(axis="x", labelsize=7)
-    bars = plan.bar_starts() / SAMPLE_RATE if plan.n_bars else np.zeros(0)
+    bars = plan.bar_starts() / plan.time_base.sample_rate if plan.n_bars else np.zeros(0)
     axes.vlines(bars, 0, len(borders) - 1, color="white", linewidth=0.4, alpha=0.6)
     step = max(1, len(bars) // 40)
     for number, start in enumerate(bars[:-1:step]):
@@ -133,11 +135,11 @@ def strip(axes: "Axes", name: str) -> None:
     axes.tick_params(length=0, labelbottom=False)
 
 
-def mel_spectrogram(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mel_spectrogram(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
     """(borders of the bands (M + 1,) in Hz, dB below the loudest (M, F)) of samples (2, N), every `HOP` samples."""
     mono = torch.from_numpy(np.asarray(samples, dtype=np.float32)).mean(0)
-    bands = spectra.mel_magnitude(mono, SAMPLE_RATE, WINDOW, HOP, N_BANDS, center=True)  # (F, M)
+    bands = spectra.mel_magnitude(mono, sample_rate, WINDOW, HOP, N_BANDS, center=True)  # (F, M)
     loudest = bands.max().clamp(min=MIN_LOUDEST)
-    edges = spectra.mel_edges(SAMPLE_RATE, N_BANDS)
+    edges = spectra.mel_edges(sample_rate, N_BANDS)
     decibels = spectra.decibels(bands / loudest, torch.ones(()))
     return ((edges[1:] + edges[:-1]) / 2).numpy(), decibels.T.numpy()

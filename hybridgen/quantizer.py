@@ -16,10 +16,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hybridgen.layers import RMSNorm
-from hybridgen.plan import ROLES
+from hybridgen.plan.parts import ROLES
 
 N_PITCHES = 12
-CODE_FRAMES = 4  # TEMPORARY
 
 
 @dataclass(frozen=True)

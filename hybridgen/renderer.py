@@ -19,8 +19,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hybridgen.layers import Attention, RMSNorm, Rotary, SwiGLU, rotary
-from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, ROLES
-from hybridgen.plan.features import columns
+from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, columns
+from hybridgen.plan.parts import ROLES
 
 PATCH = 2  # latent frames in a token
 CROSS_EVERY = 2  # layers from one that looks at the text to the next, the first included

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hybridgen.plan import Controls
+from hybridgen.plan.controls import Controls
 from hybridgen.text import find_controls
 
 DEFAULT_SECONDS = 30.0

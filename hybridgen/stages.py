@@ -20,7 +20,8 @@ from hybridgen.codecs.dac import DacCodec, DacConfig
 from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.history import AdapterRecord, ModelRecord
-from hybridgen.plan import TimeBase
+from hybridgen.plan.features import PLAN_VERSION
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.renderer import Renderer, RendererConfig
@@ -48,8 +49,14 @@ class PipelineConfig:
     codec: SpectralCodecConfig | None = None
     dac: DacConfig | None = None
     oobleck: OobleckConfig | None = None
+    plan_version: str = PLAN_VERSION  # of the roles, labels, meters, chords and features that the weights know
 
     def __post_init__(self) -> None:
+        if self.plan_version != PLAN_VERSION:
+            raise ValueError(
+                f"plan_version {self.plan_version} != {PLAN_VERSION}: the weights know other roles, labels, meters, "
+                "chords or features than this version of hybridgen"
+            )
         codecs = {"codec": self.codec, "dac": self.dac, "oobleck": self.oobleck}
         given = [name for name, part in codecs.items() if part is not None]
         if len(given) != 1:

@@ -12,7 +12,7 @@ from hybridgen import files, weights
 from hybridgen.audio import Audio
 from hybridgen.history import Render
 from hybridgen.manifest import Manifest
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 
 LOSSLESS = (".wav", ".flac")
 

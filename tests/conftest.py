@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +18,8 @@ from hybridgen.data import prepare, shards
 from hybridgen.data.prepared_dataset import Labels, Notes, codes_path, latents_path
 from hybridgen.data.song import Note
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import QuantizerConfig
 from hybridgen.renderer import RendererConfig
@@ -26,6 +28,7 @@ from hybridgen.stages import PipelineConfig
 from hybridgen.text import TextConfig
 
 ROOT = Path(__file__).parents[1]
+SAMPLE_RATE, LATENT_HOP, CODE_HOP = astuple(TimeBase())
 
 # Each process of pytest-xdist compiles librosa's loops for itself: two that write one cache at once can break it
 NUMBA_CACHE = tempfile.TemporaryDirectory(prefix="hybridgen-numba-")

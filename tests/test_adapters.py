@@ -22,9 +22,11 @@ from hybridgen import adapters, audio, manifest
 from hybridgen.adapters import Adapter, LoRA
 from hybridgen.cli import main
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import CODE_HOP, LATENT_HOP, Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner
 from hybridgen.track import Track
+from tests.conftest import CODE_HOP, LATENT_HOP
 
 TARGETS = ("wq", "wkv", "wo", "w_in", "w_out")
 HEADS = tuple(f"heads.{level}" for level in range(4))  # of the planner: random weights before them decide little
@@ -160,7 +162,7 @@ FRESH = """
 import sys, numpy
 from hybridgen.adapters import Adapter
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 pipe = Pipeline.from_pretrained(sys.argv[1]).with_adapters([Adapter(sys.argv[2], 0.7)])
 numpy.save(sys.argv[4], pipe.render(Plan.from_json(open(sys.argv[3]).read()), seed=5).latents)
 """

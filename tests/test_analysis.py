@@ -8,8 +8,9 @@ import soundfile
 
 from hybridgen.analysis.detection import Detected, detect, plan_recording
 from hybridgen.data import recordings
-from hybridgen.plan import SAMPLE_RATE, Controls
+from hybridgen.plan.controls import Controls
 from hybridgen.text import find_controls
+from tests.conftest import SAMPLE_RATE
 
 
 @pytest.mark.parametrize(

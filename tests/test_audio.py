@@ -13,7 +13,7 @@ from hybridgen import audio as audio_module
 from hybridgen import manifest
 from hybridgen.audio import CEILING_DBTP, LIMITER_REACH, TARGET_LUFS, Audio, LoudnessMeter, master, mastered
 from hybridgen.history import ModelRecord, Render
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig, SamplingParams
 
 RATE = 44_100

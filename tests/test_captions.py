@@ -12,7 +12,8 @@ from hybridgen.data.composer import compose
 from hybridgen.data.composer.genres import STYLES, style_named
 from hybridgen.data.composer.style import Style
 from hybridgen.data.song import Note, Song
-from hybridgen.plan import Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.text import find_controls
 
 SONGS = [compose(11, index) for index in range(100)]

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor, PreTrainedTokenizerFast
 
 from hybridgen.metrics.clap import Clap
-from hybridgen.plan import SAMPLE_RATE
+from tests.conftest import SAMPLE_RATE
 
 WORDS = ("<s>", "<pad>", "</s>", "<unk>", "slow", "piano", "loud", "drums")
 

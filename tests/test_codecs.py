@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from hybridgen import audio, manifest
+from hybridgen import audio, config, manifest, weights
 from hybridgen.codecs.contract import ENCODE_BLOCK, BlockCodec, check_license
 from hybridgen.codecs.dac import DacCodec, DacConfig
 from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.stages import PipelineConfig
 from tests.conftest import MICRO
 
@@ -244,6 +245,33 @@ def test_oobleck_reads_a_checkpoint_of_diffusers(tmp_path: Path):
     torch.testing.assert_close(codec.decode(codec.encode(samples))[..., inner], sound[..., inner], atol=1e-5, rtol=0)
 
 
+def test_a_checkpoint_is_taken_over_and_its_latents_are_measured(tmp_path: Path, script: Callable, capsys):
+    import transformers
+
+    torch.manual_seed(0)
+    shapes = transformers.DacConfig(
+        encoder_hidden_size=2, decoder_hidden_size=8, downsampling_ratios=[8, 8, 8], n_codebooks=1, sampling_rate=44_100
+    )
+    model = transformers.DacModel(shapes)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(tmp_path / "theirs")
+    (tmp_path / "sounds").mkdir()
+    sound = np.random.default_rng(0).standard_normal((2, 4 * 44_100)).astype(np.float32) * 0.1
+    audio.Audio(sound, 44_100).save(tmp_path / "sounds" / "a.wav")
+    arguments = [str(tmp_path / "theirs"), "--license", "MIT", "--sounds", str(tmp_path / "sounds")]
+    script("tools/import_codec.py").main([*arguments, "--out", str(tmp_path / "ours")])
+    section = config.read(tmp_path / "ours" / "codec.yaml")
+    codec = DacCodec(config.build(DacConfig, section["dac"])).eval()
+    weights.load_weights(codec, tmp_path / "ours" / "codec.safetensors")
+    latents = codec.encode(torch.from_numpy(sound)[None])[0]
+    assert latents.mean(0).abs().max() < 0.1 and (latents.std(0) - 1).abs().max() < 0.1
+    (tmp_path / "theirs" / "config.json").write_text("{}")
+    with pytest.raises(SystemExit, match="2"):
+        script("tools/import_codec.py").main([*arguments, "--out", str(tmp_path / "none")])
+    assert "names neither" in capsys.readouterr().err
+
+
 def test_a_license_that_forbids_some_uses_is_accepted_by_name(tmp_path: Path):
     config = with_codec(oobleck=replace(OOBLECK, license="CC-BY-NC-4.0"))
     with pytest.raises(ValueError, match=r"codec license 'CC-BY-NC-4.0' is none of .*accept_license='CC-BY-NC-4.0'"):
@@ -263,6 +291,7 @@ def test_a_license_that_forbids_some_uses_is_accepted_by_name(tmp_path: Path):
             {"quantizer": replace(MICRO.quantizer, frames_per_code=8)},
             "renderer.frames_per_code 4 != quantizer.frames_per_code 8",
         ),
+        ({"plan_version": "0123456789ab"}, "plan_version 0123456789ab != "),
         ({"sampling": replace(MICRO.sampling, overlap=18)}, "sampling.overlap 18 is not a multiple of 4"),
     ],
 )

@@ -19,7 +19,9 @@ from hybridgen.data.composer.harmony import parse_progression, voicing
 from hybridgen.data.composer.melody import RANGES
 from hybridgen.data.composer.performance import MAX_SHIFT
 from hybridgen.data.composer.rhythm import fit, grid, strokes
-from hybridgen.plan import KEYS, METERS, QUALITIES, SAMPLE_RATE, Plan, chord_pitches, meter_quarters, split_chord
+from hybridgen.plan.harmony import KEYS, METERS, QUALITIES, chord_pitches, meter_quarters, split_chord
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 
 
 @pytest.fixture(scope="module")

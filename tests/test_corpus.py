@@ -9,7 +9,7 @@ import soundfile
 from hybridgen.data import synth
 from hybridgen.data.composer import compose
 from hybridgen.data.corpus import main, read, split, write
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 
 SECONDS = (4.0, 6.0)
 

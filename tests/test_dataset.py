@@ -12,9 +12,12 @@ import torch
 from hybridgen.data.prepared_dataset import Notes, PreparedDataset
 from hybridgen.data.shards import CorruptShardError
 from hybridgen.data.song import Note
-from hybridgen.plan import LATENT_HOP, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo, TimeBase
+from hybridgen.plan.parts import ROLES, Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.training import dataset
 from hybridgen.training.dataset import NoteBatches, Permutation, Phase, WindowBatches
+from tests.conftest import LATENT_HOP, SAMPLE_RATE
 
 PHASES = (Phase(3, (16,), 128), Phase(100, (16, 32, 64), 256))  # 8 rows; then 16, 8 or 4
 

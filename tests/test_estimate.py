@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hybridgen.codecs.own import SpectralCodec, mid_side
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner
 from hybridgen.quantizer import Quantizer
 from hybridgen.renderer import Condition, Renderer

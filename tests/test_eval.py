@@ -23,7 +23,9 @@ from hybridgen.metrics.clicks import measure_clicks
 from hybridgen.metrics.embedding import FIT
 from hybridgen.metrics.measurements import TrackMeasurements
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 from tools import estimators
 
 CAPTION = "A calm 8-bit tune in C major at 120 BPM"

@@ -15,9 +15,11 @@ import torch
 
 from hybridgen import grammar
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import CODE_HOP, LATENT_HOP, Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.planner import pad_scores
 from hybridgen.renderer import Condition
+from tests.conftest import CODE_HOP, LATENT_HOP
 
 PATH = Path(__file__).with_name("golden.safetensors")
 TOLERANCE = 1e-4  # of the largest value; other CPUs and torch versions differ by about 1e-6

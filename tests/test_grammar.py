@@ -6,21 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridgen import grammar
-from hybridgen.plan import (
-    KEYS,
-    LABELS,
-    MAX_SECONDS,
-    METER_BEATS,
-    METERS,
-    ROLES,
-    Bar,
-    Controls,
-    Plan,
-    Section,
-    Tempo,
-    meter_quarters,
-)
-from hybridgen.plan.harmony import rekey_chord
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.harmony import KEYS, METER_BEATS, METERS, meter_quarters, rekey_chord
+from hybridgen.plan.parts import LABELS, MAX_SECONDS, ROLES, Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 
 chords = st.none() | st.lists(st.sampled_from(grammar.CHORDS), min_size=1, max_size=2).map(tuple)
 tempos = st.integers(300, 3000).map(lambda tenths: tenths / 10)

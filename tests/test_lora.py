@@ -20,10 +20,11 @@ from hybridgen.cli import main
 from hybridgen.data import recordings
 from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import SAMPLE_RATE, Controls
+from hybridgen.plan.controls import Controls
 from hybridgen.training import finetune, lora
 from hybridgen.training.lora import AdapterConfig, LoraTrainConfig
 from hybridgen.training.objectives import ConditioningDropout
+from tests.conftest import SAMPLE_RATE
 
 ROOT = Path(__file__).parents[1]
 WINDOW = 32  # latent frames

@@ -13,7 +13,8 @@ import soundfile
 from hybridgen import config, files, tags
 from hybridgen import manifest as m
 from hybridgen.history import AdapterRecord, Edit, Import, ModelRecord, Render
-from hybridgen.plan import Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig, SamplingParams
 
 FORMATS = {
@@ -72,6 +73,7 @@ def test_json_round_trips_and_is_strict():
             {**fields, "operations": [{**first, "op": "dream"}]},
             "operation 1: op 'dream' is none of render, import, edit",
         ),
+        ({**fields, "operations": [{**first, "op": []}]}, "op '[]' is none of"),
         ({**fields, "operations": [{**first, "seed": 1.5}]}, "operation 1.seed: expected int, got 1.5"),
         ({**fields, "operations": [{**first, "plan": []}]}, "plan: expected dict"),
         ({**fields, "operations": [{**first, "mood": 1}]}, "operation 1: unknown ['mood']"),

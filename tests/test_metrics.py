@@ -7,7 +7,10 @@ pytest.importorskip("librosa")
 
 from hybridgen.metrics import distances, embedding, harmony, rhythm, spectral
 from hybridgen.metrics.embedding import FIT, SOUND
-from hybridgen.plan import KEYS, SAMPLE_RATE, Bar, Plan, Section, Tempo, chord_pitches, scale_pitches
+from hybridgen.plan.harmony import KEYS, chord_pitches, scale_pitches
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 
 
 def clicks(bpm: float, seconds: float, every: int = 1, quiet: float = 1.0) -> np.ndarray:

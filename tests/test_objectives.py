@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from hybridgen import flow
-from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.parts import ROLES
 from hybridgen.renderer import PARTS
 from hybridgen.training.dataset import Batch
 from hybridgen.training.objectives import Gaps, draw_task, known_frames

@@ -16,13 +16,16 @@ from hybridgen import audio, files, flow, grammar, manifest
 from hybridgen.audio import Audio
 from hybridgen.history import ModelRecord
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import LATENT_HOP, METERS, SAMPLE_RATE, Bar, Controls, Plan, Section, Tempo, meter_quarters
-from hybridgen.plan.controls import ControlArgs, EditArgs, options
+from hybridgen.plan.controls import ControlArgs, Controls, EditArgs, options
+from hybridgen.plan.harmony import METERS, meter_quarters
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.progress import Cancelled
 from hybridgen.render import mixdown
 from hybridgen.request import resolve_controls
 from hybridgen.sampling import RenderArgs, RenderOptions
 from hybridgen.track import Track, sidecar
+from tests.conftest import LATENT_HOP, SAMPLE_RATE
 
 
 def plan_of(n_bars: int = 12, bpm: float = 120.0, **fields) -> Plan:

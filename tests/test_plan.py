@@ -9,33 +9,25 @@ import numpy as np
 import pytest
 
 from hybridgen import grammar
-from hybridgen.plan import (
-    CODE_HOP,
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.editing import check_same_time, keep_codes
+from hybridgen.plan.features import LAYOUT, N_FEATURES, ROLE_FEATURES, columns
+from hybridgen.plan.harmony import (
     KEYS,
-    LABELS,
-    LATENT_HOP,
     METER_BEATS,
     METERS,
-    N_FEATURES,
     PITCHES,
     QUALITIES,
-    ROLE_FEATURES,
-    ROLES,
-    SAMPLE_RATE,
-    Bar,
-    Controls,
-    Plan,
-    Section,
-    Tempo,
     chord_pitches,
     meter_quarters,
     parse_chord,
     parse_key,
+    rekey_chord,
     transpose_chord,
 )
-from hybridgen.plan.editing import check_same_time, keep_codes
-from hybridgen.plan.features import LAYOUT, columns
-from hybridgen.plan.harmony import rekey_chord
+from hybridgen.plan.parts import LABELS, ROLES, Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from tests.conftest import CODE_HOP, LATENT_HOP, SAMPLE_RATE
 
 
 def simple_plan(n_bars: int = 8, bpm: float = 120.0, meter: str = "4/4", **fields) -> Plan:

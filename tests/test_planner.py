@@ -5,21 +5,14 @@ import pytest
 import torch
 
 from hybridgen import decoding, grammar
-from hybridgen.plan import (
-    CODE_HOP,
-    N_FEATURES,
-    N_INSTRUMENTS,
-    ROLE_FEATURES,
-    ROLES,
-    Bar,
-    Controls,
-    Plan,
-    Section,
-    Tempo,
-)
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
+from hybridgen.plan.parts import ROLES, Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, PlannerConfig, pad_scores
 from hybridgen.planning import DecoderSession, decode_codes, decode_scores
 from hybridgen.sampling import SamplingParams
+from tests.conftest import CODE_HOP
 
 CONFIG = PlannerConfig(
     dim=24,

@@ -9,7 +9,9 @@ import torch
 
 from hybridgen import grammar
 from hybridgen.data.prepared_dataset import PreparedDataset
-from hybridgen.plan import CODE_HOP, N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM, Bar, Plan, Section, Tempo
+from hybridgen.plan.features import N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.text import TextConfig
 from hybridgen.training import planner_data
 from hybridgen.training.planner_data import (
@@ -20,6 +22,7 @@ from hybridgen.training.planner_data import (
     ScoreConfig,
     SongBatches,
 )
+from tests.conftest import CODE_HOP
 
 SCORES = ScoreConfig(seed=3, batch_size=8, seconds=(5, 12), long_seconds=(12, 20), long_share=0.5)
 LENGTHS = (2, 2, 4, 4, 4, 6, 6, 8, 8, 8, 8, 10, 40)  # bars, two seconds each

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from hybridgen import plot
-from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 
 pytest.importorskip("matplotlib")
 
@@ -43,8 +45,8 @@ def test_a_figure_has_a_row_for_each_part_of_the_plan():
 
 
 def test_silence_is_dark_and_sound_is_not():
-    assert plot.mel_spectrogram(np.zeros((2, 50_000), np.float32))[1].max() <= plot.FLOOR_DB
-    assert plot.mel_spectrogram(tone(440.0, 50_000))[1].max() == 0.0
+    assert plot.mel_spectrogram(np.zeros((2, 50_000), np.float32), SAMPLE_RATE)[1].max() <= plot.FLOOR_DB
+    assert plot.mel_spectrogram(tone(440.0, 50_000), SAMPLE_RATE)[1].max() == 0.0
 
 
 def test_sound_without_bars_is_drawn_without_a_plan(tmp_path):
@@ -59,7 +61,7 @@ def test_silence_is_drawn_too(tmp_path):
 
 @pytest.mark.parametrize("frequency", [110.0, 1000.0, 9000.0])
 def test_a_tone_lights_its_own_band(frequency):
-    borders, decibels = plot.mel_spectrogram(tone(frequency, SAMPLE_RATE))
+    borders, decibels = plot.mel_spectrogram(tone(frequency, SAMPLE_RATE), SAMPLE_RATE)
     band = int(decibels.mean(axis=1).argmax())
     assert borders[band] * 0.9 <= frequency <= borders[band + 1] * 1.1
     assert decibels.max() == 0.0 and decibels.min() >= plot.FLOOR_DB

@@ -16,8 +16,12 @@ from hybridgen.data.prepare import LabeledAudio, PrepareConfig
 from hybridgen.data.prepared_dataset import DATASET_INDEX, Labels, PreparedDataset, codes_path, latents_path
 from hybridgen.data.shards import Shard
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import N_FEATURES, PLAN_VERSION, SAMPLE_RATE, Bar, Plan, Section, Tempo, TimeBase
+from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.weights import save_weights
+from tests.conftest import SAMPLE_RATE
 
 HOURS = 4.5 / 3600  # two tracks to a shard
 

@@ -11,7 +11,7 @@ from hybridgen import config, files, weights
 from hybridgen.audio import TARGET_LUFS
 from hybridgen.codecs.own import SpectralCodec
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import scale_pitches, split_chord, split_key
+from hybridgen.plan.harmony import scale_pitches, split_chord, split_key
 from hybridgen.stages import STAGES, PipelineConfig
 
 FOLDER = Path(__file__).parents[1] / "hybridgen" / "presets" / "tiny"

@@ -10,7 +10,9 @@ pytest.importorskip("librosa")
 from hybridgen.data.composer import GENRES
 from hybridgen.metrics import probe
 from hybridgen.metrics.probe import Probe, features, planned_roles, roles_agreement
-from hybridgen.plan import ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import ROLES, Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 
 
 def noise(seconds: float) -> np.ndarray:

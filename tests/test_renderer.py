@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES, ROLES
+from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
+from hybridgen.plan.parts import ROLES
 from hybridgen.render.windows import window_spans
 from hybridgen.renderer import PARTS, ROLES_KNOWN, Condition, Renderer, RendererConfig, sinusoids
 

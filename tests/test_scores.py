@@ -8,7 +8,10 @@ import pytest
 pytest.importorskip("librosa")
 
 from hybridgen.metrics import harmony, scores
-from hybridgen.plan import PITCHES, QUALITIES, SAMPLE_RATE, Bar, Plan, Section, Tempo, chord_pitches
+from hybridgen.plan.harmony import PITCHES, QUALITIES, chord_pitches
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 
 GRID = np.arange(0.0, 10.0, 0.5)
 

@@ -6,7 +6,10 @@ import pytest
 pytest.importorskip("librosa")
 
 from hybridgen.metrics.structure import label_auc
-from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo, chord_pitches
+from hybridgen.plan.harmony import chord_pitches
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 
 VERSE, CHORUS = ("C", "Am", "F", "G"), ("F", "Dm", "Bb", "C")
 

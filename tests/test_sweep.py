@@ -10,7 +10,9 @@ pytest.importorskip("librosa")
 from hybridgen.audio import Audio
 from hybridgen.data.corpus import SongRecord
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 from tools import sweep
 
 SETTINGS = ("", "num_steps=8", "guidance_scale=1", "window=64 overlap=32")

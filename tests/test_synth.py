@@ -6,7 +6,8 @@ import pytest
 from hybridgen.data import synth
 from hybridgen.data.song import Channel, Note, Song
 from hybridgen.data.synth import BLOCK, Soundfont, Synth, find_soundfont, mix
-from hybridgen.plan import SAMPLE_RATE, Plan
+from hybridgen.plan.plan import Plan
+from tests.conftest import SAMPLE_RATE
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridgen.plan import Bar, Controls, Section
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.parts import Bar, Section
 from hybridgen.text import TextConfig, TextEncoder, find_controls
 from hybridgen.text.encoder import find_folder
 

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from hybridgen import config
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
-from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import Condition, Renderer, RendererConfig
 from hybridgen.training import flops, memory

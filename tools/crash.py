@@ -37,7 +37,8 @@ from hybridgen import config
 from hybridgen.data import prepare, shards
 from hybridgen.data.prepared_dataset import Labels, Notes, codes_path, latents_path
 from hybridgen.files import sha256
-from hybridgen.plan import Bar, Plan, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 from hybridgen.training import checkpoints
 from hybridgen.training.checkpoints import Disk
 

@@ -24,8 +24,10 @@ from hybridgen.metrics import harmony, measurements, probe, profiles, rhythm, sp
 from hybridgen.metrics.measurements import TrackMeasurements
 from hybridgen.metrics.probe import Probe
 from hybridgen.metrics.profiles import Profiles
+from hybridgen.metrics.spectral import SAMPLE_RATE
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import KEYS, ROLES, SAMPLE_RATE
+from hybridgen.plan.harmony import KEYS
+from hybridgen.plan.parts import ROLES
 from hybridgen.workers import run_tasks
 
 PENALTY = 1e-3  # on the squares of the weights

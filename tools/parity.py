@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from hybridgen import config, grammar
 from hybridgen.data.composer import compose
-from hybridgen.plan import N_FEATURES, N_INSTRUMENTS, ROLES
+from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS
+from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig, pad_scores
 from hybridgen.renderer import Renderer, RendererConfig
 from hybridgen.training import checkpoints, distributed, objectives

@@ -136,7 +136,7 @@ def validate(files: list[Path], train: CodecTrainConfig, log: Log, step: int, co
             sounds = {"original": samples, "decoded": output[0].cpu().numpy()}
             for name, sound in sounds.items():
                 log.audio(step, f"{path.stem}_{name}", sound, codec.sample_rate)
-            log.picture(step, path.stem, spectrograms(sounds))
+            log.picture(step, path.stem, spectrograms(sounds, codec.sample_rate))
     return {name: statistics.fmean(result[name] for result in results) for name in results[0]}
 
 

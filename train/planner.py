@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from hybridgen import config, grammar
-from hybridgen.plan import Controls, TimeBase
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.planning import decode_scores
 from hybridgen.sampling import SamplingParams

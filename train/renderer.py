@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hybridgen import config, flow
 from hybridgen.codecs.contract import BlockCodec
-from hybridgen.plan import TimeBase
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.renderer import PARTS, PATCH, Condition, Renderer, RendererConfig
 from hybridgen.stages import PipelineConfig, make_codec
 from hybridgen.training import dataset, flops, objectives
@@ -73,7 +73,7 @@ def show(batch: dataset.WindowBatch, codec: BlockCodec, log: Log, step: int, mod
     sounds = {name: codec.decode(frames)[0].numpy() for name, frames in latents.items()}
     for name, samples in sounds.items():
         log.audio(step, name, samples, codec.sample_rate)
-    log.picture(step, "spectrograms", spectrograms(sounds))
+    log.picture(step, "spectrograms", spectrograms(sounds, codec.sample_rate))
 
 
 def amounts(cfg: RendererConfig, batches: list[FlowBatch], time_base: TimeBase, world_size: int) -> dict[str, float]:

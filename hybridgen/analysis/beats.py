@@ -6,7 +6,8 @@ import librosa
 import numpy as np
 
 from hybridgen.metrics import rhythm, spectral
-from hybridgen.plan import METER_BEATS, SAMPLE_RATE, meter_quarters
+from hybridgen.metrics.spectral import SAMPLE_RATE
+from hybridgen.plan.harmony import METER_BEATS, meter_quarters
 
 
 def detect_beats(samples: np.ndarray, meter: str, tempo: float | None = None) -> np.ndarray:

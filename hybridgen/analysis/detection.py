@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybridgen.plan import METER_BEATS, Bar, Controls, Plan, Section
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.harmony import METER_BEATS
+from hybridgen.plan.parts import Bar, Section
+from hybridgen.plan.plan import Plan
 
 DEFAULT_METER = "4/4"  # of detected beats where no meter is known
 

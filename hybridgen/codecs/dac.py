@@ -83,8 +83,8 @@ class DacCodec(BlockCodec):
         return rearrange(samples, "(b side) 1 n -> b side n", side=2)
 
     @classmethod
-    def from_transformers(cls, folder: str | Path) -> "DacCodec":
-        """The codec in a local folder that `DacModel.save_pretrained` wrote (config.json, model.safetensors)."""
+    def from_transformers(cls, folder: str | Path, license: str = "MIT") -> "DacCodec":
+        """The codec in a local folder that `DacModel.save_pretrained` wrote; license: of its weights."""
         import transformers
 
         model = transformers.DacModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
@@ -94,6 +94,7 @@ class DacCodec(BlockCodec):
                 encoder_dim=model.config.encoder_hidden_size,
                 decoder_dim=model.config.decoder_hidden_size,
                 downsampling_ratios=tuple(model.config.downsampling_ratios),
+                license=license,
             )
         )
         codec.encoder.load_state_dict(model.encoder.state_dict())

@@ -23,7 +23,8 @@ from hybridgen.data.vocabulary import (
     ROLE_WORDS,
     TEMPO_WORDS,
 )
-from hybridgen.plan import Plan, Section
+from hybridgen.plan.parts import Section
+from hybridgen.plan.plan import Plan
 
 OTHER_NAMES = {"Db": ("C#", "C sharp", "D flat"), "Eb": ("D#", "E flat"), "F#": ("Gb", "F sharp", "G flat")}
 OTHER_NAMES |= {"Ab": ("G#", "A flat"), "Bb": ("A#", "B flat")}

@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
-from hybridgen.data.song import Channel, Note, Song
+from hybridgen.data.song import SAMPLE_RATE, Channel, Note, Song
 from hybridgen.data.synth import Synth, find_soundfont, mix
 from hybridgen.files import atomic_write, read_json, write_json
-from hybridgen.plan import MAX_SECONDS, MIN_SECONDS, SAMPLE_RATE, Plan
+from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS
+from hybridgen.plan.plan import Plan
 from hybridgen.workers import run_tasks
 
 N_CAPTIONS = 10

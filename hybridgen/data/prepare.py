@@ -39,7 +39,8 @@ from hybridgen.data.prepared_dataset import (
 from hybridgen.data.shards import CorruptShardError, Shard
 from hybridgen.data.song import Note
 from hybridgen.files import read_json, sha256
-from hybridgen.plan import N_FEATURES, PLAN_VERSION, TimeBase
+from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.stages import PipelineConfig, make_codec
 from hybridgen.text import TextEncoder

@@ -21,7 +21,10 @@ import numpy as np
 from hybridgen.data import shards
 from hybridgen.data.shards import CorruptShardError, Shard
 from hybridgen.data.song import Note
-from hybridgen.plan import N_FEATURES, PLAN_VERSION, ROLES, Plan, TimeBase
+from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
+from hybridgen.plan.parts import ROLES
+from hybridgen.plan.plan import Plan
+from hybridgen.plan.time_base import TimeBase
 
 FORMAT = 1
 DATASET_INDEX = "catalogue"  # the file's name

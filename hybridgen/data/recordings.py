@@ -19,8 +19,9 @@ from hybridgen.analysis.detection import NOTHING_DETECTED, Detector, can_detect,
 from hybridgen.audio import Audio
 from hybridgen.data.prepare import LabeledAudio
 from hybridgen.data.prepared_dataset import Labels
+from hybridgen.data.song import SAMPLE_RATE
 from hybridgen.files import atomic_write
-from hybridgen.plan import MAX_SECONDS, SAMPLE_RATE
+from hybridgen.plan.parts import MAX_SECONDS
 from hybridgen.text import find_controls
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aiff")

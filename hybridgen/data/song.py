@@ -6,7 +6,10 @@ instruments, notes) is exact because the notes were made from it.
 
 from dataclasses import dataclass
 
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
+from hybridgen.plan.time_base import TimeBase
+
+SAMPLE_RATE = TimeBase().sample_rate  # Hz, of all that the corpus holds
 
 
 @dataclass(frozen=True)

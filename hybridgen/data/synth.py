@@ -19,8 +19,7 @@ import numpy as np
 from scipy import signal
 
 from hybridgen.audio import TARGET_LUFS, Audio
-from hybridgen.data.song import Channel, Note, Song
-from hybridgen.plan import SAMPLE_RATE
+from hybridgen.data.song import SAMPLE_RATE, Channel, Note, Song
 
 BLOCK = 64  # samples that FluidSynth computes at once; events sound at the nearest block, at most 0.73 ms off
 DRUM_BANK = 128

@@ -8,7 +8,8 @@ import numpy as np
 
 from hybridgen import plot
 from hybridgen.files import atomic_write
-from hybridgen.plan import SAMPLE_RATE, Plan
+from hybridgen.metrics.spectral import SAMPLE_RATE
+from hybridgen.plan.plan import Plan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from hybridgen.data.captions import caption_words, captions
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.song import Song
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 from hybridgen.text import find_controls
 
 SEED = 1  # of the songs; trainings use others

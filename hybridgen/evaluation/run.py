@@ -12,6 +12,7 @@ from hybridgen.data.synth import Synth
 from hybridgen.evaluation import prompts, report, results, summary, tasks
 from hybridgen.evaluation.prompts import EvalSize
 from hybridgen.evaluation.tasks import EvalContext
+from hybridgen.metrics.spectral import SAMPLE_RATE
 from hybridgen.pipeline import Pipeline
 from hybridgen.weights import resolve
 
@@ -39,6 +40,8 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     Synth()  # names what is missing before anything is loaded and selected
     pipe = Pipeline.from_pretrained(folder, device=device)
+    if pipe.time_base.sample_rate != SAMPLE_RATE:
+        raise ValueError(f"model {model}: sample rate {pipe.time_base.sample_rate} Hz, estimators need {SAMPLE_RATE}")
     selected, references = prompts.select_all(size, songs or out / "songs")
     context = EvalContext(folder, device, clap, out / "results" / tasks.signature(pipe, clap))
     planned = tasks.plan_tasks(selected, references, size, out)

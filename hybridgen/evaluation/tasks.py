@@ -29,8 +29,9 @@ from hybridgen.files import sha256
 from hybridgen.metrics import embedding, measurements, spectral
 from hybridgen.metrics.clap import Clap
 from hybridgen.metrics.clicks import measure_clicks
+from hybridgen.metrics.spectral import SAMPLE_RATE
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan import SAMPLE_RATE, Plan
+from hybridgen.plan.plan import Plan
 from hybridgen.render.windows import window_spans
 from hybridgen.sampling import SamplingConfig
 from hybridgen.workers import run_tasks

@@ -10,8 +10,9 @@ import numpy as np
 
 from hybridgen.metrics import harmony, probe, rhythm
 from hybridgen.metrics.probe import N_FEATURES
-from hybridgen.metrics.spectral import SEMITONE_RATE, mono, semitones
-from hybridgen.plan import SAMPLE_RATE, Plan, chord_pitches, split_chord, split_key
+from hybridgen.metrics.spectral import SAMPLE_RATE, SEMITONE_RATE, mono, semitones
+from hybridgen.plan.harmony import chord_pitches, split_chord, split_key
+from hybridgen.plan.plan import Plan
 
 SOUND, FIT = slice(0, N_FEATURES), slice(N_FEATURES, N_FEATURES + 58)  # the parts of `plan_embedding`
 BAR_PHASES = 16

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 from hybridgen.metrics import profiles
-from hybridgen.metrics.spectral import LOWEST_SEMITONE, N_SEMITONES, SEMITONE_RATE, semitones
-from hybridgen.plan import KEYS, NO_CHORD, PITCHES, SAMPLE_RATE, Plan, chord_pitches
+from hybridgen.metrics.spectral import LOWEST_SEMITONE, N_SEMITONES, SAMPLE_RATE, SEMITONE_RATE, semitones
+from hybridgen.plan.harmony import KEYS, NO_CHORD, PITCHES, chord_pitches
+from hybridgen.plan.plan import Plan
 
 N_NOTES = 72  # C1 to B6
 BASS = slice(0, 28)  # notes up to Eb3

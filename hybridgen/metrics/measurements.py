@@ -10,7 +10,8 @@ import numpy as np
 
 from hybridgen.audio import Audio
 from hybridgen.metrics import harmony, probe, rhythm, scores, spectral, structure
-from hybridgen.plan import SAMPLE_RATE, Plan
+from hybridgen.metrics.spectral import SAMPLE_RATE
+from hybridgen.plan.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 from scipy.fft import dct
 
 from hybridgen.metrics.spectral import MEL_HOP, N_MELS, SAMPLE_RATE, decibels, mel
-from hybridgen.plan import ROLES, Plan
+from hybridgen.plan.parts import ROLES
+from hybridgen.plan.plan import Plan
 
 PATH = Path(__file__).with_name("probe.safetensors")
 SECONDS = 30.0

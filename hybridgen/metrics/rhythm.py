@@ -12,7 +12,7 @@ from scipy.stats import theilslopes
 
 from hybridgen.metrics import profiles
 from hybridgen.metrics.spectral import SAMPLE_RATE, SEMITONE_RATE, mono, semitones
-from hybridgen.plan import METER_BEATS
+from hybridgen.plan.harmony import METER_BEATS
 
 HOP = 512
 FRAME_RATE = SAMPLE_RATE / HOP  # 86.1 Hz

@@ -10,7 +10,8 @@ import mir_eval.key
 import numpy as np
 
 from hybridgen.metrics import harmony
-from hybridgen.plan import NO_CHORD, PITCHES, Plan, split_chord
+from hybridgen.plan.harmony import NO_CHORD, PITCHES, split_chord
+from hybridgen.plan.plan import Plan
 
 TEMPO_TOLERANCE = 0.04
 UNKNOWN_CHORD = "X"  # counts neither as right nor as wrong

@@ -20,7 +20,7 @@ from hybridgen.metrics.spectral import (
     mono,
     semitones,
 )
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 
 BANDS = 32
 HARMONY_WEIGHT = 4.0  # of the chords against the timbre; chosen on 24 songs of the composer

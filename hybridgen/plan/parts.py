@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from hybridgen.plan.harmony import METERS, parse_chord
 
-SAMPLE_RATE, LATENT_HOP, CODE_HOP = 44_100, 2048, 8192  # TEMPORARY
 MIN_TEMPO, MAX_TEMPO = 30.0, 300.0  # quarter notes a minute, in steps of 0.1
 MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
 MAX_ENERGY = 7

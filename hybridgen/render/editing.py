@@ -6,8 +6,9 @@ from torch import Tensor
 
 from hybridgen import adapters, audio
 from hybridgen.history import Edit
-from hybridgen.plan import Plan, check_bars
 from hybridgen.plan.editing import check_same_time, keep_codes
+from hybridgen.plan.parts import check_bars
+from hybridgen.plan.plan import Plan
 from hybridgen.planning import write_codes
 from hybridgen.render import mixdown
 from hybridgen.render.windows import WindowRenderer

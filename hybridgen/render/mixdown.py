@@ -14,7 +14,7 @@ from hybridgen import __version__, audio, manifest
 from hybridgen.codecs.contract import DECODE_BLOCK
 from hybridgen.history import Operation, Render
 from hybridgen.manifest import Manifest
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 from hybridgen.planning import write_codes
 from hybridgen.progress import Progress, report
 from hybridgen.render.windows import WindowRenderer

@@ -11,7 +11,10 @@ from hybridgen import audio, files, manifest, weights
 from hybridgen.audio import Audio
 from hybridgen.history import Edit, Import, Render
 from hybridgen.manifest import Manifest
-from hybridgen.plan import METER_BEATS, Bar, Plan, Section, TimeBase, check_meter, check_tempo, meter_quarters
+from hybridgen.plan.harmony import METER_BEATS, meter_quarters
+from hybridgen.plan.parts import Bar, Section, check_meter, check_tempo
+from hybridgen.plan.plan import Plan
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.progress import Progress
 from hybridgen.render import editing, mixdown
 from hybridgen.sampling import RenderOptions

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hybridgen import flow
-from hybridgen.plan import Plan
+from hybridgen.plan.plan import Plan
 from hybridgen.progress import Progress, report
 from hybridgen.renderer import Condition, Renderer
 from hybridgen.sampling import SamplingConfig

@@ -2,7 +2,7 @@
 
 import re
 
-from hybridgen.plan import PITCHES, parse_chord, parse_key, scale_pitches, split_key
+from hybridgen.plan.harmony import PITCHES, parse_chord, parse_key, scale_pitches, split_key
 from hybridgen.text.reader import REFUSED_LIST, Reader, before, clip, compiled
 
 Chords = tuple[tuple[str, ...], ...]  # one or two names for each bar

@@ -6,19 +6,9 @@ understood is blanked out, so nothing is read twice. What was asked and is not d
 
 import re
 
-from hybridgen.plan import (
-    LABELS,
-    MAX_BARS,
-    MAX_SECONDS,
-    MAX_TEMPO,
-    METERS,
-    MIN_SECONDS,
-    MIN_TEMPO,
-    Bar,
-    Controls,
-    Section,
-    meter_quarters,
-)
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.harmony import METERS, meter_quarters
+from hybridgen.plan.parts import LABELS, MAX_BARS, MAX_SECONDS, MAX_TEMPO, MIN_SECONDS, MIN_TEMPO, Bar, Section
 from hybridgen.text.harmony import find_chords, find_key, spell_chords
 from hybridgen.text.reader import REFUSED_LIST, Reader, before, clip, compiled
 

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from hybridgen.data.prepared_dataset import Notes, PreparedDataset, PreparedTrack
-from hybridgen.plan import ROLES, TimeBase
+from hybridgen.plan.parts import ROLES
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.quantizer import NoteTargets
 
 DRUM_ROLES = ("drums", "percussion")

@@ -14,7 +14,7 @@ from torch import nn
 
 from hybridgen import config
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
-from hybridgen.plan import TimeBase
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.renderer import PATCH, Renderer, RendererConfig

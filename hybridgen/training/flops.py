@@ -22,7 +22,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
-from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.renderer import Condition, Renderer, RendererConfig

@@ -105,14 +105,14 @@ class Log:
             self._wandb.finish(exit_code=0 if kind is None else 1)
 
 
-def spectrograms(sounds: Mapping[str, np.ndarray]) -> "Figure":
-    """Mel spectrograms of sounds (2, N) at 44,100 Hz by name, one below the other."""
+def spectrograms(sounds: Mapping[str, np.ndarray], sample_rate: int) -> "Figure":
+    """Mel spectrograms of sounds (2, N) by name, one below the other."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 2.4 * len(sounds)), layout="constrained")
     axes = figure.subplots(len(sounds), 1, squeeze=False)[:, 0]
     for axis, (name, samples) in zip(axes, sounds.items(), strict=True):
-        decibels = plot.mel_spectrogram(samples)[1]
+        decibels = plot.mel_spectrogram(samples, sample_rate)[1]
         axis.imshow(decibels, origin="lower", aspect="auto", cmap="magma", vmin=plot.FLOOR_DB, vmax=0)
         axis.set_title(name, loc="left", fontsize=8)
         axis.set_axis_off()

@@ -14,7 +14,8 @@ from torch import nn
 
 from hybridgen import grammar
 from hybridgen.codecs.own import N_TONES, TONE_WINDOW, SpectralCodecConfig
-from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.parts import ROLES
 from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import N_PITCHES, QuantizerConfig
 from hybridgen.renderer import CROSS_EVERY, PATCH, RendererConfig

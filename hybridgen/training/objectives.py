@@ -13,7 +13,8 @@ from torch import Tensor
 
 from hybridgen import flow
 from hybridgen.codecs.own import SpectralCodec, mid_side
-from hybridgen.plan import N_FEATURES, ROLES
+from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import PARTS, Condition, Renderer
 from hybridgen.training import losses

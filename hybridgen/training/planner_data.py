@@ -20,7 +20,8 @@ from hybridgen import grammar
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
 from hybridgen.data.prepared_dataset import Labels, PreparedDataset, PreparedTrack
-from hybridgen.plan import Bar, Plan, Section
+from hybridgen.plan.parts import Bar, Section
+from hybridgen.plan.plan import Plan
 from hybridgen.planner import pad_scores
 from hybridgen.text import TextConfig, TextEncoder
 from hybridgen.training.dataset import MAX_TRIES, Permutation, check_codes, known_codes, pad_texts, rank_rows

@@ -20,8 +20,10 @@ from hybridgen.data.composer.performance import mix_channel, perform
 from hybridgen.data.composer.players import Part
 from hybridgen.data.composer.rhythm import STEP, Grid, grid
 from hybridgen.data.composer.style import Style
-from hybridgen.data.song import Song
-from hybridgen.plan import KEYS, MAX_SECONDS, METERS, ROLES, SAMPLE_RATE, Bar, Plan, Section, Tempo
+from hybridgen.data.song import SAMPLE_RATE, Song
+from hybridgen.plan.harmony import KEYS, METERS
+from hybridgen.plan.parts import MAX_SECONDS, ROLES, Bar, Section, Tempo
+from hybridgen.plan.plan import Plan
 
 GENRES = tuple(style.name for style in STYLES)
 SLOWEST, FASTEST = 50.0, 200.0

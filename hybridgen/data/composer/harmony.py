@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from hybridgen.plan import PITCHES, chord_pitches, scale_pitches, split_chord, split_key
+from hybridgen.plan.harmony import PITCHES, chord_pitches, scale_pitches, split_chord, split_key
 
 DEGREES = {"i": 0, "ii": 2, "iii": 4, "iv": 5, "v": 7, "vi": 9, "vii": 11}
 MINOR_SUFFIX = {"": "m", "7": "m7", "9": "m9", "6": "m6", "add9": "m"}

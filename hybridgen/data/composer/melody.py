@@ -8,7 +8,7 @@ from hybridgen.data.composer.context import Event, Passage, SongContext
 from hybridgen.data.composer.harmony import scale_over
 from hybridgen.data.composer.players import Part, Player, loudness, near, ring
 from hybridgen.data.composer.rhythm import STEP, Stroke, fit, strokes
-from hybridgen.plan import chord_pitches
+from hybridgen.plan.harmony import chord_pitches
 
 # one beat each, calm to busy; the first sign of a bar's first beat is usually struck
 CELLS = {

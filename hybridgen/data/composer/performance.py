@@ -8,8 +8,8 @@ from hybridgen.data.composer.context import Event
 from hybridgen.data.composer.players import Part
 from hybridgen.data.composer.rhythm import Grid
 from hybridgen.data.composer.style import Style
-from hybridgen.data.song import Channel, Note
-from hybridgen.plan import SAMPLE_RATE, Plan
+from hybridgen.data.song import SAMPLE_RATE, Channel, Note
+from hybridgen.plan.plan import Plan
 
 MAX_SHIFT = 0.018  # seconds by which a note may be early or late
 CHORD_SPREAD = 0.15  # share of the timing deviation that is each note's own; the rest moves a chord as one

@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from hybridgen.data.composer.context import Event, Passage, SongContext
 from hybridgen.data.composer.harmony import ladder, scale_over, voicing
 from hybridgen.data.composer.rhythm import STEP, Stroke, fit, strokes
-from hybridgen.plan import chord_pitches, split_chord
+from hybridgen.plan.harmony import chord_pitches, split_chord
 
 Player = Callable[["Part", SongContext, Passage], list[Event]]
 

@@ -9,7 +9,7 @@ three eighth notes, so a figure keeps its character and takes the accents of the
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from hybridgen.plan import METER_BEATS, meter_quarters
+from hybridgen.plan.harmony import METER_BEATS, meter_quarters
 
 STEP = 0.25  # quarter notes in a step
 
