@@ -90,6 +90,8 @@ def test_guidance_evaluates_both_sides_together_and_none_costs_one():
     plain = flow.solve(flow.make_guided(cond_velocity, cond_and_uncond, 1.0), start, 8)
     assert calls == [1] * 8
     assert not torch.equal(guided, plain)
+    unconditional = flow.solve(flow.make_guided(cond_velocity, cond_and_uncond, 0.0), start, 8)
+    assert torch.equal(unconditional, flow.solve(lambda x_t, t: cond_and_uncond(x_t, t)[1], start, 8))
 
 
 def test_sampled_times_are_inside_the_path_and_repeatable():

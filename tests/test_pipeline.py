@@ -106,6 +106,7 @@ def test_same_plan_seed_other_render_seed(pipe: Pipeline):
     second = pipe.generate("x", seconds=2, plan_seed=4, render_seed=2)
     assert first.plan == second.plan
     assert not np.array_equal(first.latents, second.latents)
+    assert np.array_equal(pipe.generate("x", seconds=2, plan_seed=4, render_seed=1).samples, first.samples)
     third = pipe.generate("x", seconds=2, plan_seed=5, render_seed=1)
     assert third.plan != first.plan
 
