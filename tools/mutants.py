@@ -19,9 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutant_list import MUTANTS, Mutant
 from tqdm import tqdm
-
-from tools.mutant_list import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("hybridgen", "kernels", "tests", "configs", "train", "tools", "demos", "pyproject.toml")  # where they exist
