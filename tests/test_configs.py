@@ -83,3 +83,40 @@ def test_a_file_is_laid_over_section_by_section(tmp_path: Path):
     (tmp_path / "renderer.yaml").write_text((ROOT / "configs/train/renderer.yaml").read_text())
     with pytest.raises(ValueError, match=r"mine\.yaml has no section 'renderer', but \['planner', 'quantizer'\]"):
         config.load(RendererTrainConfig, tmp_path / "renderer.yaml", [str(over)])
+
+
+OLD = {  # what the config.yaml of older model folders says in other words, by section
+    "planner": {"hidden_dim": "ffn_dim", "depth_hidden_dim": "depth_ffn_dim"},
+    "codec": {"latent_width": "latent_block_dim"},
+}
+GONE = {  # options that had one value in all of them
+    "renderer": {"cross_every": 2},
+    "codec": {"tone_range": [-41, 39], "tone_steps": 3, "tone_window": 16384},
+    "sampling": {"method": "euler", "shift": 1.0, "guidance_interval": [0.0, 1.0], "guidance_parallel": 0.0},
+}
+
+
+def old_shapes() -> dict:
+    """The tiny preset as older versions wrote it."""
+    shapes = config.read(config.preset("models/tiny"))
+    for section, names in OLD.items():
+        for old, new in names.items():
+            shapes[section][old] = shapes[section].pop(new)
+    for section, options in GONE.items():
+        shapes[section] |= options
+    for sampler in ("score", "codes"):
+        shapes["sampling"][sampler]["top_k"] = 0
+    return shapes
+
+
+def test_model_folders_of_older_versions_are_read():
+    expected = config.load(PipelineConfig, config.preset("models/tiny"))
+    assert config.build(PipelineConfig, old_shapes()) == expected
+
+
+@pytest.mark.parametrize(("section", "key"), [(section, key) for section, keys in GONE.items() for key in keys])
+def test_an_option_that_is_gone_is_refused_with_another_value(section: str, key: str):
+    shapes = old_shapes()
+    shapes[section][key] = "other"
+    with pytest.raises(ValueError, match=f"{section}: {key} 'other' is no longer an option, it is always "):
+        config.build(PipelineConfig, shapes)
