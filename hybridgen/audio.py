@@ -21,7 +21,7 @@ from hybridgen.manifest import Manifest
 
 TARGET_LUFS = -14.0
 CEILING_DBTP = -1.0
-MAX_GAIN_DB = 24.0  # mastering lifts no whisper by more than this
+MAX_LIFT_DB = 24.0  # mastering lifts no whisper by more than this
 MAX_CHANNELS, MIN_RATE, MAX_RATE, MAX_SECONDS = 8, 8_000, 192_000, 3600
 MAX_LEVEL = 1e6  # full scale is 1; some float files hold 16-bit numbers, none hold this
 _BLOCK = 1 << 16
@@ -196,7 +196,7 @@ class LoudnessMeter:
 
 def mastering_gain(lufs: float) -> float:
     """The static gain in dB that brings a track of this loudness to -14 LUFS; 0 for silence, at most 24."""
-    return min(TARGET_LUFS - lufs, MAX_GAIN_DB) if math.isfinite(lufs) else 0.0
+    return min(TARGET_LUFS - lufs, MAX_LIFT_DB) if math.isfinite(lufs) else 0.0
 
 
 def master(samples: np.ndarray, gain_db: float) -> None:

@@ -154,6 +154,9 @@ def _updated(cls: type, mapping: Mapping[str, Any], where: str) -> dict[str, Any
                 f"{where or cls.__name__}: {key} {_short(mapping[key])} is no longer an option, it is always "
                 f"{_short(retired[key])}"
             )
+    for old in renamed.keys() & mapping.keys():
+        if renamed[old] in mapping:
+            raise ValueError(f"{where or cls.__name__}: {old} is the older name of {renamed[old]}: give one of them")
     return {renamed.get(key, key): value for key, value in mapping.items() if key not in retired}
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 NOISE_BLOCK = 64  # frames drawn together
-MAX_SEED = 2**64 - 1
+MAX_KEY = 2**64 - 1
 
 Velocity = Callable[[Tensor, Tensor], Tensor]  # x_t (B, ...), t (B,) -> velocity (B, ...)
 VelocityPair = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x_t, t -> conditional and unconditional velocity
@@ -107,8 +107,8 @@ def noise(seed: int, start: int, stop: int, channels: int) -> Tensor:
     A pure function of (seed, frame, channels): never of batch, window or device. Philox counters
     (https://doi.org/10.1145/2063384.2063405) and Box-Muller, so it does not change with a library's generator either.
     """
-    if not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed {seed} is outside 0-{MAX_SEED}")
+    if not 0 <= seed <= MAX_KEY:
+        raise ValueError(f"seed {seed} is outside 0-{MAX_KEY}")
     if not 0 <= start <= stop:
         raise ValueError(f"frames {start}-{stop}: 0 <= start <= stop must hold")
     first = start // NOISE_BLOCK

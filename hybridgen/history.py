@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from hybridgen import config
+from hybridgen.plan.parts import check_bars, check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig
 
@@ -42,6 +43,9 @@ class Render:
     model: ModelRecord
     adapters: tuple[AdapterRecord, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
 
 @dataclass(frozen=True)
 class Import:
@@ -66,6 +70,10 @@ class Edit:
     sampling: SamplingConfig
     model: ModelRecord
     adapters: tuple[AdapterRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_bars(self.bars, self.plan.n_bars)
+        check_seed(self.seed)
 
 
 Operation = Render | Import | Edit

@@ -16,12 +16,12 @@ from torch import Tensor
 from hybridgen import decoding, grammar
 from hybridgen.layers import KVCache
 from hybridgen.plan.controls import Controls
-from hybridgen.plan.parts import check_prompt
+from hybridgen.plan.parts import check_prompt, check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, causal_mask, count, pad_scores, score_mask, text_positions
 from hybridgen.progress import Progress, report
 from hybridgen.request import resolve_controls
-from hybridgen.sampling import SamplingParams, check_seed
+from hybridgen.sampling import SamplingParams
 from hybridgen.stages import PromptStates, Stages
 
 SCORE_STREAM, CODES_STREAM = 1, 2  # which noise a choice takes, see decoding.gumbel

@@ -4,9 +4,9 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypedDict
 
+from hybridgen.plan.parts import check_seed
 from hybridgen.progress import Progress
 
-MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
 MAX_STEPS = 1000
 MAX_GUIDANCE = 100.0
 
@@ -45,10 +45,7 @@ class SamplingConfig:
     RETIRED: ClassVar = {"method": "euler", "shift": 1.0, "guidance_interval": [0.0, 1.0], "guidance_parallel": 0.0}
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_steps <= MAX_STEPS:
-            raise ValueError(f"num_steps {self.num_steps} is outside 1-{MAX_STEPS}")
-        if not 0 <= self.guidance_scale <= MAX_GUIDANCE:
-            raise ValueError(f"guidance_scale {self.guidance_scale:g} is outside 0-{MAX_GUIDANCE:g}")
+        _check_ranges(self.num_steps, self.guidance_scale)
         if not 0 < self.overlap < self.window:
             raise ValueError(f"overlap {self.overlap} is not between 0 and window {self.window}")
 
@@ -65,9 +62,10 @@ class RenderOptions:
     def __post_init__(self) -> None:
         if self.seed is not None:
             check_seed(self.seed)
+        _check_ranges(self.num_steps, self.guidance_scale)
 
     def sampling(self, default: SamplingConfig) -> SamplingConfig:
-        """`default` with what is chosen here in its place; ValueError for values outside their ranges."""
+        """`default` with what is chosen here in its place."""
         return replace(
             default,
             num_steps=default.num_steps if self.num_steps is None else self.num_steps,
@@ -89,8 +87,8 @@ def random_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def check_seed(seed: int) -> int:
-    """`seed` itself; ValueError outside 0 to 2**53 - 1."""
-    if not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed {seed} is outside 0-{MAX_SEED}")
-    return seed
+def _check_ranges(num_steps: int | None, guidance_scale: float | None) -> None:
+    if num_steps is not None and not 1 <= num_steps <= MAX_STEPS:
+        raise ValueError(f"num_steps {num_steps} is outside 1-{MAX_STEPS}")
+    if guidance_scale is not None and not 0 <= guidance_scale <= MAX_GUIDANCE:
+        raise ValueError(f"guidance_scale {guidance_scale:g} is outside 0-{MAX_GUIDANCE:g}")

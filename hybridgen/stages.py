@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import torch
 import yaml
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hybridgen import adapters, config, files, weights
 from hybridgen.adapters import Adapter, LoadedAdapter
-from hybridgen.codecs.contract import BlockCodec, check_license
+from hybridgen.codecs.contract import BlockCodec, Codec, check_license
 from hybridgen.codecs.dac import DacCodec, DacConfig
 from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
@@ -121,6 +121,8 @@ class Stages:
     Copies made by `with_sampling` and `with_adapters` share the weights in memory.
     """
 
+    _lock: ClassVar = threading.RLock()  # of the loading, for all models
+
     def __init__(
         self,
         config: PipelineConfig,
@@ -139,7 +141,6 @@ class Stages:
             names = [f"{stage}.safetensors" for stage in STAGES]
             self.weight_hashes = {name: files.sha256(folder / name) for name in names}
         self._loaded: dict[str, nn.Module] = {}  # without any adapter; one for all copies
-        self._lock = threading.RLock()
 
     @classmethod
     def from_pretrained(
@@ -183,7 +184,7 @@ class Stages:
         return self._adapt("renderer", self._load("renderer", lambda: Renderer(self.config.renderer)))
 
     @cached_property
-    def codec(self) -> BlockCodec:
+    def codec(self) -> Codec:
         """Latents <-> samples."""
         return self._load("codec", lambda: make_codec(self.config, self.accept_license))
 

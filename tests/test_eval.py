@@ -96,7 +96,7 @@ def test_quick_is_minutes():
 
 @pytest.fixture
 def context(pipe: Pipeline, tmp_path, monkeypatch) -> EvalContext:
-    monkeypatch.setattr(tasks, "load_pipeline", lambda model, device: pipe)
+    monkeypatch.setattr(tasks, "load_pipeline", lambda context: pipe)
     monkeypatch.setattr(tasks, "load_song", lambda prompt: play(prompt.plan))
     (tmp_path / "results").mkdir()
     return EvalContext(Path("model"), "cpu", None, tmp_path / "results")

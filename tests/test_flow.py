@@ -112,7 +112,7 @@ def test_noise_is_standard_normal_and_differs_between_seeds():
     assert one.mean().abs() < 0.01 and (one.std() - 1).abs() < 0.01 and one.abs().max() > 4
     assert (one.pow(4).mean() - 3).abs() < 0.1  # kurtosis
     assert np.abs(np.corrcoef(one.flatten(), other.flatten())[0, 1]) < 0.01
-    assert torch.isfinite(flow.noise(flow.MAX_SEED, 10**9, 10**9 + 1, 3)).all()
+    assert torch.isfinite(flow.noise(flow.MAX_KEY, 10**9, 10**9 + 1, 3)).all()
 
 
 def test_noise_keeps_its_values_between_versions():

@@ -307,7 +307,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("ceiling without room for what lies between", "math.cos(\n    math.pi / 8\n)", "1.0"),
         ("loudness without its offset", "-0.691 + 10", "10"),
         ("gate 20 below the mean", "_lufs(blocks.mean()) - 10]", "_lufs(blocks.mean()) - 20]"),
-        ("quiet tracks made quieter", "min(TARGET_LUFS - lufs, MAX_GAIN_DB)", "min(lufs - TARGET_LUFS, MAX_GAIN_DB)"),
+        ("quiet tracks made quieter", "min(TARGET_LUFS - lufs, MAX_LIFT_DB)", "min(lufs - TARGET_LUFS, MAX_LIFT_DB)"),
         ("limiter with too short a reach", "2 * (_TAPS + 2 * _ATTACK) + _RELEASE", "_TAPS + 2 * _ATTACK"),
         ("other channels folded at full level", "np.float32(0.7071)", "np.float32(1.0)"),
     ),

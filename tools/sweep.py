@@ -71,8 +71,9 @@ def main() -> None:
         "--settings", nargs="+", default=GRID, metavar='"num_steps=4 guidance_scale=3"', help="instead of all"
     )
     args = parser.parse_args()
+    pipe = load(args.model)
     for setting in args.settings:
-        sampling_of(load(args.model).config.sampling, setting)  # an error in one is raised before hours of work
+        pipe.with_sampling(sampling_of(pipe.config.sampling, setting))  # an error is raised before hours of work
     records = [record for record in corpus.read(args.songs) if record.split == "test"][: args.n]
     measure = functools.partial(measure_song, args.model, settings=tuple(args.settings), seconds=args.seconds)
     measurements.compile_estimators()

@@ -27,14 +27,14 @@ def stage_files(runs: Path) -> dict[str, Path]:
     paths = {stage: runs / stage / f"{stage}.safetensors" for stage in STAGES}
     for stage, path in paths.items():
         if not path.is_file():
-            raise ValueError(f"{stage}: {path} is missing; has train/{stage}.py run with out={runs / stage}?")
+            raise ValueError(f"{stage}: {path} is missing; has train/{stage}.py run with run.out={runs / stage}?")
     return paths
 
 
 def main(args: argparse.Namespace) -> None:
     """Load, check, save."""
     model = config.preset("models/tiny") if args.model is None else args.model
-    pipe = Pipeline(config.load(PipelineConfig, model, args.set))
+    pipe = Pipeline(config.load(PipelineConfig, model, args.set), accept_license=args.accept_license)
     for stage, path in stage_files(args.runs).items():
         weights.load_weights(getattr(pipe, stage), path)
     pipe.save_pretrained(args.out)
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="YAML with the shapes and sampling defaults (default: models/tiny)")
     parser.add_argument("--corpus", type=Path, help="the corpus's corpus.json, to be recorded in training.json")
     parser.add_argument("--set", nargs="*", default=[], metavar="sampling.num_steps=12", help="overrides of the YAML")
+    parser.add_argument("--accept-license", metavar="ID", help="use a codec whose license forbids some uses")
     parser.add_argument("--out", type=Path, required=True, help="the model folder")
     return parser
 
@@ -63,4 +64,5 @@ if __name__ == "__main__":
     try:
         main(parser().parse_args())
     except ValueError as error:
-        sys.exit(f"train/export.py: {error}")
+        print(f"train/export.py: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--codec", type=Path, required=True, metavar="FOLDER", help="holds codec.safetensors")
     parser.add_argument("--quantizer", type=Path, metavar="FOLDER", help="holds quantizer.safetensors")
     parser.add_argument("--model", type=Path, default=None, metavar="YAML", help="shapes (default: models/tiny)")
+    parser.add_argument("--accept-license", metavar="ID", help="use a codec whose license forbids some uses")
     parser.add_argument("--captions", type=int, default=4, help="texts kept of each song (default %(default)s)")
     parser.add_argument("--hours", type=float, default=prepare.SHARD_HOURS, help="of a shard (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes, of a thread each (default %(default)s)")
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
             tracks = own_songs(args.songs, args.out / "songs")
         else:
             tracks = [prepare.from_corpus(record) for record in corpus.read(args.corpus)]
-        settings = prepare.PrepareConfig(model, args.codec, args.captions)
+        settings = prepare.PrepareConfig(model, args.codec, args.captions, accept_license=args.accept_license)
         prepare.write_latents(tracks, args.out, settings, args.hours, args.workers)
         if args.quantizer is not None:
             weights = args.quantizer / "quantizer.safetensors"

@@ -32,14 +32,14 @@ def add_commands(commands: Commands) -> None:
 def run_edit(args: argparse.Namespace) -> None:
     bars = options.parse_bars(args.bars)
     options.check_outputs(args.out)
+    changes = options.read_controls(args, "edit")
+    if args.plan is not None and (given := [name for name, value in changes.items() if value is not None]):
+        raise ValueError(f"--plan {args.plan} and --{given[0]} both say what the bars become: give one of them")
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
         track = pipe.open(args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=progress)
-        if args.plan is not None:
-            plan = options.read_plan(args.plan)
-        else:
-            plan = track.plan.edit(bars, **options.read_controls(args, "edit"))
+        plan = track.plan.edit(bars, **changes) if args.plan is None else options.read_plan(args.plan)
         made_with_adapters = any(getattr(operation, "adapters", ()) for operation in track.manifest.operations)
         if made_with_adapters and not args.adapter:
             warnings.warn("the track was made with adapters; without --adapter its new bars are not", stacklevel=1)

@@ -105,7 +105,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
     problems = manifest.verify(args.file)
     for problem in problems:
-        print(f"{args.file}: {problem}")
+        print(problem)
     if not problems:
         print(f"{args.file}: intact, every byte as it was written")
     return 1 if problems else 0

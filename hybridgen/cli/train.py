@@ -43,6 +43,7 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate.add_argument("--songs", type=Path, metavar="FOLDER", help="keep the songs here, for other models too")
     evaluate.add_argument("--clap", type=Path, metavar="FOLDER", help="a CLAP checkpoint, to score prompts and sounds")
     evaluate.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
+    evaluate.add_argument("--accept-license", metavar="ID", help="use a codec whose license forbids some uses")
 
 
 def run_finetune(args: argparse.Namespace) -> int:
@@ -53,7 +54,7 @@ def run_finetune(args: argparse.Namespace) -> int:
     options.check_device(args)
     train = finetune.settings(args.model, args.device, torch.get_num_threads(), args.only, args.steps)
     started = time.perf_counter()
-    results = finetune.main(args.folder, args.out, train)
+    results = finetune.main(args.folder, args.out, train, args.accept_license)
     if results is None:
         print(f"{args.out}: stopped; the same command goes on")
         return 130
@@ -74,7 +75,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     options.check_device(args)
     size = QUICK if args.quick else FULL
     try:
-        print(evaluate(args.model, args.out, size, songs=args.songs, clap=args.clap, device=args.device))
+        given = {"songs": args.songs, "clap": args.clap, "device": args.device, "accept_license": args.accept_license}
+        print(evaluate(args.model, args.out, size, **given))
     except KeyboardInterrupt:
         print(f"{args.out}: stopped; the same command goes on", file=sys.stderr)
         return 130

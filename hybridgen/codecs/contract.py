@@ -122,6 +122,6 @@ def check_license(license: str, accepted: str | None) -> None:
     """ValueError unless the weights may be used for anything, or the user has accepted their license by name."""
     if license not in FREE_LICENSES and license != accepted:
         raise ValueError(
-            f"codec license {license!r} is none of {', '.join(FREE_LICENSES)}; "
-            f"to use it all the same, accept it by name: accept_license={license!r}"
+            f"codec license {license!r} is none of {', '.join(FREE_LICENSES)}; to use it all the same, accept it by "
+            f"name: --accept-license {license}, or accept_license={license!r} in Python"
         )

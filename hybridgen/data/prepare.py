@@ -41,7 +41,7 @@ from hybridgen.data.song import Note
 from hybridgen.files import read_json, sha256
 from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
 from hybridgen.plan.time_base import TimeBase
-from hybridgen.quantizer import Quantizer, QuantizerConfig
+from hybridgen.quantizer import Quantizer
 from hybridgen.stages import PipelineConfig, make_codec
 from hybridgen.text import TextEncoder
 from hybridgen.weights import load_weights
@@ -74,6 +74,7 @@ class PrepareConfig:
     codec: Path  # folder of codec.safetensors
     captions: int  # texts kept of each track
     codec_sha256: str | None = None  # of its weights; `write_latents` fills it in
+    accept_license: str | None = None  # the codec's, where it forbids some uses
 
 
 def write_latents(
@@ -305,7 +306,7 @@ def _shapes(model: Path) -> PipelineConfig:
 def _encoders(settings: PrepareConfig) -> tuple[BlockCodec, TextEncoder]:
     """This process's codec and text encoder; new weights in the same file have another hash in `settings`."""
     shapes = _shapes(settings.model)
-    codec = make_codec(shapes).eval()
+    codec = make_codec(shapes, settings.accept_license).eval()
     load_weights(codec, settings.codec / "codec.safetensors")
     return codec, TextEncoder(shapes.text)
 
@@ -313,6 +314,6 @@ def _encoders(settings: PrepareConfig) -> tuple[BlockCodec, TextEncoder]:
 @functools.cache
 def _quantizer(model: Path, weights: Path, weights_sha256: str) -> Quantizer:
     """This process's quantizer; because of the hash, new weights in the same file are another quantizer."""
-    quantizer = Quantizer(config.build(QuantizerConfig, config.read(model)["quantizer"])).eval()
+    quantizer = Quantizer(_shapes(model).quantizer).eval()
     load_weights(quantizer, weights)
     return quantizer

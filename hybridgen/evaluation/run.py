@@ -28,22 +28,24 @@ def evaluate(
     songs: Path | None = None,
     clap: Path | None = None,
     device: str = "cpu",
+    accept_license: str | None = None,
     workers: int = WORKERS,
 ) -> str:
     """Measures a model, writes report.json, report.md and pictures to `out`, and returns the report's tables.
 
     model: a folder, a shipped name or a Hub id. songs: where the composer's songs are kept and used again (default:
-    in `out`). clap: folder of a CLAP checkpoint. A run that was stopped goes on with the same arguments. Raises
-    ValueError for a missing model, FluidSynth or soundfont, and OSError for an `out` that cannot be written.
+    in `out`). clap: folder of a CLAP checkpoint. accept_license: as `Pipeline.from_pretrained` takes it. A run that was
+    stopped goes on with the same arguments. Raises ValueError for a missing model, FluidSynth or soundfont, and OSError
+    for an `out` that cannot be written.
     """
     folder = resolve(model)
     out.mkdir(parents=True, exist_ok=True)
     Synth()  # names what is missing before anything is loaded and selected
-    pipe = Pipeline.from_pretrained(folder, device=device)
+    pipe = Pipeline.from_pretrained(folder, device=device, accept_license=accept_license)
     if pipe.time_base.sample_rate != SAMPLE_RATE:
         raise ValueError(f"model {model}: sample rate {pipe.time_base.sample_rate} Hz, estimators need {SAMPLE_RATE}")
     selected, references = prompts.select_all(size, songs or out / "songs")
-    context = EvalContext(folder, device, clap, out / "results" / tasks.signature(pipe, clap))
+    context = EvalContext(folder, device, clap, out / "results" / tasks.signature(pipe, clap), accept_license)
     planned = tasks.plan_tasks(selected, references, size, out)
     tasks.run_all(planned, context, workers)
     found = [results.load(context.path(task), task.kind, task.prompt) for task in planned]

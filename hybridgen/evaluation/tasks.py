@@ -60,6 +60,7 @@ class EvalContext:
     device: str
     clap: Path | None  # folder of a CLAP checkpoint
     results: Path  # folder
+    accept_license: str | None = None
 
     def path(self, task: EvalTask) -> Path:
         """The task's file of results."""
@@ -117,7 +118,7 @@ def measure_song(context: EvalContext, task: EvalTask) -> dict[str, Any]:
 
     `measurements`, and in the ladder `embeddings`, `distortions`, `clicks` and `clap`.
     """
-    prompt, pipe, samples = task.prompt, load_pipeline(context.model, context.device), load_song(task.prompt)
+    prompt, pipe, samples = task.prompt, load_pipeline(context), load_song(task.prompt)
     latents = pipe.encode(Audio(samples, SAMPLE_RATE))
     coded = pipe.decode(latents, samples.shape[-1])
     sounds = {"real": samples, "codec": coded}
@@ -142,7 +143,7 @@ def measure_track(context: EvalContext, task: EvalTask) -> dict[str, Any]:
 
     `plan`, `measurements`, and in the ladder `embeddings`, `clicks` and `clap`.
     """
-    prompt, pipe = task.prompt, load_pipeline(context.model, context.device)
+    prompt, pipe = task.prompt, load_pipeline(context)
     track = pipe.generate(prompt.text, seconds=prompt.seconds, seed=prompt.seed)
     generated = measure(track.samples, track.plan, prompt)
     values: dict[str, Any] = {"plan": track.plan.to_dict(), "measurements": {"generated": generated}}
@@ -174,9 +175,9 @@ KINDS: dict[str, Callable[[EvalContext, EvalTask], dict[str, Any]]] = {
 
 
 @functools.cache
-def load_pipeline(model: Path, device: str) -> Pipeline:
+def load_pipeline(context: EvalContext) -> Pipeline:
     """This process's pipeline."""
-    return Pipeline.from_pretrained(model, device=device)
+    return Pipeline.from_pretrained(context.model, device=context.device, accept_license=context.accept_license)
 
 
 @functools.cache

@@ -56,9 +56,14 @@ def check_same_time(old: P, new: P, bars: tuple[int, int]) -> None:
 
 
 def keep_codes(old: P, new: P, bars: tuple[int, int]) -> P:
-    """`new` with the codes of `old` outside `bars`, and its own inside; unset where it has none."""
+    """`new` with the codes of `old` outside `bars`, and its own inside; unset where it has none.
+
+    ValueError when they have different numbers of codebooks.
+    """
     start, stop = new.frame_range(bars, new.time_base.code_hop)
     inside = new.codes or ((-1,) * new.n_code_frames,) * len(old.codes)
+    if len(inside) != len(old.codes):
+        raise ValueError(f"codes: {len(inside)} rows in the new plan, {len(old.codes)} in the track's")
     rows = zip(old.codes, inside, strict=True)
     return replace(new, codes=tuple(row[:start] + own[start:stop] + row[stop:] for row, own in rows))
 

@@ -11,6 +11,7 @@ from hybridgen.plan.harmony import METERS, parse_chord
 MIN_TEMPO, MAX_TEMPO = 30.0, 300.0  # quarter notes a minute, in steps of 0.1
 MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
 MAX_ENERGY = 7
+MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
 MAX_BARS = 4095  # what the grammar's two digits count to; more than MAX_SECONDS holds at any tempo
 MAX_PROMPT = 10_000  # characters
 ROLES = ("drums", "percussion", "bass", "keys", "guitar", "strings", "winds", "lead", "pad")
@@ -129,3 +130,10 @@ def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:
     if not 1 <= first <= last <= n_bars:
         raise ValueError(f"bars {first}-{last} are not inside the plan's bars 1-{n_bars}")
     return first, last
+
+
+def check_seed(seed: int) -> int:
+    """`seed` itself; ValueError outside 0 to 2**53 - 1."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed {str(seed)[:60]} is outside 0-{MAX_SEED}")
+    return seed

@@ -19,6 +19,7 @@ from hybridgen.plan.parts import (
     check_bars,
     check_meter,
     check_prompt,
+    check_seed,
     order_instruments,
     show,
 )
@@ -62,6 +63,7 @@ class Score:
         if self.meter is not None:
             check_meter(self.meter)
         check_prompt(self.prompt)
+        check_seed(self.seed)
         self._check_grid()
         self._check_roles()
         self._check_length()

@@ -10,12 +10,12 @@ from hybridgen import adapters, audio
 from hybridgen.history import Edit
 from hybridgen.manifest import Manifest
 from hybridgen.plan.editing import check_same_time, keep_codes
-from hybridgen.plan.parts import check_bars
+from hybridgen.plan.parts import check_bars, check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planning import write_codes
 from hybridgen.render import mixdown
 from hybridgen.render.windows import WindowRenderer
-from hybridgen.sampling import RenderOptions, check_seed
+from hybridgen.sampling import RenderOptions
 from hybridgen.stages import PromptStates, Stages
 from hybridgen.track import Track
 

@@ -14,11 +14,12 @@ from hybridgen import __version__, audio, manifest
 from hybridgen.codecs.contract import DECODE_BLOCK
 from hybridgen.history import Operation, Render
 from hybridgen.manifest import Manifest
+from hybridgen.plan.parts import check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planning import write_codes
 from hybridgen.progress import Progress, report
 from hybridgen.render.windows import WindowRenderer
-from hybridgen.sampling import RenderOptions, SamplingConfig, check_seed
+from hybridgen.sampling import RenderOptions, SamplingConfig
 from hybridgen.stages import PromptStates, Stages
 from hybridgen.track import Track
 

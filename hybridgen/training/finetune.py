@@ -13,9 +13,12 @@ from hybridgen.training import lora
 from hybridgen.training.lora import WORK, LoraTrainConfig, Trained
 
 
-def main(folder: Path, out: Path, train: LoraTrainConfig) -> dict[str, Trained] | None:
+def main(
+    folder: Path, out: Path, train: LoraTrainConfig, accept_license: str | None = None
+) -> dict[str, Trained] | None:
     """Trains an adapter on the songs in a folder; None if a signal came first: the same call then goes on.
 
+    accept_license: as `Stages.from_pretrained` takes it.
     ValueError, naming the file, for a song that cannot be read, is silent, too short or too long.
     """
     model = weights.resolve(train.run.model)
@@ -25,7 +28,8 @@ def main(folder: Path, out: Path, train: LoraTrainConfig) -> dict[str, Trained] 
     paths = recordings.find_recordings(folder)
     tracks = recordings.master_recordings(paths, out / WORK / "songs", window * base.latent_hop / base.sample_rate)
     prepared = out / WORK / "prepared"
-    prepare.write_latents(tracks, prepared, PrepareConfig(model / "config.yaml", model, 1))
+    settings = PrepareConfig(model / "config.yaml", model, 1, accept_license=accept_license)
+    prepare.write_latents(tracks, prepared, settings)
     prepare.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
     if train.planner is not None:  # what these songs' scores could teach is that labels are unknown
         train = replace(train, planner=replace(train.planner, score_weight=0.0))
