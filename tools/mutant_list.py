@@ -451,7 +451,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *changes("analysis/detection.py", "test_analysis.py::test_bars_are_made_of_the_beats_that_are_detected",
         ("a bar without its end counted", "max(0, len(detected.beats) - 1)", "len(detected.beats)"),
     ),
-    *changes("analysis/key.py", "test_analysis.py::test_beats_and_key_are_detected_in_a_click_track",
+    *changes("analysis/key.py", "test_metrics.py::test_key_of_a_cadence_over_its_scale",
         ("the second likeliest key", "harmony.key(samples)[0]", "harmony.key(samples)[1]"),
     ),
 )
