@@ -113,6 +113,12 @@ def test_a_spike_is_undone_and_its_batches_are_left_out():
     assert sorted(batches) == list(range(1, 301)) and 0.5 < weight < 1.5
 
 
+def test_batches_are_left_out_after_the_checkpoint_and_not_before():
+    guard = Guard(alone)
+    guard.rollback(212, 200, guard.state())
+    assert [guard.batch(step) for step in (199, 200, 201, 202)] == [199, 200, 213, 214]
+
+
 @pytest.mark.parametrize("stop", [205, 211, 212, 213, 230, 240, 241])
 def test_a_run_killed_round_a_spike_goes_on_bit_for_bit(stop: int):
     poison = dict.fromkeys([*range(210, 217), 90], "spike") | {30: "nan loss", 150: "nan gradient"}

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("librosa")
 
+from hybridgen.analysis.key import detect_key
 from hybridgen.metrics import distances, embedding, harmony, rhythm, spectral
 from hybridgen.metrics.embedding import FIT, SOUND
 from hybridgen.plan.harmony import KEYS, chord_pitches, scale_pitches
@@ -106,7 +107,7 @@ def test_key_of_a_cadence_over_its_scale(key):
     samples = play([root + minor, four, five, root + minor], 1.0)
     melody = np.concatenate([saw(72 + scale[i % 7], 0.5) for i in (0, 2, 3, 5, 4, 6, 0, 0)])
     ranking = harmony.key(samples + 0.1 * melody)
-    assert ranking[0] == key and sorted(ranking) == sorted(KEYS)
+    assert detect_key(samples + 0.1 * melody) == ranking[0] == key and sorted(ranking) == sorted(KEYS)
 
 
 def test_chords_are_reduced_to_their_triad_or_left_out():

@@ -162,7 +162,11 @@ def test_masked_labels_leave_time_alone():
         grid = slice(0, 9)  # inside the bars or not, beat phase, bar phase
         assert np.allclose(one.frame_controls(CODE_HOP)[:, grid], plan.frame_controls(CODE_HOP)[:, grid], atol=1e-3)
         assert grammar.parse(grammar.tokens(one), n_samples=one.n_samples, beats=one.beats) == one
+        for found, true in zip(one.sections, plan.sections, strict=True):  # as it was, or unknown
+            assert all(value in (None, getattr(true, name)) for name, value in vars(found).items() if name != "bars")
+        assert one.key in (None, plan.key) and [role for role, _ in one.instruments] == ["drums", "bass"]
     assert any(one.key is None for one in hidden) and any(one.beats for one in hidden)
+    assert any(section.roles is None for one in hidden for section in one.sections)
     assert any(bar.chords is None for one in hidden for bar in one.bars)
 
 

@@ -96,6 +96,8 @@ def test_roles_that_hardly_play_in_the_middle_are_not_asked():
     instruments = {"bass": 33, "drums": 0, "lead": 80}
     plan = Plan(sections=sections, tempo=(Tempo(1, 120.0),), instruments=instruments)
     assert planned_roles(plan) == {"bass", "drums"}
+    lead = Section(None, (Bar(),) * 3, roles=("lead",))  # 6 s of the 30
+    assert planned_roles(dataclasses.replace(plan, sections=(*sections[:1], lead, *sections[1:]))) == {"bass", "drums"}
     unknown = [dataclasses.replace(section, roles=None) for section in sections]
     assert planned_roles(dataclasses.replace(plan, sections=unknown)) == set(instruments)
     assert planned_roles(Plan(meter=None, n_samples=SAMPLE_RATE, instruments=instruments)) == set(instruments)

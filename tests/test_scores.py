@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("librosa")
 
 from hybridgen.metrics import harmony, scores
+from hybridgen.metrics.measurements import TrackMeasurements, summarize_tracks
 from hybridgen.plan.harmony import PITCHES, QUALITIES, chord_pitches
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
@@ -96,3 +97,30 @@ def test_agreement_with_the_plan_is_a_share_of_time():
     assert scores.chord_majmin(plan_of([("C",), ("Am", "E"), ("F",), ("Bb",)]), samples) == pytest.approx(5 / 8)
     assert scores.chord_majmin(plan_of([("C7",), ("Gsus4",), None, ("E",)]), samples) == pytest.approx(1 / 2)
     assert np.isnan(scores.chord_majmin(plan_of([None] * 4), samples))
+
+
+def measured(**changes) -> TrackMeasurements:
+    """A track that is all that it should be."""
+    facts = {
+        "tempo_target": 120.0, "tempo_detected": 120.0, "beat_f_measure": 0.9, "beat_ms": 10.0, "drift_percent": 0.0,
+        "key_target": "C major", "key_detected": "C major", "key_rank": 1, "chord_majmin": 1.0, "structure_auc": 0.8,
+        "genre_target": None, "genre_detected": "rock", "roles_target": ("bass",), "roles_detected": ("bass",),
+        "lufs": -14.0, "above_12k_db": -40.0, "stereo_width": 0.1,
+    }  # fmt: skip
+    return TrackMeasurements(**(facts | changes))
+
+
+def test_a_summary_of_tracks_is_of_shares_means_and_medians_of_what_is_known():
+    nan = float("nan")
+    tracks = [
+        measured(genre_target="rock", drift_percent=-3.0, beat_ms=90.0),
+        measured(tempo_detected=60.0, key_detected="G major", key_rank=2, chord_majmin=nan, structure_auc=nan),
+        measured(genre_target="jazz", drift_percent=1.0, chord_majmin=0.5, beat_ms=nan, roles_detected=("keys",)),
+    ]
+    found = summarize_tracks(tracks)
+    assert (found["tempo_acc1"], found["tempo_octave"]) == pytest.approx((2 / 3, 1 / 3))
+    assert (found["key_rank1"], found["key_rank2"], found["key_weighted"]) == pytest.approx((2 / 3, 1.0, 2.5 / 3))
+    assert (found["chord_majmin"], found["structure_auc"]) == pytest.approx((0.75, 0.8))
+    assert (found["beat_ms"], found["drift_percent"]) == (50.0, 1.0)
+    assert (found["genre"], found["roles"]) == pytest.approx((1 / 2, (1 + 1 + 7 / 9) / 3))
+    assert np.isnan(summarize_tracks([measured(chord_majmin=nan)])["chord_majmin"])
