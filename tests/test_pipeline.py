@@ -14,6 +14,7 @@ import torch
 
 from hybridgen import audio, files, flow, grammar, manifest
 from hybridgen.audio import Audio
+from hybridgen.codecs.contract import DECODE_BLOCK
 from hybridgen.history import ModelRecord
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.controls import ControlArgs, Controls, EditArgs, options
@@ -125,9 +126,20 @@ def test_streamed_equals_offline_before_mastering(pipe: Pipeline, track: Track):
     assert [first for first, _ in blocks] == np.cumsum([0, *(b.shape[1] for _, b in blocks[:-1])]).tolist()
     streamed = np.concatenate([block for _, block in blocks], axis=1)
     assert np.array_equal(streamed, pipe.decode(track.latents, track.plan.length))
-    mastered = np.concatenate(list(pipe.stream(track.plan, seed=5)), axis=1)
-    assert mastered.shape == track.samples.shape
-    assert Audio(mastered, SAMPLE_RATE).true_peak() <= -1.0
+
+
+@pytest.mark.parametrize(("window", "n_blocks"), [(64, 1), (320, 2)])
+def test_a_stream_is_mastered_at_the_gain_of_its_first_window(pipe: Pipeline, window: int, n_blocks: int):
+    """In whole blocks of the decoder, of which there is always one."""
+    pipe = pipe.with_sampling(replace(pipe.config.sampling, window=window))
+    track = pipe.render(plan_of(), seed=5)
+    decoded = pipe.decode(track.latents, track.plan.length)
+    first = decoded[:, : n_blocks * DECODE_BLOCK * LATENT_HOP]
+    gain_db = audio.mastering_gain(Audio(first, SAMPLE_RATE).loudness())
+    assert gain_db != track.manifest.gain_db
+    streamed = np.concatenate(list(pipe.stream(track.plan, seed=5)), axis=1)
+    assert np.array_equal(streamed, np.concatenate(list(audio.mastered([decoded], gain_db)), axis=1))
+    assert Audio(streamed, SAMPLE_RATE).true_peak() <= -1.0
 
 
 def test_rerendered_bars_leave_everything_else_bit_identical(pipe: Pipeline, track: Track):
