@@ -1,6 +1,7 @@
 """A model folder is data: whole, strict, half precision on disk, and never more than it should be."""
 
 import json
+import types
 
 import huggingface_hub
 import numpy as np
@@ -158,6 +159,25 @@ def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     with pytest.raises(ValueError, match="'owner/name' is no folder, and the Hub does not give main: 404 not found"):
         weights.resolve("owner/name")
+
+
+def test_a_model_is_sent_to_the_hub_with_its_config_and_stages_alone(pipe, monkeypatch, tmp_path):
+    sent, asked = [], []
+
+    def commit(_, repo_id, operations, **__):
+        sent.append((repo_id, sorted(operation.path_in_repo for operation in operations)))
+        return types.SimpleNamespace(commit_url="", pr_url=None)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", lambda _, *args, **options: asked.append((args, options)))
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", commit)
+    assert pipe.push_to_hub("me/mine") == "https://huggingface.co/me/mine"
+    stages = ["codec.safetensors", "planner.safetensors", "quantizer.safetensors", "renderer.safetensors"]
+    assert sent == [("me/mine", ["config.yaml", *stages])]
+    assert asked == [(("me/mine",), {"private": True, "exist_ok": True})]
+    for name in ("config.yaml", "card.md", "optimizer.pt", "notes.txt"):
+        (tmp_path / name).touch()
+    weights.push(tmp_path, "me/mine", private=False)
+    assert sent[1] == ("me/mine", ["card.md", "config.yaml"]) and not asked[1][1]["private"]
 
 
 def test_latents_belong_to_one_audio_file(tmp_path):
