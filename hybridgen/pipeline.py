@@ -10,7 +10,7 @@ Shapes: N samples, T latent frames, C latent channels.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar, Unpack
 
@@ -55,8 +55,9 @@ class Pipeline(Stages):
 
     def write_codes(self, plan: Plan, progress: Progress | None = None) -> Plan:
         """The plan with every unset code written, the others as they are; itself where none is unset."""
-        plan = plan.on(self.time_base)
-        return planning.write_codes(self, plan, self.encode_prompt(plan.prompt), progress)
+        plan, states = plan.on(self.time_base), self.encode_prompt(plan.prompt)
+        _warn(states.notes)
+        return planning.write_codes(self, plan, states, progress)
 
     def generate(
         self,
@@ -97,7 +98,9 @@ class Pipeline(Stages):
         ValueError for adapters of some bars, which are rendered after all others.
         """
         editing.check_no_ranges(self, "a stream plays as it is rendered")
-        return mixdown.stream(self, plan, RenderOptions(**options))
+        chosen, states = RenderOptions(**options), self.encode_prompt(plan.prompt)
+        _warn(states.notes)
+        return mixdown.stream(self, plan, chosen, states)
 
     def rerender(self, track: Track, plan: Plan, bars: tuple[int, int], **options: Unpack[RenderArgs]) -> Track:
         """The track with bars first..last (from 1, both included) rendered anew as `plan` has them.
@@ -153,6 +156,10 @@ class Pipeline(Stages):
 
 def _warned(result: R) -> R:
     """A result, its notes said as warnings to the caller of the pipeline."""
-    for note in result.notes:
-        warnings.warn(note, stacklevel=3)
+    _warn(result.notes, stacklevel=4)
     return result
+
+
+def _warn(notes: Iterable[str], stacklevel: int = 3) -> None:
+    for note in notes:
+        warnings.warn(note, stacklevel=stacklevel)

@@ -47,6 +47,8 @@ class RendererConfig:
     def __post_init__(self) -> None:
         if self.frames_per_code % PATCH:
             raise ValueError(f"frames_per_code {self.frames_per_code} is not a multiple of {PATCH}, frames in a token")
+        if self.n_heads < 1 or self.frames_per_code < 1:
+            raise ValueError(f"n_heads {self.n_heads} and frames_per_code {self.frames_per_code} must be at least 1")
         if self.dim % (2 * self.n_heads):
             raise ValueError(f"dim {self.dim} is not a multiple of twice n_heads {self.n_heads}")
 

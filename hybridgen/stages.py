@@ -34,6 +34,7 @@ CODECS: dict[type, Callable[[Any], BlockCodec]] = {
     DacConfig: DacCodec,
     OobleckConfig: OobleckCodec,
 }
+FIRST_PLAN_VERSION = "5a649af51de4"  # of models whose config.yaml does not say it
 T = TypeVar("T", bound=nn.Module)
 
 
@@ -49,7 +50,7 @@ class PipelineConfig:
     codec: SpectralCodecConfig | None = None
     dac: DacConfig | None = None
     oobleck: OobleckConfig | None = None
-    plan_version: str = PLAN_VERSION  # of the roles, labels, meters, chords and features that the weights know
+    plan_version: str = FIRST_PLAN_VERSION  # of the roles, labels, meters, chords and features that the weights know
 
     def __post_init__(self) -> None:
         if self.plan_version != PLAN_VERSION:
@@ -98,9 +99,10 @@ def time_base_of(model: str | Path) -> TimeBase:
     return config.load(PipelineConfig, config.model_file(model)).time_base
 
 
-def make_codec(shapes: PipelineConfig) -> BlockCodec:
-    """The codec of a configuration, with random weights."""
+def make_codec(shapes: PipelineConfig, accept_license: str | None = None) -> BlockCodec:
+    """The codec of a configuration, with random weights; ValueError for a license that must be accepted by name."""
     section = shapes.any_codec
+    check_license(section.license, accept_license)
     return CODECS[type(section)](section)
 
 
@@ -129,8 +131,13 @@ class Stages:
     ):
         """Weights from the files in `folder`, or random ones; `from_pretrained` is the way to trained ones."""
         check_license(config.any_codec.license, accept_license)
+        self.accept_license = accept_license
         self.config, self.name, self.device, self.folder = config, name, torch.device(device), folder
         self.adapters: tuple[LoadedAdapter, ...] = ()
+        self.weight_hashes: dict[str, str] = {}  # file name -> SHA-256 of every stage's file; empty for random weights
+        if folder is not None:
+            names = [f"{stage}.safetensors" for stage in STAGES]
+            self.weight_hashes = {name: files.sha256(folder / name) for name in names}
         self._loaded: dict[str, nn.Module] = {}  # without any adapter; one for all copies
         self._lock = threading.RLock()
 
@@ -178,7 +185,7 @@ class Stages:
     @cached_property
     def codec(self) -> BlockCodec:
         """Latents <-> samples."""
-        return self._load("codec", lambda: make_codec(self.config))
+        return self._load("codec", lambda: make_codec(self.config, self.accept_license))
 
     def load(self) -> Self:
         """Loads every stage that is not there yet, so that what follows is not slowed down by it."""
@@ -187,13 +194,19 @@ class Stages:
         return self
 
     def _load(self, stage: str, make: Callable[[], T]) -> T:
-        with self._lock:
+        with self._lock, torch.inference_mode(False):  # whoever asks first, the weights serve all
             if stage not in self._loaded:
                 module = make()
                 if stage in STAGES and self.folder is not None:
-                    weights.load_weights(module, self.folder / f"{stage}.safetensors")
+                    self._read(module, self.folder / f"{stage}.safetensors")
                 self._loaded[stage] = module.eval().to(self.device)
             return cast(T, self._loaded[stage])
+
+    def _read(self, module: nn.Module, path: Path) -> None:
+        """Fills a module; ValueError where the file has changed since its hash was taken."""
+        weights.load_weights(module, path)
+        if files.sha256(path) != self.weight_hashes[path.name]:
+            raise ValueError(f"{path}: has changed since the model was opened")
 
     def _adapt(self, stage: str, module: T) -> T:
         everywhere, _ = adapters.group_by_bars(self.adapters)
@@ -207,15 +220,8 @@ class Stages:
         """How these stages count time."""
         return self.config.time_base
 
-    @cached_property
-    def weight_hashes(self) -> dict[str, str]:
-        """File name -> SHA-256 of every stage's file; empty for random weights."""
-        if self.folder is None:
-            return {}
-        return {f"{stage}.safetensors": files.sha256(self.folder / f"{stage}.safetensors") for stage in STAGES}
-
     @property
-    def record(self) -> ModelRecord:
+    def model_record(self) -> ModelRecord:
         """This model, as a manifest names it."""
         return ModelRecord(self.name, self.weight_hashes)
 

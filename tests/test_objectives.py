@@ -1,4 +1,4 @@
-"""What a renderer is trained on: parts of its condition are left out as often as their shares say."""
+"""What a renderer in training is told: never everything, and each part as often as its share says."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.renderer import PARTS
 from hybridgen.training.dataset import WindowBatch
-from hybridgen.training.objectives import ConditioningDropout, known_frames, make_flow_batch
+from hybridgen.training.objectives import ConditioningDropout, FlowBatch, known_frames, make_flow_batch
 
 N, FRAMES = 400, 16
 
@@ -28,26 +28,30 @@ def make_batch() -> WindowBatch:
     )
 
 
-def dropout(drop: tuple[float, ...] = (0.0,) * 4, drop_all: float = 0.0) -> ConditioningDropout:
-    return ConditioningDropout((0.25,) * 4, 0.125, 0.0, 0.0, drop, drop_all)
+def make_task(batch: WindowBatch, drop: tuple[float, ...] = (0.0,) * 4, drop_all: float = 0.0) -> FlowBatch:
+    """The batch on its way from noise, all that is known clean and right; a frame that is known counts an eighth."""
+    dropout = ConditioningDropout(
+        (0.25,) * 4, known_weight=0.125, corrupted_codes=0.0, context_noise=0.0, drop_shares=drop, drop_all=drop_all
+    )
+    return make_flow_batch(batch, dropout, codebook_size=8)
 
 
 def test_known_frames_count_little_and_those_past_the_end_nothing():
     batch = make_batch()
-    flow_batch = make_flow_batch(batch, dropout(), 8)
-    known = flow_batch.cond.known
-    assert set(flow_batch.weight[known & batch.inside].tolist()) == {0.125}
-    assert set(flow_batch.weight[~known & batch.inside].tolist()) == {1.0}
-    assert not flow_batch.weight[~batch.inside].any()
+    task = make_task(batch)
+    known = task.cond.known
+    assert set(task.weight[known & batch.inside].tolist()) == {0.125}
+    assert set(task.weight[~known & batch.inside].tolist()) == {1.0}
+    assert not task.weight[~batch.inside].any()
 
 
-def test_a_flow_batch_lies_on_the_straight_path_from_noise_to_its_latents():
+def test_a_task_lies_on_the_straight_path_from_noise_to_its_latents():
     batch = make_batch()
-    flow_batch = make_flow_batch(batch, dropout(), 8)
-    noise = batch.latents - flow_batch.velocity
-    torch.testing.assert_close(flow_batch.x_t, flow.path(noise, batch.latents, flow_batch.t)[0])
+    task = make_task(batch)
+    noise = batch.latents - task.velocity
+    torch.testing.assert_close(task.x_t, flow.path(noise, batch.latents, task.t)[0])
     assert abs(noise.std() - 1) < 0.02 and abs(noise.mean()) < 0.02
-    assert torch.equal(flow_batch.cond.context, batch.latents)  # clean, where no noise is asked for
+    assert torch.equal(task.cond.context, batch.latents)  # clean, where no noise is asked for
 
 
 def test_frames_are_known_at_the_start_at_the_end_or_at_both_and_up_to_half_of_them():
@@ -63,14 +67,9 @@ def test_frames_are_known_at_the_start_at_the_end_or_at_both_and_up_to_half_of_t
 def test_a_part_is_left_out_in_its_share_of_the_windows(part: int):
     shares = [0.0] * len(PARTS)
     shares[part] = 0.3
-    cond = make_flow_batch(make_batch(), dropout(drop=tuple(shares)), 8).cond
-    present_parts = (
-        cond.text_mask.any(1),
-        (cond.codes >= 0).all((1, 2)),
-        cond.features.any((1, 2)),
-        cond.timbre.any(1),
-    )
-    for i, present in enumerate(present_parts):
+    cond = make_task(make_batch(), tuple(shares)).cond
+    told = (cond.text_mask.any(1), (cond.codes >= 0).all((1, 2)), cond.features.any((1, 2)), cond.timbre.any(1))
+    for i, present in enumerate(told):
         assert abs(present.float().mean() - (0.7 if i == part else 1.0)) < 0.08
-    nothing = make_flow_batch(make_batch(), dropout(drop_all=1.0), 8).cond
+    nothing = make_task(make_batch(), drop_all=1.0).cond
     assert not nothing.text_mask.any() and (nothing.codes < 0).all() and not nothing.timbre.any()

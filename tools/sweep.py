@@ -105,7 +105,7 @@ def measure_song(
     pipe = load(model)
     latents = pipe.encode(Audio.load(record.audio))
     codes = pipe.quantizer.encode(torch.from_numpy(latents)[None].to(pipe.device))[0]
-    plan = replace(record.plan, codes=tuple(map(tuple, codes.tolist())), prompt=record.captions[0])
+    plan = replace(record.plan.on(pipe.time_base), codes=tuple(map(tuple, codes.tolist())), prompt=record.captions[0])
     base = pipe.time_base
     n_frames = min(len(latents), int(seconds * base.sample_rate / base.code_hop) * base.frames_per_code)
     compared = replace(plan, n_samples=min(plan.length, n_frames * base.latent_hop), codes=())  # what is rendered

@@ -63,11 +63,14 @@ class SpectralCodecConfig:
             raise ValueError(f"sample_rate {self.sample_rate} is under {MIN_SAMPLE_RATE} Hz, which the tones need")
         if self.hop_length > TONE_WINDOW:
             raise ValueError(f"hop_length {self.hop_length} is over the {TONE_WINDOW} samples that tones are heard in")
+        for field in ("hop_length", "latent_dim", "n_fft", "frame_hop", "frame_dim", "latent_block_dim", "expansion"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} {getattr(self, field)} must be at least 1")
         if self.hop_length % self.frame_hop:
             raise ValueError(f"hop_length {self.hop_length} must be a multiple of frame_hop {self.frame_hop}")
         if self.n_fft % (2 * self.frame_hop):
             raise ValueError(f"n_fft {self.n_fft} must be an even multiple of frame_hop {self.frame_hop}")
-        if list(self.band_stops) != sorted(set(self.band_stops)) or self.band_stops[-1] != self.n_bins:
+        if list(self.band_stops) != sorted(set(self.band_stops)) or self.band_stops[-1:] != (self.n_bins,):
             raise ValueError(f"band_stops {self.band_stops} must rise and end at n_fft // 2 + 1 = {self.n_bins}")
         if len(self.band_dims) != len(self.band_stops):
             raise ValueError(f"band_dims {self.band_dims} needs one width for each of band_stops {self.band_stops}")

@@ -218,7 +218,7 @@ def embed(samples: np.ndarray, plan: Plan, prompt: EvalPrompt) -> list[float]:
 def true_plan(pipe: Pipeline, prompt: EvalPrompt, latents: np.ndarray) -> Plan:
     """The plan of the prompt's song with everything that conditions the renderer: the prompt, the song's codes."""
     codes = pipe.quantizer.encode(torch.from_numpy(latents)[None].to(pipe.device))[0].tolist()
-    return replace(prompt.plan, prompt=prompt.text, codes=tuple(map(tuple, codes)))
+    return replace(prompt.plan.on(pipe.time_base), prompt=prompt.text, codes=tuple(map(tuple, codes)))
 
 
 def unconditional(sampling: SamplingConfig) -> SamplingConfig:

@@ -115,8 +115,15 @@ def fields(data: Any) -> dict[str, Any]:
 def _expect(value: Any, kind: Any, where: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         wanted = getattr(kind, "__name__", str(kind))
-        raise ValueError(f"plan: {where}: expected {wanted}, got {json.dumps(value)[:60]}")
+        raise ValueError(f"plan: {where}: expected {wanted}, got {_short(value)}")
     return value
+
+
+def _short(value: Any) -> str:
+    """A value in a message; a list or an object by its kind alone, for it may be large or deep."""
+    if isinstance(value, list):
+        return "a list"
+    return "an object" if isinstance(value, dict) else json.dumps(value)[:60]
 
 
 def _read_tempo(value: Any) -> tuple[Tempo, ...]:
@@ -128,7 +135,7 @@ def _read_tempo(value: Any) -> tuple[Tempo, ...]:
     for mark in _expect(value, list, "tempo"):
         _expect(mark, dict, "tempo")
         if not {"bar", "bpm"} <= set(mark) <= {"bar", "bpm", "ramp"} or not isinstance(mark.get("ramp", False), bool):
-            raise ValueError(f"plan: tempo: a mark has bar, bpm and perhaps ramp, got {json.dumps(mark)[:60]}")
+            raise ValueError(f"plan: tempo: a mark has bar, bpm and perhaps ramp, got {_short(mark)}")
         bar, bpm = _expect(mark["bar"], int, "tempo bar"), _expect(mark["bpm"], int | float, "tempo bpm")
         marks.append(Tempo(bar, bpm, mark.get("ramp", False)))
     return tuple(marks)

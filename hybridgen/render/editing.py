@@ -1,11 +1,14 @@
 """Some bars of a track rendered anew, the rest kept bit for bit; and renders in which some bars have adapters."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from hybridgen import adapters, audio
 from hybridgen.history import Edit
+from hybridgen.manifest import Manifest
 from hybridgen.plan.editing import check_same_time, keep_codes
 from hybridgen.plan.parts import check_bars
 from hybridgen.plan.plan import Plan
@@ -41,7 +44,11 @@ def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], op
     for bit. Raises ValueError when the new plan moves anything outside the bars.
     """
     check_no_ranges(stages, f"the edit is of bars {bars[0]}-{bars[1]}")
-    check_codec(stages, track)
+    check_stages(stages, track.manifest, "codec", "its latents cannot be decoded here")
+    if track.plan.codes:
+        check_stages(stages, track.manifest, "quantizer", "its codes mean something else here")
+    check_time_base(stages, track.plan)
+    plan = plan.on(track.plan.time_base)
     seed = check_seed(track.render_seed if options.seed is None else options.seed)
     sampling = options.sampling(stages.config.sampling)
     check_same_time(track.plan, plan, bars)
@@ -56,8 +63,9 @@ def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], op
     for _ in WindowRenderer(stages.renderer, plan, prompt, seed, sampling).fill(latents, known, span, options.progress):
         pass
     samples = _splice(stages, track, latents, (start, stop))
-    operation = Edit(plan, (bars[0], bars[1]), seed, sampling, stages.record, stages.adapter_records)
-    record = mixdown.describe((*track.manifest.operations, operation), track.manifest.gain_db)
+    operation = Edit(plan, (bars[0], bars[1]), seed, sampling, stages.model_record, stages.adapter_records)
+    operations = (*track.manifest.operations, operation)
+    record = replace(track.manifest, operations=operations)  # made first with the versions that it names
     return Track(samples, plan, latents.cpu().numpy(), record, prompt.notes)
 
 
@@ -87,12 +95,18 @@ def check_no_ranges(stages: Stages, reason: str) -> None:
             raise ValueError(f"adapter {one.adapter}: {reason}, an adapter with bars of its own is for a whole render")
 
 
-def check_codec(stages: Stages, track: Track) -> None:
-    """ValueError unless the track's latents are those of this codec."""
-    made, here = track.manifest.operations[-1].model, stages.record
-    theirs, ours = (model.weights.get("codec.safetensors", "none") for model in (made, here))
+def check_stages(stages: Stages, record: Manifest, stage: str, consequence: str) -> None:
+    """ValueError unless the track was last changed by a model with the same weights of a stage."""
+    made, here = record.operations[-1].model, stages.model_record
+    theirs, ours = (model.weights.get(f"{stage}.safetensors", "none") for model in (made, here))
     if theirs != ours:
         raise ValueError(
-            f"the track was made with the codec of model {made.name!r} (SHA-256 {theirs[:12]}), "
-            f"that of {here.name!r} is another ({ours[:12]}): its latents cannot be decoded here"
+            f"the track was made with the {stage} of model {made.name!r} (SHA-256 {theirs[:12]}), "
+            f"that of {here.name!r} is another ({ours[:12]}): {consequence}"
         )
+
+
+def check_time_base(stages: Stages, plan: Plan) -> None:
+    """ValueError unless a track's plan counts time as these stages do."""
+    if plan.time_base != stages.time_base:
+        raise ValueError(f"the track's time base is {plan.time_base}, that of model {stages.name!r} {stages.time_base}")

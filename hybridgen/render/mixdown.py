@@ -37,17 +37,16 @@ def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
         samples[:, first : first + block.shape[1]] = block
     gain_db = audio.mastering_gain(meter.lufs())
     audio.master(samples, gain_db)
-    operation = Render(plan, seed, sampling, stages.record, stages.adapter_records)
+    operation = Render(plan, seed, sampling, stages.model_record, stages.adapter_records)
     return Track(samples, plan, latents.cpu().numpy(), describe((operation,), gain_db), prompt.notes)
 
 
-def stream(stages: Stages, plan: Plan, options: RenderOptions) -> Iterator[np.ndarray]:
+def stream(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates) -> Iterator[np.ndarray]:
     """Blocks (2, n) float32 of the same track, the first as soon as its window is rendered.
 
     Before mastering they are the samples of `render`, bit for bit; the gain is that of the first window.
     """
     plan = plan.on(stages.time_base)
-    prompt = stages.encode_prompt(plan.prompt)
     seed, sampling = choose(stages, plan, options)
     plan = write_codes(stages, plan, prompt, options.progress)
     latents = new_latents(stages, plan)

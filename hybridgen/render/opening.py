@@ -28,28 +28,45 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
     Without that one they are made again: a recording is encoded, anything else replayed.
     """
     record = manifest.read(path)
-    notes = tuple(manifest.verify(path))
-    beside = sidecar(path)
+    notes, plan = tuple(manifest.verify(path)), record.plan
+    editing.check_time_base(stages, plan)
+    lossless, beside = path.suffix.lower() in LOSSLESS, sidecar(path)
+    own = _own_sound(path, plan, lossless) if lossless or record.is_recording else None
     if beside.exists():
-        latents = weights.load_latents(beside, files.sha256(path))[0]
-    elif record.is_recording:
-        latents = encode(stages, _scaled(Audio.load(path), -record.gain_db))
+        latents = _own_latents(stages, beside, files.sha256(path), plan)
+        editing.check_stages(stages, record, "codec", "its latents cannot be decoded here")
+    elif own is not None and record.is_recording:
+        latents = encode(stages, _scaled(Audio(own, plan.time_base.sample_rate), -record.gain_db))
         notes = (*notes, f"{path}: {beside.name} is not there, so its latents were encoded from its sound")
     else:
         track = replay(stages, record, progress)
-        return replace(track, samples=_own_samples(path, track.samples), notes=(*notes, *track.notes))
-    samples = np.zeros((2, record.plan.length), dtype=np.float32)
-    track = Track(samples, record.plan, latents, record, notes)
-    editing.check_codec(stages, track)
-    if path.suffix.lower() not in LOSSLESS:
-        samples = decode(stages, latents, record.plan.length)
-        audio.master(samples, record.gain_db)
-    return replace(track, samples=_own_samples(path, samples))
+        return replace(track, samples=track.samples if own is None else own, notes=(*notes, *track.notes))
+    if own is None:
+        own = decode(stages, latents, plan.length)
+        audio.master(own, record.gain_db)
+    return Track(own, plan, latents, record, notes)
 
 
-def _own_samples(path: Path, decoded: np.ndarray) -> np.ndarray:
-    """What the file itself holds, where its format loses nothing; else `decoded`."""
-    return Audio.load(path).samples if path.suffix.lower() in LOSSLESS else decoded
+def _own_sound(path: Path, plan: Plan, lossless: bool) -> np.ndarray:
+    """Samples (2, N) of a file, as many as its plan says; a lossy format may add some or lose some at its end.
+
+    ValueError for another rate, or in a lossless format another length.
+    """
+    sound = Audio.load(path)
+    found, length = sound.samples.shape[1], plan.length
+    if sound.sample_rate != plan.time_base.sample_rate:
+        raise ValueError(f"{path}: {sound.sample_rate} Hz, but its plan has {plan.time_base.sample_rate} Hz")
+    if lossless and found != length:
+        raise ValueError(f"{path}: {found} samples, but its plan has {length}")
+    return np.pad(sound.samples[:, :length], ((0, 0), (0, max(0, length - found))))
+
+
+def _own_latents(stages: Stages, path: Path, audio_sha256: str, plan: Plan) -> np.ndarray:
+    """Latents (T, C) of a file; ValueError when they are not of this plan and codec."""
+    latents, expected = weights.load_latents(path, audio_sha256)[0], (plan.n_frames, stages.config.any_codec.latent_dim)
+    if latents.shape != expected:
+        raise ValueError(f"{path}: latents {latents.shape}, the plan and the codec need {expected}")
+    return latents
 
 
 def open_recording(stages: Stages, path: Path, tempo: float | None, downbeat: float | None, meter: str | None) -> Track:
@@ -61,7 +78,7 @@ def open_recording(stages: Stages, path: Path, tempo: float | None, downbeat: fl
     plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter or "4/4", base)
     gain_db = -audio.mastering_gain(recording.loudness())
     latents = encode(stages, _scaled(recording, -gain_db))
-    operation = Import(plan, files.sha256(path), tempo, downbeat, stages.record)
+    operation = Import(plan, files.sha256(path), tempo, downbeat, stages.model_record)
     note = f"{path}: is not a track of ours: encoded, so new bars meet the recording's own sound"
     return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), (note,))
 
@@ -74,8 +91,10 @@ def steady_plan(n_samples: int, tempo: float, downbeat: float, meter: str, time_
     check_tempo(tempo)
     check_meter(meter)
     bar_seconds, seconds = meter_quarters(meter) * 60 / tempo, n_samples / time_base.sample_rate
-    n_bars = int((seconds - downbeat) / bar_seconds + 1e-6)
-    if downbeat < 0 or n_bars < 1:
+    if not 0 <= downbeat < seconds:  # also refuses NaN
+        raise ValueError(f"downbeat {downbeat:g} s is outside the {seconds:.2f} s of the recording")
+    n_bars = int((seconds - downbeat + 0.5 / time_base.sample_rate) / bar_seconds)
+    if n_bars < 1:
         raise ValueError(f"downbeat {downbeat:g} s leaves no whole bar in {seconds:.2f} s")
     offsets = np.array(METER_BEATS[meter]) * 60 / tempo
     times = downbeat + (np.arange(n_bars)[:, None] * bar_seconds + offsets).reshape(-1)
