@@ -228,7 +228,7 @@ def test_an_edit_whose_plan_counts_time_otherwise_is_the_same_edit(pipe: Pipelin
 
 def test_a_track_that_counts_time_otherwise_is_refused(pipe: Pipeline, track: Track):
     foreign = replace(track, plan=track.plan.on(TimeBase(48_000, 1920, 7680)))
-    with pytest.raises(ValueError, match="48000.*44100") as error:
+    with pytest.raises(ValueError, match=r"44100.*48000|48000.*44100") as error:
         pipe.rerender(foreign, foreign.plan, (5, 6))
     assert "\n" not in str(error.value)
 
@@ -306,10 +306,8 @@ def test_a_recording_is_encoded_says_so_and_keeps_its_other_bars(pipe: Pipeline,
 @pytest.mark.parametrize("has_latents", [True, False])
 @pytest.mark.parametrize("ending", [".wav", ".flac", ".ogg", ".mp3"])
 def test_a_recording_that_is_saved_unedited_opens_again(pipe: Pipeline, ending: str, has_latents: bool, tmp_path: Path):
-    noise = np.random.default_rng(0).standard_normal((2, 6 * SAMPLE_RATE + 8)) * 0.1
-    sound = (
-        np.lib.stride_tricks.sliding_window_view(noise, 9, axis=1).mean(2).astype(np.float32)
-    )  # no lossy codec's limit
+    noise = np.random.default_rng(0).standard_normal((2, 10 * SAMPLE_RATE + 8)) * 0.1
+    sound = np.lib.stride_tricks.sliding_window_view(noise, 9, axis=1).mean(2).astype(np.float32)  # low, as music is
     soundfile.write(tmp_path / "mine.wav", sound.T, SAMPLE_RATE, subtype="PCM_24")
     with pytest.warns(UserWarning, match="encoded"):
         opened = pipe.open(tmp_path / "mine.wav", tempo=120, downbeat=0.5)
@@ -324,8 +322,8 @@ def test_a_recording_that_is_saved_unedited_opens_again(pipe: Pipeline, ending: 
     if ending in LOSSLESS:
         assert np.array_equal(again.samples, opened.samples)
         assert np.abs(again.latents - opened.latents).max() < 1e-3
-    new = pipe.rerender(again, again.plan.edit((2, 2), chords=["Am"]), (2, 2), seed=1)
-    start, stop = again.plan.frame_range((2, 2), LATENT_HOP)
+    new = pipe.rerender(again, again.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
+    start, stop = again.plan.frame_range((3, 3), LATENT_HOP)
     reach = pipe.codec.reach * LATENT_HOP + audio.LIMITER_REACH
     low, high = start * LATENT_HOP - reach, stop * LATENT_HOP + reach
     assert 0 < low < high < sound.shape[1]

@@ -1,12 +1,13 @@
 """A model folder is data: whole, strict, half precision on disk, and never more than it should be."""
 
 import json
-import types
+from pathlib import Path
 
 import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -164,16 +165,19 @@ def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
 def test_a_model_is_sent_to_the_hub_with_its_config_and_stages_alone(pipe, monkeypatch, tmp_path):
     sent, asked = [], []
 
-    def commit(_, repo_id, operations, **__):
-        sent.append((repo_id, sorted(operation.path_in_repo for operation in operations)))
-        return types.SimpleNamespace(commit_url="", pr_url=None)
+    class Hub:
+        def create_repo(self, repo_id, **options):
+            asked.append((repo_id, options))
 
-    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", lambda _, *args, **options: asked.append((args, options)))
-    monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", commit)
+        def upload_folder(self, repo_id, folder_path, allow_patterns):
+            names = sorted(path.name for path in Path(folder_path).iterdir())
+            sent.append((repo_id, list(filter_repo_objects(names, allow_patterns=allow_patterns))))
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
     assert pipe.push_to_hub("me/mine") == "https://huggingface.co/me/mine"
     stages = ["codec.safetensors", "planner.safetensors", "quantizer.safetensors", "renderer.safetensors"]
-    assert sent == [("me/mine", ["config.yaml", *stages])]
-    assert asked == [(("me/mine",), {"private": True, "exist_ok": True})]
+    assert sent == [("me/mine", sorted(["config.yaml", *stages]))]
+    assert asked == [("me/mine", {"private": True, "exist_ok": True})]
     for name in ("config.yaml", "card.md", "optimizer.pt", "notes.txt"):
         (tmp_path / name).touch()
     weights.push(tmp_path, "me/mine", private=False)
