@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from hybridgen import audio, config, manifest, weights
-from hybridgen.codecs.contract import ENCODE_BLOCK, BlockCodec, check_license
+from hybridgen.cli import main
+from hybridgen.codecs.contract import BlockCodec, check_license
 from hybridgen.codecs.dac import DacCodec, DacConfig
 from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
 from hybridgen.pipeline import Pipeline
@@ -86,7 +87,6 @@ def test_blocks_equal_the_whole(codec: BlockCodec, monkeypatch: pytest.MonkeyPat
     samples = torch.randn(1, 2, 90 * codec.hop_length - 5) * 0.1
     at_once = codec.encode(samples)
     monkeypatch.setattr("hybridgen.codecs.contract.ENCODE_BLOCK", 16)
-    assert ENCODE_BLOCK == 512
     torch.testing.assert_close(codec.encode(samples), at_once, atol=1e-4, rtol=0)
     blocks = torch.cat([part for _, part in codec.decode_blocks(at_once[0], block=32)], 1)
     torch.testing.assert_close(blocks, codec.decode(at_once)[0], atol=1e-4, rtol=0)
@@ -280,6 +280,28 @@ def test_a_license_that_forbids_some_uses_is_accepted_by_name(tmp_path: Path):
         Pipeline(config, accept_license="MIT")
     assert Pipeline(config, accept_license="CC-BY-NC-4.0").config == config
     check_license("MIT", None)
+
+
+def test_a_license_is_accepted_on_the_command_line_too(tmp_path: Path, capfd: pytest.CaptureFixture):
+    """Each command without it and with it; an accepted evaluation ends at its next check, of the sample rate."""
+    pytest.importorskip("librosa")
+    torch.manual_seed(0)
+    pipeline = Pipeline(with_codec(oobleck=replace(OOBLECK, license="CC-BY-NC-4.0")), accept_license="CC-BY-NC-4.0")
+    randomized(pipeline.codec)
+    model, songs = str(pipeline.save_pretrained(tmp_path / "model")), tmp_path / "songs"
+    songs.mkdir()
+    sound = np.random.default_rng(0).standard_normal((2, 6 * 48_000)).astype(np.float32) * 0.1
+    audio.Audio(sound, 48_000).save(songs / "a.wav")
+    finetune = ["finetune", str(songs), "--model", model, "--only", "renderer", "--steps", "1", "-o"]
+    evaluate = ["evaluate", model, "--quick", "-o"]
+    for name, command in (("style", finetune), ("report", evaluate)):
+        assert main([*command, str(tmp_path / name)]) == 2
+        assert "accept it by name" in capfd.readouterr().err
+    accepted = ["--accept-license", "CC-BY-NC-4.0"]
+    assert main([*finetune, str(tmp_path / "style"), *accepted]) == 0
+    capfd.readouterr()
+    assert main([*evaluate, str(tmp_path / "report"), *accepted]) == 2
+    assert "sample rate 48000 Hz" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The mutants still apply and every core file has one; that they are noticed is for tools/mutants.py to say."""
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -20,9 +22,17 @@ def test_a_mutant_still_applies(mutant: Mutant):
     changed = mutant.applied_to(text)
     assert changed != text
     compile(changed, mutant.path, "exec")
-    for test in mutant.tests.split():
-        path, _, name = test.partition("::")
-        assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_every_test_that_a_mutant_names_can_be_collected():
+    """A module that cannot be imported, or a test that was renamed, would notice every mutant or none."""
+    named = sorted({test for mutant in MUTANTS for test in mutant.tests.split()})
+    command = (sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", *named)  # -q: pyproject.toml
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    collected = {line.partition("[")[0] for line in done.stdout.splitlines()}
+    missing = [test for test in named if not any(one == test or one.startswith(f"{test}::") for one in collected)]
+    assert missing == []
 
 
 def test_every_core_file_has_a_mutant():

@@ -25,6 +25,12 @@ def low_pass(samples: torch.Tensor, cutoff: float) -> torch.Tensor:
     return torch.fft.irfft(spectrum, n=samples.shape[-1])
 
 
+def mu_law(samples: torch.Tensor, bits: int) -> torch.Tensor:
+    mu = 2**bits - 1
+    levels = torch.round(torch.sign(samples) * torch.log1p(mu * samples.abs()) / math.log1p(mu) * 2 ** (bits - 1))
+    return torch.sign(levels) * torch.expm1(levels.abs() * 2 ** (1 - bits) * math.log1p(mu)) / mu
+
+
 def test_equal_sounds_have_no_distance():
     samples = music()
     assert spectra.log_mel_distance(samples, samples, RATE).eq(0).all()
@@ -37,9 +43,11 @@ def test_halving_the_level_is_six_decibels_and_half_the_magnitude():
     assert spectra.stft_distance(0.05 * noise, 0.1 * noise).convergence == pytest.approx([0.5, 0.5])
 
 
-def test_worse_corruptions_are_further_away():
+@pytest.mark.parametrize(("corrupt", "more", "less"), [("low_pass", 4000, 12_000), ("mu_law", 6, 10)])
+def test_worse_corruptions_are_further_away(corrupt: str, more: int, less: int):
     samples = music()
-    worse, better = low_pass(samples, 4000), low_pass(samples, 12_000)
+    corruption = {"low_pass": low_pass, "mu_law": mu_law}[corrupt]
+    worse, better = corruption(samples, more), corruption(samples, less)
     for distance in (lambda x: spectra.log_mel_distance(x, samples, RATE), log_magnitude_from(samples)):
         assert (distance(worse) > distance(better)).all() and (distance(better) > 0).all()
 

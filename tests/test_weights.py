@@ -1,11 +1,13 @@
 """A model folder is data: whole, strict, half precision on disk, and never more than it should be."""
 
 import json
+from pathlib import Path
 
 import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -158,6 +160,28 @@ def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     with pytest.raises(ValueError, match="'owner/name' is no folder, and the Hub does not give main: 404 not found"):
         weights.resolve("owner/name")
+
+
+def test_a_model_is_sent_to_the_hub_with_its_config_and_stages_alone(pipe, monkeypatch, tmp_path):
+    sent, asked = [], []
+
+    class Hub:
+        def create_repo(self, repo_id, **options):
+            asked.append((repo_id, options))
+
+        def upload_folder(self, repo_id, folder_path, allow_patterns):
+            names = sorted(path.name for path in Path(folder_path).iterdir())
+            sent.append((repo_id, list(filter_repo_objects(names, allow_patterns=allow_patterns))))
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    assert pipe.push_to_hub("me/mine") == "https://huggingface.co/me/mine"
+    stages = ["codec.safetensors", "planner.safetensors", "quantizer.safetensors", "renderer.safetensors"]
+    assert sent == [("me/mine", sorted(["config.yaml", *stages]))]
+    assert asked == [("me/mine", {"private": True, "exist_ok": True})]
+    for name in ("config.yaml", "card.md", "optimizer.pt", "notes.txt"):
+        (tmp_path / name).touch()
+    weights.push(tmp_path, "me/mine", private=False)
+    assert sent[1] == ("me/mine", ["card.md", "config.yaml"]) and not asked[1][1]["private"]
 
 
 def test_latents_belong_to_one_audio_file(tmp_path):
