@@ -1,6 +1,6 @@
 """Small wrong changes, each of which some test must notice.
 
-    python tools/mutants.py                          all of mutant_list.py, some twenty minutes
+    python tools/mutants.py                          all of mutant_list.py, about half an hour
     python tools/mutants.py --only plan/editing.py   those whose file or description holds a text
     python tools/mutants.py --list                   what they are
 
@@ -56,17 +56,20 @@ def copy_tree(folder: Path) -> None:
             (folder / path.relative_to(ROOT)).symlink_to(path)
 
 
-def run_tests(folder: Path, tests: Sequence[str]) -> str | None:
-    """The first test that fails in a copy of the tree, or None; ValueError when there is nothing to run."""
+def run_tests(folder: Path, tests: Sequence[str], limit: float | None = None) -> str | None:
+    """The first test that fails in a copy of the tree, or None; ValueError when there is nothing to run.
+
+    Not to end within `limit` seconds counts as a failure.
+    """
     settings = ("OMP_NUM_THREADS=1", "PYTHONDONTWRITEBYTECODE=1", f"PYTHONPATH={folder}:{folder / 'kernels'}")
     command = ("env", *settings, sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "-p", "no:cacheprovider", *tests)
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
-        return f"(no end within {LIMIT} s)"
+        return f"(no end within {limit} s)"
     if done.returncode == 0:
         return None
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     if done.returncode not in (1, 2) or failed is None:
         raise ValueError(f"pytest ended with {done.returncode}: {(done.stdout + done.stderr).strip()[-300:]}")
     return failed[1]
@@ -83,7 +86,7 @@ def try_mutant(mutant: Mutant, folder: Path) -> Outcome:
         return Outcome(mutant, None, 0.0, str(error))
     path.write_text(changed, encoding="utf-8")
     try:
-        return Outcome(mutant, run_tests(folder, mutant.tests.split()), time.monotonic() - started)
+        return Outcome(mutant, run_tests(folder, mutant.tests.split(), LIMIT), time.monotonic() - started)
     except ValueError as error:
         return Outcome(mutant, None, time.monotonic() - started, str(error))
     finally:
