@@ -33,7 +33,7 @@ def before(match: re.Match) -> str:
     return match.string[max(0, match.start() - 80) : match.start()]
 
 
-class Reader:
+class PromptScanner:
     """The words of a prompt that are still unread, and the notes so far."""
 
     def __init__(self, prompt: str, limit: int) -> None:
@@ -49,15 +49,15 @@ class Reader:
             self.words = self.words[:start] + BLANK * (stop - start) + self.words[stop:]
         return matches
 
-    def ask(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
-        """`take` without the matches that the words refuse ("not in 4/4"): those are said."""
-        asked = []
+    def take_requested(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
+        """`take` without the matches that the words refuse ("not in 4/4"): each becomes a note."""
+        requested = []
         for match in self.take(pattern, wanted):
             if REFUSED_ONE.search(before(match)):
                 self.note(match.start(), f"what is not wanted is not read: {clip(match[0])!r} is left free")
             else:
-                asked.append(match)
-        return asked
+                requested.append(match)
+        return requested
 
     def note(self, position: int, message: str) -> None:
         """Remember what is to be said about the words at `position`."""

@@ -95,17 +95,19 @@ class ScoreBatches:
 
     def __call__(self, step: int) -> PlannerBatch:
         """This rank's rows of the batch of a step."""
-        cfg, rng = self.config, random.Random(f"scores {self.config.seed} {self.first} {step}")
-        is_long = rng.random() < cfg.long_share
-        low, high = cfg.long_seconds if is_long else cfg.seconds
+        config, rng = self.config, random.Random(f"scores {self.config.seed} {self.first} {step}")
+        is_long = rng.random() < config.long_share
+        low, high = config.long_seconds if is_long else config.seconds
         middle = rng.uniform(low, high)
         span = (max(low, middle / LENGTH_SPREAD**0.5), min(high, middle * LENGTH_SPREAD**0.5))
-        start = self.first + step * cfg.batch_size
-        rows = rank_rows(cfg.batch_size // LONG_DIVISOR if is_long else cfg.batch_size, self.rank, self.world_size)
-        songs = [compose(cfg.seed, start + row, span) for row in rows]
+        start = self.first + step * config.batch_size
+        rows = rank_rows(
+            config.batch_size // LONG_DIVISOR if is_long else config.batch_size, self.rank, self.world_size
+        )
+        songs = [compose(config.seed, start + row, span) for row in rows]
         prompts, has_text = [], []
         for song in songs:
-            own = random.Random(f"prompt {cfg.seed} {song.index}")
+            own = random.Random(f"prompt {config.seed} {song.index}")
             prompts.append("" if own.random() < EMPTY_TEXT else caption(song, own))
             has_text.append(own.random() >= NO_TEXT)
         states = encode(text_encoder(self.text), prompts)
