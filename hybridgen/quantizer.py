@@ -45,7 +45,7 @@ class NoteTargets:
 
 @dataclass(frozen=True)
 class Quantized:
-    """A training pass: codes, what can be heard and read from them, and the losses of the lookups."""
+    """A training pass: codes, what is decoded and predicted from them, and the losses of the lookups."""
 
     codes: Tensor  # (B, Q, P) int64
     latents: Tensor  # (B, T, C) coarse reconstruction
@@ -55,7 +55,7 @@ class Quantized:
 
 
 class Mixer(nn.Module):
-    """Residual block over (B, P, D); each code frame sees its two neighbours."""
+    """Residual block over (B, P, D); each code frame sees its two neighbors."""
 
     def __init__(self, dim: int):
         super().__init__()

@@ -53,7 +53,7 @@ class RendererConfig:
 
 @dataclass(frozen=True)
 class Condition:
-    """What the renderer is told about B windows of T frames."""
+    """What the renderer is conditioned on, for B windows of T frames."""
 
     text: Tensor  # (B, S, E) hidden states of the prompt
     text_mask: Tensor  # (B, S) bool, True where there is a token
@@ -67,7 +67,7 @@ class Condition:
     def dropped(self, keep: Tensor | None = None) -> "Condition":
         """Without the parts for which `keep` (B, 4) bool, in the order of `PARTS`, is False; None drops all four.
 
-        The context stays: it is no wish but a fact. `dropped()` is the unconditional side of guidance.
+        The context stays: it is given, not requested. `dropped()` is the unconditional side of guidance.
         """
         if keep is None:
             keep = torch.zeros(len(self.text), len(PARTS), dtype=torch.bool, device=self.text.device)

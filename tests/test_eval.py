@@ -1,4 +1,4 @@
-"""The evaluation composes its own songs, goes on where it stopped, and says which checks pass."""
+"""The evaluation composes its own songs, resumes where it stopped, and says which checks pass."""
 
 import itertools
 import json

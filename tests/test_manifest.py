@@ -80,7 +80,7 @@ def test_json_round_trips_and_is_strict():
         ({**fields, "operations": [{**first, "seed": 1.5}]}, "operation 1.seed: expected int, got 1.5"),
         ({**fields, "operations": [{**first, "plan": []}]}, "plan: expected dict"),
         ({**fields, "operations": [{**first, "mood": 1}]}, "operation 1: unknown ['mood']"),
-        ({**fields, "operations": fields["operations"][1:]}, "the first is an edit"),
+        ({**fields, "operations": fields["operations"][1:]}, "the first operation is an edit"),
         ({**fields, "operations": [first, first]}, "number 2 is 'render'"),
         ([], "expected a JSON object"),
         ("[" * 100_000, "is not JSON"),

@@ -41,7 +41,7 @@ def test_it_has_the_shapes_of_its_yaml(tiny: Pipeline):
     assert tiny.weight_hashes == {f"{s}.safetensors": files.sha256(FOLDER / f"{s}.safetensors") for s in STAGES}
 
 
-def test_its_training_is_told():
+def test_its_training_is_documented():
     record = json.loads((FOLDER / "training.json").read_text())
     assert record["corpus"]["seed"] == 0
     assert all(record["stages"][stage] for stage in STAGES)

@@ -118,7 +118,7 @@ def test_a_damaged_file_is_one_line(tmp_path):
 
 def test_a_model_is_a_folder_with_a_config(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
-    with pytest.raises(ValueError, match=r"mine' holds no config\.yaml"):
+    with pytest.raises(ValueError, match=r"mine' has no config\.yaml"):
         weights.resolve(tmp_path / "mine")
     (tmp_path / "mine" / "config.yaml").write_text("{}")
     assert weights.resolve(tmp_path / "mine") == tmp_path / "mine"
@@ -156,7 +156,9 @@ def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
         raise OSError("404\nnot found")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(ValueError, match="'owner/name' is no folder, and the Hub does not give main: 404 not found"):
+    with pytest.raises(
+        ValueError, match="'owner/name' is not a folder, and the Hub did not provide main: 404 not found"
+    ):
         weights.resolve("owner/name")
 
 

@@ -1,4 +1,4 @@
-"""The wheel stands on its own: built, installed into a fresh environment, used far from the checkout."""
+"""The wheel is self-contained: built, installed into a fresh environment, used far from the checkout."""
 
 import subprocess
 import sys

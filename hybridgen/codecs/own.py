@@ -62,7 +62,9 @@ class SpectralCodecConfig:
         if self.sample_rate < MIN_SAMPLE_RATE:
             raise ValueError(f"sample_rate {self.sample_rate} is under {MIN_SAMPLE_RATE} Hz, which the tones need")
         if self.hop_length > TONE_WINDOW:
-            raise ValueError(f"hop_length {self.hop_length} is over the {TONE_WINDOW} samples that tones are heard in")
+            raise ValueError(
+                f"hop_length {self.hop_length} is over {TONE_WINDOW}, the window that tones are measured in"
+            )
         if self.hop_length % self.frame_hop:
             raise ValueError(f"hop_length {self.hop_length} must be a multiple of frame_hop {self.frame_hop}")
         if self.n_fft % (2 * self.frame_hop):
@@ -89,7 +91,7 @@ class SpectralCodecConfig:
 
 
 class STFT(nn.Module):
-    """Short-time Fourier transform and its inverse; frame f is centred on the middle of samples [f·hop, (f+1)·hop).
+    """Short-time Fourier transform and its inverse; frame f is centered on the middle of samples [f·hop, (f+1)·hop).
 
     The sine window, used on both ways, makes overlapping frames add up to one without any division.
     """
@@ -167,7 +169,7 @@ class Tones(nn.Module):
 
 
 class Block(nn.Module):
-    """ConvNeXt block (arXiv 2201.03545) over (B, T, D): each frame sees one neighbour on each side."""
+    """ConvNeXt block (arXiv 2201.03545) over (B, T, D): each frame sees one neighbor on each side."""
 
     def __init__(self, dim: int, expansion: int):
         super().__init__()

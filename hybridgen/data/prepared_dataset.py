@@ -5,8 +5,8 @@ states of every caption), `NAME.json` (labels) and, where they are known, `NAME.
 holds `NAME.codes.safetensors`, so that a new quantizer writes only those. The dataset index is written last and binds
 all shards by their hashes: a folder that has one is complete.
 
-Shapes: T latent frames (a multiple of 4), P = T / 4 code frames, C latent channels, Q codebooks, S text tokens, E text
-width, F control features, R roles, N notes.
+Shapes: T latent frames (a multiple of K, the latent frames in a code frame), P = T / K code frames, C latent channels,
+Q codebooks, S text tokens, E text width, F control features, R roles, N notes.
 """
 
 import json

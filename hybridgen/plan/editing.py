@@ -131,7 +131,7 @@ def _ramps_into(plan: P, mark: Tempo, bar: int) -> bool:
 
 
 def _tempo_at(plan: P, bar: int) -> Tempo:
-    """The tempo in force at the start of `bar`, as a mark; it goes on with the ramp that runs there."""
+    """The tempo in force at the start of `bar`, as a mark; it continues the ramp in force there."""
     assert plan.tempo_map is not None
     start = plan.tempo_map.quarters_at(plan.bar_starts()[bar - 1] / plan.time_base.sample_rate)
     before = [m for m in plan.tempo if m.bar <= bar][-1]

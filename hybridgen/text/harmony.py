@@ -172,7 +172,7 @@ def find_key(scanner: PromptScanner) -> str | None:
     found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(SHORT_KEY, is_short_key)]
     found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(BARE_KEY, is_bare_key)]
     for match in scanner.take(SCALES):
-        scanner.note(match.start(), f"{clip(match[0])!r} is no key: a key is a tonic with major or minor")
+        scanner.note(match.start(), f"{clip(match[0])!r} is not a key: a key is a tonic with major or minor")
     for match in scanner.take(NO_TONIC):
         reason = "is none of the 24 keys" if match["odd"] or match["odd_key"] else "names no tonic"
         scanner.note(match.start(), f"{clip(match[0])!r} {reason}: it fixes no key")
@@ -218,7 +218,7 @@ def is_key(match: re.Match) -> bool:
 
 
 def is_short_key(match: re.Match) -> bool:
-    """ "Em" is a key after "in" or "key" and at the head or the end of a clause, if it is no chord there."""
+    """ "Em" is a key after "in" or "key" and at the head or the end of a clause, if it is not a chord there."""
     if CHORD_AFTER.match(match.string, match.end()) or CHORD_BEFORE.search(before(match)):
         return False
     return bool(CLEAR_BEFORE.search(before(match)) or CLAUSE_END.match(match.string, match.end()))

@@ -64,7 +64,7 @@ class Step:
     n_steps: float
     rows: int  # songs, windows or crops of the global batch
     flops: Callable[[], Flops]  # of a row
-    activations: Callable[[int], Activations]  # of so many rows
+    activations: Callable[[int], Activations]  # given the number of rows
     seconds: float  # of music in a row
     tokens: float  # slots in a row that the model writes or renders
 
@@ -171,7 +171,7 @@ def window_steps(
     phases: Iterable[Phase],
     time_base: TimeBase,
     row_flops: Callable[[int], Flops],
-    activations: Callable[[int, int], Activations],  # of windows of so many frames, so many of them
+    activations: Callable[[int, int], Activations],  # given the frames of a window and the number of windows
     frames_per_token: int,
 ) -> list[Step]:
     """Each phase on each of its windows, given what windows need."""

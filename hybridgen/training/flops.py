@@ -135,7 +135,7 @@ def _planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -
 
 
 def renderer(config: RendererConfig, n_text: int, n_frames: int) -> Flops:
-    """A step on one window of latent frames, a multiple of 4, with (padded) text tokens."""
+    """A step on one window of `n_frames` latent frames, a multiple of `frames_per_code`, with (padded) text tokens."""
     return extrapolated(lambda *sizes: _renderer(config, *sizes), (n_text, n_frames // config.frames_per_code))
 
 

@@ -138,7 +138,7 @@ class SongBatches:
     """Whole rendered songs of similar length, about `frames` code frames in a global batch; steps count from 1.
 
     Songs are binned by length, and each bin is cut into batches. An epoch is a permutation of all batches, so that it
-    has each song once (a few twice, where a bin's last batch is filled up). A damaged song is replaced by others of its
+    has each song once (a few twice, where a bin's last batch is filled up). A corrupt song is replaced by others of its
     bin. ValueError for songs that were prepared without a quantizer.
     """
 
@@ -178,7 +178,7 @@ class SongBatches:
         return np.cumsum([-(-n_songs // n_rows) for _, n_songs, n_rows in self._bins])
 
     def rows(self, step: int) -> list[int]:
-        """The songs of this rank's rows, if none is damaged."""
+        """The songs of this rank's rows, if none is corrupt."""
         return [int(self._order[i]) for i in self._positions(step)[1]]
 
     def _positions(self, step: int) -> tuple[int, list[int]]:
@@ -207,7 +207,7 @@ class SongBatches:
         )
 
     def _read(self, epoch: int, position: int) -> "SongExample":
-        """The song at a position of `_order`, or where that is damaged another one of its bin."""
+        """The song at a position of `_order`, or where that is corrupt another one of its bin."""
         rng = random.Random(f"song {self.seed} {epoch} {position}")
         first, n_songs, _ = next(entry for entry in reversed(self._bins) if entry[0] <= position)
         for _ in range(MAX_TRIES):
@@ -215,7 +215,7 @@ class SongBatches:
             if found is not None:
                 return self._example(*found, rng)
             position = first + rng.randrange(n_songs)
-        raise ValueError(f"prepared {self.songs.folder}: {MAX_TRIES} songs in a row are damaged")
+        raise ValueError(f"prepared {self.songs.folder}: {MAX_TRIES} songs in a row are corrupt")
 
     def _example(self, track: PreparedTrack, labels: Labels, rng: random.Random) -> "SongExample":
         true_codes, text, chance = known_codes(track), rng.choice(track.texts), rng.random()
