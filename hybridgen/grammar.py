@@ -95,7 +95,7 @@ def _mask(*allowed: range | int) -> np.ndarray:
 
 
 class State:
-    """Where a score stands: which tokens may come next, how many bars are left.
+    """The state of a score: which tokens may come next, how many bars are left.
 
     Without controls it takes every sequence that `tokens` can give. With controls (empty ones too) it takes scores
     to be played: nothing unknown, at most 600 s, everything that the controls fix as they fix it; what a fixed

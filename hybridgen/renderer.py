@@ -132,7 +132,7 @@ class Embedding(nn.Module):
         return x + self._instruments(features, cond.instruments) + self._codes(cond.codes)
 
     def _instruments(self, features: Tensor, ids: Tensor) -> Tensor:
-        """(B, N, D): the instruments of the roles that play, or of all roles where nobody says which do."""
+        """(B, N, D): the instruments of the roles that play, or of all roles where it is unknown which do."""
         programs = self.instruments[torch.arange(len(ROLES), device=ids.device), ids]  # (B, 9, D)
         plays = torch.where(features[..., ROLES_KNOWN] > 0, features[..., ROLE_FEATURES], 1.0)
         return plays.unflatten(1, (-1, PATCH)).mean(dim=2) @ programs

@@ -1,4 +1,4 @@
-"""What is loaded: the configuration of a model and its stages, each from its file when it is first asked for."""
+"""What is loaded: the configuration of a model and its stages, each from its file when it is first used."""
 
 import copy
 import tempfile
@@ -114,7 +114,7 @@ class PromptStates:
 
 
 class Stages:
-    """Text encoder, planner, quantizer, renderer and codec of one model on one device, loaded when first asked for.
+    """Text encoder, planner, quantizer, renderer and codec of one model on one device, loaded when first used.
 
     Copies made by `with_sampling` and `with_adapters` share the weights in memory.
     """

@@ -47,7 +47,7 @@ def test_a_flow_batch_lies_on_the_straight_path_from_noise_to_its_latents():
     noise = batch.latents - flow_batch.velocity
     torch.testing.assert_close(flow_batch.x_t, flow.path(noise, batch.latents, flow_batch.t)[0])
     assert abs(noise.std() - 1) < 0.02 and abs(noise.mean()) < 0.02
-    assert torch.equal(flow_batch.cond.context, batch.latents)  # clean, where no noise is asked for
+    assert torch.equal(flow_batch.cond.context, batch.latents)  # clean, where no noise is requested
 
 
 def test_frames_are_known_at_the_start_at_the_end_or_at_both_and_up_to_half_of_them():

@@ -1,4 +1,4 @@
-"""The probe of genre and roles: its features, what it is asked, and the one that ships."""
+"""The probe of genre and roles: its features, its questions, and the one that ships."""
 
 import dataclasses
 
@@ -86,7 +86,7 @@ def test_the_shipped_probe_knows_all_genres_and_is_small():
     assert "drums" not in shipped.roles(features(0.0 * noise(1.0)))
 
 
-# ---- what is asked
+# ---- questions
 
 
 def test_roles_that_hardly_play_in_the_middle_are_not_asked():

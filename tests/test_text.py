@@ -99,10 +99,10 @@ def test_weights_are_trusted_for_their_hash_alone():
 
 
 def test_a_missing_package_leads_to_the_hub(monkeypatch):
-    asked = []
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: asked.append(name) or "/tmp/none")
+    requested = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: requested.append(name) or "/tmp/none")
     find_folder(TextConfig(package="no_such_package_anywhere"))
-    assert asked == ["sentence-transformers/all-MiniLM-L6-v2"]
+    assert requested == ["sentence-transformers/all-MiniLM-L6-v2"]
 
 
 @pytest.mark.parametrize("kind", ["T5", "MT5"])

@@ -96,7 +96,7 @@ class PreparedTrack:
 
 
 class PreparedDataset:
-    """The tracks of one split of a prepared folder, in order, each read from disk when it is asked for.
+    """The tracks of one split of a prepared folder, in order, each read from disk on access.
 
     Corrupt tracks are reported once on stderr and kept in `corrupt`. Raises ValueError for a folder without its index,
     and for one that was prepared with other features.

@@ -14,7 +14,7 @@ REFUSED = (
 
 
 def compiled(pattern: str) -> re.Pattern:
-    """A pattern that minds no case."""
+    """A case-insensitive pattern."""
     return re.compile(pattern, re.IGNORECASE)
 
 
@@ -64,7 +64,7 @@ class PromptScanner:
         self._notes.append((position, message))
 
     def first(self, name: str, found: Iterable[tuple[int, T]], show: Callable[[T], str] = str) -> T | None:
-        """Of (position, value) pairs the value that stands first; every other value is said. None if there is none."""
+        """Of (position, value) pairs the first value; every other becomes a note. None if there is none."""
         pairs = sorted(found, key=lambda pair: pair[0])
         for position, value in pairs[1:]:
             if value != pairs[0][1]:

@@ -77,7 +77,7 @@ class Memory:
 
 
 def sizes(model: nn.Module) -> tuple[int, int]:
-    """Parameters of a model, which may lie on the meta device, and those of its largest layer."""
+    """Parameters of a model, which may be on the meta device, and those of its largest layer."""
     layers = (sum(weight.numel() for weight in layer.parameters(recurse=False)) for layer in model.modules())
     return sum(weight.numel() for weight in model.parameters()), max(layers)
 
