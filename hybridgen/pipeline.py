@@ -1,4 +1,4 @@
-"""Prompt -> plan -> latents -> audio: the door to the whole machine.
+"""Prompt -> plan -> latents -> audio: the public API.
 
     pipe = Pipeline.from_pretrained()
     track = pipe.generate("warm lo-fi hip hop, 84 BPM in A minor", seconds=60, seed=7)

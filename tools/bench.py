@@ -3,7 +3,7 @@
 First the matrix product that the GPU makes of random numbers (zeros would run faster), then training steps of planner,
 renderer and codec, base and large, as deep as memory allows: plain, compiled, and with the attention of flash-attn or
 xformers where they are installed. Compiled and foreign results are compared with the plain ones before they are timed.
-Weights and inputs are random: speed is all that is said.
+Weights and inputs are random: only speed is measured.
 """
 
 import argparse

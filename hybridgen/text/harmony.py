@@ -90,7 +90,7 @@ def without_article(match: re.Match) -> str:
 
 
 def to_chord(scanner: PromptScanner, position: int, name: str) -> str:
-    """The canonical chord; a slash bass and extensions that a plan cannot hold are left off, and that is said."""
+    """The canonical chord; a slash bass and extensions that a plan cannot hold are left off, with a note."""
     name = name[0].upper() + name[1:]
     plain = name.split("/")[0]
     for stop in range(len(plain), 0, -1):
@@ -195,7 +195,7 @@ def read_key(scanner: PromptScanner, match: re.Match) -> str:
 
 
 def find_modes(scanner: PromptScanner) -> list[tuple[int, str]]:
-    """Aeolian is minor and Ionian is major; the other modes are said and not taken."""
+    """Aeolian is minor and Ionian is major; for the other modes there is a note."""
     found = []
     for match in scanner.take(MODAL):
         mode = {"aeolian": "minor", "ionian": "major"}.get(match["mode"].lower())

@@ -1,6 +1,6 @@
 """The explicit controls in the words of a prompt: "84 BPM in A minor, 7/8, 16 bars" fixes four things.
 
-One finder after another reads the prompt: chords, tempo, meter, length, key, then what cannot be had. What a finder has
+One finder after another reads the prompt: chords, tempo, meter, length, key, then what is impossible. What a finder has
 understood is blanked out, so nothing is read twice. A request that is not honored becomes a note of one line.
 """
 
@@ -12,7 +12,7 @@ from hybridgen.plan.parts import LABELS, MAX_BARS, MAX_SECONDS, MAX_TEMPO, MIN_S
 from hybridgen.text.harmony import find_chords, find_key, spell_chords
 from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
 
-MAX_CHARACTERS = 20_000  # of a prompt; the rest is not read, and that is said
+MAX_CHARACTERS = 20_000  # of a prompt; the rest is not read, with a note
 
 NUMBER = r"(?<![\w#])(?<!\d[.,/:])\d{1,6}(?:[.,]\d{1,6})?"
 ONES = dict(one=1, two=2, three=3, four=4, five=5, six=6, seven=7, eight=8, nine=9, ten=10, eleven=11, twelve=12)
@@ -30,7 +30,7 @@ def find_controls(prompt: str) -> tuple[Controls, list[str]]:
     """What the prompt fixes explicitly, and a note for everything requested that is not understood or not possible.
 
     Read are tempo, key, meter, chords (names, or Roman numerals with a key) and length (bars, seconds, or sections with
-    their bars). A second value that contradicts the first is said and not taken. Never raises; any string is a prompt.
+    their bars). A second value that contradicts the first is ignored, with a note. Never raises: any string is valid.
     """
     scanner = PromptScanner(prompt, MAX_CHARACTERS)
     chords, numerals = find_chords(scanner)
@@ -201,7 +201,7 @@ def find_length(scanner: PromptScanner) -> tuple[int | None, float | None, tuple
 
 
 def find_sections(scanner: PromptScanner) -> tuple[Section, ...] | None:
-    """Two or more parts named with their bars are the form; one alone is said and left free."""
+    """Two or more parts named with their bars are the form; one alone is left free, with a note."""
     found = scanner.take(SECTION, lambda m: (m["count"] or m["count_last"]).lower() not in ("a", "an"))
     parts = [(PARTS[(m["part"] or m["part_first"]).lower()], to_number(m["count"] or m["count_last"])) for m in found]
     if len(parts) > 1 and all(n == int(n) and n >= 1 for _, n in parts) and sum(n for _, n in parts) <= MAX_BARS:
@@ -214,7 +214,7 @@ def find_sections(scanner: PromptScanner) -> tuple[Section, ...] | None:
 
 
 def is_whole(scanner: PromptScanner, match: re.Match) -> bool:
-    """A length of the whole track; a length of a part, or a place in it, is said and not taken."""
+    """A length of the whole track; a length of a part, or a place in it, is ignored, with a note."""
     groups = match.groupdict()
     if groups.get("unit") and is_decade(match, scanner):
         return False
@@ -237,7 +237,7 @@ def is_whole(scanner: PromptScanner, match: re.Match) -> bool:
 
 
 def is_decade(match: re.Match, scanner: PromptScanner) -> bool:
-    """ "90s" and "1980s" are decades unless the words around say length; a short one is said."""
+    """ "90s" and "1980s" are decades unless the words around say length; a short one gets a note."""
     if match["unit"].lower() != "s" or not re.fullmatch(r"[1-9]0|\d{3}0", match["seconds"]):
         return False
     if WHOLE_AFTER.match(match.string, match.end()) or WHOLE_BEFORE.search(before(match)):
@@ -266,7 +266,7 @@ def read_seconds(match: re.Match) -> float:
 
 
 def check_length(scanner: PromptScanner, position: int, length: float, limit: float, unit: str) -> bool:
-    """Whether a length can be had at all; one that is over the limit in seconds is cut to it. Both are said."""
+    """Whether a length is possible; one over the limit in seconds is cut to it. Each case gets a note."""
     if unit == "seconds" and length > limit:
         scanner.note(position, f"{length:g} seconds are over the limit: {limit:g} seconds are taken")
         return True
@@ -288,7 +288,7 @@ def fit_bars(scanner: PromptScanner, bars: int | None, tempo: float | None, mete
     return min(bars, most)
 
 
-# ----------------------------------------------------------------------------------------- what cannot be had
+# -------------------------------------------------------------------------------------------- impossible
 
 VOCALS = compiled(
     r"\b(?:vocals?|vox|vocalists?|singers?|sing|sings|singing(?!\s+(?:lead|melod|cello|violin|guitar|tone|string|line))"
