@@ -16,7 +16,7 @@ test: .setup/dev .setup/soundfont ## install what the tests need, run them all
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with ZeRO 2, stopped, resumed, exported, heard
+smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with ZeRO 2, stopped, resumed, exported, used
 	OMP_NUM_THREADS=1 $(BIN)/python tools/smoke.py
 
 corpus: .setup/dev .setup/soundfont ## thirty hours of the synthetic corpus in ./corpus

@@ -33,7 +33,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """The names above, imported when first asked for, so that `hybridgen --help` needs no torch (PEP 562)."""
+    """The names above, imported when first used, so that `hybridgen --help` needs no torch (PEP 562)."""
     import importlib
 
     if name not in _HOMES:

@@ -200,9 +200,9 @@ def adapt(model: nn.Module, loras: Sequence[tuple[LoRA, float]]) -> nn.Module:
 
 
 def _check_layer(name: str, layer: nn.Module | None, pairs: Sequence[Pair]) -> nn.Linear:
-    """The linear layer; ValueError where it is none or has other widths than the pairs."""
+    """The linear layer; ValueError where it is not one or has other widths than the pairs."""
     if not isinstance(layer, nn.Linear):
-        raise ValueError(f"adapter layer {name!r} is no linear layer of the model")
+        raise ValueError(f"adapter layer {name!r} is not a linear layer of the model")
     for pair in pairs:
         own, shape = (pair.lora_A.in_features, pair.lora_B.out_features), (layer.in_features, layer.out_features)
         if own != shape:
@@ -320,10 +320,10 @@ def save(folder: str | Path, loras: Mapping[str, LoRA], base: Mapping[str, str],
 
 
 def load(adapter: Adapter, device: str | torch.device = "cpu") -> LoadedAdapter:
-    """The adapter in a folder; ValueError, in one line, for a folder that holds no whole one."""
+    """The adapter in a folder; ValueError, in one line, for a folder without a complete one."""
     folder = expand_user(adapter.path)
     if not (folder / FACTS_FILE).is_file():
-        found = f"holds no {FACTS_FILE}" if folder.is_dir() else "is not a folder"
+        found = f"does not contain {FACTS_FILE}" if folder.is_dir() else "is not a folder"
         raise ValueError(f"adapter {str(adapter.path)!r} {found}; make one with: hybridgen finetune SONGS -o my-style")
     facts = read_json(folder / FACTS_FILE)
     if facts.get("format") != FORMAT:
@@ -343,14 +343,14 @@ def load(adapter: Adapter, device: str | torch.device = "cpu") -> LoadedAdapter:
 def find(
     record: AdapterRecord, folders: Sequence[str | Path] = (), device: str | torch.device = "cpu"
 ) -> LoadedAdapter:
-    """The adapter of a record in one of `folders`, or where it lay; ValueError where only others lie."""
+    """The adapter of a record in one of `folders`, or at its recorded path; ValueError if it is not found there."""
     places = folders or (record.path,)
     for place in places:
         loaded = load(Adapter(place, record.strength), device)
         if loaded.sha256 == record.sha256:
             return replace(loaded, adapter=replace(loaded.adapter, path=record.path))
     raise ValueError(
-        f"the file was made with adapter {record.path!r}, and what lies in {', '.join(map(str, places))} is another one"
+        f"the file was made with adapter {record.path!r}, but another one was found in {', '.join(map(str, places))}"
     )
 
 

@@ -21,7 +21,7 @@ from hybridgen.manifest import Manifest
 
 TARGET_LUFS = -14.0
 CEILING_DBTP = -1.0
-MAX_LIFT_DB = 24.0  # mastering lifts no whisper by more than this
+MAX_LIFT_DB = 24.0  # mastering never amplifies by more than this
 MAX_CHANNELS, MIN_RATE, MAX_RATE, MAX_SECONDS = 8, 8_000, 192_000, 3600
 MAX_LEVEL = 1e6  # full scale is 1; some float files hold 16-bit numbers, none hold this
 _BLOCK = 1 << 16
@@ -77,7 +77,7 @@ class Audio:
         try:
             with av.open(str(path), options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}) as file:
                 if not file.streams.audio:
-                    raise ValueError(f"{path}: holds no audio")
+                    raise ValueError(f"{path}: contains no audio")
                 resampler = av.AudioResampler(format="fltp")
                 frames = itertools.chain(file.decode(audio=0), (None,))  # None: what the decoder still holds
                 blocks = (out.to_ndarray() for frame in frames for out in resampler.resample(frame))
@@ -220,7 +220,7 @@ def mastered(blocks: Iterable[np.ndarray], gain_db: float) -> Iterator[np.ndarra
 
 # The limiter. Twice: measure the peaks between the samples, let the gain that they allow recover no faster than
 # the release, take its minimum over the attack, smooth it (in decibels) over the same attack. Each smoothed value is a
-# mean of gains that were all low enough here, so the second round has only the slope's small error left to mend.
+# mean of gains that were all low enough here, so the second round has only the slope's small error left to correct.
 
 _TAPS = 16  # each side, of the interpolator
 _ATTACK = 256  # 5.8 ms: half the width of the smoothing, a power of two
@@ -256,7 +256,7 @@ def _smooth(gains: np.ndarray) -> np.ndarray:
     gains = np.pad(_lowest(gains, _ATTACK), _ATTACK, mode="edge")
     for _ in range(2):
         shift = 1
-        while shift < _ATTACK:  # a sum of 2, 4, 8 ... neighbours: the same additions for every sample
+        while shift < _ATTACK:  # a sum of 2, 4, 8 ... neighbors: the same additions for every sample
             gains = gains[:-shift] + gains[shift:]
             shift *= 2
         gains = gains / _ATTACK
@@ -264,7 +264,7 @@ def _smooth(gains: np.ndarray) -> np.ndarray:
 
 
 def _lowest(values: np.ndarray, reach: int) -> np.ndarray:
-    """Minimum over ±reach of values (n,), by doubling; nothing lies beyond the ends."""
+    """Minimum over ±reach of values (n,), by doubling; values beyond the ends do not count."""
     lows, width = np.pad(values, reach, constant_values=np.inf), 1
     while width < 2 * reach + 1:
         step = min(width, 2 * reach + 1 - width)
@@ -324,7 +324,7 @@ def _stereo(block: np.ndarray) -> np.ndarray:
 
 
 def _k_weighting(sample_rate: int) -> np.ndarray:
-    """(2, 6) second-order sections: the shelf and the high-pass of BS.1770, from their analogue forms, at any rate."""
+    """(2, 6) second-order sections: the shelf and the high-pass of BS.1770, from their analog forms, at any rate."""
     k, q = math.tan(math.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
     high = 10 ** (3.999843853973347 / 20)
     mid = high**0.4996667741545416

@@ -133,7 +133,7 @@ def _section(path: str | Path, name: str) -> dict[str, Any]:
 
 
 def _lay_over(mapping: dict[str, Any], other: Mapping[str, Any]) -> None:
-    """Puts what `other` says into `mapping`; a mapping is gone into, anything else replaced."""
+    """Merges `other` into `mapping`: mappings recursively, anything else replaced."""
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(mapping.get(key), dict):
             _lay_over(mapping[key], value)

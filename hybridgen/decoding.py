@@ -74,7 +74,7 @@ def write(
     """The tokens of each row until its constraint is done.
 
     step: tokens (B,) int64 just written (None at first; whatever for rows that are done) -> logits (B, V). It is
-    called after the constraints took the tokens, so it may ask them where they stand.
+    called after the constraints took the tokens, so it may query their state.
     """
     written: list[list[int]] = [[] for _ in rows]
     logits = step(None)

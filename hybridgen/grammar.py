@@ -95,7 +95,7 @@ def _mask(*allowed: range | int) -> np.ndarray:
 
 
 class State:
-    """Where a score stands: which tokens may come next, how many bars are left.
+    """The state of a score: which tokens may come next, how many bars are left.
 
     Without controls it takes every sequence that `tokens` can give. With controls (empty ones too) it takes scores
     to be played: nothing unknown, at most 600 s, everything that the controls fix as they fix it; what a fixed
@@ -366,7 +366,7 @@ def _check_controls(controls: Controls) -> None:
 
 
 def tokens(plan: Plan) -> list[int]:
-    """The score of a plan as tokens, END last; prompt, seed, length, beat times and codes are no part of it."""
+    """The score of a plan as tokens, END last; prompt, seed, length, beat times and codes are not part of it."""
     marks = {mark.bar: mark for mark in plan.tempo}
     first, second = divmod(plan.n_bars, BASE)
     out = [_value(METER, METERS, plan.meter), *(_tempo_tokens(marks.pop(1)) if marks else [NO_TEMPO])]
@@ -428,7 +428,7 @@ def parse(
     codes: tuple[tuple[int, ...], ...] = (),
     time_base: TimeBase = TIME_BASE,
 ) -> Plan:
-    """The plan whose score is `tokens`, with what travels outside the score given; ValueError if they are no score."""
+    """The plan whose score is `tokens`, given what travels outside the score; ValueError if they are not a score."""
     state = State()
     for token in tokens:
         state.push(token)

@@ -19,7 +19,7 @@ MAX_OPERATIONS = 10_000
 class AdapterRecord:
     """An adapter that an operation was made with."""
 
-    path: str  # where it lay
+    path: str  # its path when used
     strength: float
     sha256: dict[str, str]  # stage -> SHA-256 of its weights
 
@@ -49,7 +49,7 @@ class Render:
 
 @dataclass(frozen=True)
 class Import:
-    """Somebody's recording, encoded; `plan` holds its bars."""
+    """An imported recording, encoded; `plan` holds its bars."""
 
     OP: ClassVar = "import"
     plan: Plan
@@ -61,7 +61,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Edit:
-    """Bars first..last (from 1, both included) rendered anew as `plan` has them."""
+    """Bars first..last (from 1, both included) re-rendered as `plan` has them."""
 
     OP: ClassVar = "edit"
     plan: Plan
@@ -103,14 +103,14 @@ def check(operations: Sequence[Operation]) -> None:
     if not 1 <= len(operations) <= MAX_OPERATIONS:
         raise ValueError(f"operations: {len(operations)} is outside 1-{MAX_OPERATIONS}")
     if isinstance(operations[0], Edit):
-        raise ValueError("operations: the first is an edit, of nothing")
+        raise ValueError("operations: the first operation is an edit and has nothing to edit")
     for number, operation in enumerate(operations[1:], start=2):
         if not isinstance(operation, Edit):
             raise ValueError(f"operations: number {number} is {operation.OP!r}, only the first may be")
 
 
 def from_format_1(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The operations, as plain values, that a manifest of format 1 tells in other words.
+    """The operations, as plain values, that a manifest of format 1 records in another layout.
 
     There an import was a dict of three keys among the edits, and model and weights were named once for all of them.
     """

@@ -73,7 +73,7 @@ class Manifest:
 
     @property
     def is_recording(self) -> bool:
-        """Whether the track began as somebody's recording and not as a plan."""
+        """Whether the track began as an imported recording and not as a plan."""
         return isinstance(self.operations[0], Import)
 
     def to_json(self) -> str:
@@ -162,7 +162,7 @@ def read(path: str | Path) -> Manifest:
 
 
 def carries(path: str | Path) -> bool:
-    """Whether a file holds a manifest of ours, readable or not."""
+    """Whether a file holds a hybridgen manifest, readable or not."""
     return _START in tags.read_head(path)
 
 
@@ -185,7 +185,7 @@ def _digits(path: str | Path) -> tuple[int, int | None]:
         head = file.read(tags.HEAD)
     start = head.find(_START) + len(_START)
     if start < len(_START):
-        raise ValueError(f"{path}: its manifest does not stand in one piece")
+        raise ValueError(f"{path}: its manifest is not contiguous")
     return start, tags.page_of(head, start)
 
 

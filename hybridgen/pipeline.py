@@ -1,4 +1,4 @@
-"""Prompt -> plan -> latents -> audio: the door to the whole machine.
+"""Prompt -> plan -> latents -> audio: the public API.
 
     pipe = Pipeline.from_pretrained()
     track = pipe.generate("warm lo-fi hip hop, 84 BPM in A minor", seconds=60, seed=7)
@@ -87,7 +87,7 @@ class Pipeline(Stages):
         """The track of a plan, mastered to -14 LUFS; codes that the plan leaves unset are written first.
 
         options: seed (of the noise, the plan's own unless given), num_steps, guidance_scale, progress, as
-        `RenderOptions` says. Bars that have adapters of their own are then rendered anew with them.
+        `RenderOptions` says. Bars that have adapters of their own are then re-rendered with them.
         """
         return _warned(editing.render(self, plan, RenderOptions(**options)))
 
@@ -103,7 +103,7 @@ class Pipeline(Stages):
         return mixdown.stream(self, plan, chosen, states)
 
     def rerender(self, track: Track, plan: Plan, bars: tuple[int, int], **options: Unpack[RenderArgs]) -> Track:
-        """The track with bars first..last (from 1, both included) rendered anew as `plan` has them.
+        """The track with bars first..last (from 1, both included) re-rendered as `plan` has them.
 
         Every latent outside the bars, and every sample outside them and the reach of decoder and limiter, stays bit
         for bit. The gain stays that of the track, and so does the seed unless another is given. Raises ValueError when
@@ -117,8 +117,8 @@ class Pipeline(Stages):
     ) -> Track:
         """The track that a manifest describes, made again; a note names versions that differ from the recorded ones.
 
-        adapter_folders: where its adapters lie, if no longer where they lay. Raises ValueError when the weights
-        or the adapters are not those that made it, or when it began as somebody's recording.
+        adapter_folders: folders to search for adapters that have moved. Raises ValueError when the weights
+        or the adapters are not those that made it, or when it began as an imported recording.
         """
         return _warned(opening.replay(self, record, progress, adapter_folders))
 
@@ -133,7 +133,7 @@ class Pipeline(Stages):
     ) -> Track:
         """The track in a file, ready for `rerender`.
 
-        A file of ours brings its plan in its manifest, and its latents from the file beside it; without that one it is
+        A file made by hybridgen has its plan in its manifest and its latents in the file beside it; without those it is
         replayed. A recording from elsewhere is encoded (a note says so), and needs `tempo` (BPM) and `downbeat`
         (seconds at which bar 1 begins) for its bars, in 4/4 unless `meter` is given. Raises ValueError for what is not
         audio, or a recording without tempo and downbeat.

@@ -207,7 +207,7 @@ def count(like: Tensor, start: int, stop: int) -> Tensor:
 
 
 def score_mask(tokens: Tensor) -> Tensor:
-    """(B, 1 + L) bool: the start slot and the tokens that are no padding."""
+    """(B, 1 + L) bool: the start slot and the tokens that are not padding."""
     return F.pad(tokens >= 0, (1, 0), value=True)
 
 

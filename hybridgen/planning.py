@@ -62,7 +62,7 @@ def write_plans(
     seeds: Sequence[int],
     progress: Progress | None = None,
 ) -> PlanResult:
-    """A score for each seed, without codes; `Pipeline.plan` is the door."""
+    """A score for each seed, without codes; `Pipeline.plan` is the public method."""
     controls, notes = resolve_controls(prompt, controls)
     n, sampling = len(seeds), stages.config.sampling.score
     text, mask = states.text.expand(n, -1, -1), states.mask.expand(n, -1)

@@ -82,7 +82,7 @@ def draw_sections(axes: "Axes", plan: Plan) -> None:
 
 
 def draw_chords(axes: "Axes", plan: Plan, shortest: float) -> None:
-    """The name of every chord where it enters, unless the last name stands less than `shortest` seconds before."""
+    """The name of every chord where it enters, unless the last name is less than `shortest` seconds before."""
     starts = plan.bar_starts() / plan.time_base.sample_rate
     last, free = None, 0.0
     for bar, start, stop in zip(plan.bars, starts, starts[1:], strict=False):
@@ -97,7 +97,7 @@ def draw_chords(axes: "Axes", plan: Plan, shortest: float) -> None:
 
 
 def draw_roles(axes: "Axes", plan: Plan) -> None:
-    """A lane for each role of the plan, filled where it plays; pale where nobody knows."""
+    """A lane for each role of the plan, filled where it plays; pale where unknown."""
     roles = [role for role in ROLES if role in dict(plan.instruments)]
     for section, (start, stop) in zip(plan.sections, section_spans(plan), strict=True):
         for lane, role in enumerate(roles):

@@ -1,4 +1,4 @@
-"""How long work tells where it is, and how it is stopped."""
+"""How long work reports its progress, and how it is cancelled."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ class Cancelled(Exception):
 
 
 def report(progress: Progress | None, stage: str, done: int, total: int) -> None:
-    """Tell `progress`, where there is one, that `done` of `total` steps of a stage are done.
+    """Report to `progress`, where there is one, that `done` of `total` steps of a stage are done.
 
-    Raises Cancelled when it returns False; any other answer, None too, goes on.
+    Raises Cancelled when it returns False; any other value, None included, continues.
     """
     if progress is not None and progress(stage, done, total) is False:
         raise Cancelled(f"{stage} was cancelled after {done} of {total}")

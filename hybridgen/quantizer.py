@@ -45,17 +45,17 @@ class NoteTargets:
 
 @dataclass(frozen=True)
 class Quantized:
-    """A training pass: codes, what can be heard and read from them, and the losses of the lookups."""
+    """A training pass: codes, what is decoded and predicted from them, and the losses of the lookups."""
 
     codes: Tensor  # (B, Q, P) int64
     latents: Tensor  # (B, T, C) coarse reconstruction
     note_targets: NoteTargets  # as predicted from the codes: logits, but for the loudness
-    codebook_loss: Tensor  # () entries move to what they stand for
+    codebook_loss: Tensor  # () entries move to the vectors they encode
     commitment_loss: Tensor  # () the encoder moves to its entries
 
 
 class Mixer(nn.Module):
-    """Residual block over (B, P, D); each code frame sees its two neighbours."""
+    """Residual block over (B, P, D); each code frame sees its two neighbors."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -82,7 +82,7 @@ class Codebook(nn.Module):
         return (F.normalize(z, dim=-1) @ F.normalize(self.entries, dim=-1).T).argmax(dim=-1)
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """What codes (B, P) stand for, (B, P, D)."""
+        """The vectors that codes (B, P) encode, (B, P, D)."""
         return self.up(F.embedding(codes, self.entries))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -126,7 +126,7 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def revive(self, latents: Tensor, dead: Tensor, rng: torch.Generator) -> None:
-        """Set entries that nobody uses, `dead` (Q, K) bool, to what the encoder says for random code frames."""
+        """Set unused entries, `dead` (Q, K) bool, to what the encoder says for random code frames."""
         residual = self._embed(latents).flatten(0, 1)[None]  # (1, B * P, D)
         for book, is_dead in zip(self._books, dead, strict=True):
             z = book.down(residual)[0]

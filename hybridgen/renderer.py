@@ -55,7 +55,7 @@ class RendererConfig:
 
 @dataclass(frozen=True)
 class Condition:
-    """What the renderer is told about B windows of T frames."""
+    """What the renderer is conditioned on, for B windows of T frames."""
 
     text: Tensor  # (B, S, E) hidden states of the prompt
     text_mask: Tensor  # (B, S) bool, True where there is a token
@@ -69,7 +69,7 @@ class Condition:
     def dropped(self, keep: Tensor | None = None) -> "Condition":
         """Without the parts for which `keep` (B, 4) bool, in the order of `PARTS`, is False; None drops all four.
 
-        The context stays: it is no wish but a fact. `dropped()` is the unconditional side of guidance.
+        The context stays: it is given, not requested. `dropped()` is the unconditional side of guidance.
         """
         if keep is None:
             keep = torch.zeros(len(self.text), len(PARTS), dtype=torch.bool, device=self.text.device)
@@ -134,7 +134,7 @@ class Embedding(nn.Module):
         return x + self._instruments(features, cond.instruments) + self._codes(cond.codes)
 
     def _instruments(self, features: Tensor, ids: Tensor) -> Tensor:
-        """(B, N, D): the instruments of the roles that play, or of all roles where nobody says which do."""
+        """(B, N, D): the instruments of the roles that play, or of all roles where it is unknown which do."""
         programs = self.instruments[torch.arange(len(ROLES), device=ids.device), ids]  # (B, 9, D)
         plays = torch.where(features[..., ROLES_KNOWN] > 0, features[..., ROLE_FEATURES], 1.0)
         return plays.unflatten(1, (-1, PATCH)).mean(dim=2) @ programs

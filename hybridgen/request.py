@@ -1,4 +1,4 @@
-"""What is asked for, in arguments and in words, as `Controls` with notes on what gives way."""
+"""The request, in arguments and in words, as `Controls` with notes on what gives way."""
 
 from dataclasses import replace
 
@@ -19,6 +19,6 @@ def resolve_controls(prompt: str, given: Controls) -> tuple[Controls, tuple[str,
         if worded is not None and not is_fixed:
             taken[name] = worded
         elif worded is not None and worded != value:
-            notes.append(f"{name} in the prompt ({worded}) gives way to what was asked for explicitly")
+            notes.append(f"{name} in the prompt ({worded}) gives way to the explicit argument")
     controls = replace(given, **taken)
     return controls if controls.fixes_length else replace(controls, seconds=DEFAULT_SECONDS), tuple(notes)

@@ -83,7 +83,7 @@ class RenderArgs(TypedDict, total=False):
 
 
 def random_seed() -> int:
-    """A seed that nobody can foresee."""
+    """An unpredictable seed."""
     return secrets.randbelow(2**32)
 
 

@@ -1,4 +1,4 @@
-"""What is loaded: the configuration of a model and its stages, each from its file when it is first asked for."""
+"""What is loaded: the configuration of a model and its stages, each from its file when it is first used."""
 
 import copy
 import tempfile
@@ -116,7 +116,7 @@ class PromptStates:
 
 
 class Stages:
-    """Text encoder, planner, quantizer, renderer and codec of one model on one device, loaded when first asked for.
+    """Text encoder, planner, quantizer, renderer and codec of one model on one device, loaded when first used.
 
     Copies made by `with_sampling` and `with_adapters` share the weights in memory.
     """
@@ -245,14 +245,14 @@ class Stages:
         other.config = replace(self.config, sampling=sampling)
         return other
 
-    def with_adapters(self, asked: Iterable[Adapter]) -> Self:
+    def with_adapters(self, adapters_: Iterable[Adapter]) -> Self:
         """These stages, the same weights in memory, with these adapters in place of any that they have.
 
         `self` is untouched, so that requests with different adapters may run at the same time. An adapter for some bars
         changes how these sound and how the planner writes their codes, but not the score; all other bars stay, bit for
         bit, what they are without it. ValueError for a folder that holds no adapter, or one of another model.
         """
-        return self.adapted([adapters.load(one, self.device) for one in asked])
+        return self.adapted([adapters.load(one, self.device) for one in adapters_])
 
     def adapted(self, loaded: Sequence[LoadedAdapter]) -> Self:
         """`with_adapters` of adapters in memory; those of strength 0 are left out."""
@@ -262,7 +262,7 @@ class Stages:
         other.adapters = tuple(one for one in loaded if one.adapter.strength != 0)
         adapters.group_by_bars(other.adapters)  # says which overlap
         for stage in adapters.STAGES:
-            vars(other).pop(stage, None)  # adapted anew when asked for
+            vars(other).pop(stage, None)  # adapted again when next used
         return other
 
     def as_recorded(
@@ -274,7 +274,7 @@ class Stages:
     # ---- files
 
     def save_pretrained(self, folder: str | Path, half: bool = True) -> Path:
-        """Write config.yaml and one safetensors file per stage, in half precision unless told otherwise.
+        """Write config.yaml and one safetensors file per stage, in half precision by default.
 
         Adapters are not part of a model: ValueError where there are any.
         """

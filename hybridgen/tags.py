@@ -1,7 +1,7 @@
-"""A text of ours inside wav, flac, ogg and mp3, beside plain tags that any player shows.
+"""Our metadata string inside wav, flac, ogg and mp3, beside plain tags that any player shows.
 
 wav: an `hgen` chunk after `fmt `, and LIST/INFO. flac, ogg: Vorbis comments. mp3: ID3v2.4 (TXXX, TSSE, COMM). The text
-stands whole before the audio, which is never touched. Every writer yields the new file piece by piece, in flat memory.
+is contiguous and precedes the audio, which is never touched. Every writer yields the file in pieces, in flat memory.
 """
 
 import struct
@@ -19,7 +19,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def read_head(path: str | Path) -> bytes:
-    """The beginning of a file, in which the text lies; of an Ogg file without its page headers."""
+    """The beginning of a file, which contains the text; of an Ogg file without its page headers."""
     with Path(path).open("rb") as file:
         head = file.read(HEAD)
     return b"".join(body for _, _, body in _pages(head)) if head.startswith(b"OggS") else head
@@ -210,14 +210,14 @@ def _laced(packets: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def page_of(head: bytes, position: int) -> int | None:
-    """Where the Ogg page begins that holds `position` of a file's first bytes; None where the file is no Ogg file."""
+    """Where the Ogg page begins that holds `position` of a file's first bytes; None where the file is not Ogg."""
     if not head.startswith(b"OggS"):
         return None
     return max(offset for offset, _, _ in _pages(head) if offset < position)
 
 
 def write_checksum(file: BinaryIO, page: int) -> None:
-    """Computes the checksum of the Ogg page that begins at `page` of an open file anew."""
+    """Recomputes the checksum of the Ogg page that begins at `page` of an open file."""
     file.seek(page)
     _, header, body = next(_pages(file.read(27 + 255 + 255 * 255)))
     file.seek(page)

@@ -25,7 +25,7 @@ class Track:
     plan: Plan
     latents: np.ndarray
     manifest: Manifest
-    notes: tuple[str, ...] = ()  # on what was asked for and not done, or is to be known
+    notes: tuple[str, ...] = ()  # requests that were not honored, and warnings
 
     @property
     def seed(self) -> int:
@@ -65,5 +65,5 @@ class Track:
 
 
 def sidecar(path: str | Path) -> Path:
-    """Where the latents of an audio file lie: track.flac -> track.latents.safetensors."""
+    """Where the latents of an audio file are: track.flac -> track.latents.safetensors."""
     return Path(path).with_suffix(".latents.safetensors")

@@ -33,7 +33,7 @@ def resolve(name: str | Path | None = None, revision: str | None = None) -> Path
     elif revision is not None:
         raise ValueError(f"revision {revision!r} needs a Hub id, got model {str(name)!r}")
     if not (path / "config.yaml").is_file():
-        found = "holds no config.yaml" if path.is_dir() else "is no folder, no shipped model and no Hub id owner/name"
+        found = "has no config.yaml" if path.is_dir() else "is not a folder, a shipped model or a Hub id owner/name"
         raise ValueError(f"model {str(path)!r} {found}")
     return path
 
@@ -119,7 +119,7 @@ def load_latents(path: str | Path, audio_sha256: str | None = None) -> tuple[np.
     if latents.ndim != 2 or latents.dtype != np.float32 or not np.isfinite(latents).all():
         raise ValueError(f"{path}: latents of {latents.dtype} {latents.shape} should be finite float32 (T, C)")
     if not metadata.get("n_samples", "").isdecimal():
-        raise ValueError(f"{path}: n_samples {metadata.get('n_samples')!r} is no number of samples")
+        raise ValueError(f"{path}: n_samples {metadata.get('n_samples')!r} is not a sample count")
     return latents, int(metadata["n_samples"])
 
 
@@ -131,7 +131,7 @@ def _fetch(repo_id: str, revision: str | None) -> Path:
     except OSError as error:  # every Hub error is one: unknown repository, unknown revision, no network
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"model {repo_id!r} is no folder, and the Hub does not give {revision or 'main'}: {reason}"
+            f"model {repo_id!r} is not a folder, and the Hub did not provide {revision or 'main'}: {reason}"
         ) from None
 
 

@@ -100,7 +100,7 @@ def script() -> Callable[[str], ModuleType]:
 
 
 def load_script(path: str) -> ModuleType:
-    """The module in a file of the repository that is no part of the package."""
+    """The module in a file of the repository that is not part of the package."""
     spec = importlib.util.spec_from_file_location(path.replace("/", "_").removesuffix(".py"), ROOT / path)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)

@@ -125,7 +125,7 @@ def test_an_adapted_model_shares_every_weight_and_leaves_the_model_as_it_was(pip
 
 
 def test_a_lora_of_other_layers_or_widths_is_refused(pipe: Pipeline):
-    with pytest.raises(ValueError, match="'none' is no linear layer"):
+    with pytest.raises(ValueError, match="'none' is not a linear layer"):
         adapters.adapt(pipe.planner, [(LoRA({"none": (4, 4)}, 2, 2.0), 1.0)])
     with pytest.raises(ValueError, match=r"widths \(4, 4\), the model's \(32, 32\)"):
         adapters.adapt(pipe.planner, [(LoRA({"blocks.0.attention.wq": (4, 4)}, 2, 2.0), 1.0)])
@@ -193,12 +193,12 @@ def test_what_is_not_done_here_is_refused(key: str, value: object, folders: dict
         adapters.load_lora(folder)
 
 
-def test_a_damaged_or_foreign_folder_is_one_line(folders: dict[str, Path], tmp_path: Path):
+def test_a_corrupt_or_foreign_folder_is_one_line(folders: dict[str, Path], tmp_path: Path):
     with pytest.raises(ValueError, match="is not a folder; make one with: hybridgen finetune"):
         adapters.load(Adapter(tmp_path / "nothing"))
-    with pytest.raises(ValueError, match=r"holds no adapter\.json"):
+    with pytest.raises(ValueError, match=r"does not contain adapter\.json"):
         adapters.load(Adapter(tmp_path))
-    folder = copied(folders["sounds"], tmp_path / "damaged")
+    folder = copied(folders["sounds"], tmp_path / "corrupt")
     weights = folder / "renderer" / adapters.WEIGHTS_FILE
     data = bytearray(weights.read_bytes())
     data[-3] ^= 1
@@ -238,7 +238,7 @@ def test_an_adapter_of_other_weights_is_refused(folders: dict[str, Path], saved:
         saved.with_adapters([Adapter(folders["both"])]).save_pretrained("anywhere")
 
 
-# ---- what is asked for
+# ---- the request
 
 
 paths = st.text(st.characters(exclude_characters="\x00\n\r", codec="ascii"), min_size=1).filter(lambda t: ":" not in t)
@@ -332,7 +332,7 @@ def test_bars_stack_on_what_holds_everywhere_and_replay(
     again = saved.replay(record)
     assert np.array_equal(again.samples, track.samples)
     assert again.manifest == track.manifest
-    with pytest.raises(ValueError, match="is another one"):
+    with pytest.raises(ValueError, match="another one was found"):
         saved.replay(record, adapter_folders=[folders["composes"]])
     moved = copied(folders["both"], tmp_path / "moved")
     assert np.array_equal(saved.replay(record, adapter_folders=[moved, folders["sounds"]]).samples, track.samples)

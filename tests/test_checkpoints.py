@@ -1,4 +1,4 @@
-"""A stopped run goes on as if it had not been stopped, whatever stopped it."""
+"""A stopped run resumes as if it had not been stopped, whatever stopped it."""
 
 import ctypes
 import dataclasses

@@ -62,7 +62,7 @@ def test_cosines_of_pairs_depend_on_sound_and_words_alone(clap, sounds):
     np.testing.assert_array_equal(clap.similarity(sounds[::-1], prompts[::-1]), found[::-1])
 
 
-def test_all_of_a_long_sound_is_heard(clap, sounds):
+def test_all_of_a_long_sound_is_embedded(clap, sounds):
     ends_otherwise = sounds[0].copy()
     ends_otherwise[-SAMPLE_RATE // 2 :] = np.random.default_rng(0).standard_normal(SAMPLE_RATE // 2)
     first, second = clap.similarity([sounds[0], ends_otherwise], ["slow piano"] * 2)
@@ -93,6 +93,6 @@ def test_folders_without_a_checkpoint_are_refused_in_one_line(folder, tmp_path):
         elif change == "no tokenizer":
             for path in other.glob("token*"):
                 path.unlink()
-        with pytest.raises(ValueError, match="is no CLAP checkpoint") as error:
+        with pytest.raises(ValueError, match="is not a CLAP checkpoint") as error:
             Clap(other)
         assert "\n" not in str(error.value)

@@ -124,7 +124,7 @@ GENERATE = ("generate", "x", "-o", "t.wav")
 def test_a_mistake_is_one_line(
     arguments: tuple[str, ...], words: str, model: str, pipe: Pipeline, here: Path, capfd: pytest.CaptureFixture
 ):
-    Path("text.txt").write_text("hello, this is no audio and no plan\n" * 50)
+    Path("text.txt").write_text("hello, this is neither audio nor a plan\n" * 50)
     Path("big.txt").write_text("x" * (1 << 20))
     Path("bytes.bin").write_bytes(b"\xff\xfe\xfa")
     Path("bad.json").write_text('{"hybridgen_plan": 1, "tempo": 90, "sections": [{"chords": ["Am", "Zm"]}]}')

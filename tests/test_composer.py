@@ -122,11 +122,11 @@ def test_roles_listed_are_roles_that_play(songs):
         bars = song.plan.bar_starts() / SAMPLE_RATE
         first = np.cumsum([0] + [len(section.bars) for section in song.plan.sections])
         edges = bars[first]
-        heard = defaultdict(set)
+        played = defaultdict(set)
         for note in song.notes:
-            heard[int(np.searchsorted(edges, note.start + MAX_SHIFT + 0.001, side="right")) - 1].add(note.role)
+            played[int(np.searchsorted(edges, note.start + MAX_SHIFT + 0.001, side="right")) - 1].add(note.role)
         for i, section in enumerate(song.plan.sections):
-            assert heard[i] == set(section.roles), (song.index, i)
+            assert played[i] == set(section.roles), (song.index, i)
 
 
 def test_the_chords_are_heard(songs):
@@ -175,7 +175,7 @@ def test_timing_stays_on_the_grid(songs):
         assert np.mean(sixteenth <= MAX_SHIFT + 1e-4) > 0.97  # all but the spread of the last chord
 
 
-def test_energy_is_heard(songs):
+def test_energy_is_audible(songs):
     calm, wild = [], []
     for song in songs:
         edges = song.plan.bar_starts()[np.cumsum([0] + [len(s.bars) for s in song.plan.sections])] / SAMPLE_RATE

@@ -1,4 +1,4 @@
-"""The corpus on disk: it goes on where it stopped, a song written again is the same file, test songs stay apart."""
+"""The corpus on disk: it resumes where it stopped, a song written again is the same file, test songs stay apart."""
 
 import json
 
@@ -72,7 +72,7 @@ def test_a_song_without_its_json_is_not_counted(folder, tmp_path):
     songs = tmp_path / "songs"
     songs.mkdir()
     (songs / "000018.flac").write_bytes(b"half a file")
-    with pytest.raises(ValueError, match=r"holds no songs/\*\.json"):
+    with pytest.raises(ValueError, match=r"contains no songs/\*\.json"):
         read(tmp_path)
 
 

@@ -55,7 +55,7 @@ def test_a_permutation_is_a_bijection_and_another_for_each_key(n: int):
     if n > 60:
         orders = [list(map(Permutation(n, seed, epoch), range(n))) for seed in range(3) for epoch in range(3)]
         assert len({tuple(order) for order in orders}) == 9
-        for order in orders:  # neighbours do not stay neighbours, and the places are not correlated
+        for order in orders:  # neighbors do not stay neighbors, and the places are not correlated
             assert sum(abs(a - b) == 1 for a, b in itertools.pairwise(order)) < 0.15 * n
             assert abs(np.corrcoef(order, range(n))[0, 1]) < 4 / n**0.5
 
@@ -100,7 +100,7 @@ def test_windows_of_several_lengths_fill_the_same_budget_and_come_alike_often(so
         assert all(row.start + window <= songs.n_frames[row.song] for row in rows)
 
 
-def test_a_length_that_is_told_twice_comes_twice_with_other_windows(songs: PreparedDataset):
+def test_a_length_that_is_listed_twice_comes_twice_with_other_windows(songs: PreparedDataset):
     batches = WindowBatches(songs, (Phase(1, (16, 16), 64),), 0)
     one, other = (batches.rows(step)[1] for step in (1, 2))
     assert not {row.seed for row in one} & {row.seed for row in other}
@@ -158,7 +158,7 @@ def test_workers_change_nothing(songs: PreparedDataset):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_what_is_wrong_in_a_worker_is_told_in_one_line(folder: Path):
+def test_what_is_wrong_in_a_worker_is_reported_in_one_line(folder: Path):
     broken = PreparedDataset(folder, "train")
     broken.folder = folder / "elsewhere"
     batch_fns = [WindowBatches(broken, PHASES, 3)]
@@ -184,7 +184,7 @@ def test_windows_hold_the_controls_codes_and_latents_of_the_same_frames(songs: P
         n_tokens = int(batch.text_mask[i].sum())
         assert np.array_equal(batch.text[i, :n_tokens], track.texts[int(2 * row.caption)])
         assert not batch.text[i, n_tokens:].any()
-    assert len(set(batch.text_mask.sum(1).tolist())) == 2  # both captions are told
+    assert len(set(batch.text_mask.sum(1).tolist())) == 2  # both captions are used
 
 
 def test_note_targets_fall_on_the_frames_of_its_notes():

@@ -124,8 +124,8 @@ def test_a_decay_of_one_never_learns():
 
 
 def test_the_rate_rises_stays_and_falls():
-    cfg = OptimConfig(learning_rate=1.0, warm_up=4, cool_down=5, weight_decay=0, clip=1, ema=0)
-    assert [cfg.rate(step, 20) for step in (1, 2, 4, 10, 16, 18, 20)] == [0.25, 0.5, 1, 1, 1, 0.6, 0.2]
+    optim = OptimConfig(learning_rate=1.0, warm_up=4, cool_down=5, weight_decay=0, clip=1, ema=0)
+    assert [optim.rate(step, 20) for step in (1, 2, 4, 10, 16, 18, 20)] == [0.25, 0.5, 1, 1, 1, 0.6, 0.2]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

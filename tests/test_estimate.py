@@ -41,10 +41,10 @@ class Step:
 
 
 def planner_step(micro: PipelineConfig) -> Step:
-    cfg, model = micro.planner, Planner(micro.planner)
-    text = torch.randn(B, S, cfg.text_dim), torch.ones(B, S, dtype=torch.bool)
+    config, model = micro.planner, Planner(micro.planner)
+    text = torch.randn(B, S, config.text_dim), torch.ones(B, S, dtype=torch.bool)
     score = torch.randint(0, 9, (B, L)), torch.zeros(B, L, 2, dtype=torch.int64)
-    codes = torch.randint(0, cfg.codebook_size, (B, cfg.n_codebooks, P))
+    codes = torch.randint(0, config.codebook_size, (B, config.n_codebooks, P))
     controls = torch.randn(B, P, N_FEATURES), torch.zeros(B, len(ROLES), dtype=torch.int64)
 
     def loss() -> Tensor:
@@ -52,15 +52,15 @@ def planner_step(micro: PipelineConfig) -> Step:
         codes_loss = F.cross_entropy(code_logits.permute(0, 3, 1, 2), codes.transpose(1, 2))
         return F.cross_entropy(score_logits.transpose(1, 2), score[0]) + codes_loss
 
-    return Step(model, loss, flops.planner(cfg, S, L, P), memory.planner(cfg, B, S, L, P))
+    return Step(model, loss, flops.planner(config, S, L, P), memory.planner(config, B, S, L, P))
 
 
 def renderer_step(micro: PipelineConfig) -> Step:
-    cfg, model, latents = micro.renderer, Renderer(micro.renderer), torch.randn(B, T, micro.renderer.latent_dim)
+    config, model, latents = micro.renderer, Renderer(micro.renderer), torch.randn(B, T, micro.renderer.latent_dim)
     cond = Condition(
-        text=torch.randn(B, S, cfg.text_dim),
+        text=torch.randn(B, S, config.text_dim),
         text_mask=torch.ones(B, S, dtype=torch.bool),
-        codes=torch.randint(0, cfg.codebook_size, (B, cfg.n_codebooks, T // 4)),
+        codes=torch.randint(0, config.codebook_size, (B, config.n_codebooks, T // 4)),
         features=torch.randn(B, T, N_FEATURES),
         instruments=torch.zeros(B, len(ROLES), dtype=torch.int64),
         context=latents,
@@ -71,18 +71,18 @@ def renderer_step(micro: PipelineConfig) -> Step:
     def loss() -> Tensor:
         return model(latents, torch.rand(B), cond).square().mean()
 
-    return Step(model, loss, flops.renderer(cfg, S, T), memory.renderer(cfg, B, S, T))
+    return Step(model, loss, flops.renderer(config, S, T), memory.renderer(config, B, S, T))
 
 
 def quantizer_step(micro: PipelineConfig) -> Step:
-    cfg, model, latents = micro.quantizer, Quantizer(micro.quantizer), torch.randn(B, T, micro.quantizer.latent_dim)
+    config, model, latents = micro.quantizer, Quantizer(micro.quantizer), torch.randn(B, T, micro.quantizer.latent_dim)
 
     def loss() -> Tensor:
         out = model(latents)
         predicted = sum(part.square().mean() for part in vars(out.note_targets).values())
         return F.mse_loss(out.latents, latents) + predicted + out.codebook_loss + out.commitment_loss
 
-    return Step(model, loss, flops.quantizer(cfg, T), memory.quantizer(cfg, B, T))
+    return Step(model, loss, flops.quantizer(config, T), memory.quantizer(config, B, T))
 
 
 def codec_step(micro: PipelineConfig, frozen: bool, adversarial: bool) -> Step:

@@ -1,4 +1,4 @@
-"""The evaluation composes its own songs, goes on where it stopped, and says which checks pass."""
+"""The evaluation composes its own songs, resumes where it stopped, and says which checks pass."""
 
 import itertools
 import json
@@ -189,7 +189,7 @@ def measured(good: bool, genre: str) -> dict:
 
 
 def all_results(good: bool) -> list[TaskResult]:
-    """Results of 12 prompts and 24 references in which each rung lies a step further from the reference."""
+    """Results of 12 prompts and 24 references in which each rung is a step further from the reference."""
     rng = np.random.default_rng(0)
     found = [
         TaskResult("reference", prompt(100 + i), {"embedding": rng.standard_normal(FIT.stop).tolist()})

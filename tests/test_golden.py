@@ -1,6 +1,6 @@
 """What the shipped weights compute, against values kept in golden.safetensors.
 
-Random weights cannot tell the sign of a rotation, the scale of a feature or the part that carries the tones; trained
+Random weights do not reveal the sign of a rotation, the scale of a feature or the part that carries the tones; trained
 weights can. The values are rewritten only on purpose, by `make golden`, after a change that is meant to change them.
 """
 

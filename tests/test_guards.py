@@ -96,7 +96,7 @@ def test_a_run_stops_when_too_much_is_not_finite(what: str):
     toy = Toy(poison=dict.fromkeys(range(20, 300), what))
     with pytest.raises(ValueError, match=r"step 28: .* nan; 9 of the last 128 updates were not finite, the limit is 8"):
         toy.run({})
-    Toy(poison=dict.fromkeys(range(1, 301, 17), what)).run({})  # never more than 8 in 128: it goes on
+    Toy(poison=dict.fromkeys(range(1, 301, 17), what)).run({})  # never more than 8 in 128: it continues
 
 
 def test_a_loss_that_is_not_finite_is_not_compared_with():

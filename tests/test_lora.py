@@ -1,4 +1,4 @@
-"""Adapters learn: only what is theirs, from songs as musicians have them, and a run that is stopped goes on."""
+"""Adapters learn: only what is theirs, from songs as musicians have them, and a stopped run resumes."""
 
 import json
 import signal
@@ -183,7 +183,7 @@ def test_overfitting_one_song_halves_its_loss_in_50_steps(stage: str, model: Pat
     own = getattr(train, stage)
     optim = replace(own.optim, learning_rate=2e-2, cool_down=10, ema=0.8)
     own = replace(own, adapter=AdapterConfig(16, 16.0, (*own.adapter.targets, *ENDS[stage])), optim=optim)
-    if stage == "renderer":  # told everything: what is not told cannot be learned by heart
+    if stage == "renderer":  # given everything: what is not given cannot be memorized
         own = replace(own, dropout=ConditioningDropout((1.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, (0.0,) * 4, 0.0))
     train = replace(train, run=replace(train.run, save_every=50), **{stage: own})
     results = finetune.main(tmp_path / "one", tmp_path / "out", train)
@@ -214,8 +214,8 @@ def broken(name: str, write: Callable[[Path], object]) -> Callable[[Path], None]
 
 MISTAKES = [
     (lambda folder: None, "songs is not a folder"),
-    (lambda folder: folder.mkdir(), "holds no sound files"),
-    (broken("a.wav", lambda path: path.write_text("this is no sound")), "a.wav"),
+    (lambda folder: folder.mkdir(), "contains no sound files"),
+    (broken("a.wav", lambda path: path.write_text("this is not sound")), "a.wav"),
     (broken("short.wav", lambda path: soundfile.write(path, song(2.0, 0).T, SAMPLE_RATE)), "short.wav: 2.0 s"),
     (
         broken("still.wav", lambda path: soundfile.write(path, np.zeros((400_000, 2)), SAMPLE_RATE)),
@@ -247,7 +247,7 @@ def test_mistakes_about_the_output_and_the_steps(
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
     assert main(["finetune", str(songs), "-o", str(tmp_path / "photos"), "--model", str(model)]) == 2
-    assert "is no adapter in the making" in capsys.readouterr().err
+    assert "is not an unfinished adapter" in capsys.readouterr().err
     assert main(["finetune", str(songs), "-o", str(tmp_path / "x"), "--model", str(model), "--steps", "0"]) == 2
     assert "steps 0 must be at least 1" in capsys.readouterr().err
 

@@ -80,7 +80,7 @@ def test_json_round_trips_and_is_strict():
         ({**fields, "operations": [{**first, "seed": 1.5}]}, "operation 1.seed: expected int, got 1.5"),
         ({**fields, "operations": [{**first, "plan": []}]}, "plan: expected dict"),
         ({**fields, "operations": [{**first, "mood": 1}]}, "operation 1: unknown ['mood']"),
-        ({**fields, "operations": fields["operations"][1:]}, "the first is an edit"),
+        ({**fields, "operations": fields["operations"][1:]}, "the first operation is an edit"),
         ({**fields, "operations": [first, first]}, "number 2 is 'render'"),
         ([], "expected a JSON object"),
         ("[" * 100_000, "is not JSON"),
@@ -247,13 +247,13 @@ def test_any_flipped_cut_or_added_byte_is_detected(tmp_path, suffix):
     start = whole.index(b'{"sha256":"')
     places = [*range(64), *range(start, start + 80), *rng.choices(range(len(whole)), k=200)]
     for place in places:
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << rng.randrange(8)
-        path.write_bytes(damaged)
+        corrupt = bytearray(whole)
+        corrupt[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(corrupt)
         problems = m.verify(path)
         assert problems and not any("\n" in line for line in problems), place
-    for damaged in (whole[:-1], whole + b"\0", whole[: start + 40], whole[:5], b"", whole[1:]):
-        path.write_bytes(damaged)
+    for corrupt in (whole[:-1], whole + b"\0", whole[: start + 40], whole[:5], b"", whole[1:]):
+        path.write_bytes(corrupt)
         assert m.verify(path)
 
 

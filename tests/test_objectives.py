@@ -51,7 +51,7 @@ def test_a_task_lies_on_the_straight_path_from_noise_to_its_latents():
     noise = batch.latents - task.velocity
     torch.testing.assert_close(task.x_t, flow.path(noise, batch.latents, task.t)[0])
     assert abs(noise.std() - 1) < 0.02 and abs(noise.mean()) < 0.02
-    assert torch.equal(task.cond.context, batch.latents)  # clean, where no noise is asked for
+    assert torch.equal(task.cond.context, batch.latents)  # clean, where no noise is requested
 
 
 def test_frames_are_known_at_the_start_at_the_end_or_at_both_and_up_to_half_of_them():

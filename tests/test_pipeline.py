@@ -162,24 +162,24 @@ def test_rerendered_bars_leave_everything_else_bit_identical(pipe: Pipeline, tra
 
 
 @contextmanager
-def heard_by_the_renderer(pipe: Pipeline) -> Iterator[list[tuple]]:
+def conditions_seen(pipe: Pipeline) -> Iterator[list[tuple]]:
     """The arguments (x_t, t, condition) of the first step of every window, their conditional row alone."""
     calls = []
 
-    def listen(_, inputs: tuple) -> None:
+    def record(_, inputs: tuple) -> None:
         x_t, t, cond = inputs
         if t[0] == 0:
             calls.append((x_t[0], t[0], type(cond)(**{name: value[0] for name, value in vars(cond).items()})))
 
-    hook = pipe.renderer.register_forward_pre_hook(listen)
+    hook = pipe.renderer.register_forward_pre_hook(record)
     try:
         yield calls
     finally:
         hook.remove()
 
 
-def test_every_window_is_told_what_the_plan_says_there_and_how_the_one_before_ends(pipe: Pipeline):
-    with heard_by_the_renderer(pipe) as calls:
+def test_every_window_is_given_what_the_plan_says_there_and_how_the_one_before_ends(pipe: Pipeline):
+    with conditions_seen(pipe) as calls:
         track = pipe.render(plan_of(4), seed=5)
     size, overlap = pipe.config.sampling.window, pipe.config.sampling.overlap
     latents = torch.from_numpy(track.latents)
@@ -199,7 +199,7 @@ def test_every_window_is_told_what_the_plan_says_there_and_how_the_one_before_en
 
 
 def test_an_edit_hears_what_is_on_both_sides_of_it(pipe: Pipeline, track: Track):
-    with heard_by_the_renderer(pipe) as calls:
+    with conditions_seen(pipe) as calls:
         new = pipe.rerender(track, track.plan.edit((5, 5), chords=["C"]), (5, 5), seed=1)
     start, stop = track.plan.frame_range((5, 5), LATENT_HOP)
     x_0, _, cond = calls[0]

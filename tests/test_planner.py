@@ -95,13 +95,13 @@ def test_logits_depend_on_the_past_only(planner):
     assert same[:7].all() and same[7, :2].all() and not same[7, 2] and not same[8:].any()
 
 
-def test_a_mistake_is_heard_by_the_frames_after_it(planner):
+def test_a_mistake_is_seen_by_the_frames_after_it(planner):
     tokens, features, instruments, codes = inputs(plan(2))
     codes = drawn(codes.shape)
-    told = codes.clone()
-    told[:, 1, 3] = (told[:, 1, 3] + 1) % CONFIG.codebook_size
+    corrupted = codes.clone()
+    corrupted[:, 1, 3] = (corrupted[:, 1, 3] + 1) % CONFIG.codebook_size
     rows = (*text(3), *pad_scores(tokens), codes, features, instruments)
-    (_, right), (_, same), (_, misled) = planner(*rows), planner(*rows, codes), planner(*rows, told)
+    (_, right), (_, same), (_, misled) = planner(*rows), planner(*rows, codes), planner(*rows, corrupted)
     assert torch.equal(right, same)
     assert torch.equal(right[:, :4], misled[:, :4]) and not torch.allclose(right[:, 4], misled[:, 4])
 
@@ -277,20 +277,20 @@ def test_a_planner_guided_by_nothing_writes_what_it_writes_without_a_prompt(plan
         planner, states, silent, CONTROLS[:1], [3], SamplingParams()
     )
     written = decode_codes(planner, states, mask, tokens, features, instruments, codes, [9], free)
-    untold = decode_codes(planner, states, silent, tokens, features, instruments, codes, [9], SamplingParams())
-    assert torch.equal(written, untold)
+    without_text = decode_codes(planner, states, silent, tokens, features, instruments, codes, [9], SamplingParams())
+    assert torch.equal(written, without_text)
 
 
 def rows_used(planner, embedding, **changes) -> list[int]:
     """Which rows of an embedding reach the logits of a score of two tokens and the codes of one frame."""
-    told = {
+    inputs_ = {
         "tokens": torch.tensor([[5, 6]]),
         "bars_left": torch.tensor([[[-1, -1], [-1, -1]]]),
         "codes": torch.zeros(1, CONFIG.n_codebooks, 1, dtype=torch.int64),
         "features": torch.zeros(1, 1, N_FEATURES),
         "instruments": torch.full((1, len(ROLES)), 129),
     } | changes
-    score, codes = planner(*text(2), **told)
+    score, codes = planner(*text(2), **inputs_)
     (score.square().sum() + codes.square().sum()).backward()
     return embedding.weight.grad.abs().sum(1).nonzero().flatten().tolist()
 
@@ -304,7 +304,7 @@ def test_each_number_of_bars_left_up_to_64_has_its_row_and_beyond_each_quarter_o
     assert planner.bars_embedding.num_embeddings == 90
 
 
-def test_the_instruments_of_the_roles_that_play_are_told_and_kits_are_other_programs(planner):
+def test_the_instruments_of_the_roles_that_play_are_given_and_kits_are_other_programs(planner):
     instruments = torch.tensor([[0, 129, 0, 4, 129, 129, 129, 129, 129]])  # drums, bass and keys
     features = torch.zeros(1, 1, N_FEATURES)
     features[..., ROLE_FEATURES][..., [0, 2]] = 1  # drums and bass play

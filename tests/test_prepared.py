@@ -157,7 +157,7 @@ def test_corrupt_tracks_are_skipped_and_named_until_they_are_too_many(folder: Pa
         PreparedDataset(tmp_path, "train")
 
 
-def test_a_shard_of_another_run_is_told_from_the_right_one(folder: Path, write_prepared, tmp_path: Path):
+def test_a_shard_of_another_run_is_distinguished_from_the_right_one(folder: Path, write_prepared, tmp_path: Path):
     section = Section("verse", (Bar(("Am",)),))
     plans = [Plan((section,), (Tempo(1, 120.0),))] * 2
     for name in ("a", "b"):

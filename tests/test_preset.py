@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[1] / "hybridgen" / "presets" / "tiny"
 @pytest.fixture(scope="module")
 def tiny() -> Pipeline:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "socket", lambda *_, **__: pytest.fail("the shipped preset asked for the network"))
+        patch.setattr(socket, "socket", lambda *_, **__: pytest.fail("the shipped preset used the network"))
         return Pipeline.from_pretrained()
 
 
@@ -41,7 +41,7 @@ def test_it_has_the_shapes_of_its_yaml(tiny: Pipeline):
     assert tiny.weight_hashes == {f"{s}.safetensors": files.sha256(FOLDER / f"{s}.safetensors") for s in STAGES}
 
 
-def test_its_training_is_told():
+def test_its_training_is_documented():
     record = json.loads((FOLDER / "training.json").read_text())
     assert record["corpus"]["seed"] == 0
     assert all(record["stages"][stage] for stage in STAGES)
@@ -51,7 +51,7 @@ A_MAJOR = [220 * 2 ** (semitones / 12) * partial for semitones in (0, 4, 7) for 
 
 
 def share_at(samples: torch.Tensor, frequencies: list[float], width: float = 1.5) -> float:
-    """The share of the energy of samples (2, N) that lies within `width` Hz of one of the frequencies."""
+    """The share of the energy of samples (2, N) within `width` Hz of one of the frequencies."""
     n = samples.shape[-1]
     power = torch.fft.rfft(samples * torch.hann_window(n)).abs().square().sum(0)
     away = (torch.fft.rfftfreq(n, 1 / 44_100)[:, None] - torch.tensor(frequencies)).abs().amin(1)

@@ -1,4 +1,4 @@
-"""The probe of genre and roles: its features, what it is asked, and the one that ships."""
+"""The probe of genre and roles: its features, its questions, and the one that ships."""
 
 import dataclasses
 
@@ -29,14 +29,14 @@ def test_any_length_has_as_many_finite_features(seconds):
         assert found.shape == probe.load().mean.shape and np.isfinite(found).all()
 
 
-def test_only_the_middle_is_heard_and_loudness_does_not_matter():
+def test_only_the_middle_is_measured_and_loudness_does_not_matter():
     middle = noise(30.0)
     longer = np.concatenate([np.ones((2, SAMPLE_RATE)), middle, -np.ones((2, SAMPLE_RATE))], axis=1)
     np.testing.assert_array_equal(features(longer), features(middle))
     np.testing.assert_allclose(features(0.1 * middle), features(middle), atol=1e-3)
 
 
-def test_width_is_heard_and_which_channel_is_which_is_not():
+def test_width_is_measured_and_which_channel_is_which_is_not():
     wide = noise(2.0)
     narrow = np.stack([wide[0], wide[0] + 0.01 * wide[1]])
     np.testing.assert_allclose(features(wide[::-1]), features(wide), atol=1e-6)
@@ -86,7 +86,7 @@ def test_the_shipped_probe_knows_all_genres_and_is_small():
     assert "drums" not in shipped.roles(features(0.0 * noise(1.0)))
 
 
-# ---- what is asked
+# ---- questions
 
 
 def test_roles_that_hardly_play_in_the_middle_are_not_asked():

@@ -1,4 +1,4 @@
-"""Codes stay in range, decode to what training heard, and every entry can be brought back to life."""
+"""Codes stay in range, decode to the latents of training, and every entry can be brought back to life."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the README tells people to type exists: commands, options, scripts, files of the tree."""
+"""What the README says to type exists: commands, options, scripts, files of the tree."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The renderer sees what it is told and nothing else; rows do not touch; windows lie where they always lie."""
+"""The renderer sees its conditions and nothing else; rows are independent; windows have fixed positions."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -117,11 +117,11 @@ def test_instruments_are_heard_of_the_roles_that_play_and_of_all_where_nobody_sa
     unknown = replace(cond, features=cond.features.clone())
     unknown.features[..., ROLES_KNOWN] = 0
     unknown.features[..., ROLE_FEATURES] = 0
-    for role, heard in ((2, True), (3, False)):
+    for role, has_effect in ((2, True), (3, False)):
         others = cond.instruments.clone()
         others[:, role] = (others[:, role] + 1) % N_INSTRUMENTS
-        for told, expected in ((cond, heard), (unknown, True)):
-            differs = (model(x_t, t, replace(told, instruments=others)) - model(x_t, t, told)).abs().amax() > 1e-4
+        for known, expected in ((cond, has_effect), (unknown, True)):
+            differs = (model(x_t, t, replace(known, instruments=others)) - model(x_t, t, known)).abs().amax() > 1e-4
             assert differs == expected, (role, expected)
 
 
@@ -130,11 +130,11 @@ def test_an_unset_code_is_no_code():
     model, (x_t, t), cond = make_model(), make_input(1), make_condition(1)
     unset = model(x_t, t, replace(cond, codes=torch.full_like(cond.codes, -1)))
     for code in range(CONFIG.codebook_size):
-        told = model(x_t, t, replace(cond, codes=torch.full_like(cond.codes, code)))
-        assert (told - unset).abs().amax() > 1e-3
+        with_code = model(x_t, t, replace(cond, codes=torch.full_like(cond.codes, code)))
+        assert (with_code - unset).abs().amax() > 1e-3
 
 
-def test_time_is_told_in_waves_of_one_to_a_thousand_radians():
+def test_time_is_given_in_waves_of_one_to_a_thousand_radians():
     found = sinusoids(torch.tensor([0.0, 0.5]), 8)
     frequencies = torch.tensor([1.0, 10, 100, 1000])
     torch.testing.assert_close(found[0], torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0]))

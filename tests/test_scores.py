@@ -20,7 +20,7 @@ GRID = np.arange(0.0, 10.0, 0.5)
 # ---- tempo
 
 
-def test_octave_errors_are_wrong_and_told_apart():
+def test_octave_errors_are_wrong_and_distinguished():
     assert scores.tempo_correct(103.9, 100.0) and not scores.tempo_correct(104.1, 100.0)
     assert not scores.tempo_correct(200.0, 100.0) and scores.octave_error(200.0, 100.0)
     assert scores.octave_error(50.5, 100.0) and not scores.octave_error(140.0, 100.0)

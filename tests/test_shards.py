@@ -37,7 +37,7 @@ def test_any_tar_reader_reads_it_as_webdataset_does(path: Path):
         assert all(member.mtime == 0 and member.uid == 0 for member in tar)
     assert found == {f"{name}.{kind}": data for name, parts in SAMPLES for kind, data in parts.items()}
     keys = [name.partition(".")[0] for name in found]
-    assert keys == sorted(keys)  # the parts of a sample stand together
+    assert keys == sorted(keys)  # the parts of a sample are adjacent
 
 
 def test_the_same_samples_make_the_same_bytes(path: Path, tmp_path: Path):
@@ -95,7 +95,7 @@ def test_the_command_line_reads_every_byte(path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("n_before", range(len(SAMPLES) + 1))
 def test_a_killed_writer_leaves_nothing_that_looks_whole(tmp_path: Path, n_before: int):
-    """Kill -9 at every sample, in writing anew and in writing over an old shard; then the bytes are those of one go."""
+    """Kill -9 at every sample, writing a new shard or over an old one; then the bytes are those of one go."""
     path, whole = tmp_path / "000000.tar", tmp_path / "whole.tar"
     shards.write(whole, SAMPLES, METADATA)
     shards.write(path, SAMPLES[:1], {})
@@ -146,8 +146,8 @@ def test_what_cannot_be_written_is_named(tmp_path: Path):
         "null",
     ],
 )
-def test_an_index_that_lies_is_told_from_a_true_one(tmp_path: Path, part: str):
-    """Its own hash is right: somebody made it so. No read leaves the tar, and none returns unverified bytes."""
+def test_a_forged_index_is_distinguished_from_a_true_one(tmp_path: Path, part: str):
+    """Its own hash is right: it was forged. No read leaves the tar, and none returns unverified bytes."""
     (tmp_path / "a.tar").write_bytes(bytes(2048))
     index = f'{{"facts": {{}}}}\n{{"name": "a", "parts": {{"json": {part}}}}}\n'
     shards.write_checksummed(tmp_path / "a.index", index.encode())

@@ -1,4 +1,4 @@
-"""Form is heard where sections come back, and not where nothing has a form."""
+"""Form is detected where sections come back, and not where nothing has a form."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_form_that_the_plan_does_not_have_is_wrong():
 
 
 def test_sounds_without_form_are_at_chance():
-    """Bars of one section are neighbours and would be alike in any music: they are not compared."""
+    """Bars of one section are neighbors and would be alike in any music: they are not compared."""
     rng = np.random.default_rng(0)
     noise = [rng.standard_normal((2, 32 * SAMPLE_RATE)) for _ in range(6)]
     many = plan("intro", "verse", "chorus", "verse")

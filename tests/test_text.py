@@ -99,10 +99,10 @@ def test_weights_are_trusted_for_their_hash_alone():
 
 
 def test_a_missing_package_leads_to_the_hub(monkeypatch):
-    asked = []
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: asked.append(name) or "/tmp/none")
+    requested = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: requested.append(name) or "/tmp/none")
     find_folder(TextConfig(package="no_such_package_anywhere"))
-    assert asked == ["sentence-transformers/all-MiniLM-L6-v2"]
+    assert requested == ["sentence-transformers/all-MiniLM-L6-v2"]
 
 
 @pytest.mark.parametrize("kind", ["T5", "MT5"])
@@ -120,8 +120,10 @@ def test_a_t5_encoder_obeys_the_same_contract(tmp_path, kind):
 
 def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     config = save_tiny_t5(tmp_path, "T5")
-    told = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(told | {"model_type": "llama", "auto_map": {"AutoModel": "x.X"}}))
+    stored = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(
+        json.dumps(stored | {"model_type": "llama", "auto_map": {"AutoModel": "x.X"}})
+    )
     with pytest.raises(ValueError, match="model type 'llama', allowed: bert, t5, mt5"):
         TextEncoder(config)
     (tmp_path / "model.safetensors").unlink()
@@ -257,7 +259,7 @@ SAID = {
     "A minor lo-fi beat": ({}, "not clearly a key"),
     "dark Fm trap": ({}, "not clearly a key"),
     "A harmonic minor": ({"key": "A minor"}, "harmonic scale is not fixed"),
-    "E minor pentatonic": ({"key": "E minor"}, "'pentatonic' is no key"),
+    "E minor pentatonic": ({"key": "E minor"}, "'pentatonic' is not a key"),
     "in E minor, key change to G major": ({"key": "E minor"}, "one key holds"),
     "C minor, then Eb major": ({"key": "C minor"}, "key Eb major contradicts key C minor"),
     "0 bars": ({}, "0 bars are not possible"),

@@ -1,4 +1,4 @@
-"""The planner's training makes steps on a CPU, on scores and on rendered songs, and goes on where it stopped."""
+"""The planner's training makes steps on a CPU, on scores and on rendered songs, and resumes where it stopped."""
 
 import json
 from collections.abc import Callable

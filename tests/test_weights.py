@@ -92,7 +92,7 @@ def test_a_file_is_as_long_as_its_header_says(tmp_path):
             weights.check_header(path)
 
 
-def test_a_damaged_file_is_one_line(tmp_path):
+def test_a_corrupt_file_is_one_line(tmp_path):
     path = tmp_path / "toy.safetensors"
     weights.save_weights(Toy(), path)
     whole = path.read_bytes()
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_one_line(tmp_path):
     overlap = json.loads(whole[8 : 8 + length])
     overlap["inner.bias"]["data_offsets"] = overlap["inner.weight"]["data_offsets"]
     header = json.dumps(overlap).encode()
-    damaged = (
+    corrupt = (
         b"",
         whole[:5],
         whole[:40],
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_one_line(tmp_path):
         len(header).to_bytes(8, "little") + header + whole[8 + length :],
         b"PK\x03\x04" + whole[4:],
     )
-    for content in damaged:
+    for content in corrupt:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"toy\.safetensors") as error:
             weights.load_weights(Toy(), path)
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_one_line(tmp_path):
 
 def test_a_model_is_a_folder_with_a_config(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
-    with pytest.raises(ValueError, match=r"mine' holds no config\.yaml"):
+    with pytest.raises(ValueError, match=r"mine' has no config\.yaml"):
         weights.resolve(tmp_path / "mine")
     (tmp_path / "mine" / "config.yaml").write_text("{}")
     assert weights.resolve(tmp_path / "mine") == tmp_path / "mine"
@@ -139,18 +139,18 @@ def test_anything_else_is_refused_without_network(name, monkeypatch, tmp_path):
     one_line(error)
 
 
-def test_the_hub_is_asked_for_config_and_safetensors_only(monkeypatch, tmp_path):
+def test_the_hub_is_queried_for_config_and_safetensors_only(monkeypatch, tmp_path):
     (tmp_path / "config.yaml").write_text("{}")
-    asked = {}
+    requested = {}
 
     def download(repo_id, revision, allow_patterns):
-        asked.update(repo_id=repo_id, revision=revision, allow_patterns=allow_patterns)
+        requested.update(repo_id=repo_id, revision=revision, allow_patterns=allow_patterns)
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert weights.resolve("owner/name.v2", "abc") == tmp_path
-    assert asked["revision"] == "abc" and asked["repo_id"] == "owner/name.v2"
-    assert set(asked["allow_patterns"]) == {"config.yaml", "*.safetensors", "*.json", "*.md"}
+    assert requested["revision"] == "abc" and requested["repo_id"] == "owner/name.v2"
+    assert set(requested["allow_patterns"]) == {"config.yaml", "*.safetensors", "*.json", "*.md"}
 
 
 def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
@@ -158,7 +158,9 @@ def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
         raise OSError("404\nnot found")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(ValueError, match="'owner/name' is no folder, and the Hub does not give main: 404 not found"):
+    with pytest.raises(
+        ValueError, match="'owner/name' is not a folder, and the Hub did not provide main: 404 not found"
+    ):
         weights.resolve("owner/name")
 
 

@@ -1,4 +1,4 @@
-"""The wheel stands on its own: built, installed into a fresh environment, used far from the checkout."""
+"""The wheel is self-contained: built, installed into a fresh environment, used far from the checkout."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the commands of an environment lie that has the wheel, and by their path alone this one's dependencies."""
+    """Where the commands of an environment with the wheel are, and by their path alone this one's dependencies."""
     folder = tmp_path_factory.mktemp("fresh")
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"

@@ -3,7 +3,7 @@
 First the matrix product that the GPU makes of random numbers (zeros would run faster), then training steps of planner,
 renderer and codec, base and large, as deep as memory allows: plain, compiled, and with the attention of flash-attn or
 xformers where they are installed. Compiled and foreign results are compared with the plain ones before they are timed.
-Weights and inputs are random: speed is all that is said.
+Weights and inputs are random: only speed is measured.
 """
 
 import argparse
@@ -87,36 +87,36 @@ class Row:
     note: str = ""
 
 
-def planner_case(cfg: PlannerConfig, load: Load, device: torch.device) -> Case:
+def planner_case(shapes: PlannerConfig, load: Load, device: torch.device) -> Case:
     """Whole songs, score and codes."""
     n, frames = load.songs, load.code_frames
-    text = torch.randn(n, N_TEXT, cfg.text_dim, device=device)
+    text = torch.randn(n, N_TEXT, shapes.text_dim, device=device)
     text_mask = torch.ones(n, N_TEXT, dtype=torch.bool, device=device)
     tokens = torch.randint(0, 500, (n, N_TOKENS), device=device)
     bars_left = torch.zeros(n, N_TOKENS, 2, dtype=torch.int64, device=device)
-    codes = torch.randint(0, cfg.codebook_size, (n, cfg.n_codebooks, frames), device=device)
+    codes = torch.randint(0, shapes.codebook_size, (n, shapes.n_codebooks, frames), device=device)
     controls = torch.randn(n, frames, N_FEATURES, device=device)
     instruments = torch.zeros(n, len(ROLES), dtype=torch.int64, device=device)
 
-    model = Planner(cfg)
+    model = Planner(shapes)
 
     def output(model: nn.Module) -> Tensor:
         score, said = model(text, text_mask, tokens, bars_left, codes, controls, instruments)
         return torch.cat([score.flatten(), said.flatten()])
 
-    operations = n * flops.planner(cfg, N_TEXT, N_TOKENS, frames).total
-    kept = memory.planner(cfg, n, N_TEXT, N_TOKENS, frames)
+    operations = n * flops.planner(shapes, N_TEXT, N_TOKENS, frames).total
+    kept = memory.planner(shapes, n, N_TEXT, N_TOKENS, frames)
     return Case(model, output, operations, kept, n * (N_TOKENS + frames), list(model.blocks))
 
 
-def renderer_case(cfg: RendererConfig, load: Load, device: torch.device) -> Case:
+def renderer_case(shapes: RendererConfig, load: Load, device: torch.device) -> Case:
     """Windows of one length."""
     n, frames = load.windows, load.frames
-    latents = torch.randn(n, frames, cfg.latent_dim, device=device)
+    latents = torch.randn(n, frames, shapes.latent_dim, device=device)
     cond = Condition(
-        text=torch.randn(n, N_TEXT, cfg.text_dim, device=device),
+        text=torch.randn(n, N_TEXT, shapes.text_dim, device=device),
         text_mask=torch.ones(n, N_TEXT, dtype=torch.bool, device=device),
-        codes=torch.randint(0, cfg.codebook_size, (n, cfg.n_codebooks, frames // 4), device=device),
+        codes=torch.randint(0, shapes.codebook_size, (n, shapes.n_codebooks, frames // 4), device=device),
         features=torch.randn(n, frames, N_FEATURES, device=device),
         instruments=torch.zeros(n, len(ROLES), dtype=torch.int64, device=device),
         context=latents,
@@ -124,8 +124,8 @@ def renderer_case(cfg: RendererConfig, load: Load, device: torch.device) -> Case
         timbre=Renderer.timbre(latents),
     )
     times = torch.rand(n, device=device)
-    operations = n * flops.renderer(cfg, N_TEXT, frames).total
-    kept, model = memory.renderer(cfg, n, N_TEXT, frames), Renderer(cfg)
+    operations = n * flops.renderer(shapes, N_TEXT, frames).total
+    kept, model = memory.renderer(shapes, n, N_TEXT, frames), Renderer(shapes)
     return Case(model, lambda model: model(latents, times, cond), operations, kept, n * frames // 2, list(model.blocks))
 
 
@@ -141,12 +141,12 @@ class Autoencoder(nn.Module):
         return self.codec.decode(self.codec.normalize(self.codec.posterior(samples)[0]))
 
 
-def codec_case(cfg: SpectralCodecConfig, load: Load, device: torch.device) -> Case:
+def codec_case(shapes: SpectralCodecConfig, load: Load, device: torch.device) -> Case:
     """Crops there and back."""
     samples = 0.1 * torch.randn(load.crops, 2, load.samples, device=device)
-    operations = load.crops * flops.codec(cfg, load.samples, (), ()).total  # no losses
-    kept = memory.codec(cfg, load.crops, load.samples, (), ())
-    model, n_frames = SpectralCodec(cfg), load.crops * load.samples // cfg.hop_length
+    operations = load.crops * flops.codec(shapes, load.samples, (), ()).total  # no losses
+    kept = memory.codec(shapes, load.crops, load.samples, (), ())
+    model, n_frames = SpectralCodec(shapes), load.crops * load.samples // shapes.hop_length
     layers = [model.encoder, model.decoder]
     return Case(Autoencoder(model), lambda model: model(samples), operations, kept, n_frames, layers)
 
@@ -163,21 +163,21 @@ def shapes_of(
 ) -> PlannerConfig | RendererConfig | SpectralCodecConfig:
     """The preset's shapes, with as many layers as fit the GPU, or two on a CPU."""
     schema, make = STAGES[stage]
-    cfg = config.build(schema, config.read(config.preset(f"models/{model}"))[stage])
+    shapes = config.build(schema, config.read(config.preset(f"models/{model}"))[stage])
     if stage == "codec":
-        return cfg
+        return shapes
     if device.type == "cpu":
-        return replace(cfg, n_layers=2)
+        return replace(shapes, n_layers=2)
     limit = 0.9 * torch.cuda.get_device_properties(device).total_memory
-    while cfg.n_layers > 1 and needed(make, cfg, load) > limit:
-        cfg = replace(cfg, n_layers=cfg.n_layers - 1)
-    return cfg
+    while shapes.n_layers > 1 and needed(make, shapes, load) > limit:
+        shapes = replace(shapes, n_layers=shapes.n_layers - 1)
+    return shapes
 
 
-def needed(make: Callable[..., Case], cfg: PlannerConfig | RendererConfig, load: Load) -> float:
+def needed(make: Callable[..., Case], shapes: PlannerConfig | RendererConfig, load: Load) -> float:
     """Bytes of a step, by the formulas."""
     with torch.device("meta"):
-        case = make(cfg, load, torch.device("meta"))
+        case = make(shapes, load, torch.device("meta"))
     states = memory.states(*memory.sizes(case.model), n_gpus=1, stage=None, half=False, autocast=True)
     return states.gpu - states.average + case.kept.size(False, 4, 2)
 
@@ -272,10 +272,10 @@ def measure(case: Case, variant: str, expected: Tensor | None, device: torch.dev
 def rows_of(model: str, stage: str, device: torch.device, args: argparse.Namespace, rate: float) -> Iterator[Row]:
     """Each variant of one stage; what fails is a row with a note."""
     load = LOADS[device.type]
-    cfg, make = shapes_of(model, stage, device, load), STAGES[stage][1]
+    shapes, make = shapes_of(model, stage, device, load), STAGES[stage][1]
     torch.manual_seed(0)
     with device:
-        case = make(cfg, load, device)
+        case = make(shapes, load, device)
     for parameter in case.model.parameters():  # layers that start at zero would make any output right
         if not parameter.any():
             nn.init.normal_(parameter, std=0.02)

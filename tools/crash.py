@@ -1,4 +1,4 @@
-"""Kills trainings in every way and looks whether anybody can tell: python tools/crash.py --kills 100
+"""Kills trainings in every way and checks that no bit differs: python tools/crash.py --kills 100
 
 A short training on random data is run in one go. Then others are killed at random moments, and at every single
 operation of every checkpoint's writing, a write half done; each is started again with the same command. The lists of
@@ -193,7 +193,7 @@ def killed(training: Training, folder: Path, expected: dict[str, str], n: int) -
         process.join(rng.uniform(0.0, seconds))
         process.kill()
         process.join()
-        yield goes_on(training, place, expected)
+        yield resumed(training, place, expected)
 
 
 def killed_writing(
@@ -209,10 +209,10 @@ def killed_writing(
         process.join()
         if process.exitcode != -signal.SIGKILL:
             raise ValueError(f"{place}: exit code {process.exitcode} where it should have died at operation {last}")
-        yield goes_on(training, place, expected)
+        yield resumed(training, place, expected)
 
 
-def goes_on(training: Training, place: Path, expected: dict[str, str]) -> tuple[str, list[str]]:
+def resumed(training: Training, place: Path, expected: dict[str, str]) -> tuple[str, list[str]]:
     """Resumes a dead run; the checkpoint that it resumes from, and what differs at its end."""
     found = checkpoints.newest(place / "run")
     training.finish(place)
@@ -221,7 +221,7 @@ def goes_on(training: Training, place: Path, expected: dict[str, str]) -> tuple[
     return "the start" if found is None else found.name, changed
 
 
-def damaged(run: Path, n_flips: int) -> Iterator[tuple[str, list[str]]]:
+def corrupted(run: Path, n_flips: int) -> Iterator[tuple[str, list[str]]]:
     """Flips single bytes of the newest checkpoint, cuts and removes its files; yields what went unseen."""
     rng = random.Random(0)
     place = checkpoints.newest(run)
@@ -258,7 +258,7 @@ def full_disk(training: Training, folder: Path, expected: dict[str, str]) -> Ite
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, largest - 1))  # noqa: E731
     process = training.start(limited, limit)
     process.join()
-    yield found.name, refused(process, limited, found) + goes_on(training, limited, expected)[1]
+    yield found.name, refused(process, limited, found) + resumed(training, limited, expected)[1]
 
     small = folder / "small"
     small.mkdir()
@@ -332,7 +332,7 @@ def main(argv: list[str] | None = None) -> None:
     right = [
         report("killed at a random moment", killed(training, folder, expected, args.kills)),
         report("killed at an operation of writing", killed_writing(training, folder, expected, args.every)),
-        report("a byte flipped, a file cut or gone", damaged(folder / "unbroken" / "run", args.flips)),
+        report("a byte flipped, a file cut or gone", corrupted(folder / "unbroken" / "run", args.flips)),
         report("the disk full", full_disk(training, folder, expected)),
     ]
     sys.exit(0 if all(right) else 1)

@@ -1,4 +1,4 @@
-"""Takes over somebody else's codec: python tools/import_codec.py FOLDER --sounds SONGS --out runs/codec
+"""Imports a third-party codec: python tools/import_codec.py FOLDER --sounds SONGS --out runs/codec
 
 FOLDER is a checkpoint as transformers (DacModel) or diffusers (AutoencoderOobleck) saves it: config.json, safetensors.
 The mean and deviation of each latent channel are measured on the sounds. Writes codec.safetensors, and codec.yaml with

@@ -38,28 +38,28 @@ DROPOUT = ConditioningDropout((0.4, 0.35, 0.1, 0.15), 0.1, 0.1, 0.2, (0.12, 0.12
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs/deepspeed").glob("*.json"))}
 
 
-def planner_row(cfg: PlannerConfig, seed: int) -> tuple[Tensor, list[int], Tensor, Tensor, Tensor]:
+def planner_row(shapes: PlannerConfig, seed: int) -> tuple[Tensor, list[int], Tensor, Tensor, Tensor]:
     """A composed song: text states, score, codes, features and instruments; text and codes are noise."""
     plan = compose(0, seed, (5.0, 9.0)).plan
     rng = torch.Generator().manual_seed(seed)
-    codes = torch.randint(cfg.codebook_size, (plan.n_code_frames, cfg.n_codebooks), generator=rng)
+    codes = torch.randint(shapes.codebook_size, (plan.n_code_frames, shapes.n_codebooks), generator=rng)
     features = torch.from_numpy(plan.frame_controls(plan.time_base.code_hop))
-    text = torch.randn(TEXT, cfg.text_dim, generator=rng)
+    text = torch.randn(TEXT, shapes.text_dim, generator=rng)
     return text, grammar.tokens(plan), codes, features, torch.from_numpy(plan.instrument_ids())
 
 
-def planner_batch(cfg: PlannerConfig, seeds: list[int]) -> PlannerBatch:
+def planner_batch(shapes: PlannerConfig, seeds: list[int]) -> PlannerBatch:
     """Rows of songs."""
-    texts, tokens, codes, features, instruments = zip(*(planner_row(cfg, seed) for seed in seeds), strict=True)
+    texts, tokens, codes, features, instruments = zip(*(planner_row(shapes, seed) for seed in seeds), strict=True)
     codes = nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1).transpose(1, 2)
     features = nn.utils.rnn.pad_sequence(features, batch_first=True)
     text_mask = torch.ones(len(seeds), TEXT, dtype=torch.bool)
     return PlannerBatch(torch.stack(texts), text_mask, *pad_scores(tokens), codes, features, torch.stack(instruments))
 
 
-def planner_shares(engine: Engine, cfg: PlannerConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
+def planner_shares(engine: Engine, shapes: PlannerConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
     """For each micro-batch its share of the loss, to be computed when called."""
-    batches = [planner_batch(cfg, seeds) for seeds in parts]
+    batches = [planner_batch(shapes, seeds) for seeds in parts]
     rows = [objectives.planner_counts(batch) for batch in batches]
     counts = {name: engine.all_reduce(sum(row[name] for row in rows)) for name in rows[0]}
 
@@ -70,7 +70,7 @@ def planner_shares(engine: Engine, cfg: PlannerConfig, parts: list[list[int]]) -
     return [partial(share, batch) for batch in batches]
 
 
-def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> WindowBatch:
+def renderer_batch(shapes: RendererConfig, seeds: list[int]) -> WindowBatch:
     """Rows of noise, some of which end before the window does."""
     rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
 
@@ -81,21 +81,23 @@ def renderer_batch(cfg: RendererConfig, seeds: list[int]) -> WindowBatch:
         return torch.stack([torch.randint(limit, shape, generator=rng) for rng in rngs])
 
     return WindowBatch(
-        latents=normal(WINDOW, cfg.latent_dim),
+        latents=normal(WINDOW, shapes.latent_dim),
         inside=torch.arange(WINDOW) < whole(WINDOW, 1) + 8,
-        reference=normal(WINDOW, cfg.latent_dim),
-        text=normal(TEXT, cfg.text_dim),
+        reference=normal(WINDOW, shapes.latent_dim),
+        text=normal(TEXT, shapes.text_dim),
         text_mask=torch.ones(len(seeds), TEXT, dtype=torch.bool),
-        codes=whole(cfg.codebook_size, cfg.n_codebooks, WINDOW // cfg.frames_per_code),
+        codes=whole(shapes.codebook_size, shapes.n_codebooks, WINDOW // shapes.frames_per_code),
         features=normal(WINDOW, N_FEATURES),
         instruments=whole(N_INSTRUMENTS, len(ROLES)),
         seeds=torch.tensor(seeds),
     )
 
 
-def renderer_shares(engine: Engine, cfg: RendererConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
+def renderer_shares(engine: Engine, shapes: RendererConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
     """As `planner_shares`."""
-    batches = [objectives.make_flow_batch(renderer_batch(cfg, seeds), DROPOUT, cfg.codebook_size) for seeds in parts]
+    batches = [
+        objectives.make_flow_batch(renderer_batch(shapes, seeds), DROPOUT, shapes.codebook_size) for seeds in parts
+    ]
     weight = engine.all_reduce(sum(batch.weight.sum() for batch in batches))
     return [partial(lambda batch: objectives.renderer_sum(engine, batch) / weight, batch) for batch in batches]
 
@@ -105,7 +107,7 @@ class Kind:
     """A model, and how its loss is made."""
 
     model: Callable[..., nn.Module]
-    cfg: type
+    config_class: type
     shares: Callable[..., list[Callable[[], Tensor]]]
 
 
@@ -118,20 +120,20 @@ KINDS = {
 def new_engine(name: str, model_path: Path, file: Path | None, micro_batches: int = 1) -> tuple[Engine, object]:
     """The model with its first weights, the same for all, by a file of DeepSpeed's or plain; and its config."""
     kind = KINDS[name]
-    cfg = config.build(kind.cfg, config.read(model_path)[name])
+    shapes = config.build(kind.config_class, config.read(model_path)[name])
     torch.manual_seed(0)
-    model = kind.model(cfg)
+    model = kind.model(shapes)
     settings = EngineConfig("cpu", 1, False, micro_batches, micro_batches > 1, None if file is None else str(file))
-    return Engine(model, OPTIM, settings, layers=model.blocks), cfg
+    return Engine(model, OPTIM, settings, layers=model.blocks), shapes
 
 
-def steps(engine: Engine, name: str, cfg: object, first: int, n: int) -> list[float]:
+def steps(engine: Engine, name: str, shapes: object, first: int, n: int) -> list[float]:
     """The loss of `n` steps from `first` on, each on a batch of its own."""
     values = []
     for step in range(first, first + n):
         parts = [[step * ROWS + row for row in rank_rows(ROWS, *place)] for place in engine.micro_ranks()]
         total = torch.zeros(())
-        for share in KINDS[name].shares(engine, cfg, parts):
+        for share in KINDS[name].shares(engine, shapes, parts):
             loss = share()
             engine.backward(loss)
             total += loss.detach()
@@ -153,11 +155,11 @@ def alone(name: str, args: argparse.Namespace) -> dict[str, list[float]]:
     """Plain PyTorch, whole batches, and in two parts with recomputed activations; the checkpoint is its middle."""
     losses = {}
     for way, micro_batches in (("plain", 1), ("plain, 2 micro-batches, recomputed", 2)):
-        engine, cfg = new_engine(name, args.model, None, micro_batches)
-        before = steps(engine, name, cfg, 1, args.steps)
+        engine, shapes = new_engine(name, args.model, None, micro_batches)
+        before = steps(engine, name, shapes, 1, args.steps)
         if way == "plain":
             checkpoints.save(args.out / name, Checkpoint(args.steps, engine.tensors(), engine.state()))
-        losses[way] = before + steps(engine, name, cfg, args.steps + 1, args.steps)
+        losses[way] = before + steps(engine, name, shapes, args.steps + 1, args.steps)
     return losses
 
 
@@ -167,13 +169,13 @@ def together(name: str, args: argparse.Namespace) -> dict[str, list[float]]:
     wanted = digest(checkpoint.tensors)
     tensors, state, losses = checkpoint.tensors, checkpoint.state, {}
     for way in args.files:
-        engine, cfg = new_engine(name, args.model, FILES[way])
-        before = steps(engine, name, cfg, 1, args.steps)
+        engine, shapes = new_engine(name, args.model, FILES[way])
+        before = steps(engine, name, shapes, 1, args.steps)
         engine.load(tensors, state)
         tensors, state = engine.tensors(), engine.state()
         same = engine.rank > 0 or digest(tensors) == wanted
         assert same and state == checkpoint.state, f"{name}: the checkpoint changed on its way through {way}"
-        losses[way] = before + steps(engine, name, cfg, args.steps + 1, args.steps)
+        losses[way] = before + steps(engine, name, shapes, args.steps + 1, args.steps)
     return losses
 
 

@@ -154,13 +154,13 @@ def measure_latents(codec: SpectralCodec, files: list[Path], train: CodecTrainCo
     codec.latent_std.copy_(latents.std(0).clamp(min=1e-3))
 
 
-def amounts(cfg: SpectralCodecConfig, train: CodecTrainConfig) -> dict[str, float]:
+def amounts(shapes: SpectralCodecConfig, train: CodecTrainConfig) -> dict[str, float]:
     """Work of a step."""
     discriminators = train.discriminators if train.adversarial_weight > 0 else None
-    crop = flops.codec(cfg, train.crop, train.windows, train.mels, train.freeze_encoder, discriminators)
+    crop = flops.codec(shapes, train.crop, train.windows, train.mels, train.freeze_encoder, discriminators)
     return {
         "crops": train.batch_size,
-        "audio_hours": train.batch_size * train.crop / cfg.sample_rate / 3600,
+        "audio_hours": train.batch_size * train.crop / shapes.sample_rate / 3600,
         "flops": crop.total * train.batch_size,
     }
 
@@ -177,8 +177,8 @@ def adversarial_losses(discriminators: Engine, output: Tensor, real_features: li
 def main(path: str, *overrides: str) -> None:
     """Trains to the last step, or until a signal."""
     train = config.load(CodecTrainConfig, path, overrides)
-    cfg = config.shapes(SpectralCodecConfig, train.run.model, "codec")
-    codec = new_model(SpectralCodec, cfg, train)
+    shapes = config.shapes(SpectralCodecConfig, train.run.model, "codec")
+    codec = new_model(SpectralCodec, shapes, train)
     codec.encoder.requires_grad_(not train.freeze_encoder)
     engines = {"codec": (engine := Engine(codec, train.optim, train.engine))}
     is_adversarial = train.adversarial_weight > 0
@@ -187,12 +187,12 @@ def main(path: str, *overrides: str) -> None:
             Discriminators(train.discriminators), train.optim, train.engine, max_stage=2
         )
     files, held_out = music_files(train.data)
-    shape = (-(-train.crop // cfg.hop_length), cfg.latent_dim)
+    shape = (-(-train.crop // shapes.hop_length), shapes.latent_dim)
     batch_fns = [Crops(files, train, shape, *place) for place in engine.micro_ranks()]
-    spectral_loss = SpectralLoss(cfg.sample_rate, train.windows, train.mels)
+    spectral_loss = SpectralLoss(shapes.sample_rate, train.windows, train.mels)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
-    with Run("codec", train, train.steps, cfg, __file__, engines) as run:
+    with Run("codec", train, train.steps, shapes, __file__, engines) as run:
         for step, batches in run.steps(batch_fns):
             rate, shares = train.optim.rate(step, train.steps), {}
             for batch in batches:
@@ -217,7 +217,7 @@ def main(path: str, *overrides: str) -> None:
             if is_adversarial:
                 values["discriminators_norm"] = discriminators.step(rate, accept)
 
-            run.log_step(step, shares, values, amounts(cfg, train))
+            run.log_step(step, shares, values, amounts(shapes, train))
             if run.should_validate(step):
                 run.validate(step, partial(validate, held_out, train, run.log, step))
 

@@ -57,17 +57,17 @@ def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, mode
 
 
 def amounts(
-    cfg: PlannerConfig, batches: list[PlannerBatch], counts: dict[str, Tensor], time_base: TimeBase, world_size: int
+    shapes: PlannerConfig, batches: list[PlannerBatch], counts: dict[str, Tensor], time_base: TimeBase, world_size: int
 ) -> dict[str, float]:
     """Work of a step; operations as if the batches of all ranks had the shapes of this one's."""
     operations = 0.0
     for batch in batches:
         n_frames = batch.codes.shape[2]
-        row = flops.planner(cfg, batch.text.shape[1], batch.tokens.shape[1], n_frames)
+        row = flops.planner(shapes, batch.text.shape[1], batch.tokens.shape[1], n_frames)
         operations += row.total * len(batch.tokens)
     values = {"songs": sum(len(batch.tokens) for batch in batches) * world_size, "flops": operations * world_size}
     values["tokens"] = counts["score"].item() + counts["codes"].item()
-    n_samples = counts["codes"].item() / cfg.n_codebooks * time_base.code_hop
+    n_samples = counts["codes"].item() / shapes.n_codebooks * time_base.code_hop
     values["audio_hours"] = n_samples / time_base.sample_rate / 3600
     return values
 
@@ -75,9 +75,9 @@ def amounts(
 def main(path: str, *overrides: str) -> None:
     """Trains to the last step, or until a signal."""
     train = config.load(PlannerTrainConfig, path, overrides)
-    cfg = config.shapes(PlannerConfig, train.run.model, "planner")
+    shapes = config.shapes(PlannerConfig, train.run.model, "planner")
     text, time_base = config.shapes(TextConfig, train.run.model, "text"), TimeBase()
-    model = new_model(Planner, cfg, train)
+    model = new_model(Planner, shapes, train)
     engine = Engine(model, train.optim, train.engine, layers=model.blocks)
 
     encoder = TextEncoder(text)
@@ -89,17 +89,17 @@ def main(path: str, *overrides: str) -> None:
         songs, rest = dataset.load(train.prepared)
         time_base = songs.time_base
         size, n = train.rendered_frames, train.rendered_multiple
-        corruption = CodeCorruption(train.corrupted_codes, cfg.codebook_size)
+        corruption = CodeCorruption(train.corrupted_codes, shapes.codebook_size)
         shared = partial(SongBatches, songs, size, n, train.run.seed, empty_text, corruption)
         rendered = [shared(*place) for place in engine.micro_ranks()]
         batch_fns = [MixedBatches(*pair, train.rendered_share) for pair in zip(batch_fns, rendered, strict=True)]
         held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
     held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))
 
-    with Run("planner", train, train.steps, cfg, __file__, {"planner": engine}) as run:
+    with Run("planner", train, train.steps, shapes, __file__, {"planner": engine}) as run:
         for step, batches in run.steps(batch_fns):
             batches = [
-                batch if batch.codes is not None else objectives.with_empty_frame(batch, cfg) for batch in batches
+                batch if batch.codes is not None else objectives.with_empty_frame(batch, shapes) for batch in batches
             ]
             weights = {"score": 1.0, "codes": 0.0}
             if any((batch.codes >= 0).any() for batch in batches):
@@ -118,7 +118,7 @@ def main(path: str, *overrides: str) -> None:
 
             if not weights["codes"]:
                 shares.pop("codes")
-            work = amounts(cfg, batches, counts, time_base, engine.world_size)
+            work = amounts(shapes, batches, counts, time_base, engine.world_size)
             run.log_step(step, shares, {"norm": norm, "rate": rate}, work)
             if run.should_validate(step):
                 run.validate(step, partial(validate, held, train, run.log, step))

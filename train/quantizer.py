@@ -86,16 +86,16 @@ def usage_of(codes: Tensor, codebook_size: int) -> Tensor:
 def main(path: str, *overrides: str) -> None:
     """Trains to the last step, or until a signal."""
     train = config.load(QuantizerTrainConfig, path, overrides)
-    cfg, n_steps = config.shapes(QuantizerConfig, train.run.model, "quantizer"), dataset.n_steps(train.phases)
-    engine = Engine(new_model(Quantizer, cfg, train), train.optim, train.engine)
+    shapes, n_steps = config.shapes(QuantizerConfig, train.run.model, "quantizer"), dataset.n_steps(train.phases)
+    engine = Engine(new_model(Quantizer, shapes, train), train.optim, train.engine)
     songs, held_out = dataset.load(train.prepared)
     batch_fns = [NoteBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
     held = NoteBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
-    usage = torch.full((cfg.n_codebooks, cfg.codebook_size), 1 / cfg.codebook_size, device=engine.device)
+    usage = torch.full((shapes.n_codebooks, shapes.codebook_size), 1 / shapes.codebook_size, device=engine.device)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 
-    with Run("quantizer", train, n_steps, cfg, __file__, {"quantizer": engine}, {"usage": usage}) as run:
+    with Run("quantizer", train, n_steps, shapes, __file__, {"quantizer": engine}, {"usage": usage}) as run:
         for step, batches in run.steps(batch_fns):
             batches = [to_device(batch, engine.device) for batch in batches]
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
@@ -105,7 +105,7 @@ def main(path: str, *overrides: str) -> None:
                 parts = losses(quantized, latents, target, train)
                 loss = total(parts, train) / n_parts  # this part's share of it
                 engine.backward(loss)
-                used += usage_of(quantized.codes, cfg.codebook_size) / n_parts
+                used += usage_of(quantized.codes, shapes.codebook_size) / n_parts
                 for name, part in (parts | {"loss": loss * n_parts}).items():
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
             norm = engine.step(rate, run.accept_step(step, shares["loss"], phase))  # clip, then step
@@ -113,16 +113,16 @@ def main(path: str, *overrides: str) -> None:
             usage.lerp_(engine.all_reduce(used), 0.05)
             n_dead = 0
             if step % train.revive_every == 0 and step < n_steps - train.optim.cool_down:
-                dead = usage < train.revive_below / cfg.codebook_size
+                dead = usage < train.revive_below / shapes.codebook_size
                 latents = engine.all_gather(torch.cat([latents for latents, _ in batches]))
                 with engine.rewriting() as model:
                     model.revive(latents, dead, checkpoints.generators(train.run.seed, step)[1])
-                usage[dead] = 1 / cfg.codebook_size
+                usage[dead] = 1 / shapes.codebook_size
                 n_dead = int(dead.sum())
             n_rows, n_frames = n_parts * len(batches[0][0]), batches[0][0].shape[1]
             hours = n_rows * n_frames * songs.time_base.latent_hop / songs.time_base.sample_rate / 3600
             work = {"windows": n_rows, "audio_hours": hours}
-            work["flops"] = flops.quantizer(cfg, n_frames).total * n_rows
+            work["flops"] = flops.quantizer(shapes, n_frames).total * n_rows
             run.log_step(step, shares, {"norm": norm, "rate": rate, "revived": n_dead}, work)
             if run.should_validate(step):
                 run.validate(step, partial(validate, held, train))

@@ -76,7 +76,7 @@ def show(batch: dataset.WindowBatch, codec: BlockCodec, log: Log, step: int, mod
     log.picture(step, "spectrograms", spectrograms(sounds, codec.sample_rate))
 
 
-def amounts(cfg: RendererConfig, batches: list[FlowBatch], time_base: TimeBase, world_size: int) -> dict[str, float]:
+def amounts(shapes: RendererConfig, batches: list[FlowBatch], time_base: TimeBase, world_size: int) -> dict[str, float]:
     """Work of a step: of this rank's micro-batches, times the number of ranks."""
     (n_rows, n_frames, _), n_text = batches[0].x_t.shape, batches[0].cond.text.shape[1]
     n_rows *= len(batches) * world_size
@@ -84,7 +84,7 @@ def amounts(cfg: RendererConfig, batches: list[FlowBatch], time_base: TimeBase, 
         "windows": n_rows,
         "tokens": n_rows * n_frames / PATCH,
         "audio_hours": n_rows * n_frames * time_base.latent_hop / time_base.sample_rate / 3600,
-        "flops": flops.renderer(cfg, n_text, n_frames).total * n_rows,
+        "flops": flops.renderer(shapes, n_text, n_frames).total * n_rows,
     }
 
 
@@ -98,8 +98,8 @@ def load_codec(model: str, weights: str) -> BlockCodec:
 def main(path: str, *overrides: str) -> None:
     """Trains to the last step, or until a signal."""
     train = config.load(RendererTrainConfig, path, overrides)
-    cfg, n_steps = config.shapes(RendererConfig, train.run.model, "renderer"), dataset.n_steps(train.phases)
-    model = new_model(Renderer, cfg, train)
+    shapes, n_steps = config.shapes(RendererConfig, train.run.model, "renderer"), dataset.n_steps(train.phases)
+    model = new_model(Renderer, shapes, train)
     engine = Engine(model, train.optim, train.engine, layers=model.blocks)
     songs, held_out = dataset.load(train.prepared)
     batch_fns = [WindowBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
@@ -107,10 +107,11 @@ def main(path: str, *overrides: str) -> None:
     held = WindowBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)
     codec = None if train.codec is None else load_codec(train.run.model, train.codec)
 
-    with Run("renderer", train, n_steps, cfg, __file__, {"renderer": engine}) as run:
+    with Run("renderer", train, n_steps, shapes, __file__, {"renderer": engine}) as run:
         for step, parts in run.steps(batch_fns):
             batches = [
-                objectives.make_flow_batch(part, train.dropout, cfg.codebook_size).to(engine.device) for part in parts
+                objectives.make_flow_batch(part, train.dropout, shapes.codebook_size).to(engine.device)
+                for part in parts
             ]
             weight = engine.all_reduce(sum(batch.weight.sum() for batch in batches))  # of the frames of all ranks
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
@@ -121,7 +122,7 @@ def main(path: str, *overrides: str) -> None:
                 total += loss.detach()
             norm = engine.step(rate, run.accept_step(step, total, phase))  # clip, then step
 
-            work = amounts(cfg, batches, songs.time_base, engine.world_size)
+            work = amounts(shapes, batches, songs.time_base, engine.world_size)
             run.log_step(step, {"loss": total}, {"norm": norm, "rate": rate}, work)
             if run.should_validate(step):
                 run.validate(step, partial(validate, held, codec, run.log, step))

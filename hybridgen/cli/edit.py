@@ -1,4 +1,4 @@
-"""edit: some bars of a track anew."""
+"""edit: re-render some bars of a track."""
 
 import argparse
 import time
@@ -11,9 +11,9 @@ from hybridgen.cli.options import Commands
 
 def add_commands(commands: Commands) -> None:
     """edit."""
-    edit = options.command(commands, "edit", run_edit, "some bars of a track anew, everything else untouched")
+    edit = options.command(commands, "edit", run_edit, "re-render some bars of a track, everything else untouched")
     edit.add_argument("file", type=Path, metavar="track.flac")
-    edit.add_argument("--bars", required=True, metavar="9-12", help="bars to make anew, from 1, both included")
+    edit.add_argument("--bars", required=True, metavar="9-12", help="bars to re-render, from 1, both included")
     changes = edit.add_argument_group("changes")
     options.add_controls(changes, "edit")
     changes.add_argument("--plan", type=Path, metavar="edited.json", help="take the bars from an edited plan instead")

@@ -31,7 +31,7 @@ def add_commands(commands: Commands) -> None:
         default=[],
         dest="adapter_folders",
         metavar="FOLDER",
-        help="where an adapter that it was made with lies now; repeatable",
+        help="folder of an adapter used for the file, if it has moved; repeatable",
     )
     options.add_model(replay)
     options.add_out(replay, "again.flac")

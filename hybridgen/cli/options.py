@@ -129,11 +129,11 @@ def load_pipeline(args: argparse.Namespace) -> "Pipeline":
 
 
 def check_device(args: argparse.Namespace) -> None:
-    """ValueError where CUDA is asked for and not there."""
+    """ValueError where CUDA is requested but not available."""
     import torch
 
     if args.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' is asked for, but torch finds no CUDA device here; use cpu")
+        raise ValueError("device 'cuda' was requested, but torch finds no CUDA device here; use cpu")
 
 
 def parse_adapters(args: argparse.Namespace) -> "list[Adapter]":
@@ -206,7 +206,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def finish(track: "Track", args: argparse.Namespace, started: float, latents: bool) -> None:
-    """Save, draw if asked, and say in one line what was made."""
+    """Save, draw if requested, and say in one line what was made."""
     took = time.perf_counter() - started
     path = track.save(args.out or _default_name(track), latents=latents)
     if getattr(args, "plot", None) is not None:

@@ -16,7 +16,7 @@ FINETUNE = """Puts what is particular to your songs into a small file, an adapte
      "dark synthwave, analog bass, 96 BPM in E minor". Tempo, key and meter are read from it. What it does not say
      is detected where librosa is installed (beats, in 4/4, and the key), or stays unknown.
   3. hybridgen finetune my-songs/ -o my-style
-     Stop it when you like (Ctrl-C): the same command goes on.
+     Stop it when you like (Ctrl-C): the same command resumes it.
   4. hybridgen generate "night drive through rain" --adapter my-style:0.8
 
 The adapter has two halves: how it composes (planner) and how it sounds (renderer); --only trains one of them."""
@@ -56,7 +56,7 @@ def run_finetune(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     results = finetune.main(args.folder, args.out, train, args.accept_license)
     if results is None:
-        print(f"{args.out}: stopped; the same command goes on")
+        print(f"{args.out}: stopped; the same command resumes it")
         return 130
     for line in lora.summary(results):
         print(line)
@@ -78,6 +78,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
         given = {"songs": args.songs, "clap": args.clap, "device": args.device, "accept_license": args.accept_license}
         print(evaluate(args.model, args.out, size, **given))
     except KeyboardInterrupt:
-        print(f"{args.out}: stopped; the same command goes on", file=sys.stderr)
+        print(f"{args.out}: stopped; the same command resumes it", file=sys.stderr)
         return 130
     return 0

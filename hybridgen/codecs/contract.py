@@ -101,7 +101,7 @@ class BlockCodec(nn.Module):
     def decode_blocks(
         self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = DECODE_BLOCK
     ) -> Iterator[tuple[int, Tensor]]:
-        """As `Codec.decode_blocks`; blocks lie at fixed multiples of `block` frames and have one shape.
+        """As `Codec.decode_blocks`; blocks start at fixed multiples of `block` frames and have one shape.
 
         Only frames from `reach` before the first block to `reach` after the last are read.
         """

@@ -62,7 +62,9 @@ class SpectralCodecConfig:
         if self.sample_rate < MIN_SAMPLE_RATE:
             raise ValueError(f"sample_rate {self.sample_rate} is under {MIN_SAMPLE_RATE} Hz, which the tones need")
         if self.hop_length > TONE_WINDOW:
-            raise ValueError(f"hop_length {self.hop_length} is over the {TONE_WINDOW} samples that tones are heard in")
+            raise ValueError(
+                f"hop_length {self.hop_length} is over {TONE_WINDOW}, the window that tones are measured in"
+            )
         for field in ("hop_length", "latent_dim", "n_fft", "frame_hop", "frame_dim", "latent_block_dim", "expansion"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} {getattr(self, field)} must be at least 1")
@@ -92,7 +94,7 @@ class SpectralCodecConfig:
 
 
 class STFT(nn.Module):
-    """Short-time Fourier transform and its inverse; frame f is centred on the middle of samples [f·hop, (f+1)·hop).
+    """Short-time Fourier transform and its inverse; frame f is centered on the middle of samples [f·hop, (f+1)·hop).
 
     The sine window, used on both ways, makes overlapping frames add up to one without any division.
     """
@@ -170,7 +172,7 @@ class Tones(nn.Module):
 
 
 class Block(nn.Module):
-    """ConvNeXt block (arXiv 2201.03545) over (B, T, D): each frame sees one neighbour on each side."""
+    """ConvNeXt block (arXiv 2201.03545) over (B, T, D): each frame sees one neighbor on each side."""
 
     def __init__(self, dim: int, expansion: int):
         super().__init__()

@@ -112,7 +112,7 @@ def read(folder: Path) -> list[SongRecord]:
     """The songs of a corpus folder in order of their index; ValueError where there are none."""
     paths = sorted((Path(folder) / "songs").glob("*.json"))
     if not paths:
-        raise ValueError(f"corpus folder {str(folder)!r} holds no songs/*.json; write them: {_COMMAND}")
+        raise ValueError(f"corpus folder {str(folder)!r} contains no songs/*.json; write them: {_COMMAND}")
     return [_read_record(path) for path in paths]
 
 

@@ -98,7 +98,7 @@ def write_latents(
     ]
     todo = [task for task in tasks if not _is_up_to_date(latents_path(out, task[0]), task[2])]
     if todo:
-        (out / DATASET_INDEX).unlink(missing_ok=True)  # so that nobody trains on a folder that is changing
+        (out / DATASET_INDEX).unlink(missing_ok=True)  # so that no run trains on a folder that is changing
     n_left = sum(len(chunk) for _, chunk, _ in todo)
     with tqdm(total=len(tracks), initial=len(tracks) - n_left, desc="latents", mininterval=2) as bar:
         for n_tracks in run_tasks(functools.partial(_write_latents_shard, out, settings), todo, workers):

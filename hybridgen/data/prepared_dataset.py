@@ -5,8 +5,8 @@ states of every caption), `NAME.json` (labels) and, where they are known, `NAME.
 holds `NAME.codes.safetensors`, so that a new quantizer writes only those. The dataset index is written last and binds
 all shards by their hashes: a folder that has one is complete.
 
-Shapes: T latent frames (a multiple of 4), P = T / 4 code frames, C latent channels, Q codebooks, S text tokens, E text
-width, F control features, R roles, N notes.
+Shapes: T latent frames (a multiple of K, the latent frames in a code frame), P = T / K code frames, C latent channels,
+Q codebooks, S text tokens, E text width, F control features, R roles, N notes.
 """
 
 import json
@@ -96,7 +96,7 @@ class PreparedTrack:
 
 
 class PreparedDataset:
-    """The tracks of one split of a prepared folder, in order, each read from disk when it is asked for.
+    """The tracks of one split of a prepared folder, in order, each read from disk on access.
 
     Corrupt tracks are reported once on stderr and kept in `corrupt`. Raises ValueError for a folder without its index,
     and for one that was prepared with other features.

@@ -33,7 +33,7 @@ def find_recordings(folder: Path) -> list[Path]:
         raise ValueError(f"{folder} is not a folder")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
-        raise ValueError(f"{folder} holds no sound files ({' '.join(SUFFIXES)})")
+        raise ValueError(f"{folder} contains no sound files ({' '.join(SUFFIXES)})")
     return paths
 
 

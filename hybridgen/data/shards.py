@@ -2,7 +2,7 @@
 
 A sample is a name and its parts: `000123.safetensors`, `000123.json` are the parts `safetensors` and `json` of 000123.
 The span of a part is its tar header, its data and its padding; that of the last part includes the end of the archive.
-So every byte of a tar lies in exactly one span, and the index holds the SHA-256 of each. The index is a line with the
+So every byte of a tar is in exactly one span, and the index holds the SHA-256 of each. The index is a line with the
 SHA-256 of the rest, then the metadata and each sample as a line of JSON. The same samples make the same bytes, and
 nothing is ever unpacked to a path.
 

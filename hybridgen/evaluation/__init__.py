@@ -1,7 +1,7 @@
 """Measures a model against songs that no training has seen: `hybridgen evaluate FOLDER --out report`.
 
 The composer writes the songs and prompts that state their tempo, key and genre; estimators see samples alone, and
-every figure stands beside its floor, the same figure of the composer's own songs. The files in the order of the work:
+every figure is beside its floor, the same figure of the composer's own songs. The files in the order of the work:
 
 prompts   which songs, and the prompts that describe them
 tasks     what one process measures at a time: a song, a generated track, a reference

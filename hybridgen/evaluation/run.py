@@ -34,8 +34,8 @@ def evaluate(
     """Measures a model, writes report.json, report.md and pictures to `out`, and returns the report's tables.
 
     model: a folder, a shipped name or a Hub id. songs: where the composer's songs are kept and used again (default:
-    in `out`). clap: folder of a CLAP checkpoint. accept_license: as `Pipeline.from_pretrained` takes it. A run that was
-    stopped goes on with the same arguments. Raises ValueError for a missing model, FluidSynth or soundfont, and OSError
+    in `out`). clap: folder of a CLAP checkpoint. accept_license: as `Pipeline.from_pretrained` takes it. A stopped run
+    resumes with the same arguments. Raises ValueError for a missing model, FluidSynth or soundfont, and OSError
     for an `out` that cannot be written.
     """
     folder = resolve(model)

@@ -1,4 +1,4 @@
-"""What one process measures at a time: one task, one file of results, so that a run that was stopped goes on.
+"""What one process measures at a time: one task, one file of results, so that a stopped run resumes.
 
 Samples are float arrays (2, N) at 44.1 kHz.
 """

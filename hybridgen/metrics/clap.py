@@ -39,9 +39,9 @@ class Clap:
                 model, facts = load_model(folder, **weights, **local)
                 self.processor = load_processor(folder, **local)
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ValueError(f"{folder} is no CLAP checkpoint: {' '.join(str(error).split())[:200]}") from None
+            raise ValueError(f"{folder} is not a CLAP checkpoint: {' '.join(str(error).split())[:200]}") from None
         if facts["missing_keys"]:
-            raise ValueError(f"{folder} is no CLAP checkpoint: weights miss {sorted(facts['missing_keys'])[:3]} ...")
+            raise ValueError(f"{folder} is not a CLAP checkpoint: weights miss {sorted(facts['missing_keys'])[:3]} ...")
         self.model = model.to(device).eval()
 
     @torch.no_grad()
@@ -84,7 +84,7 @@ def _check(folder: Path) -> None:
     except (OSError, ValueError, AttributeError):
         model_type = None
     if model_type != "clap":
-        raise ValueError(f"{folder} is no CLAP checkpoint: its config.json has model type {model_type!r}, not 'clap'")
+        raise ValueError(f"{folder} is not a CLAP checkpoint: config.json has model type {model_type!r}, not 'clap'")
     for files in ("*.safetensors", "*processor_config.json", "tokenizer.json"):
         if not list(folder.glob(files)):
-            raise ValueError(f"{folder} is no CLAP checkpoint: it has no {files}")
+            raise ValueError(f"{folder} is not a CLAP checkpoint: {files} is missing")

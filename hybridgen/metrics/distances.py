@@ -2,7 +2,7 @@
 
 Embeddings are (n, d) arrays, one row a sound; any model's will do (`metrics.embedding` has one that needs none).
 A distance is a function of a reference and of what was found. It means nothing without the floor: what two parts of the
-reference itself, as large as the sets compared, lie apart.
+reference itself, as large as the sets compared, differ.
 """
 
 from collections.abc import Callable

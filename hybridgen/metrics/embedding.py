@@ -21,7 +21,7 @@ LEVEL_SECONDS = 0.4  # over which loudness is measured
 
 
 def plan_embedding(samples: np.ndarray, plan: Plan) -> np.ndarray:
-    """Embedding (386,) of a sound with its plan: a sound that does not do what the plan says lies elsewhere.
+    """Embedding (386,) of a sound with its plan: a sound that does not do what the plan says has another embedding.
 
     328  `SOUND`: `probe.features` of its middle 30 s, which know no plan; and `FIT`:
     24   how much each pitch sounds above the root of the chord of the moment: in chords with a minor third, in others

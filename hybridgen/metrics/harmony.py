@@ -86,7 +86,7 @@ def majmin(chord: str | None) -> str | None:
 
 
 def chord_spans(plan: Plan) -> list[tuple[float, float, str | None]]:
-    """(start, end, chord or None) in seconds for every half or whole bar of the plan that lies inside its length."""
+    """(start, end, chord or None) in seconds for every half or whole bar of the plan within its length."""
     starts = np.minimum(plan.bar_starts(), plan.length) / SAMPLE_RATE
     spans = []
     for bar, start, stop in zip(plan.bars, starts, starts[1:], strict=False):

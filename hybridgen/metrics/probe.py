@@ -122,7 +122,7 @@ def middle(samples: np.ndarray) -> np.ndarray:
 
 
 def pool(bands: np.ndarray, count: int) -> np.ndarray:
-    """(count, F): means of neighbouring bands (M, F)."""
+    """(count, F): means of neighboring bands (M, F)."""
     return bands.reshape(count, N_MELS // count, -1).mean(axis=1)
 
 

@@ -108,14 +108,14 @@ def pulse(tempo: float, meter: str) -> float:
 
 @dataclass(frozen=True)
 class BeatDeviation:
-    """How detected beats lie on a grid. All are NaN where fewer than four lie on it."""
+    """How well detected beats match a grid. All are NaN where fewer than four match."""
 
     median_ms: float  # median distance of a detected beat to the nearest beat of the grid
     drift_percent: float  # change of the detected tempo, against the grid's, from the first half to the second
 
 
 def beat_deviation(detected: np.ndarray, grid: np.ndarray) -> BeatDeviation:
-    """How detected beats (n,) lie on a grid (m,), both in seconds; ValueError for a grid of fewer than two beats."""
+    """How well beats (n,) match a grid (m,), both in seconds; ValueError for a grid of fewer than two beats."""
     grid = np.asarray(grid, dtype=float)
     if len(grid) < 2:
         raise ValueError(f"grid has {len(grid)} beats, at least 2 are needed")

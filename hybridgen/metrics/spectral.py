@@ -65,7 +65,7 @@ def stereo_width(samples: np.ndarray) -> float:
 
 
 def low_pass(samples: np.ndarray, cutoff: float = 8_000.0) -> np.ndarray:
-    """The samples without what lies above `cutoff` Hz (zero phase, 96 dB an octave): a reference corruption."""
+    """The samples without content above `cutoff` Hz (zero phase, 96 dB an octave): a reference corruption."""
     sos = butter(8, cutoff, fs=SAMPLE_RATE, output="sos")
     return sosfiltfilt(sos, samples, axis=-1).astype(np.float32)
 

@@ -30,8 +30,8 @@ def label_auc(samples: np.ndarray, plan: Plan) -> float:
     """The share of cases in which two bars of one label sound more alike than two of different labels (area under the
     ROC curve; 0.5 is chance, 1 is perfect). NaN where no label comes back, or there is one label only.
 
-    Only bars of different sections are compared, and a bar sounds as its whole section does: neighbours sound alike in
-    music without any form too. Neighbouring sections of one label count as one; sections without a label are left out.
+    Only bars of different sections are compared, and a bar sounds as its whole section does: neighbors sound alike in
+    music without any form too. Neighboring sections of one label count as one; sections without a label are left out.
     """
     labels, sections = _sections(plan, np.shape(samples)[-1])
     first, second = np.triu_indices(len(labels), 1)

@@ -89,7 +89,7 @@ class Controls:
             raise ValueError(f"seconds {show(self.seconds)} are outside {MIN_SECONDS:g}-{MAX_SECONDS:g}")
         n_bars = sum(len(section.bars) for section in self.sections or ())
         if self.sections is not None and self.bars is not None and n_bars != self.bars:
-            raise ValueError(f"sections hold {n_bars} bars, but bars {self.bars} are asked for")
+            raise ValueError(f"sections hold {n_bars} bars, but bars {self.bars} are requested")
 
     @classmethod
     def of(cls, place: str, args: "ControlArgs | EditArgs") -> "Controls":

@@ -100,7 +100,7 @@ def _edit_section(section: Section, change: Controls) -> Section:
 def _edit_chords(plan: P, first: int, last: int, change: Controls) -> P:
     old_key, new_key = plan.key, change.key
     if new_key is not None and old_key is None:
-        raise ValueError(f"key {change.key!r} is asked for, but the plan's key is unknown: nothing to transpose from")
+        raise ValueError(f"key {change.key!r} is requested, but the plan's key is unknown: nothing to transpose from")
     written = change.chords
     new_bars = list(plan.bars)
     for i in range(first - 1, last):
@@ -116,7 +116,7 @@ def _edit_tempo(plan: P, first: int, last: int, bpm: float) -> P:
     """One tempo in bars first..last; what was there before and after stays, and so does the tail in seconds."""
     if plan.beats:
         raise ValueError(
-            f"tempo {bpm:g} is asked for, but the plan's beats are as played: they have no tempo to change"
+            f"tempo {bpm:g} is requested, but the plan's beats are as played: they have no tempo to change"
         )
     marks = [replace(m, ramp=m.ramp and not _ramps_into(plan, m, first)) for m in plan.tempo if m.bar < first]
     marks.append(Tempo(first, bpm))
@@ -136,7 +136,7 @@ def _ramps_into(plan: P, mark: Tempo, bar: int) -> bool:
 
 
 def _tempo_at(plan: P, bar: int) -> Tempo:
-    """The tempo in force at the start of `bar`, as a mark; it goes on with the ramp that runs there."""
+    """The tempo in force at the start of `bar`, as a mark; it continues the ramp in force there."""
     assert plan.tempo_map is not None
     start = plan.tempo_map.quarters_at(plan.bar_starts()[bar - 1] / plan.time_base.sample_rate)
     before = [m for m in plan.tempo if m.bar <= bar][-1]

@@ -1,7 +1,7 @@
-"""What the score says about every frame: the numbers that planner and renderer are told.
+"""What the score says about every frame: the numbers that planner and renderer are conditioned on.
 
-They follow from the plan by arithmetic, so tempo, chords and form bind the sound frame by frame and are no wish in a
-sentence.
+They follow from the plan by arithmetic, so tempo, chords and form condition the sound frame by frame and are
+not a mere hint in the prompt.
 """
 
 import hashlib

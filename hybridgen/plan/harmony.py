@@ -59,7 +59,7 @@ QUALITY_SPELLINGS = {
 }
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 MINOR_SCALE = (0, 2, 3, 5, 7, 8, 10)
-# what stands on each degree when a chord follows its key into the other mode; V keeps its leading tone in minor
+# the chord on each degree when a chord follows its key into the other mode; V keeps its leading tone in minor
 MAJOR_TRIADS, MINOR_TRIADS = ("", "m", "m", "", "", "m", "dim"), ("m", "dim", "", "m", "", "", "")
 MAJOR_SEVENTHS = ("maj7", "m7", "m7", "maj7", "7", "m7", "m7b5")
 MINOR_SEVENTHS = ("m7", "m7b5", "maj7", "m7", "7", "maj7", "7")
@@ -153,7 +153,7 @@ def rekey_chord(name: str, old_key: str, new_key: str) -> str:
     """The chord that plays in `new_key` the part that `name` plays in `old_key`.
 
     Between keys of one mode this is transposition; into the other mode a diatonic chord keeps its degree and takes the
-    quality that stands on it there, and a chromatic chord is transposed.
+    quality it has there, and a chromatic chord is transposed.
     """
     (old_tonic, old_mode), (new_tonic, new_mode) = split_key(old_key), split_key(new_key)
     moved = transpose_chord(name, new_tonic - old_tonic)

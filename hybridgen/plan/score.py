@@ -1,4 +1,4 @@
-"""Score: the fields of a plan, their checks, and where everything lies in time.
+"""Score: the fields of a plan, their checks, and where everything is in time.
 
 All positions are counted in samples of the plan's time base; the sample index is the master.
 """

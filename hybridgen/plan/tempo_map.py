@@ -1,7 +1,7 @@
 """Quarter notes <-> seconds, in closed form.
 
 A map is a list of pieces. In each the tempo is constant or runs linearly in quarter notes from one value to another;
-before the first and after the last piece the nearest tempo goes on. Positions are float64; only samples are rounded,
+before the first and after the last piece the nearest tempo continues. Positions are float64; only samples are rounded,
 so a thousand bars drift by nothing.
 """
 

@@ -1,4 +1,4 @@
-"""Some bars of a track rendered anew, the rest kept bit for bit; and renders in which some bars have adapters."""
+"""Some bars of a track re-rendered, the rest kept bit for bit; and renders in which some bars have adapters."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ FADE = 2048  # samples from a recording's own sound to new bars
 
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
-    """The track of a plan; bars that have adapters of their own are then rendered anew with them, as edits."""
+    """The track of a plan; bars that have adapters of their own are then re-rendered with them, as edits."""
     everywhere, ranges = adapters.group_by_bars(stages.adapters)
     for bars in ranges:
         check_bars(bars, plan.n_bars)
@@ -38,7 +38,7 @@ def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
 
 
 def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], options: RenderOptions) -> Track:
-    """The track with bars first..last (from 1, both included) rendered anew as `plan` has them.
+    """The track with bars first..last (from 1, both included) re-rendered as `plan` has them.
 
     Every latent outside the bars, and every sample outside them and the reach of decoder and limiter, stays bit
     for bit. Raises ValueError when the new plan moves anything outside the bars.
@@ -70,7 +70,7 @@ def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], op
 
 
 def _splice(stages: Stages, track: Track, latents: Tensor, frames: tuple[int, int]) -> np.ndarray:
-    """The track's samples with those that frames start..stop reach decoded and mastered anew, at the same gain."""
+    """The track's samples with those that frames start..stop reach decoded and mastered again, at the same gain."""
     hop, length = stages.codec.hop_length, track.plan.length
     reach, margin = stages.codec.reach * hop, audio.LIMITER_REACH
     low = max(0, frames[0] * hop - reach - margin)  # first and last sample that may change

@@ -23,7 +23,7 @@ from hybridgen.track import LOSSLESS, Track, sidecar
 
 
 def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> Track:
-    """The track in a file of ours: its plan from the manifest, its latents from the file beside it.
+    """The track in a file made by hybridgen: its plan from the manifest, its latents from the file beside it.
 
     Without that one they are made again: a recording is encoded, anything else replayed.
     """
@@ -70,7 +70,7 @@ def _own_latents(stages: Stages, path: Path, audio_sha256: str, plan: Plan) -> n
 
 
 def open_recording(stages: Stages, path: Path, tempo: float | None, downbeat: float | None, meter: str | None) -> Track:
-    """Somebody's recording, encoded, with the bars that tempo, downbeat (seconds) and meter give it."""
+    """An imported recording, encoded, with the bars that tempo, downbeat (seconds) and meter give it."""
     base = stages.time_base
     recording = Audio.load(path).resample(base.sample_rate)
     if tempo is None or downbeat is None:
@@ -79,14 +79,14 @@ def open_recording(stages: Stages, path: Path, tempo: float | None, downbeat: fl
     gain_db = -audio.mastering_gain(recording.loudness())
     latents = encode(stages, _scaled(recording, -gain_db))
     operation = Import(plan, files.sha256(path), tempo, downbeat, stages.model_record)
-    note = f"{path}: is not a track of ours: encoded, so new bars meet the recording's own sound"
+    note = f"{path}: was not made by hybridgen: encoded, so new bars meet the recording's own sound"
     return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), (note,))
 
 
 def steady_plan(n_samples: int, tempo: float, downbeat: float, meter: str, time_base: TimeBase) -> Plan:
     """A plan with the bars of a recording that holds `tempo` from `downbeat` (seconds) on, all else unknown.
 
-    ValueError when tempo or meter are none we have, or not one whole bar lies inside the recording.
+    ValueError when tempo or meter are not supported, or the recording does not contain one whole bar.
     """
     check_tempo(tempo)
     check_meter(meter)
@@ -108,12 +108,12 @@ def replay(
 ) -> Track:
     """The track that a manifest describes, made again, operation by operation.
 
-    adapter_folders: where its adapters lie, if no longer where they lay. Raises ValueError when the weights
-    or the adapters are not those that made it, or when it began as somebody's recording.
+    adapter_folders: folders to search for adapters that have moved. Raises ValueError when the weights
+    or the adapters are not those that made it, or when it began as an imported recording.
     """
     first, *edits = record.operations
     if not isinstance(first, Render):
-        raise ValueError("the file began as somebody's recording, which its manifest does not hold: no replay")
+        raise ValueError("the file began as an imported recording, which its manifest does not hold: no replay")
     for operation in record.operations:
         if operation.model.weights != stages.weight_hashes:
             name = operation.model.name

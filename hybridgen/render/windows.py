@@ -22,7 +22,7 @@ def window_spans(n_frames: int, size: int, overlap: int, multiple: int) -> list[
     """(start, stop) of the windows that render frames 0..n_frames-1, each overlapping the one before by `overlap`.
 
     Starts are fixed multiples of size - overlap whatever the length; the last stop is n_frames rounded up to a
-    `multiple` (latent frames in a code frame), and what lies past n_frames is dropped. ValueError unless size and
+    `multiple` (latent frames in a code frame), and frames past n_frames are dropped. ValueError unless size and
     overlap are multiples of it, overlap < size.
     """
     if size % multiple or overlap % multiple or not 0 <= overlap < size:

@@ -1,6 +1,6 @@
 """Prompts in, token-level hidden states of a frozen pretrained text encoder out.
 
-BERT and T5 encoders are read through transformers; which of the two stands in the checkpoint's own config.json.
+BERT and T5 encoders are read through transformers; the checkpoint's own config.json says which.
 
 Shapes: B prompts, S tokens of the longest, E width of the encoder.
 """
@@ -21,7 +21,7 @@ from hybridgen.files import expand_user, sha256
 
 ENCODERS = {"bert": "BertModel", "t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}  # model type -> transformers class
 FILES = ("config.json", "model.safetensors", "tokenizer*", "special_tokens_map.json", "vocab.txt", "spiece.model")
-CHARACTERS_PER_TOKEN = 64  # no text that anyone types is longer; what lies beyond is cut before it is tokenized
+CHARACTERS_PER_TOKEN = 64  # no text that anyone types is longer; the rest is cut before it is tokenized
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _clean(prompt: str) -> str:
 
 
 def find_folder(config: TextConfig) -> Path:
-    """Where the checkpoint lies: the folder that the config names, else the installed package, else the Hub's cache."""
+    """Where the checkpoint is: the folder that the config names, else the installed package, else the Hub's cache."""
     if config.folder is not None:
         folder = expand_user(config.folder)
         if not folder.is_dir():

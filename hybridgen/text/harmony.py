@@ -3,7 +3,7 @@
 import re
 
 from hybridgen.plan.harmony import PITCHES, parse_chord, parse_key, scale_pitches, split_key
-from hybridgen.text.reader import REFUSED_LIST, Reader, before, clip, compiled
+from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
 
 Chords = tuple[tuple[str, ...], ...]  # one or two names for each bar
 
@@ -32,15 +32,15 @@ ANNOUNCED = compiled(
 NO_CHORDS_AFTER = compiled(r"\b(?:notes?|form|structure|parts?|sections?|tuning|tuned to|strings?)\s*[:=]?\s*$")
 
 
-def find_chords(reader: Reader) -> tuple[Chords | None, list[str] | None]:
+def find_chords(scanner: PromptScanner) -> tuple[Chords | None, list[str] | None]:
     """(chords, Roman numerals): the numerals wait for a key."""
-    runs = reader.ask(CHORDS, is_progression) + reader.ask(LOW_CHORDS, is_low_progression)
-    found = [(match.start(), read_bars(reader, match)) for match in runs]
-    chords = reader.first("chords", found, lambda bars: " | ".join(" ".join(bar) for bar in bars))
-    runs = reader.ask(NUMERALS, is_progression)
-    numerals = reader.first("chords", [(match.start(), re.findall(NUMERAL, match[0])) for match in runs], " ".join)
+    runs = scanner.take_requested(CHORDS, is_progression) + scanner.take_requested(LOW_CHORDS, is_low_progression)
+    found = [(match.start(), read_bars(scanner, match)) for match in runs]
+    chords = scanner.first("chords", found, lambda bars: " | ".join(" ".join(bar) for bar in bars))
+    runs = scanner.take_requested(NUMERALS, is_progression)
+    numerals = scanner.first("chords", [(match.start(), re.findall(NUMERAL, match[0])) for match in runs], " ".join)
     if chords is not None and numerals is not None:
-        reader.note(runs[0].start(), f"chords {clip(runs[0][0])!r} are given as names too: the names are taken")
+        scanner.note(runs[0].start(), f"chords {clip(runs[0][0])!r} are given as names too: the names are taken")
         numerals = None
     return chords, numerals
 
@@ -67,7 +67,7 @@ def is_low_progression(match: re.Match) -> bool:
     return bool(ANNOUNCED.search(before(match))) and len(re.findall(LOW_CHORD, match[0])) > 2
 
 
-def read_bars(reader: Reader, match: re.Match) -> Chords:
+def read_bars(scanner: PromptScanner, match: re.Match) -> Chords:
     """The chords of every bar; a bar line parts bars, without one every chord has its own."""
     text = without_article(match)
     token = rf"{CHORD}|{LOW_CHORD}"
@@ -75,8 +75,8 @@ def read_bars(reader: Reader, match: re.Match) -> Chords:
     bars = [re.findall(token, cell) for cell in cells]
     for bar in bars:
         if len(bar) > 2:
-            reader.note(match.start(), f"bar {' '.join(bar)!r} has {len(bar)} chords: the first two are taken")
-    return tuple(tuple(to_chord(reader, match.start(), name) for name in bar[:2]) for bar in bars if bar)
+            scanner.note(match.start(), f"bar {' '.join(bar)!r} has {len(bar)} chords: the first two are taken")
+    return tuple(tuple(to_chord(scanner, match.start(), name) for name in bar[:2]) for bar in bars if bar)
 
 
 def without_article(match: re.Match) -> str:
@@ -89,8 +89,8 @@ def without_article(match: re.Match) -> str:
     return text
 
 
-def to_chord(reader: Reader, position: int, name: str) -> str:
-    """The canonical chord; a slash bass and extensions that a plan cannot hold are left off, and that is said."""
+def to_chord(scanner: PromptScanner, position: int, name: str) -> str:
+    """The canonical chord; a slash bass and extensions that a plan cannot hold are left off, with a note."""
     name = name[0].upper() + name[1:]
     plain = name.split("/")[0]
     for stop in range(len(plain), 0, -1):
@@ -99,20 +99,20 @@ def to_chord(reader: Reader, position: int, name: str) -> str:
         except ValueError:
             continue
         if plain[:stop] != name:
-            reader.note(position, f"chord {name} is not in the vocabulary: {chord} is taken")
+            scanner.note(position, f"chord {name} is not in the vocabulary: {chord} is taken")
         return chord
     raise AssertionError(name)  # a bare letter A-G is always a chord
 
 
-def spell_chords(reader: Reader, numerals: list[str], key: str | None) -> Chords | None:
+def spell_chords(scanner: PromptScanner, numerals: list[str], key: str | None) -> Chords | None:
     """Roman numerals in a key, a bar each; None, and a note, if there is no key."""
     if key is None:
-        reader.note(0, f"chords {clip(' '.join(numerals))!r} need a key: they are left free")
+        scanner.note(0, f"chords {clip(' '.join(numerals))!r} need a key: they are left free")
         return None
-    return tuple((spell_chord(reader, numeral, key),) for numeral in numerals)
+    return tuple((spell_chord(scanner, numeral, key),) for numeral in numerals)
 
 
-def spell_chord(reader: Reader, numeral: str, key: str) -> str:
+def spell_chord(scanner: PromptScanner, numeral: str, key: str) -> str:
     """ "ii7" in C major -> "Dm7"; plain degrees are those of the key's scale, b and # count from the major scale."""
     match = re.fullmatch(rf"([b#]?)({DEGREE})(.*)", numeral)
     assert match is not None
@@ -122,7 +122,7 @@ def spell_chord(reader: Reader, numeral: str, key: str) -> str:
     step = ("I", "II", "III", "IV", "V", "VI", "VII").index(degree.upper())
     root = (scale[step] + {"b": -1, "#": 1, "": 0}[sign]) % 12
     minor = "m" if degree.islower() and quality in ("", "7") else ""
-    return to_chord(reader, 0, PITCHES[root] + minor + quality)
+    return to_chord(scanner, 0, PITCHES[root] + minor + quality)
 
 
 # ----------------------------------------------------------------------------------------------------------- keys
@@ -162,30 +162,30 @@ CLEAR_AFTER = compiled(
 CLEAR_BEFORE = compiled(r"(?:^|[^\w\s'-]|\b(?:in|key|of|is))\s*$")
 
 
-def find_key(reader: Reader) -> str | None:
+def find_key(scanner: PromptScanner) -> str | None:
     """The key: a tonic and a mode, in any usual spelling."""
-    for match in reader.take(KEY_CHANGE, lambda match: not REFUSED_LIST.search(before(match))):
-        reader.note(match.start(), f"{clip(match[0])!r}: one key holds for the whole plan")
-    found = [(match.start(), read_key(reader, match)) for match in reader.ask(KEY, is_key)]
-    found += find_modes(reader)
-    found += [(m.start(), read_key(reader, m)) for m in reader.ask(NAMED_KEY)]
-    found += [(m.start(), read_key(reader, m)) for m in reader.ask(SHORT_KEY, is_short_key)]
-    found += [(m.start(), read_key(reader, m)) for m in reader.ask(BARE_KEY, is_bare_key)]
-    for match in reader.take(SCALES):
-        reader.note(match.start(), f"{clip(match[0])!r} is no key: a key is a tonic with major or minor")
-    for match in reader.take(NO_TONIC):
+    for match in scanner.take(KEY_CHANGE, lambda match: not REFUSED_LIST.search(before(match))):
+        scanner.note(match.start(), f"{clip(match[0])!r}: one key holds for the whole plan")
+    found = [(match.start(), read_key(scanner, match)) for match in scanner.take_requested(KEY, is_key)]
+    found += find_modes(scanner)
+    found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(NAMED_KEY)]
+    found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(SHORT_KEY, is_short_key)]
+    found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(BARE_KEY, is_bare_key)]
+    for match in scanner.take(SCALES):
+        scanner.note(match.start(), f"{clip(match[0])!r} is not a key: a key is a tonic with major or minor")
+    for match in scanner.take(NO_TONIC):
         reason = "is none of the 24 keys" if match["odd"] or match["odd_key"] else "names no tonic"
-        reader.note(match.start(), f"{clip(match[0])!r} {reason}: it fixes no key")
-    for match in reader.take(UNCLEAR_KEY):
-        reader.note(match.start(), f"{clip(match[0])!r} is not clearly a key: write 'in {clip(match[0])}' to fix it")
-    return reader.first("key", found)
+        scanner.note(match.start(), f"{clip(match[0])!r} {reason}: it fixes no key")
+    for match in scanner.take(UNCLEAR_KEY):
+        scanner.note(match.start(), f"{clip(match[0])!r} is not clearly a key: write 'in {clip(match[0])}' to fix it")
+    return scanner.first("key", found)
 
 
-def read_key(reader: Reader, match: re.Match) -> str:
+def read_key(scanner: PromptScanner, match: re.Match) -> str:
     """The canonical key of a match with letter, sign and mode."""
     groups = match.groupdict()
     if (groups.get("scale") or "natural").lower() != "natural":
-        reader.note(
+        scanner.note(
             match.start(), f"{clip(match[0])!r}: the key is taken, the {groups['scale'].lower()} scale is not fixed"
         )
     sign = (groups["sign"] or "").strip(" -").lower()
@@ -194,13 +194,13 @@ def read_key(reader: Reader, match: re.Match) -> str:
     return parse_key(f"{groups['letter'].upper()}{sign} {mode.lower()}")
 
 
-def find_modes(reader: Reader) -> list[tuple[int, str]]:
-    """Aeolian is minor and Ionian is major; the other modes are said and not taken."""
+def find_modes(scanner: PromptScanner) -> list[tuple[int, str]]:
+    """Aeolian is minor and Ionian is major; for the other modes there is a note."""
     found = []
-    for match in reader.take(MODAL):
+    for match in scanner.take(MODAL):
         mode = {"aeolian": "minor", "ionian": "major"}.get(match["mode"].lower())
         if mode is None or match["letter"] is None:
-            reader.note(match.start(), f"mode {clip(match[0])!r} is neither major nor minor: it fixes no key")
+            scanner.note(match.start(), f"mode {clip(match[0])!r} is neither major nor minor: it fixes no key")
         else:
             sign = (match["sign"] or "").strip(" -").lower()
             found.append((match.start(), parse_key(f"{match['letter'].upper()}{sign} {mode}")))
@@ -218,7 +218,7 @@ def is_key(match: re.Match) -> bool:
 
 
 def is_short_key(match: re.Match) -> bool:
-    """ "Em" is a key after "in" or "key" and at the head or the end of a clause, if it is no chord there."""
+    """ "Em" is a key after "in" or "key" and at the head or the end of a clause, if it is not a chord there."""
     if CHORD_AFTER.match(match.string, match.end()) or CHORD_BEFORE.search(before(match)):
         return False
     return bool(CLEAR_BEFORE.search(before(match)) or CLAUSE_END.match(match.string, match.end()))

@@ -14,7 +14,7 @@ REFUSED = (
 
 
 def compiled(pattern: str) -> re.Pattern:
-    """A pattern that minds no case."""
+    """A case-insensitive pattern."""
     return re.compile(pattern, re.IGNORECASE)
 
 
@@ -33,7 +33,7 @@ def before(match: re.Match) -> str:
     return match.string[max(0, match.start() - 80) : match.start()]
 
 
-class Reader:
+class PromptScanner:
     """The words of a prompt that are still unread, and the notes so far."""
 
     def __init__(self, prompt: str, limit: int) -> None:
@@ -49,22 +49,22 @@ class Reader:
             self.words = self.words[:start] + BLANK * (stop - start) + self.words[stop:]
         return matches
 
-    def ask(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
-        """`take` without the matches that the words refuse ("not in 4/4"): those are said."""
-        asked = []
+    def take_requested(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
+        """`take` without the matches that the words refuse ("not in 4/4"): each becomes a note."""
+        requested = []
         for match in self.take(pattern, wanted):
             if REFUSED_ONE.search(before(match)):
                 self.note(match.start(), f"what is not wanted is not read: {clip(match[0])!r} is left free")
             else:
-                asked.append(match)
-        return asked
+                requested.append(match)
+        return requested
 
     def note(self, position: int, message: str) -> None:
         """Remember what is to be said about the words at `position`."""
         self._notes.append((position, message))
 
     def first(self, name: str, found: Iterable[tuple[int, T]], show: Callable[[T], str] = str) -> T | None:
-        """Of (position, value) pairs the value that stands first; every other value is said. None if there is none."""
+        """Of (position, value) pairs the first value; every other becomes a note. None if there is none."""
         pairs = sorted(found, key=lambda pair: pair[0])
         for position, value in pairs[1:]:
             if value != pairs[0][1]:

@@ -1,7 +1,7 @@
 """The explicit controls in the words of a prompt: "84 BPM in A minor, 7/8, 16 bars" fixes four things.
 
-One finder after another reads the prompt: chords, tempo, meter, length, key, then what cannot be had. What a finder has
-understood is blanked out, so nothing is read twice. What was asked and is not done becomes a note of one line.
+One finder after another reads the prompt: chords, tempo, meter, length, key, then what is impossible. What a finder has
+understood is blanked out, so nothing is read twice. A request that is not honored becomes a note of one line.
 """
 
 import re
@@ -10,9 +10,9 @@ from hybridgen.plan.controls import Controls
 from hybridgen.plan.harmony import METERS, meter_quarters
 from hybridgen.plan.parts import LABELS, MAX_BARS, MAX_SECONDS, MAX_TEMPO, MIN_SECONDS, MIN_TEMPO, Bar, Section
 from hybridgen.text.harmony import find_chords, find_key, spell_chords
-from hybridgen.text.reader import REFUSED_LIST, Reader, before, clip, compiled
+from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
 
-MAX_CHARACTERS = 20_000  # of a prompt; the rest is not read, and that is said
+MAX_CHARACTERS = 20_000  # of a prompt; the rest is not read, with a note
 
 NUMBER = r"(?<![\w#])(?<!\d[.,/:])\d{1,6}(?:[.,]\d{1,6})?"
 ONES = dict(one=1, two=2, three=3, four=4, five=5, six=6, seven=7, eight=8, nine=9, ten=10, eleven=11, twelve=12)
@@ -27,23 +27,23 @@ COUNT = (
 
 
 def find_controls(prompt: str) -> tuple[Controls, list[str]]:
-    """What the prompt fixes in so many words, and a note for everything asked that is not understood or not possible.
+    """What the prompt fixes explicitly, and a note for everything requested that is not understood or not possible.
 
     Read are tempo, key, meter, chords (names, or Roman numerals with a key) and length (bars, seconds, or sections with
-    their bars). A second value that contradicts the first is said and not taken. Never raises; any string is a prompt.
+    their bars). A second value that contradicts the first is ignored, with a note. Never raises: any string is valid.
     """
-    reader = Reader(prompt, MAX_CHARACTERS)
-    chords, numerals = find_chords(reader)
-    tempo = find_tempo(reader)
-    meter = find_meter(reader)
-    bars, seconds, sections = find_length(reader)
-    key = find_key(reader)
+    scanner = PromptScanner(prompt, MAX_CHARACTERS)
+    chords, numerals = find_chords(scanner)
+    tempo = find_tempo(scanner)
+    meter = find_meter(scanner)
+    bars, seconds, sections = find_length(scanner)
+    key = find_key(scanner)
     if numerals is not None:
-        chords = spell_chords(reader, numerals, key)
-    bars = fit_bars(reader, bars, tempo, meter)
-    find_impossible(reader)
+        chords = spell_chords(scanner, numerals, key)
+    bars = fit_bars(scanner, bars, tempo, meter)
+    find_impossible(scanner)
     controls = Controls(tempo=tempo, key=key, meter=meter, bars=bars, seconds=seconds, sections=sections, chords=chords)
-    return controls, reader.sorted_notes()
+    return controls, scanner.sorted_notes()
 
 
 def to_number(text: str) -> float:
@@ -76,27 +76,27 @@ TEMPO = compiled(
 )
 
 
-def find_tempo(reader: Reader) -> float | None:
+def find_tempo(scanner: PromptScanner) -> float | None:
     """Quarter notes a minute; of a range its middle."""
     found = []
-    for match in reader.ask(TEMPO_RANGE, is_tempo_range):
+    for match in scanner.take_requested(TEMPO_RANGE, is_tempo_range):
         low, high = to_number(match["low"]), to_number(match["high"])
         moves = (match["lead"] or "").lower().startswith("from")
         bpm = low if moves else (low + high) / 2
         said = "moves, which is set in the plan and not in words" if moves else "is a range"
-        reader.note(match.start(), f"tempo {clip(match[0])!r} {said}: {round(bpm, 1):g} BPM is taken")
+        scanner.note(match.start(), f"tempo {clip(match[0])!r} {said}: {round(bpm, 1):g} BPM is taken")
         found.append((match.start(), round(bpm, 1)))
-    for match in reader.ask(TEMPO):
-        asked = to_number(match["bpm"] or match["named"] or match["note"])
-        if not MIN_TEMPO <= asked <= MAX_TEMPO:
+    for match in scanner.take_requested(TEMPO):
+        requested = to_number(match["bpm"] or match["named"] or match["note"])
+        if not MIN_TEMPO <= requested <= MAX_TEMPO:
             limits = f"{MIN_TEMPO:g}-{MAX_TEMPO:g} BPM"
-            reader.note(match.start(), f"tempo {asked:g} is outside {limits}: the tempo is left free")
+            scanner.note(match.start(), f"tempo {requested:g} is outside {limits}: the tempo is left free")
             continue
-        bpm = round(asked, 1)
-        if bpm != asked:
-            reader.note(match.start(), f"tempo {asked:g} is rounded to {bpm:g}, tempi have steps of 0.1")
+        bpm = round(requested, 1)
+        if bpm != requested:
+            scanner.note(match.start(), f"tempo {requested:g} is rounded to {bpm:g}, tempi have steps of 0.1")
         found.append((match.start(), bpm))
-    return reader.first("tempo", found, "{:g} BPM".format)
+    return scanner.first("tempo", found, "{:g} BPM".format)
 
 
 def is_tempo_range(match: re.Match) -> bool:
@@ -120,23 +120,23 @@ NAMED_METERS = {"common time": "4/4", "cut time": "2/2", "alla breve": "2/2"}
 WALTZ = compiled(r"\bwaltz(?:es)?\b")
 
 
-def find_meter(reader: Reader) -> str | None:
+def find_meter(scanner: PromptScanner) -> str | None:
     """The time signature; a waltz is in 3/4 unless the words say otherwise."""
     found = []
-    for match in reader.ask(METER, lambda match: int(match["beats"]) > 1):
+    for match in scanner.take_requested(METER, lambda match: int(match["beats"]) > 1):
         found.append((match.start(), f"{int(match['beats'])}/{match['unit']}"))
-    for match in reader.ask(METER_WORDS):
+    for match in scanner.take_requested(METER_WORDS):
         unit = {"four": 4, "quarter": 4, "eight": 8}.get((match["unit"] or "").lower(), match["unit"])
         beats = BEAT_WORDS.get((match["beats"] or "").lower(), match["beats"])
         name = match["named"] and NAMED_METERS[match["named"].lower()]
         found.append((match.start(), name or f"{beats}/{unit}"))
     for position, named in found:
         if named not in METERS:
-            reader.note(position, f"meter {named} is none of {', '.join(METERS)}: it is not taken")
-    meter = reader.first("meter", [pair for pair in found if pair[1] in METERS])
-    waltzes = reader.ask(WALTZ)
+            scanner.note(position, f"meter {named} is none of {', '.join(METERS)}: it is not taken")
+    meter = scanner.first("meter", [pair for pair in found if pair[1] in METERS])
+    waltzes = scanner.take_requested(WALTZ)
     if waltzes and meter not in (None, "3/4"):
-        reader.note(waltzes[0].start(), f"a waltz is in 3/4, but meter {meter} is named: {meter} is taken")
+        scanner.note(waltzes[0].start(), f"a waltz is in 3/4, but meter {meter} is named: {meter} is taken")
     return meter or ("3/4" if waltzes else None)
 
 
@@ -178,43 +178,45 @@ PLACE_AFTER = compiled(
 BLUES_AFTER = compiled(r"[\s-]*(?:\w+\s+)?blues\b")
 
 
-def find_length(reader: Reader) -> tuple[int | None, float | None, tuple[Section, ...] | None]:
+def find_length(scanner: PromptScanner) -> tuple[int | None, float | None, tuple[Section, ...] | None]:
     """(bars, seconds, sections), at most one of them: the length of the whole, not of its parts."""
-    sections = find_sections(reader)
-    counts = [(m.start(), read_bars(m)) for m in reader.ask(BARS, lambda m: is_whole(reader, m))]
-    places = [(at, int(n)) for at, n in counts if check_length(reader, at, n, MAX_BARS, "bars")]
-    bars = reader.first("bars", places)
-    times = [(m.start(), read_seconds(m)) for m in reader.ask(TIME, lambda m: is_whole(reader, m))]
-    times = [(at, min(s, MAX_SECONDS)) for at, s in times if check_length(reader, at, s, MAX_SECONDS, "seconds")]
-    seconds = reader.first("seconds", times, "{:g}".format)
+    sections = find_sections(scanner)
+    counts = [(m.start(), read_bars(m)) for m in scanner.take_requested(BARS, lambda m: is_whole(scanner, m))]
+    places = [(at, int(n)) for at, n in counts if check_length(scanner, at, n, MAX_BARS, "bars")]
+    bars = scanner.first("bars", places)
+    times = [(m.start(), read_seconds(m)) for m in scanner.take_requested(TIME, lambda m: is_whole(scanner, m))]
+    times = [(at, min(s, MAX_SECONDS)) for at, s in times if check_length(scanner, at, s, MAX_SECONDS, "seconds")]
+    seconds = scanner.first("seconds", times, "{:g}".format)
     if bars is not None and seconds is not None:
-        reader.note(times[0][0], f"{bars} bars and {seconds:g} seconds are both lengths: the bars are taken")
+        scanner.note(times[0][0], f"{bars} bars and {seconds:g} seconds are both lengths: the bars are taken")
         seconds = None
     if sections is not None and (bars is not None or seconds is not None):
         total = sum(len(section.bars) for section in sections)
         if total == bars:
             return None, None, sections
         length = f"{bars} bars" if bars else f"{seconds:g} seconds"
-        reader.note(0, f"the sections named hold {total} bars and the whole is {length}: the sections are left free")
+        scanner.note(0, f"the sections named hold {total} bars and the whole is {length}: the sections are left free")
         sections = None
     return bars, seconds, sections
 
 
-def find_sections(reader: Reader) -> tuple[Section, ...] | None:
-    """Two or more parts named with their bars are the form; one alone is said and left free."""
-    found = reader.take(SECTION, lambda m: (m["count"] or m["count_last"]).lower() not in ("a", "an"))
+def find_sections(scanner: PromptScanner) -> tuple[Section, ...] | None:
+    """Two or more parts named with their bars are the form; one alone is left free, with a note."""
+    found = scanner.take(SECTION, lambda m: (m["count"] or m["count_last"]).lower() not in ("a", "an"))
     parts = [(PARTS[(m["part"] or m["part_first"]).lower()], to_number(m["count"] or m["count_last"])) for m in found]
     if len(parts) > 1 and all(n == int(n) and n >= 1 for _, n in parts) and sum(n for _, n in parts) <= MAX_BARS:
         return tuple(Section(label, (Bar(),) * int(n)) for label, n in parts)
     for match in found:
-        reader.note(match.start(), f"{clip(match[0])!r} is one part of a form: only a whole form can be fixed in words")
+        scanner.note(
+            match.start(), f"{clip(match[0])!r} is one part of a form: only a whole form can be fixed in words"
+        )
     return None
 
 
-def is_whole(reader: Reader, match: re.Match) -> bool:
-    """A length of the whole track; a length of a part, or a place in it, is said and not taken."""
+def is_whole(scanner: PromptScanner, match: re.Match) -> bool:
+    """A length of the whole track; a length of a part, or a place in it, is ignored, with a note."""
     groups = match.groupdict()
-    if groups.get("unit") and is_decade(match, reader):
+    if groups.get("unit") and is_decade(match, scanner):
         return False
     count = groups.get("count") or groups.get("seconds") or groups.get("minutes")
     if count and count.lower() in ("a", "an") and not re.search("minute", match[0], re.IGNORECASE):
@@ -222,7 +224,7 @@ def is_whole(reader: Reader, match: re.Match) -> bool:
     if WHOLE_AFTER.match(match.string, match.end()) or groups.get("bare"):
         return True
     if groups.get("count") and BLUES_AFTER.match(match.string, match.end()):
-        reader.note(
+        scanner.note(
             match.start(), f"{clip(match[0])!r} blues is a chord scheme and not a length: give its chords to fix it"
         )
         return False
@@ -230,18 +232,20 @@ def is_whole(reader: Reader, match: re.Match) -> bool:
     spoken = WHOLE_BEFORE.search(before(match)) or TRACK_AFTER.match(match.string, match.end())
     unclear = groups.get("clock") and not spoken
     if place or unclear:
-        reader.note(match.start(), f"{clip(match[0])!r} is read as a place or a part and not as the track's length")
+        scanner.note(match.start(), f"{clip(match[0])!r} is read as a place or a part and not as the track's length")
     return not (place or unclear)
 
 
-def is_decade(match: re.Match, reader: Reader) -> bool:
-    """ "90s" and "1980s" are decades unless the words around say length; a short one is said."""
+def is_decade(match: re.Match, scanner: PromptScanner) -> bool:
+    """ "90s" and "1980s" are decades unless the words around say length; a short one gets a note."""
     if match["unit"].lower() != "s" or not re.fullmatch(r"[1-9]0|\d{3}0", match["seconds"]):
         return False
     if WHOLE_AFTER.match(match.string, match.end()) or WHOLE_BEFORE.search(before(match)):
         return False
     if int(match["seconds"]) <= 60:
-        reader.note(match.start(), f"{match[0]!r} is read as a decade: write '{match['seconds']} seconds' for a length")
+        scanner.note(
+            match.start(), f"{match[0]!r} is read as a decade: write '{match['seconds']} seconds' for a length"
+        )
     return True
 
 
@@ -261,30 +265,30 @@ def read_seconds(match: re.Match) -> float:
     return 3600 * to_number(match["hours"]) if match["hours"] else to_number(match["seconds"] or match["bare"])
 
 
-def check_length(reader: Reader, position: int, asked: float, limit: float, unit: str) -> bool:
-    """Whether a length can be had at all; one that is over the limit in seconds is cut to it. Both are said."""
-    if unit == "seconds" and asked > limit:
-        reader.note(position, f"{asked:g} seconds are over the limit: {limit:g} seconds are taken")
+def check_length(scanner: PromptScanner, position: int, length: float, limit: float, unit: str) -> bool:
+    """Whether a length is possible; one over the limit in seconds is cut to it. Each case gets a note."""
+    if unit == "seconds" and length > limit:
+        scanner.note(position, f"{length:g} seconds are over the limit: {limit:g} seconds are taken")
         return True
     low = 1 if unit == "bars" else MIN_SECONDS
-    whole = unit == "seconds" or asked == int(asked)
-    if not (low <= asked <= limit and whole):
-        reader.note(position, f"{asked:g} {unit} are not possible ({low:g}-{limit:g}): the length is left free")
+    whole = unit == "seconds" or length == int(length)
+    if not (low <= length <= limit and whole):
+        scanner.note(position, f"{length:g} {unit} are not possible ({low:g}-{limit:g}): the length is left free")
         return False
     return True
 
 
-def fit_bars(reader: Reader, bars: int | None, tempo: float | None, meter: str | None) -> int | None:
+def fit_bars(scanner: PromptScanner, bars: int | None, tempo: float | None, meter: str | None) -> int | None:
     """As many of the bars as the longest track holds at this tempo."""
     if bars is None or tempo is None:
         return bars
     most = int(MAX_SECONDS * tempo / 60 / meter_quarters(meter or "4/4"))
     if bars > most:
-        reader.note(0, f"{bars} bars at {tempo:g} BPM are over {MAX_SECONDS:g} seconds: {most} bars are taken")
+        scanner.note(0, f"{bars} bars at {tempo:g} BPM are over {MAX_SECONDS:g} seconds: {most} bars are taken")
     return min(bars, most)
 
 
-# ----------------------------------------------------------------------------------------- what cannot be had
+# -------------------------------------------------------------------------------------------- impossible
 
 VOCALS = compiled(
     r"\b(?:vocals?|vox|vocalists?|singers?|sing|sings|singing(?!\s+(?:lead|melod|cello|violin|guitar|tone|string|line))"
@@ -307,11 +311,11 @@ IMPOSSIBLE = {
 IMPOSSIBLE_PATTERNS = tuple((compiled(pattern), reason) for reason, pattern in IMPOSSIBLE.items())
 
 
-def find_impossible(reader: Reader) -> None:
+def find_impossible(scanner: PromptScanner) -> None:
     """Say what a prompt asks for that hybridgen cannot do, or does not read from words."""
-    for match in reader.take(VOCALS):
+    for match in scanner.take(VOCALS):
         if not REFUSED_LIST.search(before(match)):
-            reader.note(match.start(), f"{clip(match[0])!r}: there are no vocals, hybridgen is instrumental")
+            scanner.note(match.start(), f"{clip(match[0])!r}: there are no vocals, hybridgen is instrumental")
     for pattern, reason in IMPOSSIBLE_PATTERNS:
-        for match in reader.take(pattern, lambda match: not REFUSED_LIST.search(before(match))):
-            reader.note(match.start(), f"{clip(match[0])!r}: {reason}")
+        for match in scanner.take(pattern, lambda match: not REFUSED_LIST.search(before(match))):
+            scanner.note(match.start(), f"{clip(match[0])!r}: {reason}")

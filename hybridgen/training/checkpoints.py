@@ -182,7 +182,7 @@ def _write(draft: Path, checkpoint: Checkpoint) -> None:
             entries[name] = _put(draft / name, format_tensors(some))
     state = {"step": checkpoint.step, "parts": parts, "state": checkpoint.state}
     entries["state.json"] = _put(draft / "state.json", json.dumps(state).encode())
-    _put(draft / "manifest.json", _sealed(entries))
+    _put(draft / "manifest.json", _checksummed(entries))
     Disk.sync(draft)
 
 
@@ -207,10 +207,10 @@ def _split(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         yield group
 
 
-def _sealed(entries: dict[str, dict[str, Any]]) -> bytes:
+def _checksummed(entries: dict[str, dict[str, Any]]) -> bytes:
     """The manifest, always in the same bytes: the hash of the entries, and the entries."""
-    seal = hashlib.sha256(json.dumps(entries).encode()).hexdigest()
-    return json.dumps({"sha256": seal, "files": entries}, indent=1).encode()
+    checksum = hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+    return json.dumps({"sha256": checksum, "files": entries}, indent=1).encode()
 
 
 def _manifest(place: Path) -> dict[str, dict[str, Any]]:
@@ -221,7 +221,7 @@ def _manifest(place: Path) -> dict[str, dict[str, Any]]:
         entries = json.loads(data)["files"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"{path}: not a manifest") from None
-    if _sealed(entries) != data:
+    if _checksummed(entries) != data:
         raise ValueError(f"{path}: does not match its own SHA-256")
     return entries
 

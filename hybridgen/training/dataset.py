@@ -5,8 +5,8 @@ time: a run resumes at sample 10^9 as fast as at the first. Where a window start
 depends on (seed, epoch, window). So ranks, workers and prefetching change nothing but the speed: rank r of w takes rows
 r B/w to (r+1) B/w of the global batch. A micro-batch of gradient accumulation counts as a rank.
 
-Shapes: B batch, T latent frames (a multiple of 4), P = T / 4 code frames, C latent channels, Q codebooks, S text
-tokens, E text width, F control features, R roles.
+Shapes: B batch, T latent frames (a multiple of K, the latent frames in a code frame), P = T / K code frames, C latent
+channels, Q codebooks, S text tokens, E text width, F control features, R roles.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ DRUM_ROLES = ("drums", "percussion")
 TONAL = [i for i, role in enumerate(ROLES) if role not in DRUM_ROLES]
 EDGE_SHARE = 0.1  # of windows that start with the track, and as many end with it
 ROUNDS = 6  # of the Feistel network
-MAX_TRIES = 100  # tracks in a row that may be damaged
+MAX_TRIES = 100  # tracks in a row that may be corrupt
 PREFETCH = 2  # batches that each worker prepares ahead
 
 Item = TypeVar("Item")
@@ -148,7 +148,7 @@ class WindowSampler:
     """Which windows a step (from 1) trains on. Long tracks come more often, tracks shorter than the window never.
 
     In an epoch of windows of one length each track comes once for every whole window that fits into it; the windows
-    themselves lie anywhere, some at its very start and some at its end. A damaged track is replaced by others.
+    may start anywhere, some at its very start and some at its end. A corrupt track is replaced by others.
     """
 
     songs: PreparedDataset
@@ -168,7 +168,7 @@ class WindowSampler:
                     raise ValueError(f"window of {window} frames is longer than each of the {len(self.songs)} tracks")
 
     def rows(self, step: int) -> tuple[int, list[Row]]:
-        """The window's length at a step, and this rank's rows, if no track is damaged."""
+        """The window's length at a step, and this rank's rows, if no track is corrupt."""
         window, keys = self._keys(step)
         return window, [self._row(*key) for key in keys]
 
@@ -210,7 +210,7 @@ class WindowSampler:
         return ratio * draw_start((int(self.songs.n_frames[song]) - window) // ratio, rng)
 
     def _read_row(self, number: int, which: int, epoch: int, slot: int) -> tuple[Row, PreparedTrack]:
-        """The row of a slot and its track; where that is damaged, those of another slot, a function of the first."""
+        """The row of a slot and its track; where that is corrupt, those of another slot, a function of the first."""
         others = np.random.default_rng([self.seed, number, which, epoch, slot, 1])
         n_slots = int(self._stops[self.phases[number].windows[which]][-1])
         for _ in range(MAX_TRIES):
@@ -219,7 +219,7 @@ class WindowSampler:
             if track is not None:
                 return row, track
             slot = int(others.integers(n_slots))
-        raise ValueError(f"prepared {self.songs.folder}: {MAX_TRIES} tracks in a row are damaged")
+        raise ValueError(f"prepared {self.songs.folder}: {MAX_TRIES} tracks in a row are corrupt")
 
 
 def draw_start(last: int, rng: np.random.Generator) -> int:

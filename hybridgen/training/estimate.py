@@ -64,7 +64,7 @@ class Step:
     n_steps: float
     rows: int  # songs, windows or crops of the global batch
     flops: Callable[[], Flops]  # of a row
-    activations: Callable[[int], Activations]  # of so many rows
+    activations: Callable[[int], Activations]  # given the number of rows
     seconds: float  # of music in a row
     tokens: float  # slots in a row that the model writes or renders
 
@@ -136,7 +136,7 @@ def read_zero(path: str | None) -> tuple[int | None, bool, bool]:
 
 
 def planner_steps(
-    train: PlannerTrainConfig, cfg: PlannerConfig, time_base: TimeBase, assumed: Assumptions
+    train: PlannerTrainConfig, shapes: PlannerConfig, time_base: TimeBase, assumed: Assumptions
 ) -> list[Step]:
     """Composed scores, short and long, and rendered songs where the config names a folder of them."""
     share = train.rendered_share if train.prepared is not None else 0.0
@@ -150,8 +150,8 @@ def planner_steps(
         return Step(
             n_steps,
             n_songs,
-            lambda: flops.planner(cfg, *shape),
-            lambda n: memory.planner(cfg, n, *shape),
+            lambda: flops.planner(shapes, *shape),
+            lambda n: memory.planner(shapes, n, *shape),
             seconds,
             n_tokens + n_frames,
         )
@@ -171,7 +171,7 @@ def window_steps(
     phases: Iterable[Phase],
     time_base: TimeBase,
     row_flops: Callable[[int], Flops],
-    activations: Callable[[int, int], Activations],  # of windows of so many frames, so many of them
+    activations: Callable[[int, int], Activations],  # given the frames of a window and the number of windows
     frames_per_token: int,
 ) -> list[Step]:
     """Each phase on each of its windows, given what windows need."""
@@ -189,7 +189,7 @@ def window_steps(
     ]
 
 
-def codec_steps(train: CodecTrainConfig, cfg: SpectralCodecConfig) -> list[Step]:
+def codec_steps(train: CodecTrainConfig, shapes: SpectralCodecConfig) -> list[Step]:
     """Crops, all of one length."""
     discriminators = train.discriminators if train.adversarial_weight > 0 else None
     shape = (train.crop, train.windows, train.mels, train.freeze_encoder, discriminators)
@@ -197,10 +197,10 @@ def codec_steps(train: CodecTrainConfig, cfg: SpectralCodecConfig) -> list[Step]
         Step(
             train.steps,
             train.batch_size,
-            lambda: flops.codec(cfg, *shape),
-            lambda n: memory.codec(cfg, n, *shape),
-            train.crop / cfg.sample_rate,
-            train.crop / cfg.hop_length,
+            lambda: flops.codec(shapes, *shape),
+            lambda n: memory.codec(shapes, n, *shape),
+            train.crop / shapes.sample_rate,
+            train.crop / shapes.hop_length,
         )
     ]
 
@@ -215,41 +215,41 @@ def estimate(path: str, overrides: Iterable[str], assumed: Assumptions) -> Estim
 
 def _planner(path: str, overrides: Iterable[str], assumed: Assumptions) -> Estimate:
     train = config.load(PlannerTrainConfig, path, overrides)
-    cfg = config.shapes(PlannerConfig, train.run.model, "planner")
-    steps = planner_steps(train, cfg, time_base_of(train.run.model), assumed)
-    return Estimate("planner", train, assumed, *sizes(Planner, cfg), tuple(steps))
+    shapes = config.shapes(PlannerConfig, train.run.model, "planner")
+    steps = planner_steps(train, shapes, time_base_of(train.run.model), assumed)
+    return Estimate("planner", train, assumed, *sizes(Planner, shapes), tuple(steps))
 
 
 def _renderer(path: str, overrides: Iterable[str], assumed: Assumptions) -> Estimate:
     train = config.load(RendererTrainConfig, path, overrides)
-    cfg = config.shapes(RendererConfig, train.run.model, "renderer")
+    shapes = config.shapes(RendererConfig, train.run.model, "renderer")
     steps = window_steps(
         train.phases,
         time_base_of(train.run.model),
-        lambda window: flops.renderer(cfg, assumed.text_tokens, window),
-        lambda window, n: memory.renderer(cfg, n, assumed.text_tokens, window),
+        lambda window: flops.renderer(shapes, assumed.text_tokens, window),
+        lambda window, n: memory.renderer(shapes, n, assumed.text_tokens, window),
         PATCH,
     )
-    return Estimate("renderer", train, assumed, *sizes(Renderer, cfg), tuple(steps))
+    return Estimate("renderer", train, assumed, *sizes(Renderer, shapes), tuple(steps))
 
 
 def _codec(path: str, overrides: Iterable[str], assumed: Assumptions) -> Estimate:
     train = config.load(CodecTrainConfig, path, overrides)
-    cfg = config.shapes(SpectralCodecConfig, train.run.model, "codec")
-    return Estimate("codec", train, assumed, *sizes(SpectralCodec, cfg), tuple(codec_steps(train, cfg)))
+    shapes = config.shapes(SpectralCodecConfig, train.run.model, "codec")
+    return Estimate("codec", train, assumed, *sizes(SpectralCodec, shapes), tuple(codec_steps(train, shapes)))
 
 
 def _quantizer(path: str, overrides: Iterable[str], assumed: Assumptions) -> Estimate:
     train = config.load(QuantizerTrainConfig, path, overrides)
-    cfg = config.shapes(QuantizerConfig, train.run.model, "quantizer")
+    shapes = config.shapes(QuantizerConfig, train.run.model, "quantizer")
     steps = window_steps(
         train.phases,
         time_base_of(train.run.model),
-        lambda window: flops.quantizer(cfg, window),
-        lambda window, n: memory.quantizer(cfg, n, window),
-        cfg.frames_per_code,
+        lambda window: flops.quantizer(shapes, window),
+        lambda window, n: memory.quantizer(shapes, n, window),
+        shapes.frames_per_code,
     )
-    return Estimate("quantizer", train, assumed, *sizes(Quantizer, cfg), tuple(steps))
+    return Estimate("quantizer", train, assumed, *sizes(Quantizer, shapes), tuple(steps))
 
 
 BUILDERS = {"planner": _planner, "renderer": _renderer, "codec": _codec, "quantizer": _quantizer}  # by stage

@@ -16,7 +16,7 @@ from hybridgen.training.lora import WORK, LoraTrainConfig, Trained
 def main(
     folder: Path, out: Path, train: LoraTrainConfig, accept_license: str | None = None
 ) -> dict[str, Trained] | None:
-    """Trains an adapter on the songs in a folder; None if a signal came first: the same call then goes on.
+    """Trains an adapter on the songs in a folder; None if a signal came first: the same call then resumes.
 
     accept_license: as `Stages.from_pretrained` takes it.
     ValueError, naming the file, for a song that cannot be read, is silent, too short or too long.
@@ -54,6 +54,6 @@ def settings(model: str | None, device: str, threads: int, only: str | None, ste
 
 
 def check_out(out: Path) -> None:
-    """ValueError for a folder that holds something else than an adapter."""
+    """ValueError for a folder that holds something other than an adapter."""
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / WORK).is_dir()):
-        raise ValueError(f"output {str(out)!r} is there already and is no adapter in the making: choose another name")
+        raise ValueError(f"output {str(out)!r} already exists and is not an unfinished adapter: choose another name")

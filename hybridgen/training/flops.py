@@ -113,56 +113,56 @@ def _on_meta(make: Callable[[], Model]) -> Model:
         return make().to("meta")  # buffers that are made from arrays too
 
 
-def planner(cfg: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -> Flops:
+def planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -> Flops:
     """A step on one sequence of (padded) text tokens, a start slot, score tokens and code frames."""
-    return extrapolated(lambda *sizes: _planner(cfg, *sizes), (n_text, n_tokens, n_frames))
+    return extrapolated(lambda *sizes: _planner(config, *sizes), (n_text, n_tokens, n_frames))
 
 
 @cache
-def _planner(cfg: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -> Flops:
-    model = _on_meta(lambda: Planner(cfg))
+def _planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -> Flops:
+    model = _on_meta(lambda: Planner(config))
     with torch.device("meta"):
         batch = PlannerBatch(
-            text=torch.empty(1, n_text, cfg.text_dim),
+            text=torch.empty(1, n_text, config.text_dim),
             text_mask=torch.empty(1, n_text, dtype=torch.bool),
             tokens=torch.empty(1, n_tokens, dtype=torch.int64),
             bars_left=torch.empty(1, n_tokens, 2, dtype=torch.int64),
-            codes=torch.empty(1, cfg.n_codebooks, n_frames, dtype=torch.int64),
+            codes=torch.empty(1, config.n_codebooks, n_frames, dtype=torch.int64),
             features=torch.empty(1, n_frames, N_FEATURES),
             instruments=torch.empty(1, len(ROLES), dtype=torch.int64),
         )
     return count(model, lambda: sum_of(objectives.planner_sums(model, batch, 0.0)))
 
 
-def renderer(cfg: RendererConfig, n_text: int, n_frames: int) -> Flops:
-    """A step on one window of latent frames, a multiple of 4, with (padded) text tokens."""
-    return extrapolated(lambda *sizes: _renderer(cfg, *sizes), (n_text, n_frames // cfg.frames_per_code))
+def renderer(config: RendererConfig, n_text: int, n_frames: int) -> Flops:
+    """A step on one window of `n_frames` latent frames, a multiple of `frames_per_code`, with (padded) text tokens."""
+    return extrapolated(lambda *sizes: _renderer(config, *sizes), (n_text, n_frames // config.frames_per_code))
 
 
 @cache
-def _renderer(cfg: RendererConfig, n_text: int, n_code_frames: int) -> Flops:
-    model, n_frames = _on_meta(lambda: Renderer(cfg)), cfg.frames_per_code * n_code_frames
+def _renderer(config: RendererConfig, n_text: int, n_code_frames: int) -> Flops:
+    model, n_frames = _on_meta(lambda: Renderer(config)), config.frames_per_code * n_code_frames
     with torch.device("meta"):
-        latents = torch.empty(1, n_frames, cfg.latent_dim)
+        latents = torch.empty(1, n_frames, config.latent_dim)
         cond = Condition(
-            text=torch.empty(1, n_text, cfg.text_dim),
+            text=torch.empty(1, n_text, config.text_dim),
             text_mask=torch.empty(1, n_text, dtype=torch.bool),
-            codes=torch.empty(1, cfg.n_codebooks, n_code_frames, dtype=torch.int64),
+            codes=torch.empty(1, config.n_codebooks, n_code_frames, dtype=torch.int64),
             features=torch.empty(1, n_frames, N_FEATURES),
             instruments=torch.empty(1, len(ROLES), dtype=torch.int64),
             context=latents,
             known=torch.empty(1, n_frames, dtype=torch.bool),
-            timbre=torch.empty(1, 2 * cfg.latent_dim),
+            timbre=torch.empty(1, 2 * config.latent_dim),
         )
         flow_batch = FlowBatch(latents, torch.empty(1), cond, latents, torch.empty(1, n_frames))
     return count(model, lambda: objectives.renderer_sum(model, flow_batch))
 
 
 @cache
-def quantizer(cfg: QuantizerConfig, n_frames: int) -> Flops:
+def quantizer(config: QuantizerConfig, n_frames: int) -> Flops:
     """A step on one window of latent frames."""
-    model = _on_meta(lambda: Quantizer(cfg))
-    latents = torch.empty(1, n_frames, cfg.latent_dim, device="meta")
+    model = _on_meta(lambda: Quantizer(config))
+    latents = torch.empty(1, n_frames, config.latent_dim, device="meta")
 
     def loss() -> Tensor:
         out = model(latents)
@@ -174,7 +174,7 @@ def quantizer(cfg: QuantizerConfig, n_frames: int) -> Flops:
 
 @cache
 def codec(
-    cfg: SpectralCodecConfig,
+    config: SpectralCodecConfig,
     n_samples: int,
     windows: tuple[int, ...],
     mels: tuple[int, ...],
@@ -185,10 +185,10 @@ def codec(
 
     windows, mels: those of `SpectralLoss`; without any, no loss but a sum of the samples is counted.
     """
-    model, spectral_loss = _on_meta(lambda: SpectralCodec(cfg)), SpectralLoss(cfg.sample_rate, windows, mels)
+    model, spectral_loss = _on_meta(lambda: SpectralCodec(config)), SpectralLoss(config.sample_rate, windows, mels)
     model.encoder.requires_grad_(not freeze_encoder)
     samples = torch.empty(1, 2, n_samples, device="meta")
-    noise = torch.empty(1, ceil(n_samples / cfg.hop_length), cfg.latent_dim, device="meta")
+    noise = torch.empty(1, ceil(n_samples / config.hop_length), config.latent_dim, device="meta")
 
     def loss() -> Tensor:
         output, mean, logvar = model(samples, noise)
@@ -203,9 +203,9 @@ def codec(
 
 
 @cache
-def adversarial(cfg: DiscriminatorConfig, n_samples: int) -> Flops:
+def adversarial(config: DiscriminatorConfig, n_samples: int) -> Flops:
     """What discriminators add to a step on one crop: they learn from two sounds, then the codec learns from them."""
-    model = _on_meta(lambda: Discriminators(cfg))
+    model = _on_meta(lambda: Discriminators(config))
     sound = torch.empty(1, 2, n_samples, device="meta")
     learned = count(model, lambda: losses.discriminator_loss(model(sound)[0], model(sound)[0]))
     model.requires_grad_(False)

@@ -16,7 +16,7 @@ class SpectralLoss(nn.Module):
     Log-mel: mean absolute difference in units of 10 dB, over a soft floor of -80 dB below the excerpt's loudest band.
     Magnitude: spectral convergence, the relative error of the linear magnitudes (arXiv 1910.11480).
     Texture: how much less or more rough the log-mel spectrum is along time and frequency, patch by patch (in the same
-    units). The other two are least where what cannot be known is left blurred; this wants the grain, wherever it is.
+    units). The other two are least where what cannot be known is blurred; this rewards texture, wherever it is.
     """
 
     def __init__(self, sample_rate: int, windows: tuple[int, ...], mels: tuple[int, ...]):

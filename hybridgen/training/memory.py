@@ -77,7 +77,7 @@ class Memory:
 
 
 def sizes(model: nn.Module) -> tuple[int, int]:
-    """Parameters of a model, which may lie on the meta device, and those of its largest layer."""
+    """Parameters of a model, which may be on the meta device, and those of its largest layer."""
     layers = (sum(weight.numel() for weight in layer.parameters(recurse=False)) for layer in model.modules())
     return sum(weight.numel() for weight in model.parameters()), max(layers)
 
@@ -115,53 +115,55 @@ def states(
     return Memory(weights, gradients, 12 * shared, 4 * shared, buffers)
 
 
-def planner(cfg: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_frames: int) -> Activations:
+def planner(config: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_frames: int) -> Activations:
     """A step on `n_songs` sequences of (padded) S text tokens, a start slot, L score tokens and P code frames."""
-    dim, depth = cfg.dim, cfg.depth_dim
+    dim, depth = config.dim, config.depth_dim
     slots = n_text + 1 + n_tokens + n_frames
-    kv_dim = cfg.n_kv_heads * dim // cfg.n_heads
-    rows, codes = n_songs * slots, n_songs * n_frames * cfg.n_codebooks
-    kept = Kept(2 * rows * dim, rows * (6 * dim + 3 * kv_dim + 4 * cfg.ffn_dim) + n_songs * slots**2)  # and the mask
-    inputs = Kept(rows * dim, n_songs * (n_text * cfg.text_dim + n_tokens * dim))
-    logits = Kept(n_songs * n_tokens * grammar.VOCAB_SIZE + codes * (3 * depth + cfg.codebook_size))
+    kv_dim = config.n_kv_heads * dim // config.n_heads
+    rows, codes = n_songs * slots, n_songs * n_frames * config.n_codebooks
+    kept = Kept(2 * rows * dim, rows * (6 * dim + 3 * kv_dim + 4 * config.ffn_dim) + n_songs * slots**2)  # and the mask
+    inputs = Kept(rows * dim, n_songs * (n_text * config.text_dim + n_tokens * dim))
+    logits = Kept(n_songs * n_tokens * grammar.VOCAB_SIZE + codes * (3 * depth + config.codebook_size))
     return Activations(
-        blocks=kept * cfg.n_layers,
-        rest=inputs + logits + Kept(half=codes * (2 * depth + 4 * cfg.depth_ffn_dim)),
-        n_blocks=cfg.n_layers,
+        blocks=kept * config.n_layers,
+        rest=inputs + logits + Kept(half=codes * (2 * depth + 4 * config.depth_ffn_dim)),
+        n_blocks=config.n_layers,
         stream=rows * dim,
     )
 
 
-def renderer(cfg: RendererConfig, n_windows: int, n_text: int, n_frames: int) -> Activations:
+def renderer(config: RendererConfig, n_windows: int, n_text: int, n_frames: int) -> Activations:
     """A step on `n_windows` windows of T latent frames, each with S text tokens."""
-    dim, n_tokens, n_keys = cfg.dim, n_frames // PATCH, 1 + n_text
-    rows, n_cross = n_windows * n_tokens, ceil(cfg.n_layers / CROSS_EVERY)
-    inputs = PATCH * (2 * cfg.latent_dim + 1) + PATCH * N_FEATURES + len(ROLES)  # what is known of a token
-    kept = Kept(4 * rows * dim, rows * (11 * dim + 4 * cfg.ffn_dim))
+    dim, n_tokens, n_keys = config.dim, n_frames // PATCH, 1 + n_text
+    rows, n_cross = n_windows * n_tokens, ceil(config.n_layers / CROSS_EVERY)
+    inputs = PATCH * (2 * config.latent_dim + 1) + PATCH * N_FEATURES + len(ROLES)  # what is known of a token
+    kept = Kept(4 * rows * dim, rows * (11 * dim + 4 * config.ffn_dim))
     kept_cross = Kept(rows * dim, 4 * rows * dim + 4 * n_windows * n_keys * dim)
     return Activations(
-        blocks=kept * cfg.n_layers + kept_cross * n_cross,
-        rest=Kept(2 * rows * dim, rows * (inputs + dim) + n_windows * (n_text * cfg.text_dim + 8 * dim)),
-        n_blocks=cfg.n_layers,
+        blocks=kept * config.n_layers + kept_cross * n_cross,
+        rest=Kept(2 * rows * dim, rows * (inputs + dim) + n_windows * (n_text * config.text_dim + 8 * dim)),
+        n_blocks=config.n_layers,
         stream=rows * dim,
     )
 
 
-def quantizer(cfg: QuantizerConfig, n_windows: int, n_frames: int) -> Activations:
+def quantizer(config: QuantizerConfig, n_windows: int, n_frames: int) -> Activations:
     """A step on `n_windows` windows of T latent frames."""
-    dim, ratio = cfg.dim, cfg.frames_per_code
-    rows, latents = n_windows * ceil(n_frames / ratio), ratio * cfg.latent_dim
+    dim, ratio = config.dim, config.frames_per_code
+    rows, latents = n_windows * ceil(n_frames / ratio), ratio * config.latent_dim
     n_targets = len(ROLES) * (1 + N_PITCHES) + N_PITCHES + 1
     return Activations(
         blocks=Kept(2 * rows * dim, 3 * rows * dim) * 3,
-        rest=Kept(rows * (2 * dim + latents + 3 * n_targets), rows * (latents + 2 * cfg.n_codebooks * cfg.code_dim)),
+        rest=Kept(
+            rows * (2 * dim + latents + 3 * n_targets), rows * (latents + 2 * config.n_codebooks * config.code_dim)
+        ),
         n_blocks=3,
         stream=rows * dim,
     )
 
 
 def codec(
-    cfg: SpectralCodecConfig,
+    config: SpectralCodecConfig,
     n_crops: int,
     n_samples: int,
     windows: tuple[int, ...],
@@ -173,48 +175,50 @@ def codec(
 
     `windows` and `mels` are those of `SpectralLoss`.
     """
-    reach = cfg.latent_layers + ceil((cfg.decoder_layers + cfg.n_fft // (2 * cfg.frame_hop)) / cfg.ratio)
-    n_latents = ceil(n_samples / cfg.hop_length)
+    reach = config.latent_layers + ceil((config.decoder_layers + config.n_fft // (2 * config.frame_hop)) / config.ratio)
+    n_latents = ceil(n_samples / config.hop_length)
     encoded, decoded = n_crops * n_latents, n_crops * (n_latents + 2 * reach)  # latent frames
     frames = [2 * ((n_samples - window) // (window // 2) + 1) for window in windows]  # of both sides of a crop
     bands = sum(n * n_mels for n, n_mels in zip(frames, mels, strict=True))
     compared = 12 * n_samples * len(windows) + 18 * bands  # spectra; mel levels and their nine steps
-    sides = (decoded, cfg.decoder_layers), (0 if freeze_encoder else encoded, cfg.encoder_layers)
-    signals = signals_kept(cfg, encoded, decoded, n_crops * compared, freeze_encoder)
+    sides = (decoded, config.decoder_layers), (0 if freeze_encoder else encoded, config.encoder_layers)
+    signals = signals_kept(config, encoded, decoded, n_crops * compared, freeze_encoder)
     return Activations(
-        blocks=sum((convnext_kept(cfg, n, n_layers) for n, n_layers in sides), Kept()),
+        blocks=sum((convnext_kept(config, n, n_layers) for n, n_layers in sides), Kept()),
         rest=signals + (discriminators_kept(discriminators, n_crops, n_samples) if discriminators else Kept()),
-        n_blocks=sum(n_layers + cfg.latent_layers for n, n_layers in sides if n),
-        stream=decoded * cfg.ratio * cfg.frame_dim,
+        n_blocks=sum(n_layers + config.latent_layers for n, n_layers in sides if n),
+        stream=decoded * config.ratio * config.frame_dim,
     )
 
 
-def convnext_kept(cfg: SpectralCodecConfig, n_latents: int, n_layers: int) -> Kept:
+def convnext_kept(config: SpectralCodecConfig, n_latents: int, n_layers: int) -> Kept:
     """What the blocks of the encoder or the decoder keep."""
-    frames = Kept(4 * cfg.frame_dim, (2 + 2 * cfg.expansion) * cfg.frame_dim) * (n_latents * cfg.ratio * n_layers)
-    latents = Kept(4 * cfg.latent_block_dim, (2 + 2 * cfg.expansion) * cfg.latent_block_dim)
-    return frames + latents * (n_latents * cfg.latent_layers)
+    frames = Kept(4 * config.frame_dim, (2 + 2 * config.expansion) * config.frame_dim) * (
+        n_latents * config.ratio * n_layers
+    )
+    latents = Kept(4 * config.latent_block_dim, (2 + 2 * config.expansion) * config.latent_block_dim)
+    return frames + latents * (n_latents * config.latent_layers)
 
 
-def signals_kept(cfg: SpectralCodecConfig, encoded: int, decoded: int, compared: int, freeze_encoder: bool) -> Kept:
+def signals_kept(config: SpectralCodecConfig, encoded: int, decoded: int, compared: int, freeze_encoder: bool) -> Kept:
     """What the codec's ends and its losses keep: spectra, what the losses compare, and the encoder's inputs."""
-    outputs = 14 * decoded * cfg.ratio * (cfg.n_bins + N_TONES)
+    outputs = 14 * decoded * config.ratio * (config.n_bins + N_TONES)
     targets = compared + 4 * encoded * TONE_WINDOW  # of the spectral losses, of the tones'
-    ends = decoded * cfg.ratio * (cfg.frame_dim + 2 * sum(cfg.band_dims))
-    inputs = 2 * cfg.n_bins + 4 * min(cfg.n_bins, cfg.phase_bins) + 2 * sum(cfg.band_dims)
-    return Kept(outputs + targets, ends + (0 if freeze_encoder else encoded * cfg.ratio * inputs))
+    ends = decoded * config.ratio * (config.frame_dim + 2 * sum(config.band_dims))
+    inputs = 2 * config.n_bins + 4 * min(config.n_bins, config.phase_bins) + 2 * sum(config.band_dims)
+    return Kept(outputs + targets, ends + (0 if freeze_encoder else encoded * config.ratio * inputs))
 
 
-def discriminators_kept(cfg: DiscriminatorConfig, n_crops: int, n_samples: int) -> Kept:
+def discriminators_kept(config: DiscriminatorConfig, n_crops: int, n_samples: int) -> Kept:
     """What discriminators keep while they learn from a real and a decoded sound: spectra, and each layer twice.
 
     That is over before the codec learns from them: then it is one sound, and less.
     """
     spectra, layers = 0, 0
-    for window in cfg.windows:
+    for window in config.windows:
         n_frames, n_bins = (n_samples - window) // (window // 4) + 1, window // 2 + 1
         spectra += n_frames * n_bins
-        for i, channels in enumerate(cfg.channels):
+        for i, channels in enumerate(config.channels):
             n_bins = (n_bins - 4) // 4 + 1 if i == 0 else (n_bins - 1) // 2 + 1
             layers += n_frames * n_bins * channels
         layers += n_frames * n_bins  # the scores

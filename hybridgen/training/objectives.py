@@ -47,7 +47,7 @@ def planner_counts(batch: PlannerBatch) -> dict[str, Tensor]:
     return counts if batch.codes is None else counts | {"codes": (batch.codes >= 0).sum()}
 
 
-def with_empty_frame(batch: PlannerBatch, cfg: PlannerConfig) -> PlannerBatch:
+def with_empty_frame(batch: PlannerBatch, config: PlannerConfig) -> PlannerBatch:
     """A batch of scores alone with one padding code frame, so that every weight has a gradient.
 
     ZeRO needs the same weights in every step. The frame follows the score, which does not see it.
@@ -55,7 +55,7 @@ def with_empty_frame(batch: PlannerBatch, cfg: PlannerConfig) -> PlannerBatch:
     n = len(batch.tokens)
     return replace(
         batch,
-        codes=torch.full((n, cfg.n_codebooks, 1), -1),
+        codes=torch.full((n, config.n_codebooks, 1), -1),
         features=torch.zeros(n, 1, N_FEATURES),
         instruments=torch.zeros(n, len(ROLES), dtype=torch.int64),
     )

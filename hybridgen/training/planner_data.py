@@ -95,17 +95,19 @@ class ScoreBatches:
 
     def __call__(self, step: int) -> PlannerBatch:
         """This rank's rows of the batch of a step."""
-        cfg, rng = self.config, random.Random(f"scores {self.config.seed} {self.first} {step}")
-        is_long = rng.random() < cfg.long_share
-        low, high = cfg.long_seconds if is_long else cfg.seconds
+        config, rng = self.config, random.Random(f"scores {self.config.seed} {self.first} {step}")
+        is_long = rng.random() < config.long_share
+        low, high = config.long_seconds if is_long else config.seconds
         middle = rng.uniform(low, high)
         span = (max(low, middle / LENGTH_SPREAD**0.5), min(high, middle * LENGTH_SPREAD**0.5))
-        start = self.first + step * cfg.batch_size
-        rows = rank_rows(cfg.batch_size // LONG_DIVISOR if is_long else cfg.batch_size, self.rank, self.world_size)
-        songs = [compose(cfg.seed, start + row, span) for row in rows]
+        start = self.first + step * config.batch_size
+        rows = rank_rows(
+            config.batch_size // LONG_DIVISOR if is_long else config.batch_size, self.rank, self.world_size
+        )
+        songs = [compose(config.seed, start + row, span) for row in rows]
         prompts, has_text = [], []
         for song in songs:
-            own = random.Random(f"prompt {cfg.seed} {song.index}")
+            own = random.Random(f"prompt {config.seed} {song.index}")
             prompts.append("" if own.random() < EMPTY_TEXT else caption(song, own))
             has_text.append(own.random() >= NO_TEXT)
         states = encode(text_encoder(self.text), prompts)
@@ -136,7 +138,7 @@ class SongBatches:
     """Whole rendered songs of similar length, about `frames` code frames in a global batch; steps count from 1.
 
     Songs are binned by length, and each bin is cut into batches. An epoch is a permutation of all batches, so that it
-    has each song once (a few twice, where a bin's last batch is filled up). A damaged song is replaced by others of its
+    has each song once (a few twice, where a bin's last batch is filled up). A corrupt song is replaced by others of its
     bin. ValueError for songs that were prepared without a quantizer.
     """
 
@@ -176,7 +178,7 @@ class SongBatches:
         return np.cumsum([-(-n_songs // n_rows) for _, n_songs, n_rows in self._bins])
 
     def rows(self, step: int) -> list[int]:
-        """The songs of this rank's rows, if none is damaged."""
+        """The songs of this rank's rows, if none is corrupt."""
         return [int(self._order[i]) for i in self._positions(step)[1]]
 
     def _positions(self, step: int) -> tuple[int, list[int]]:
@@ -205,7 +207,7 @@ class SongBatches:
         )
 
     def _read(self, epoch: int, position: int) -> "SongExample":
-        """The song at a position of `_order`, or where that is damaged another one of its bin."""
+        """The song at a position of `_order`, or where that is corrupt another one of its bin."""
         rng = random.Random(f"song {self.seed} {epoch} {position}")
         first, n_songs, _ = next(entry for entry in reversed(self._bins) if entry[0] <= position)
         for _ in range(MAX_TRIES):
@@ -213,7 +215,7 @@ class SongBatches:
             if found is not None:
                 return self._example(*found, rng)
             position = first + rng.randrange(n_songs)
-        raise ValueError(f"prepared {self.songs.folder}: {MAX_TRIES} songs in a row are damaged")
+        raise ValueError(f"prepared {self.songs.folder}: {MAX_TRIES} songs in a row are corrupt")
 
     def _example(self, track: PreparedTrack, labels: Labels, rng: random.Random) -> "SongExample":
         true_codes, text, chance = known_codes(track), rng.choice(track.texts), rng.random()

@@ -64,7 +64,7 @@ class SongContext:
         return self.pulse < SLOW_PULSE
 
     def choices(self, *purpose: object) -> random.Random:
-        """The random choices for a purpose: the same each time it is asked for, so that repeats are repeats."""
+        """The random choices for a purpose: the same each time, so that repeats are repeats."""
         return random.Random(":".join((self.seed, *map(str, purpose))))
 
     def quarter(self, passage: Passage, bar: int, step: float = 0) -> float:

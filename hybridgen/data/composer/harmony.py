@@ -20,7 +20,7 @@ MINOR_SUFFIX = {"": "m", "7": "m7", "9": "m9", "6": "m6", "add9": "m"}
 class Progressions:
     """What a genre plays in one mode: verses, choruses and bridges, the chord before the end, and colors.
 
-    colors: for a plain quality ("" or "m", or "dom" for V and bVII) the qualities that may stand for it.
+    colors: for a plain quality ("" or "m", or "dom" for V and bVII) the qualities that may replace it.
     """
 
     verse: tuple[str, ...]

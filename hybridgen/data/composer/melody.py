@@ -44,7 +44,7 @@ PHRASES = ("abac", "aabc", "abab", "aaac", "abcb")  # which motif each bar of fo
 
 @dataclass(frozen=True)
 class Motif:
-    """A bar of melody: its rhythm and where each note lies, in scale steps from the bar's first."""
+    """A bar of melody: its rhythm and the pitch of each note, in scale steps from the bar's first."""
 
     strokes: tuple[Stroke, ...]
     steps: tuple[int, ...]

@@ -18,7 +18,7 @@ Player = Callable[["Part", SongContext, Passage], list[Event]]
 
 @dataclass(frozen=True)
 class Part:
-    """What one role does in a genre: who plays, on what, when, and how it stands in the mix."""
+    """What one role does in a genre: who plays, on what, when, and its place in the mix."""
 
     role: str
     player: Player

@@ -85,7 +85,7 @@ def stretch(cell: str) -> str:
         middle = second
     elif struck(first) and struck(third):
         middle = third
-        if first.isdigit() and third.isdigit():  # an arpeggio goes on in its direction
+        if first.isdigit() and third.isdigit():  # an arpeggio continues in its direction
             last = str(max(0, int(third) + (1 if third > first else -1)))
     else:
         middle = "-" if second == "-" else "."
