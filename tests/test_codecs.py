@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hybridgen import audio, config, manifest, weights
+from hybridgen.analysis.detection import NOTHING_DETECTED
 from hybridgen.cli import main
 from hybridgen.codecs.contract import BlockCodec, check_license
 from hybridgen.codecs.dac import DacCodec, DacConfig
@@ -282,9 +283,12 @@ def test_a_license_that_forbids_some_uses_is_accepted_by_name(tmp_path: Path):
     check_license("MIT", None)
 
 
-def test_a_license_is_accepted_on_the_command_line_too(tmp_path: Path, capfd: pytest.CaptureFixture):
+def test_a_license_is_accepted_on_the_command_line_too(
+    tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     """Each command without it and with it; an accepted evaluation ends at its next check, of the sample rate."""
     pytest.importorskip("librosa")
+    monkeypatch.setattr("hybridgen.data.recordings.detect", lambda samples, known: NOTHING_DETECTED)  # half a minute
     torch.manual_seed(0)
     pipeline = Pipeline(with_codec(oobleck=replace(OOBLECK, license="CC-BY-NC-4.0")), accept_license="CC-BY-NC-4.0")
     randomized(pipeline.codec)
