@@ -85,5 +85,5 @@ def test_its_evaluate_command_gets_as_far_as_the_model(binaries: Path, tmp_path:
     """Past all that it imports; a whole report takes minutes, and the test above makes a small one."""
     assert "--quick" in call(binaries / "hybridgen", "evaluate", "--help", cwd=tmp_path)
     error = call(binaries / "hybridgen", "evaluate", "nosuchmodel", "-o", "r", cwd=tmp_path, code=2)
-    assert len(error.splitlines()) == 1 and "model 'nosuchmodel' is no folder" in error
+    assert len(error.splitlines()) == 1 and "model 'nosuchmodel' is not a folder" in error
     assert not (tmp_path / "r").exists()
