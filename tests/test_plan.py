@@ -370,7 +370,7 @@ def test_a_plan_that_moves_the_start_of_the_first_bar_or_what_follows_the_last_i
     moves_five = in_time((1, 120.0), (4, 80.0), (5, 240.0), (6, 120.0))  # bars 4 and 5 last 3 s and 1 s, not 2 s each
     check_same_time(old, moves_five, (4, 5))
     for bars in ((5, 5), (5, 8), (1, 4), (6, 8)):
-        with pytest.raises(ValueError, match="moves bar 5"):
+        with pytest.raises(ValueError, match="moves the start of bar 5"):
             check_same_time(old, moves_five, bars)
     with pytest.raises(ValueError, match="render it as a new track"):
         check_same_time(old, in_time((1, 120.0), (5, 240.0)), (5, 8))

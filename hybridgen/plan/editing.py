@@ -52,7 +52,7 @@ def check_same_time(old: P, new: P, bars: tuple[int, int]) -> None:
     moved = np.flatnonzero(new.bar_starts() != old.bar_starts()) + 1
     moved = moved[(moved <= first) | (moved > last)]
     if len(moved):
-        raise ValueError(f"the new plan moves bar {moved[0]}, which is outside bars {first}-{last}")
+        raise ValueError(f"the new plan moves the start of bar {moved[0]}; an edit of bars {first}-{last} may not")
 
 
 def keep_codes(old: P, new: P, bars: tuple[int, int]) -> P:
@@ -113,7 +113,10 @@ def _edit_chords(plan: P, first: int, last: int, change: Controls) -> P:
 
 
 def _edit_tempo(plan: P, first: int, last: int, bpm: float) -> P:
-    """One tempo in bars first..last; what was there before and after stays, and so does the tail in seconds."""
+    """One tempo in bars first..last; the bars before and after keep theirs, and the tail its length in samples.
+
+    A ramp that would run on into the bars is held at its first tempo; one that ends at them goes to the new tempo.
+    """
     if plan.beats:
         raise ValueError(
             f"tempo {bpm:g} is requested, but the plan's beats are as played: they have no tempo to change"
