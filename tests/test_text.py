@@ -68,11 +68,16 @@ def test_no_more_is_tokenized_than_can_be_read(encoder, monkeypatch):
     lengths = []
 
     class Recorder:
-        pad_token_id = encoder.tokenizer.pad_token_id
+        def __getattr__(self, name, tokenizer=encoder.tokenizer):
+            return getattr(tokenizer, name)
 
-        def __call__(self, texts, tokenize=encoder.tokenizer, **options):
+        def encode_batch(self, texts, tokenizer=encoder.tokenizer, **options):
             lengths.extend(map(len, texts))
-            return tokenize(texts, **options)
+            return tokenizer.encode_batch(texts, **options)
+
+        def encode(self, text, tokenizer=encoder.tokenizer):
+            lengths.append(len(text))
+            return tokenizer.encode(text)
 
     monkeypatch.setattr(encoder, "tokenizer", Recorder())
     encoder.encode(["x" * 1_000_000])
@@ -103,6 +108,51 @@ def test_a_missing_package_leads_to_the_hub(monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: requested.append(name) or "/tmp/none")
     find_folder(TextConfig(package="no_such_package_anywhere"))
     assert requested == ["sentence-transformers/all-MiniLM-L6-v2"]
+
+
+def test_bert_is_that_of_transformers_bit_for_bit(encoder):
+    folder = find_folder(encoder.config)
+    theirs = transformers.BertModel.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    prompts = ["warm lo-fi hip hop, 84 BPM", "", "Wärme, 钢琴 фортепиано 🎹", "drum " * 300]
+    tokens = tokenizer(prompts, padding=True, truncation=True, max_length=128, return_tensors="pt")
+    with torch.no_grad():
+        expected = theirs(**tokens).last_hidden_state * tokens["attention_mask"][..., None]
+    states, mask = encoder.encode(prompts)
+    assert torch.equal(mask, tokens["attention_mask"].bool()) and torch.equal(states, expected)
+
+
+@pytest.mark.parametrize("kind", ["Bert", "T5"])
+def test_what_a_checkpoint_lacks_is_named(tmp_path, encoder, kind):
+    config = save_tiny_t5(tmp_path, kind) if kind == "T5" else copy_bert(tmp_path, encoder.config)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match=r"tokenizer .*tokenizer.json is missing"):
+        TextEncoder(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"hidden_act": "swish"}, "hidden_act 'swish' is none of gelu"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key' should be 'absolute'"),
+        ({"num_hidden_layers": 7}, r"do not fit config.json: .*layer.6"),
+        ({"vocab_size": None}, "vocab_size"),
+    ],
+)
+def test_a_bert_of_another_kind_is_refused(tmp_path, encoder, change, error):
+    config = copy_bert(tmp_path, encoder.config)
+    path = tmp_path / "config.json"
+    stored = json.loads(path.read_text()) | change
+    path.write_text(json.dumps({name: value for name, value in stored.items() if value is not None}))
+    with pytest.raises(ValueError, match=error):
+        TextEncoder(config)
+
+
+def copy_bert(folder, config: TextConfig) -> TextConfig:
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(find_folder(config) / name, folder)
+    (folder / "model.safetensors").symlink_to(find_folder(config) / "model.safetensors")
+    return replace(config, folder=str(folder))
 
 
 @pytest.mark.parametrize("kind", ["T5", "MT5"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.conftest import ROOT
+from tests.conftest import NUMBA_CACHE, ROOT
 
 EVALUATE = """
 from pathlib import Path
@@ -29,6 +29,7 @@ if __name__ == "__main__":  # its workers import this file again
 def call(*command: object, cwd: Path, code: int = 0) -> str:
     """The output, or the error, of a command that sees neither the checkout nor its environment."""
     environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment["NUMBA_CACHE_DIR"] = NUMBA_CACHE.name  # of this process: see tests/conftest.py
     done = subprocess.run([str(word) for word in command], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     return done.stderr if code else done.stdout

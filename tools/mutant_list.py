@@ -280,8 +280,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *changes("text/encoder.py", "test_text.py",
         ("states where there is no token", "return states * mask[..., None], mask", "return states, mask"),
-        ("padding is attended to", "attention_mask=mask.long()", "attention_mask=torch.ones_like(ids)"),
+        ("padding is attended to", "mask if is_padded else None", "None"),
         ("any weights trusted", "expected is not None and found != expected", "expected is not None and not found"),
+    ),
+    *changes("text/bert.py", "test_text.py",
+        ("every token of the second segment", "token_type_embeddings.weight[0]", "token_type_embeddings.weight[1]"),
+        ("normalized too early", "self.LayerNorm(self.dense(hidden) + x)", "self.LayerNorm(self.dense(hidden)) + x"),
     ),
     # ---- files
     *changes("manifest.py", "test_manifest.py",

@@ -1,6 +1,7 @@
 """Prompts in, token-level hidden states of a frozen pretrained text encoder out.
 
-BERT and T5 encoders are read through transformers; the checkpoint's own config.json says which.
+BERT is ours (`hybridgen.text.bert`), T5 encoders are read through transformers, tokens are made by the library
+tokenizers; the checkpoint's own config.json says which it is.
 
 Shapes: B prompts, S tokens of the longest, E width of the encoder.
 """
@@ -12,15 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
+import tokenizers
 import torch
 from torch import Tensor, nn
 
 from hybridgen.files import expand_user, sha256
+from hybridgen.text.bert import Bert
 
-ENCODERS = {"bert": "BertModel", "t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}  # model type -> transformers class
-FILES = ("config.json", "model.safetensors", "tokenizer*", "special_tokens_map.json", "vocab.txt", "spiece.model")
+T5_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}  # model type -> class of transformers
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
 CHARACTERS_PER_TOKEN = 64  # no text that anyone types is longer; the rest is cut before it is tokenized
 
 
@@ -53,26 +55,24 @@ class TextEncoder(nn.Module):
     those of `config.sha256`, or do not fit `config.dim` and `config.max_tokens`.
     """
 
-    model: Any  # of transformers, which is imported late
-
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
         folder = find_folder(config)
         check_weights(folder / "model.safetensors", config.sha256)
-        self.model, self.tokenizer = load_encoder(folder)
+        self.model = load_encoder(folder)
+        self.tokenizer = load_tokenizer(folder / "tokenizer.json")
         self._check_shapes(folder)
         self.requires_grad_(False).eval()
 
     def _check_shapes(self, folder: Path) -> None:
         """Config and checkpoint agree, and every prompt has a token to look at."""
-        width = self.model.config.hidden_size
-        limit = getattr(self.model.config, "max_position_embeddings", None) or self.config.max_tokens
-        if width != self.config.dim:
-            raise ValueError(f"dim {self.config.dim} is not the width {width} of the text encoder in {folder}")
+        limit = self.model.max_tokens or self.config.max_tokens
+        if self.model.dim != self.config.dim:
+            raise ValueError(f"dim {self.config.dim} is not the width {self.model.dim} of the text encoder in {folder}")
         if self.config.max_tokens > limit:
             raise ValueError(f"max_tokens {self.config.max_tokens} is over the {limit} positions of {folder}")
-        if not self.tokenizer("")["input_ids"]:
+        if not self.tokenizer.encode("").ids:
             raise ValueError(f"the tokenizer in {folder} has no token for the empty prompt: it adds no special tokens")
 
     def train(self, mode: bool = True) -> "TextEncoder":
@@ -89,11 +89,12 @@ class TextEncoder(nn.Module):
         if isinstance(prompts, str) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
             raise ValueError(f"prompts must be a list of at least one string, got {prompts!r:.80}")
         rows = self._tokenize(prompts)
-        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id)  # (B, S)
+        device = next(self.model.parameters()).device
+        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device)  # (B, S)
         lengths = torch.tensor([len(row) for row in rows])
-        mask = torch.arange(ids.shape[1]) < lengths[:, None]  # (B, S)
-        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
-        states = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()  # (B, S, E)
+        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)  # (B, S)
+        is_padded = int(lengths.min()) < ids.shape[1]
+        states = self.model(ids, mask if is_padded else None).float()  # (B, S, E)
         return states * mask[..., None], mask
 
     def cut_note(self, prompt: str) -> str | None:
@@ -103,13 +104,16 @@ class TextEncoder(nn.Module):
         if len(text) > limit * CHARACTERS_PER_TOKEN:
             most = f"{limit * CHARACTERS_PER_TOKEN}, {limit} tokens at most"
             return f"a prompt of {len(text)} characters is cut to its first {most}"
-        n_tokens = len(self.tokenizer(text, verbose=False)["input_ids"])
+        n_tokens = len(self.tokenizer.encode(text).ids)
         return None if n_tokens <= limit else f"a prompt of {n_tokens} tokens is cut to its first {limit}"
 
     def _tokenize(self, prompts: Sequence[str]) -> list[Tensor]:
         limit = self.config.max_tokens
         texts = [_clean(prompt)[: limit * CHARACTERS_PER_TOKEN] for prompt in prompts]
-        return [torch.tensor(ids) for ids in self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
+        rows = self.tokenizer.encode_batch(texts, add_special_tokens=False)
+        for row in rows:
+            row.truncate(limit - self.tokenizer.num_special_tokens_to_add(False))
+        return [torch.tensor(self.tokenizer.post_process(row).ids) for row in rows]
 
 
 def _clean(prompt: str) -> str:
@@ -152,19 +156,47 @@ def check_weights(path: Path, expected: str | None) -> None:
         raise ValueError(f"text encoder weights {path} have sha256 {found}, expected {expected}")
 
 
-def load_encoder(folder: Path) -> tuple[Any, Any]:
-    """The encoder in float32 and its tokenizer, from local files alone and without the checkpoint's own code."""
-    import transformers
-
+def load_encoder(folder: Path) -> "Bert | T5":
+    """The encoder in float32, from local files alone and without the checkpoint's own code."""
     config_file = folder / "config.json"
-    model_type = json.loads(config_file.read_text()).get("model_type") if config_file.is_file() else None
-    if model_type not in ENCODERS:
-        raise ValueError(f"text encoder {folder} has model type {model_type!r}, allowed: {', '.join(ENCODERS)}")
-    model_class = getattr(transformers, ENCODERS[model_type])
-    with quiet(transformers.utils.logging):
-        model = model_class.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return model, tokenizer
+    config = json.loads(config_file.read_text()) if config_file.is_file() else {}
+    model_type = config.get("model_type")
+    if model_type == "bert":
+        return Bert.from_pretrained(folder, config)
+    if model_type not in T5_ENCODERS:
+        allowed = ", ".join(("bert", *T5_ENCODERS))
+        raise ValueError(f"text encoder {folder} has model type {model_type!r}, allowed: {allowed}")
+    return T5(folder, T5_ENCODERS[model_type])
+
+
+def load_tokenizer(path: Path) -> tokenizers.Tokenizer:
+    """The tokenizer of a checkpoint, without its padding and truncation; ValueError where there is none."""
+    if not path.is_file():
+        raise ValueError(f"text encoder tokenizer {path} is missing")
+    tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+class T5(nn.Module):
+    """A T5 encoder (Raffel et al. 2020, https://arxiv.org/abs/1910.10683) of transformers: seconds to import."""
+
+    max_tokens = None  # its positions are relative
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__()
+        import transformers
+
+        load = getattr(transformers, name).from_pretrained
+        with quiet(transformers.utils.logging):
+            self.model = load(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+        self.dim: int = self.model.config.hidden_size
+
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Hidden states (B, S, E) of token ids (B, S); mask (B, S) is True where there is a token, None everywhere."""
+        attention_mask = torch.ones_like(ids) if mask is None else mask.long()
+        return self.model(input_ids=ids, attention_mask=attention_mask).last_hidden_state
 
 
 @contextmanager
