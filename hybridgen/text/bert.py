@@ -1,7 +1,7 @@
 """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805), the encoder alone, from a checkpoint of transformers.
 
-The same computation as transformers' `BertModel` without its pooler. It is ours because that class takes longer to import
-than a track of a few seconds to make. Modules have the checkpoint's names, without the prefixes "bert." and "encoder.".
+The same computation as transformers' `BertModel` without its pooler. It is ours because that class takes longer to
+import than a track of a few seconds to make. Modules have the checkpoint's names, without "bert." and "encoder.".
 
 Shapes: B texts, S tokens, E width.
 """
