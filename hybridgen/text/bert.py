@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -41,8 +40,7 @@ class Bert(nn.Module):
         stored = safetensors.torch.load_file(path)
         stored = {name.removeprefix("bert.").removeprefix("encoder."): value.float() for name, value in stored.items()}
         try:
-            with torch.device("meta"):
-                model = cls(config)
+            model = cls(config)
             model.load_state_dict({n: v for n, v in stored.items() if not n.startswith(UNUSED)}, assign=True)
         except (KeyError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
