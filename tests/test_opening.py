@@ -19,7 +19,7 @@ from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.sampling import RenderOptions
 from hybridgen.track import Track, sidecar
-from tests.conftest import SAMPLE_RATE
+from tests.conftest import MICRO, SAMPLE_RATE
 
 PLAN = Plan(
     (Section("verse", (Bar("Am"),) * 6, 4, ("drums",)),), (Tempo(1, 120.0),), instruments={"drums": 0}, prompt="a test"
@@ -169,6 +169,12 @@ def test_an_edit_of_bars_that_are_not_there_cannot_be_read(track: Track):
     text = replace(track.manifest, operations=(first, edit)).to_json().replace('"bars":[1,2]', '"bars":[1,99]')
     with pytest.raises(ValueError, match="bars 1-99 are not inside the plan's bars 1-6"):
         manifest.Manifest.from_json(text)
+
+
+def test_what_a_render_asks_for_takes_the_place_of_the_models_default():
+    options, default = RenderOptions(num_steps=7, guidance_scale=1.5), MICRO.sampling
+    assert options.sampling(default) == replace(default, num_steps=7, guidance_scale=1.5)
+    assert RenderOptions().sampling(default) == default
 
 
 @pytest.mark.parametrize(("fields", "words"), [({"num_steps": 0}, "num_steps 0"), ({"guidance_scale": -1.0}, "-1")])

@@ -248,7 +248,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *changes("stages.py", "test_adapters.py",
         ("adapters of the copy before stay", "vars(other).pop(stage, None)", "pass"),
     ),
-    *changes("sampling.py", "test_pipeline.py",
+    *changes("sampling.py", "test_opening.py test_pipeline.py",
         ("the requested number of steps ignored", "default.num_steps if self.num_steps is None else self.num_steps",
             "default.num_steps"),
         ("an overlap as long as the window", "0 < self.overlap < self.window", "0 < self.overlap <= self.window"),

@@ -69,6 +69,8 @@ def run_tests(folder: Path, tests: Sequence[str], limit: float | None = None) ->
         return f"(no end within {limit} s)"
     if done.returncode == 0:
         return None
+    if done.returncode == 4 and "while loading conftest" in done.stdout + done.stderr:
+        return "tests/conftest.py, which cannot be imported"
     failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     if done.returncode not in (1, 2) or failed is None:
         raise ValueError(f"pytest ended with {done.returncode}: {(done.stdout + done.stderr).strip()[-300:]}")
