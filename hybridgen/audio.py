@@ -5,6 +5,7 @@ works block by block in flat memory, with the same result whatever the blocks. S
 """
 
 import dataclasses
+import errno
 import functools
 import itertools
 import math
@@ -132,29 +133,32 @@ class Audio:
         The file appears whole or not at all. wav, flac and ogg give back exactly N samples.
         Raises ValueError for another suffix or samples over full scale, OSError when it cannot be written.
         """
-        path = Path(path)
-        if path.suffix.lower() not in _ENCODINGS:
-            raise ValueError(f"{path}: format {path.suffix!r} is none of {list(_ENCODINGS)}")
+        with atomic_write(path) as file:
+            return self.write(file, Path(path).suffix, manifest)
+
+    def write(self, file: Path, suffix: str, manifest: Manifest | None = None) -> Manifest | None:
+        """`save` to a file of another name, such as one of `files.Outputs`, in the format that `suffix` names."""
+        if suffix.lower() not in _ENCODINGS:
+            raise ValueError(f"format {suffix!r} is none of {list(_ENCODINGS)}")
         peak = _peak(self.samples)
         if peak > 1:
-            raise ValueError(f"{path}: samples up to {peak:.3f} are over full scale 1; master or scale them first")
-        with atomic_write(path) as temporary:
-            self._encode(temporary, path)
-            return manifests.embed(temporary, manifest) if manifest else None
+            raise ValueError(f"samples up to {peak:.3f} are over full scale 1; master or scale them first")
+        self._encode(file, suffix.lower())
+        return manifests.embed(file, manifest) if manifest else None
 
-    def _encode(self, temporary: Path, path: Path) -> None:
-        container, subtype, level = _ENCODINGS[path.suffix.lower()]
+    def _encode(self, path: Path, suffix: str) -> None:
+        container, subtype, level = _ENCODINGS[suffix]
         options = {"format": container, "compression_level": level}
         options["bitrate_mode"] = "VARIABLE" if container == "MP3" else None
         try:
-            with soundfile.SoundFile(temporary, "w", self.sample_rate, 2, subtype, **options) as file:
+            with soundfile.SoundFile(path, "w", self.sample_rate, 2, subtype, **options) as file:
                 for block in _blocks(self.samples):  # Vorbis overflows the stack when given minutes at once
                     file.write(block.T)
-            written = soundfile.info(temporary).frames
+            written = soundfile.info(path).frames
         except soundfile.LibsndfileError as error:
-            raise OSError(f"{path}: cannot be written: {error}") from None
+            raise OSError(errno.EIO, f"cannot be written: {error.error_string}", str(path)) from None
         if written != self.samples.shape[1] and container != "MP3":
-            raise OSError(f"{path}: {written} of {self.samples.shape[1]} samples were written")
+            raise OSError(errno.EIO, f"{written} of {self.samples.shape[1]} samples were written", str(path))
 
 
 class LoudnessMeter:

@@ -1,42 +1,167 @@
-"""Whole files: written atomically, hashed, and read with an upper limit on their size."""
+"""Whole files: outputs that appear together or not at all, hashes, and reading with an upper limit on the size."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
+import signal
 import stat
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 MAX_JSON = 1 << 20  # bytes
+STALE_SECONDS = 900.0  # a temporary file that nobody has written to for so long belongs to a run that was killed
+_TEMPORARY = re.compile(r"\.hybridgen-[0-9a-f]{8}\.tmp")
+_open_outputs: set[Path] = set()  # the temporary files of this process
+
+
+class Outputs:
+    """Files that take their places together when a `with` block ends well; otherwise all stays as it was.
+
+    A file that is replaced keeps its mode, and a link stays a link to it. Ctrl-C and SIGTERM wait while the files are
+    moved. An OSError names the output and not the temporary file.
+    """
+
+    def __init__(self) -> None:
+        self._temporaries: dict[Path, Path] = {}  # output -> where it is written
+        self._modes: dict[Path, int] = {}
+
+    def add(self, path: str | Path) -> Path:
+        """Where to write what will be the file `path`: a new, empty file in its folder.
+
+        Raises FileNotFoundError for a missing folder.
+        """
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"{path}: no folder {target.parent}")
+        _remove_stale(target.parent)
+        with _signals_deferred():
+            temporary = _new_name(target.parent)
+            self._temporaries[target] = temporary
+            _open_outputs.add(temporary)
+            temporary.touch(exist_ok=False)
+        old = target if target.exists() else temporary  # what the umask allows; some writers make their own 0600 file
+        self._modes[target] = stat.S_IMODE(old.stat().st_mode)
+        return temporary
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _signals_deferred():
+            try:
+                if kind is None:
+                    self._replace()
+            except OSError as failure:
+                self._name(failure)
+                raise
+            finally:
+                for temporary in self._temporaries.values():
+                    _remove(temporary)
+                    _open_outputs.discard(temporary)
+        if isinstance(error, OSError):
+            self._name(error)
+
+    def _replace(self) -> None:
+        for target, temporary in self._temporaries.items():  # all is on the disk before the first takes its place
+            temporary.chmod(self._modes[target])
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        backups: dict[Path, Path] = {}
+        replaced: list[Path] = []
+        try:
+            if len(self._temporaries) > 1:
+                for target in filter(Path.exists, self._temporaries):
+                    backups[target] = _backup(target)
+            for target, temporary in self._temporaries.items():
+                temporary.replace(target)
+                replaced.append(target)
+        finally:
+            if len(replaced) < len(self._temporaries):
+                for target in replaced:
+                    if target in backups:
+                        os.replace(backups[target], target)
+                    else:
+                        target.unlink()
+            for backup in backups.values():
+                _remove(backup)
+
+    def _name(self, error: OSError) -> None:
+        """Makes an error say which output it is about: "No space left on device" alone does not."""
+        outputs = {str(temporary): str(target) for target, temporary in self._temporaries.items()}
+        if error.filename is None and error.errno and len(outputs) == 1:
+            error.filename = next(iter(outputs.values()))
+        elif isinstance(error.filename, str | Path):
+            error.filename = outputs.get(str(error.filename), error.filename)
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A temporary file in the folder of `path`, which replaces it when the block ends well and is removed otherwise.
+    """One file of `Outputs`: a temporary file that becomes `path` when the block ends well."""
+    with Outputs() as outputs:
+        yield outputs.add(path)
 
-    Raises FileNotFoundError for a missing folder before the block runs, and OSError that names the file.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path}: no folder {path.parent}")
-    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp")
+
+def are_open() -> bool:
+    """Whether this process is writing outputs at the moment."""
+    return bool(_open_outputs)
+
+
+def _new_name(folder: Path) -> Path:
+    return folder / f".hybridgen-{secrets.token_hex(4)}.tmp"
+
+
+def _backup(path: Path) -> Path:
+    """A second name for a file, or a copy where the file system has no hard links."""
+    backup = _new_name(path.parent)
     try:
-        temporary.touch(exist_ok=False)
-        mode = stat.S_IMODE(temporary.stat().st_mode)  # what the umask allows; some writers make their own 0600 file
-        yield temporary
-        temporary.chmod(mode)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno and error.filename is None:
-            error.filename = str(path)  # "No space left on device" alone does not say where
-        raise
+        os.link(path, backup)
+    except OSError:
+        shutil.copy2(path, backup)
+    return backup
+
+
+def _remove(path: Path) -> None:
+    """Removes a temporary file; one that cannot be removed is left to `_remove_stale`."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+@functools.cache  # once a folder
+def _remove_stale(folder: Path) -> None:
+    """Removes the temporary files that killed runs have left in a folder."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > STALE_SECONDS:
+                os.unlink(entry.path)
+
+
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Ctrl-C and SIGTERM take effect after the block; only the main thread receives them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: arrived.append(number)) for number in numbers}
+    try:
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 def expand_user(path: str | Path) -> Path:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from hybridgen import spectra
+from hybridgen.files import atomic_write
+from hybridgen.outputs import MARK, PICTURE_ENDINGS
 from hybridgen.plan.parts import MAX_ENERGY, ROLES
 from hybridgen.plan.plan import Plan
 
@@ -22,12 +24,22 @@ FLOOR_DB = spectra.FLOOR_DB
 MIN_LOUDEST = 0.01  # of the loudest band: silence stays dark
 INCHES_PER_SECOND, MIN_INCHES, MAX_INCHES = 0.35, 8.0, 40.0
 INCHES_PER_CHORD = 0.3  # a chord's name is left out where it would run into the next
+MARK_KEYS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}  # what each format calls the software
 INK, GRID = "#1c1c28", "#9a9aa8"
 
 
 def plot(samples: np.ndarray, plan: Plan, path: str | Path) -> None:
     """Draws samples (2, N) and their plan to a picture file, .png, .svg or .pdf by its name; needs matplotlib."""
-    draw(samples, plan).savefig(path, dpi=110)
+    with atomic_write(path) as file:
+        write(draw(samples, plan), file, Path(path).suffix)
+
+
+def write(figure: "Figure", file: Path, suffix: str) -> None:
+    """Writes a figure in the format that `suffix` names, .png, .svg or .pdf, to a file of any name."""
+    if suffix.lower() not in PICTURE_ENDINGS:
+        raise ValueError(f"picture format {suffix!r} is none of {' '.join(PICTURE_ENDINGS)}")
+    software = {MARK_KEYS[suffix.lower()]: MARK}
+    figure.savefig(file, dpi=110, format=suffix[1:].lower(), metadata=software)
 
 
 def draw(samples: np.ndarray, plan: Plan) -> "Figure":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridgen import files, weights
+from hybridgen import files, outputs, weights
 from hybridgen.audio import Audio
 from hybridgen.history import Render
 from hybridgen.manifest import Manifest
@@ -47,23 +47,40 @@ class Track:
         """The samples with their rate."""
         return Audio(self.samples, self.plan.time_base.sample_rate)
 
-    def save(self, path: str | Path, latents: bool = True) -> Path:
+    def save(self, path: str | Path, latents: bool = True, overwrite: bool = False) -> Path:
         """Write the track as .wav, .flac, .ogg or .mp3 with its manifest inside; returns the path.
 
-        `latents` also writes them beside it (track.latents.safetensors), so that an edit never encodes again.
-        Nothing is left behind when a write fails. Raises ValueError for another ending, OSError from the disk.
+        `latents` also writes them beside it (track.flac.latents.safetensors), so that an edit never encodes again. Both
+        appear together, or what was there stays. A track of ours is replaced, another file only with `overwrite`.
+        Raises ValueError for another ending and for a file that must not be replaced, OSError from the disk.
         """
         path = Path(path)
-        self.audio.save(path, self.manifest)
-        if latents:
-            try:
-                weights.save_latents(sidecar(path), self.latents, files.sha256(path), self.plan.length)
-            except OSError:
-                path.unlink()
-                raise
+        outputs.check([path, sidecar(path)] if latents else [path], overwrite=overwrite)
+        with files.Outputs() as together:
+            self.write(together, path, latents)
         return path
+
+    def write(self, together: files.Outputs, path: Path, latents: bool = True) -> None:
+        """`save` as a part of several outputs, which are checked already."""
+        file = together.add(path)
+        self.audio.write(file, path.suffix, self.manifest)
+        if latents:
+            beside = together.add(sidecar(path))
+            weights.save_latents(beside, self.latents, files.sha256(file), self.plan.length)
 
 
 def sidecar(path: str | Path) -> Path:
-    """Where the latents of an audio file are: track.flac -> track.latents.safetensors."""
-    return Path(path).with_suffix(".latents.safetensors")
+    """Where the latents of an audio file are: track.flac -> track.flac.latents.safetensors."""
+    return Path(path).with_name(f"{Path(path).name}.latents.safetensors")
+
+
+def find_latents(path: str | Path) -> tuple[Path | None, tuple[str, ...]]:
+    """The file with the latents of this very audio file, or None; and a note on one that belongs to another.
+
+    Older versions wrote track.latents.safetensors, for all tracks of that stem. ValueError for a broken file.
+    """
+    digest, beside, older = files.sha256(path), sidecar(path), Path(path).with_suffix(".latents.safetensors")
+    for candidate in (beside, older):
+        if candidate.exists() and weights.audio_of_latents(candidate) == digest:
+            return candidate, ()
+    return None, (f"{beside} was written for another file and is not used",) if beside.exists() else ()

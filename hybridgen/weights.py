@@ -105,22 +105,28 @@ def save_latents(path: str | Path, latents: np.ndarray, audio_sha256: str, n_sam
         temporary.write_bytes(safetensors.numpy.save(arrays, metadata))
 
 
-def load_latents(path: str | Path, audio_sha256: str | None = None) -> tuple[np.ndarray, int]:
-    """Latents (T, C) float32 and the samples of their track; ValueError when they belong to another audio file."""
-    check_header(path)
-    try:
-        with safetensors.safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            latents = file.get_tensor("latents")
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: not a whole latents file: {error}") from None
-    if audio_sha256 not in (None, metadata.get("audio_sha256")):
-        raise ValueError(f"{path}: written for the audio {metadata.get('audio_sha256')}, not for {audio_sha256}")
+def audio_of_latents(path: str | Path) -> str:
+    """The SHA-256 of the audio file that latents were written for; ValueError for a file that is not whole."""
+    return _read_latents(path)[1].get("audio_sha256", "")
+
+
+def load_latents(path: str | Path) -> tuple[np.ndarray, int]:
+    """Latents (T, C) float32 and the samples of their track."""
+    latents, metadata = _read_latents(path)
     if latents.ndim != 2 or latents.dtype != np.float32 or not np.isfinite(latents).all():
         raise ValueError(f"{path}: latents of {latents.dtype} {latents.shape} should be finite float32 (T, C)")
     if not metadata.get("n_samples", "").isdecimal():
         raise ValueError(f"{path}: n_samples {metadata.get('n_samples')!r} is not a sample count")
     return latents, int(metadata["n_samples"])
+
+
+def _read_latents(path: str | Path) -> tuple[np.ndarray, dict[str, str]]:
+    check_header(path)
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            return file.get_tensor("latents"), file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a whole latents file: {error}") from None
 
 
 def _fetch(repo_id: str, revision: str | None) -> Path:

@@ -39,7 +39,7 @@ def test_from_prompt_to_edit_to_replay(model: str, here: Path, capsys: pytest.Ca
     assert "0:16.000" in capsys.readouterr().out
     assert json.loads(Path("plan.json").read_text())["key"] == "C minor"
     assert soundfile.info("t.flac").frames == 16 * 44_100
-    assert Path("t.latents.safetensors").exists()
+    assert Path("t.flac.latents.safetensors").exists()
     assert Path("t.png").stat().st_size > 10_000
     assert run("edit", "t.flac", "--bars", "3-4", "--chords", "Am F,G", "--model", model, "-o", "new.flac") == 0
     assert run("replay", "new.flac", "--model", model, "-o", "again.flac") == 0
@@ -59,7 +59,7 @@ def test_plans_to_read_and_render(model: str, here: Path, capsys: pytest.Capture
     assert run("inspect", "plan-1.json") == 0
     assert "3/4" in capsys.readouterr().out
     assert run("render", "plan-2.json", "--no-latents", "--model", model, "-o", "t.ogg") == 0
-    assert not Path("t.latents.safetensors").exists()
+    assert not Path("t.ogg.latents.safetensors").exists()
 
 
 def test_encode_and_decode_keep_the_length(model: str, here: Path):
@@ -154,9 +154,11 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(ending: str, model: str, her
     assert list(here.iterdir()) == []
 
 
-def test_no_track_stays_when_its_latents_cannot_be_written(model: str, here: Path, capfd: pytest.CaptureFixture):
-    Path("t.latents.safetensors").mkdir()
+def test_a_place_where_the_latents_cannot_go_is_said_before_the_render(
+    model: str, here: Path, capfd: pytest.CaptureFixture
+):
+    Path("t.wav.latents.safetensors").mkdir()
     capfd.readouterr()
     assert run("generate", "x", "--seconds", "1", "--model", model, "-o", "t.wav") == 2
-    assert len(capfd.readouterr().err.strip().splitlines()) == 1
-    assert [path.name for path in here.iterdir()] == ["t.latents.safetensors"]
+    assert "is a folder" in capfd.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["t.wav.latents.safetensors"]

@@ -279,12 +279,16 @@ def test_editing_a_lossless_file_leaves_its_other_samples_untouched(
     assert not np.array_equal(new_samples, old_samples)
 
 
-def test_latents_of_another_file_are_refused(pipe: Pipeline, track: Track, tmp_path: Path):
+def test_latents_of_another_file_are_not_used_and_the_older_name_is_read(pipe: Pipeline, track: Track, tmp_path: Path):
     path = track.save(tmp_path / "one.flac")
     other = pipe.render(track.plan, seed=77).save(tmp_path / "two.flac")
+    sidecar(path).replace(tmp_path / "one.latents.safetensors")
+    assert np.array_equal(pipe.open(path).latents, track.latents)
     sidecar(other).replace(sidecar(path))
-    with pytest.raises(ValueError, match="written for the audio"):
-        pipe.open(path)
+    assert np.array_equal(pipe.open(path).latents, track.latents)
+    (tmp_path / "one.latents.safetensors").unlink()
+    with pytest.warns(UserWarning, match="written for another file"):
+        assert np.array_equal(pipe.open(path).latents, track.latents)
 
 
 def test_a_recording_is_encoded_says_so_and_keeps_its_other_bars(pipe: Pipeline, tmp_path: Path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import huggingface_hub
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
@@ -190,13 +191,15 @@ def test_latents_belong_to_one_audio_file(tmp_path):
     path = tmp_path / "track.latents.safetensors"
     latents = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     weights.save_latents(path, latents, "a" * 64, 5000)
-    loaded, n_samples = weights.load_latents(path, "a" * 64)
+    loaded, n_samples = weights.load_latents(path)
     assert np.array_equal(loaded, latents)
     assert n_samples == 5000
-    with pytest.raises(ValueError, match="written for the audio aaa"):
-        weights.load_latents(path, "b" * 64)
+    assert weights.audio_of_latents(path) == "a" * 64
+    safetensors.numpy.save_file({"latents": np.zeros((5, 3), np.int32)}, tmp_path / "whole", {"n_samples": "5000"})
+    with pytest.raises(ValueError, match="latents of int32"):
+        weights.load_latents(tmp_path / "whole")
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="promises"):
-        weights.load_latents(path, "a" * 64)
+        weights.load_latents(path)
     with pytest.raises(ValueError, match="should be finite"):
         weights.save_latents(path, latents * np.nan, "a" * 64, 5000)

@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import TextIO
 
-from hybridgen import __version__
+from hybridgen import __version__, interrupts
 from hybridgen.cli import edit, generate, inspect, train
 from hybridgen.cli.options import Parser, printable
 
@@ -26,14 +26,14 @@ EXAMPLES = """examples:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = build_parser().parse_args(argv)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), interrupts.handled(unwinds=getattr(args, "resumes", False)):
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _print_note
         try:
             return args.run(args) or 0
-        except KeyboardInterrupt:
-            print("hybridgen: stopped, nothing was written", file=sys.stderr)
-            return 130
+        except interrupts.Stopped as stopped:
+            print(interrupts.MESSAGE, file=sys.stderr)
+            return stopped.exit_code
         except (ValueError, OSError) as error:
             print(f"hybridgen: {printable(_one_line(error))}", file=sys.stderr)
             return 2

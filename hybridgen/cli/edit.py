@@ -31,8 +31,8 @@ def add_commands(commands: Commands) -> None:
 
 def run_edit(args: argparse.Namespace) -> None:
     bars = options.parse_bars(args.bars)
-    options.check_outputs(args.out)
-    changes = options.read_controls(args, "edit")
+    chosen, changes = options.read_render_options(args), options.read_controls(args, "edit")
+    options.check_outputs(args, args.out, inputs=[] if args.plan is None else [args.plan])
     if args.plan is not None and (given := [name for name, value in changes.items() if value is not None]):
         raise ValueError(f"--plan {args.plan} and --{given[0]} both say what the bars become: give one of them")
     pipe = options.load_pipeline(args).load()
@@ -43,6 +43,5 @@ def run_edit(args: argparse.Namespace) -> None:
         made_with_adapters = any(getattr(operation, "adapters", ()) for operation in track.manifest.operations)
         if made_with_adapters and not args.adapter:
             warnings.warn("the track was made with adapters; without --adapter its new bars are not", stacklevel=1)
-        chosen = options.read_render_options(args)
         new = pipe.rerender(track, plan, bars, seed=args.render_seed, progress=progress, **chosen)
-    options.finish(new, args, started, latents=not args.no_latents)
+    options.finish(new, args, started)

@@ -27,7 +27,7 @@ def add_commands(commands: Commands) -> None:
     learned = "compose with what `hybridgen finetune` learned; repeatable"
     options.add_adapters(plan, "FOLDER[:STRENGTH]", learned)
     options.add_model(plan)
-    plan.add_argument("-o", "--out", type=Path, required=True, metavar="plan.json")
+    options.add_out(plan, "plan.json", "where the plan goes")
 
     render = options.command(commands, "render", run_render, "the track of a plan")
     render.add_argument("plan", type=Path, metavar="plan.json")
@@ -48,12 +48,14 @@ def _add_rendering(parser: Parser) -> None:
     group.add_argument(
         "-o", "--out", type=Path, metavar="track.flac", help=".wav .flac .ogg .mp3 (default: named by prompt and seed)"
     )
+    options.add_overwrite(group)
     options.add_model(parser)
 
 
 def run_generate(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
-    options.check_outputs(args.out, args.plan_out, args.plot)
+    chosen, controls = options.read_render_options(args), options.read_controls(args, "request")
+    options.check_outputs(args, args.out, args.plan_out, inputs=_given(args.prompt_file))
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -63,38 +65,40 @@ def run_generate(args: argparse.Namespace) -> None:
             plan_seed=args.plan_seed,
             render_seed=args.render_seed,
             progress=progress,
-            **options.read_render_options(args),
-            **options.read_controls(args, "request"),
+            **chosen,
+            **controls,
         )
-    options.finish(track, args, started, latents=not args.no_latents)
-    if args.plan_out is not None:
-        options.write_text(args.plan_out, track.plan.to_json())
+    options.finish(track, args, started, args.plan_out)
 
 
 def run_plan(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
+    controls = options.read_controls(args, "request")
     paths = [args.out]
     if args.n > 1:
         paths = [args.out.with_stem(f"{args.out.stem}-{i}") for i in range(1, args.n + 1)]
-    options.check_outputs(None, *paths)
+    options.check_outputs(args, None, *paths, inputs=_given(args.prompt_file))
     for adapter in options.parse_adapters(args):
         if adapter.bars is not None:
             raise ValueError(f"adapter {adapter}: a score is written as a whole; give bars to render or generate")
     pipe = options.load_pipeline(args)
     with options.progress_bars() as progress:
-        controls = options.read_controls(args, "request")
         plans = pipe.plan(prompt, args.n, seed=args.seed, progress=progress, **controls)
+    options.write_texts({path: plan.to_json() for path, plan in zip(paths, plans, strict=True)})
     for path, plan in zip(paths, plans, strict=True):
-        options.write_text(path, plan.to_json())
         print(f"{path}: {plan.text()}")
 
 
 def run_render(args: argparse.Namespace) -> None:
     plan = options.read_plan(args.plan)
-    options.check_outputs(args.out, args.plot)
+    chosen = options.read_render_options(args)
+    options.check_outputs(args, args.out, inputs=[args.plan])
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
-        chosen = options.read_render_options(args)
         track = pipe.render(plan, seed=args.render_seed, progress=progress, **chosen)
-    options.finish(track, args, started, latents=not args.no_latents)
+    options.finish(track, args, started)
+
+
+def _given(path: Path | None) -> list[Path]:
+    return [] if path is None else [path]

@@ -41,7 +41,7 @@ def add_commands(commands: Commands) -> None:
 
     encode = options.command(commands, "encode", run_encode, "a recording to latents")
     encode.add_argument("file", type=Path, metavar="FILE")
-    encode.add_argument("-o", "--out", type=Path, required=True, metavar="latents.safetensors")
+    options.add_out(encode, "latents.safetensors", "where the latents go")
     options.add_model(encode)
 
     decode = options.command(commands, "decode", run_decode, "latents to audio")
@@ -91,13 +91,13 @@ def run_replay(args: argparse.Namespace) -> None:
     from hybridgen import manifest
 
     record = manifest.read(args.file)
-    options.check_outputs(args.out)
+    options.check_outputs(args, args.out)
     args.model = args.model or record.operations[0].model.name
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
         track = pipe.replay(record, progress, args.adapter_folders)
-    options.finish(track, args, started, latents=False)
+    options.finish(track, args, started)
 
 
 def run_verify(args: argparse.Namespace) -> int:
@@ -115,7 +115,7 @@ def run_encode(args: argparse.Namespace) -> None:
     from hybridgen import files, weights
     from hybridgen.audio import Audio
 
-    options.check_outputs(None, args.out)
+    options.check_outputs(args, None, args.out, inputs=[args.file])
     pipe = options.load_pipeline(args)
     recording = Audio.load(args.file).resample(pipe.time_base.sample_rate)
     latents = pipe.encode(recording)
@@ -127,7 +127,7 @@ def run_encode(args: argparse.Namespace) -> None:
 def run_decode(args: argparse.Namespace) -> None:
     from hybridgen import audio, weights
 
-    options.check_outputs(args.out)
+    options.check_outputs(args, args.out, inputs=[args.file])
     latents, n_samples = weights.load_latents(args.file)
     pipe = options.load_pipeline(args)
     samples = pipe.decode(latents, n_samples)

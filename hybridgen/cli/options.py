@@ -2,16 +2,18 @@
 
 import argparse
 import contextlib
+import itertools
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
-from hybridgen.plan.controls import Option, options
+from hybridgen.plan.controls import Controls, Option, options
+from hybridgen.plan.parts import check_seed
 from hybridgen.progress import Progress
 
 if TYPE_CHECKING:
@@ -65,8 +67,10 @@ def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
 
 
 def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
-    """What `add_controls` has read, as keyword arguments."""
-    return {name: getattr(args, name) for name in written_controls(place)}
+    """What `add_controls` has read, as keyword arguments; ValueError for what is not possible."""
+    controls = {name: getattr(args, name) for name in written_controls(place)}
+    Controls(**controls)  # before a model is loaded for it
+    return controls
 
 
 def add_request_controls(parser: Parser) -> None:
@@ -89,11 +93,16 @@ def add_model(parser: Parser) -> None:
     )
 
 
-def add_out(parser: Parser, example: str) -> None:
-    """A sound file to write."""
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar=example, help="the ending chooses: .wav .flac .ogg .mp3"
-    )
+def add_out(parser: Parser, example: str, what: str = "the ending chooses: .wav .flac .ogg .mp3") -> None:
+    """A file to write."""
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar=example, help=what)
+    add_overwrite(parser)
+
+
+def add_overwrite(parser: argparse._ActionsContainer) -> None:
+    """Whether files that are not ours may be replaced."""
+    what = "replace existing files that hybridgen did not make, too"
+    parser.add_argument("--overwrite", action="store_true", help=what)
 
 
 def add_adapters(parser: argparse._ActionsContainer, form: str, what: str) -> None:
@@ -111,7 +120,13 @@ def add_render_options(group: argparse._ActionsContainer) -> None:
 
 
 def read_render_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What `add_render_options` has read, as keyword arguments but for the seed."""
+    """What `add_render_options` has read, as keyword arguments but for the seed; ValueError for a bad value."""
+    from hybridgen.sampling import RenderOptions
+
+    for name in ("seed", "plan_seed"):
+        if getattr(args, name, None) is not None:
+            check_seed(getattr(args, name))
+    RenderOptions(args.render_seed, args.steps, args.guidance)  # before a model is loaded for it
     return {"num_steps": args.steps, "guidance_scale": args.guidance}
 
 
@@ -186,33 +201,48 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
 
 
-def check_outputs(track: Path | None, *others: Path | None) -> None:
-    """ValueError before any work is done when an output could not be written."""
+def check_outputs(
+    args: argparse.Namespace, track: Path | None, *others: Path | None, inputs: Sequence[Path] = ()
+) -> None:
+    """ValueError before any work is done when an output could not, or must not, be written."""
+    from hybridgen import outputs
+    from hybridgen.track import sidecar
+
     if track is not None and track.suffix.lower() not in AUDIO_ENDINGS:
         raise ValueError(f"output {str(track)!r} ends in {track.suffix!r}, none of {' '.join(AUDIO_ENDINGS)}")
-    for path in (track, *others):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise ValueError(f"output {str(path)!r}: the folder {str(path.parent)!r} does not exist")
-        if path is not None and path.is_dir():
-            raise ValueError(f"output {str(path)!r} is a folder")
+    picture = getattr(args, "plot", None)
+    if picture is not None and picture.suffix.lower() not in outputs.PICTURE_ENDINGS:
+        endings = " ".join(outputs.PICTURE_ENDINGS)
+        raise ValueError(f"plot {str(picture)!r} ends in {picture.suffix!r}, none of {endings}")
+    paths = [path for path in (track, picture, *others) if path is not None]
+    if track is not None and not getattr(args, "no_latents", True):
+        paths.append(sidecar(track))
+    outputs.check(paths, inputs, args.overwrite)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    from hybridgen.files import atomic_write
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write text files, all of them or none."""
+    from hybridgen.files import Outputs
 
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with Outputs() as together:
+        for path, text in texts.items():
+            together.add(path).write_text(text, encoding="utf-8")
 
 
-def finish(track: "Track", args: argparse.Namespace, started: float, latents: bool) -> None:
-    """Save, draw if requested, and say in one line what was made."""
+def finish(track: "Track", args: argparse.Namespace, started: float, plan_out: Path | None = None) -> None:
+    """Save, draw if requested, all of it or nothing, and say in one line what was made."""
+    from hybridgen.files import Outputs
+
     took = time.perf_counter() - started
-    path = track.save(args.out or _default_name(track), latents=latents)
-    if getattr(args, "plot", None) is not None:
-        from hybridgen.plot import plot
+    path, picture = args.out or _default_name(track), getattr(args, "plot", None)
+    with Outputs() as together:
+        track.write(together, path, latents=not getattr(args, "no_latents", True))
+        if picture is not None:
+            from hybridgen import plot
 
-        plot(track.samples, track.plan, args.plot)
+            plot.write(plot.draw(track.samples, track.plan), together.add(picture), picture.suffix)
+        if plan_out is not None:
+            together.add(plan_out).write_text(track.plan.to_json(), encoding="utf-8")
     minutes, seconds = divmod(track.plan.seconds, 60)
     speed = track.plan.seconds / took
     seeds = f"plan seed {track.seed}, render seed {track.render_seed}"
@@ -220,8 +250,16 @@ def finish(track: "Track", args: argparse.Namespace, started: float, latents: bo
 
 
 def _default_name(track: "Track") -> Path:
+    """A name by prompt and seed; numbered where something else, not made by hybridgen, has that name."""
+    from hybridgen.outputs import is_ours
+    from hybridgen.track import sidecar
+
     slug = re.sub(r"[^a-z0-9]+", "-", track.plan.prompt.lower())[:40].strip("-") or "track"
-    return Path(f"{slug}-{track.seed}.flac")
+    for number in itertools.count(1):
+        path = Path(f"{slug}-{track.seed}{f'-{number}' if number > 1 else ''}.flac")
+        if all(not one.exists() or (one.is_file() and is_ours(one)) for one in (path, sidecar(path))):
+            break
+    return path
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from hybridgen import interrupts
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands
 
@@ -31,6 +32,7 @@ def add_commands(commands: Commands) -> None:
     finetune.add_argument("--only", choices=("planner", "renderer"), help="how it composes, or how it sounds, alone")
     finetune.add_argument("--steps", type=int, metavar="N", help="training steps of each half (default: 150 and 300)")
     options.add_model(finetune)
+    finetune.set_defaults(resumes=True)
     _add_evaluate(commands)
 
 
@@ -44,6 +46,7 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate.add_argument("--clap", type=Path, metavar="FOLDER", help="a CLAP checkpoint, to score prompts and sounds")
     evaluate.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
     evaluate.add_argument("--accept-license", metavar="ID", help="use a codec whose license forbids some uses")
+    evaluate.set_defaults(resumes=True)
 
 
 def run_finetune(args: argparse.Namespace) -> int:
@@ -77,7 +80,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     try:
         given = {"songs": args.songs, "clap": args.clap, "device": args.device, "accept_license": args.accept_license}
         print(evaluate(args.model, args.out, size, **given))
-    except KeyboardInterrupt:
+    except interrupts.Stopped as stopped:
         print(f"{args.out}: stopped; the same command resumes it", file=sys.stderr)
-        return 130
+        return stopped.exit_code
     return 0

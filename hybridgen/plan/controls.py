@@ -17,6 +17,8 @@ from hybridgen.plan.parts import (
     MIN_SECONDS,
     ROLES,
     Section,
+    check_energy,
+    check_label,
     check_meter,
     check_prompt,
     check_tempo,
@@ -120,6 +122,8 @@ _CANONICAL: dict[str, Callable[[Any], Any]] = {
     "sections": tuple,
     "chords": _chords,
     "instruments": order_instruments,
+    "label": check_label,
+    "energy": check_energy,
     "roles": order_roles,
     "prompt": check_prompt,
 }

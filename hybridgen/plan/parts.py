@@ -37,6 +37,20 @@ def check_meter(meter: str, field: str = "meter") -> str:
     return meter
 
 
+def check_label(label: str, field: str = "label") -> str:
+    """`label` itself; ValueError if it is none of `LABELS`."""
+    if label not in LABELS:
+        raise ValueError(f"{field} {label!r} is none of {', '.join(LABELS)}")
+    return label
+
+
+def check_energy(energy: int, field: str = "energy") -> int:
+    """`energy` itself; ValueError unless it is an integer of 0-7."""
+    if not (isinstance(energy, int) and 0 <= energy <= MAX_ENERGY):
+        raise ValueError(f"{field} {energy!r} is outside 0-{MAX_ENERGY}")
+    return energy
+
+
 def check_prompt(prompt: str) -> str:
     """`prompt` itself; ValueError when it is longer than `MAX_PROMPT` characters."""
     if len(prompt) > MAX_PROMPT:
@@ -112,13 +126,12 @@ class Section:
     roles: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.label is not None and self.label not in LABELS:
-            raise ValueError(f"section label {self.label!r} is none of {', '.join(LABELS)}")
+        if self.label is not None:
+            check_label(self.label, "section label")
         if not self.bars:
             raise ValueError(f"section {self.label!r} has 0 bars, it needs at least 1")
-        energy_ok = self.energy is None or (isinstance(self.energy, int) and 0 <= self.energy <= MAX_ENERGY)
-        if not energy_ok:
-            raise ValueError(f"section energy {self.energy!r} is outside 0-{MAX_ENERGY}")
+        if self.energy is not None:
+            check_energy(self.energy, "section energy")
         object.__setattr__(self, "bars", tuple(self.bars))
         if self.roles is not None:
             object.__setattr__(self, "roles", order_roles(self.roles, "section roles"))

@@ -19,7 +19,7 @@ from hybridgen.progress import Progress
 from hybridgen.render import editing, mixdown
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import Stages
-from hybridgen.track import LOSSLESS, Track, sidecar
+from hybridgen.track import LOSSLESS, Track, find_latents, sidecar
 
 
 def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> Track:
@@ -30,14 +30,19 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
     record = manifest.read(path)
     notes, plan = tuple(manifest.verify(path)), record.plan
     editing.check_time_base(stages, plan)
-    lossless, beside = path.suffix.lower() in LOSSLESS, sidecar(path)
+    lossless = path.suffix.lower() in LOSSLESS
     own = _own_sound(path, plan, lossless) if lossless or record.is_recording else None
-    if beside.exists():
-        latents = _own_latents(stages, beside, files.sha256(path), plan)
+    beside, unused = find_latents(path)
+    notes = (*notes, *unused)
+    if beside is not None:
+        latents = _own_latents(stages, beside, plan)
         editing.check_stages(stages, record, "codec", "its latents cannot be decoded here")
     elif own is not None and record.is_recording:
         latents = encode(stages, _scaled(Audio(own, plan.time_base.sample_rate), -record.gain_db))
-        notes = (*notes, f"{path}: {beside.name} is not there, so its latents were encoded from its sound")
+        notes = (
+            *notes,
+            f"{path}: its latents are not beside it ({sidecar(path).name}), so they were encoded from its sound",
+        )
     else:
         track = replay(stages, record, progress)
         return replace(track, samples=track.samples if own is None else own, notes=(*notes, *track.notes))
@@ -61,9 +66,9 @@ def _own_sound(path: Path, plan: Plan, lossless: bool) -> np.ndarray:
     return np.pad(sound.samples[:, :length], ((0, 0), (0, max(0, length - found))))
 
 
-def _own_latents(stages: Stages, path: Path, audio_sha256: str, plan: Plan) -> np.ndarray:
+def _own_latents(stages: Stages, path: Path, plan: Plan) -> np.ndarray:
     """Latents (T, C) of a file; ValueError when they are not of this plan and codec."""
-    latents, expected = weights.load_latents(path, audio_sha256)[0], (plan.n_frames, stages.config.any_codec.latent_dim)
+    latents, expected = weights.load_latents(path)[0], (plan.n_frames, stages.config.any_codec.latent_dim)
     if latents.shape != expected:
         raise ValueError(f"{path}: latents {latents.shape}, the plan and the codec need {expected}")
     return latents
