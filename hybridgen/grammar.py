@@ -16,19 +16,23 @@ A chord is a degree: its root counts from the tonic of the key, or from C where 
 the same tokens in all keys, and what is learned of it in one holds in all.
 """
 
+import functools
 import itertools
 from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
 
+from hybridgen import constraints
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.harmony import (
     KEYS,
     METERS,
+    MODES,
     NO_CHORD,
     PITCHES,
     QUALITIES,
+    chord_pitches,
     meter_quarters,
     split_key,
     transpose_chord,
@@ -42,6 +46,7 @@ from hybridgen.plan.parts import (
     MIN_TEMPO,
     ROLES,
     Bar,
+    Cue,
     Section,
     Tempo,
 )
@@ -78,9 +83,6 @@ _, METER, WHOLE, TENTH, KEY, DIGIT, ROLE, PROGRAM, LABEL, LENGTH, ENERGY, CHORD 
 )
 VOCAB_SIZE = CHORD.stop
 CHORD_INDEX = {chord: i for i, chord in enumerate(CHORDS)}
-TENTHS = np.arange(round(MIN_TEMPO * 10), round(MAX_TEMPO * 10) + 1)  # every tempo, in tenths of a BPM
-ROUNDING = 1e-9  # relative; a bar that ends on the limit to the last bit is inside it
-
 Choice = Generator[np.ndarray, int, Any]  # yields what may come, is sent what came, returns what it means
 
 
@@ -116,7 +118,7 @@ class State:
         self.sections: list[Section] = []
         self._elapsed = 0.0  # seconds before the last tempo mark, or a little more
         if controls is not None:
-            _check_controls(controls)
+            constraints.check(controls)
         self._steps = self._score()
         self._allowed = next(self._steps)
 
@@ -157,7 +159,7 @@ class State:
     def _header(self, fixed: Controls) -> Choice:
         meters = METERS
         if self.controls is not None:
-            meters = tuple(meter for meter in METERS if _tempos(fixed, meter).any())
+            meters = tuple(meter for meter in METERS if constraints.tempos_allowed(fixed, meter).any())
         self.meter = yield from self._pick(METER, METERS, fixed.meter, among=meters)
         yield from self._first_tempo(fixed)
         self.key = yield from self._pick(KEY, KEYS, fixed.key)
@@ -176,10 +178,10 @@ class State:
 
     def _first_tempo(self, fixed: Controls) -> Choice:
         if self.controls is not None:
-            tempos = _tempos(fixed, self._meter)
+            tempos = constraints.tempos_allowed(fixed, self._meter)
             token = yield _mask(STEP, RAMP) if self._may_change_tempo else _mask(STEP)
         else:
-            tempos = np.ones(len(TENTHS), dtype=bool)
+            tempos = np.ones(len(constraints.TENTHS), dtype=bool)
             token = yield _mask(NO_TEMPO) if self.meter is None else _mask(STEP, RAMP, NO_TEMPO)
         if token != NO_TEMPO:
             bpm = yield from self._bpm(tempos)
@@ -187,10 +189,13 @@ class State:
 
     @property
     def _may_change_tempo(self) -> bool:
-        return self.controls is None or (self.controls.tempo is None and self.controls.seconds is None)
+        if self.controls is None:
+            return True
+        in_seconds = any(cue.seconds is not None for cue in self.controls.cues or ())
+        return self.controls.tempo is None and self.controls.seconds is None and not in_seconds
 
     def _bpm(self, tempos: np.ndarray) -> Choice:
-        """A tempo among those of `TENTHS` where `tempos` (2701,) is True: the whole number, then the tenth."""
+        """A tempo among those of `TENTHS` where `tempos` (2701,) is True: first the whole number."""
         by_whole = np.append(tempos, np.zeros(9, dtype=bool)).reshape(-1, 10)
         mask = _mask()
         mask[WHOLE.start : WHOLE.stop] = by_whole.any(axis=1)
@@ -198,7 +203,7 @@ class State:
         mask = _mask()
         mask[TENTH.start : TENTH.stop] = by_whole[whole]
         tenth = (yield mask) - TENTH.start
-        return TENTHS[10 * whole + tenth] / 10
+        return constraints.TENTHS[10 * whole + tenth] / 10
 
     def _bars(self, fixed: Controls) -> Choice:
         low, high = self._bar_range(fixed)
@@ -211,32 +216,32 @@ class State:
     def _bar_range(self, fixed: Controls) -> tuple[int, int]:
         if self.controls is None:
             return (1 if self.tempo else 0), (0 if self.meter is None else MAX_BARS)
-        n_bars = _fixed_bars(fixed)
+        n_bars = constraints.fixed_bars(fixed)
         if n_bars is not None:
             return n_bars, n_bars
+        at_least = min(len(fixed.form or ()), MAX_BARS) or 1
         seconds = MAX_SECONDS if fixed.seconds is None else fixed.seconds
-        n_bars = min(int(_bars_within(seconds, self._meter, self.tempo[0].bpm)), MAX_BARS)
-        return (1 if fixed.seconds is None else n_bars), n_bars
+        n_bars = min(int(constraints.bars_within(seconds, self._meter, self.tempo[0].bpm)), MAX_BARS)
+        return (min(at_least, n_bars) if fixed.seconds is None else n_bars), n_bars
 
     def _instruments(self, fixed: Controls) -> Choice:
-        programs = dict(fixed.instruments or ())
-        must = _fixed_roles(fixed) if fixed.instruments is None else tuple(programs)
-        may = ROLES if fixed.instruments is None else must
+        must, may = constraints.required_roles(fixed), constraints.possible_roles(fixed)
         at_least = 0 if self.controls is None or not may else 1
         while True:
             token = yield _role_mask([role for role, _ in self.instruments], may, must, at_least)
             if token == STOP:
                 return
             role = ROLES[token - ROLE.start]
-            program = yield from self._pick(PROGRAM, PROGRAMS, programs.get(role))
+            program = yield from self._pick(PROGRAM, PROGRAMS, None, among=constraints.programs(fixed, role))
             self.instruments.append((role, program))
 
     def _section(self, fixed: Section | None) -> Choice:
         fixed_bars = fixed.bars if fixed else ()
-        label = yield from self._pick(LABEL, LABELS, fixed and fixed.label)
-        length = yield from self._length(len(fixed_bars) or None)
-        energy = yield from self._pick(ENERGY, ENERGIES, fixed.energy if fixed else None)
-        roles = yield from self._roles(fixed.roles if fixed else None)
+        cues = self._cues_here()
+        label = yield from self._pick(LABEL, LABELS, self._fixed_label(fixed, cues))
+        length = yield from self._length(*((len(fixed_bars),) * 2 if fixed_bars else self._length_range()))
+        energy = yield from self._pick(ENERGY, ENERGIES, fixed.energy if fixed else None, among=self._energies(length))
+        roles = yield from self._roles(fixed.roles if fixed else None, cues, is_last=length == self._bars_left)
         self.section_bars_left = length
         bars: list[Bar] = []
         while self.section_bars_left:
@@ -245,22 +250,78 @@ class State:
             self.section_bars_left -= 1
         self.sections.append(Section(label, tuple(bars), energy, roles))
 
-    def _length(self, fixed: int | None) -> Choice:
+    def _cues(self) -> list[tuple[int, Cue]]:
+        """The bar of each cue, and the cue; those in seconds are at the nearest bar line."""
+        cues = (self.controls or Controls()).cues or ()
+        return [(self._bar_at(cue.seconds) if cue.seconds is not None else cue.bar, cue) for cue in cues]
+
+    def _bar_at(self, seconds: float) -> int:
+        return 1 + round(seconds * self.tempo[0].bpm / (60 * meter_quarters(self._meter)))
+
+    def _cues_here(self) -> list[Cue]:
+        number = self.n_bars - self._bars_left + 1
+        return [cue for bar, cue in self._cues() if bar <= number <= (cue.last or bar)]
+
+    def _fixed_label(self, fixed: Section | None, cues: Sequence[Cue]) -> str | None:
+        if fixed is not None:
+            return fixed.label
+        form = (self.controls or Controls()).form
+        at_cue = [cue.label for cue in cues if cue.label is not None]
+        return at_cue[0] if at_cue else form[min(len(self.sections), len(form) - 1)] if form else None
+
+    def _length_range(self) -> tuple[int, int]:
+        """The shortest and the longest section that may begin here: it ends where a cue wants a section to begin."""
+        low, high = 1, self._bars_left
+        controls = self.controls or Controls()
+        if controls.form:
+            after = len(controls.form) - 1 - len(self.sections)  # sections that are still to come
+            fair = max(1, self.n_bars // (2 * len(controls.form)))  # no section is shorter than half its share
+            low, high = (fair, max(fair, high - fair * after)) if after > 0 else (high, high)
+            high = min(high, max(1, self._bars_left - max(after, 0)))
+        if controls.dynamics is not None and self.n_bars > 1 and not self.sections:
+            high = min(high, self.n_bars // 2)
+        ends = [end for bar, cue in self._cues() for end in (bar, cue.last + 1 if cue.last else bar)]
+        number = self.n_bars - self._bars_left + 1
+        high = min([high, *(end - number for end in ends if end > number)])
+        return min(low, high), high
+
+    def _length(self, low: int, high: int) -> Choice:
         length = 0
         while True:
-            low, high = (1, self._bars_left - length) if fixed is None else (fixed - length,) * 2
-            may_be_long = (LONG,) if high > BASE else ()
-            token = yield _mask(LENGTH[low - 1 : min(high, BASE)], *may_be_long)
+            may_be_long = (LONG,) if high - length > BASE else ()
+            first = max(low - length, 1)
+            token = yield _mask(LENGTH[first - 1 : min(high - length, BASE)], *may_be_long)
             if token != LONG:
                 return length + 1 + token - LENGTH.start
             length += BASE
 
-    def _roles(self, fixed: tuple[str, ...] | None) -> Choice:
-        may = [role for role, _ in self.instruments] if fixed is None else fixed
+    def _energies(self, length: int) -> Sequence[int]:
+        """Rising or falling where the dynamics are fixed, from one end of the scale to the other."""
+        if self.controls is None or self.controls.dynamics is None:
+            return ()
+        turned = self.controls.dynamics == "diminuendo"
+        scale = [MAX_ENERGY - energy for energy in ENERGIES] if turned else list(ENERGIES)
+        written = [scale[section.energy] for section in self.sections if section.energy is not None]
+        low, high = (written[-1], MAX_ENERGY) if written else (0, MAX_ENERGY // 2 - 1)
+        if length == self._bars_left and self.sections:
+            low = max(low, MAX_ENERGY - 2)
+        return [energy for energy in ENERGIES if low <= scale[energy] <= high]
+
+    def _roles(self, fixed: tuple[str, ...] | None, cues: Sequence[Cue], is_last: bool) -> Choice:
+        may, must = [role for role, _ in self.instruments], set(fixed or ())
+        if fixed is not None:
+            may = list(fixed)
+        elif self.controls is not None:
+            silent = {role for cue in cues for role in cue.silent}
+            may = [role for role in may if role not in silent] or may
+            must = {role for cue in cues for role in cue.enter if role in may}
+            played = {role for section in self.sections for role in section.roles or ()}
+            if is_last:  # whoever is asked for plays somewhere
+                must |= (set(constraints.required_roles(self.controls)) & set(may)) - played
         at_least = 0 if self.controls is None or not may else 1
         chosen: list[str] = []
         while True:
-            mask = _role_mask(chosen, may, fixed or (), at_least)
+            mask = _role_mask(chosen, may, [role for role in ROLES if role in must], at_least)
             token = yield mask | _mask(NO_ROLES) if self.controls is None and not chosen else mask
             if token in (STOP, NO_ROLES):
                 return tuple(chosen) if token == STOP else None
@@ -283,7 +344,7 @@ class State:
             return Bar((_chord(token, self.key),))
         names = []
         for half in range(2):
-            token = yield _mask(_chord_token(chords[half], self.key)) if chords else _mask(CHORD)
+            token = yield _mask(_chord_token(chords[half], self.key)) if chords else self._free_chords()
             names.append(_chord(token, self.key))
         return Bar(tuple(names))
 
@@ -296,22 +357,36 @@ class State:
     def _chord_mask(self, fixed: tuple[str, ...] | None) -> np.ndarray:
         if fixed:
             return _mask(SPLIT if len(fixed) == 2 else _chord_token(fixed[0], self.key))
-        return _mask(CHORD, SPLIT) if self.controls is not None else _mask(CHORD, SPLIT, UNKNOWN_CHORD)
+        return self._free_chords() | (_mask(SPLIT) if self.controls is not None else _mask(SPLIT, UNKNOWN_CHORD))
+
+    def _free_chords(self) -> np.ndarray:
+        return _mask(CHORD) if self.controls is None or self.controls.mode is None else _mode_mask(self.controls.mode)
 
     def _tempo_mark(self, bar: int, ramp: bool) -> Choice:
         last = self.tempo[-1]
         quarters = meter_quarters(self._meter)
         passed, left = (bar - last.bar) * quarters, self._bars_left * quarters
-        tempos = np.ones(len(TENTHS), dtype=bool)
+        tempos = np.ones(len(constraints.TENTHS), dtype=bool)
         if self.controls is not None:  # slow only as far as the rest still ends in time
             if last.ramp:
                 lowest = 60 * (passed + left) / (MAX_SECONDS - self._elapsed)
             else:
                 lowest = 60 * left / (MAX_SECONDS - self._elapsed - 60 * passed / last.bpm)
-            tempos = 10 * min(lowest, last.bpm) * (1 - ROUNDING) <= TENTHS
+            tempos = 10 * min(lowest, last.bpm) * (1 - constraints.ROUNDING) <= constraints.TENTHS
         bpm = yield from self._bpm(tempos)
         self._elapsed += 60 * passed / (min(last.bpm, bpm) if last.ramp else last.bpm)
         self.tempo.append(Tempo(bar, bpm, ramp))
+
+
+@functools.cache
+def _mode_mask(mode: str) -> np.ndarray:
+    """The chords whose notes are all of the mode; their tokens count from the tonic."""
+    scale, _ = MODES[mode]
+    inside = [set(chord_pitches(chord)) <= set(scale) for chord in CHORDS]
+    mask = _mask()
+    mask[CHORD.start : CHORD.stop] = inside
+    mask[CHORD.start] = False  # no chord at all is no mode
+    return mask
 
 
 def _role_mask(chosen: Sequence[str], may: Sequence[str], must: Sequence[str], at_least: int) -> np.ndarray:
@@ -322,47 +397,6 @@ def _role_mask(chosen: Sequence[str], may: Sequence[str], must: Sequence[str], a
     follow = [ROLE.start + ROLES.index(role) for role in may if start <= ROLES.index(role) < stop]
     can_stop = not missing and len(chosen) >= at_least
     return _mask(*follow, STOP) if can_stop else _mask(*follow)
-
-
-def _bars_within(seconds: float, meter: str, bpm: float | np.ndarray) -> np.ndarray:
-    """Whole bars that end within `seconds`, and at least 1."""
-    bars = seconds * bpm / (60 * meter_quarters(meter))
-    return np.maximum(np.floor(bars * (1 + ROUNDING)), 1)
-
-
-def _fixed_bars(controls: Controls) -> int | None:
-    return sum(len(section.bars) for section in controls.sections) if controls.sections else controls.bars
-
-
-def _fixed_roles(controls: Controls) -> tuple[str, ...]:
-    named = {role for section in controls.sections or () for role in section.roles or ()}
-    return tuple(role for role in ROLES if role in named)
-
-
-def _tempos(controls: Controls, meter: str) -> np.ndarray:
-    """(2701,) bool: the tempos of `TENTHS` at which the bars that are fixed last as long as they may."""
-    n_bars = _fixed_bars(controls)
-    tempos = np.ones(len(TENTHS), dtype=bool)
-    if n_bars is not None and controls.seconds is not None:
-        tempos = _bars_within(controls.seconds, meter, TENTHS / 10) == n_bars
-    elif n_bars is not None:
-        tempos = n_bars * meter_quarters(meter) * 60 <= MAX_SECONDS * TENTHS / 10 * (1 + ROUNDING)
-    if controls.tempo is not None:
-        tempos = tempos & (round(controls.tempo * 10) == TENTHS)
-    return tempos
-
-
-def _check_controls(controls: Controls) -> None:
-    meters = METERS if controls.meter is None else (controls.meter,)
-    if not any(_tempos(controls, meter).any() for meter in meters):
-        n_bars, meter = _fixed_bars(controls), controls.meter or "any meter"
-        length = f"last seconds {controls.seconds:g}" if controls.seconds else f"end within {MAX_SECONDS:g} s"
-        tempo = f"tempo {controls.tempo:g}" if controls.tempo else "any tempo"
-        raise ValueError(f"bars {n_bars} of {meter} cannot {length} at {tempo}")
-    if controls.instruments is not None:
-        names = [role for role, _ in controls.instruments]
-        if missing := [role for role in _fixed_roles(controls) if role not in names]:
-            raise ValueError(f"sections play {missing}, but instruments are {names}")
 
 
 def tokens(plan: Plan) -> list[int]:

@@ -11,13 +11,14 @@ ROOT = Path(__file__).parents[1]
 # hybridgen.X (a file or a package) -> its shelf; a package may import within itself
 SHELVES = {
     "config": 1,
+    "constraints": 1,
     "files": 1,
     "interrupts": 2,
     "spectra": 1,
     "workers": 1,
     "flow": 1,
     "ops": 1,
-    "plan": 1,
+    "plan": 0,
     "progress": 1,
     "tags": 1,
     "decoding": 3,

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridgen import grammar
-from hybridgen.plan.controls import Controls
-from hybridgen.plan.harmony import KEYS, METER_BEATS, METERS, meter_quarters, rekey_chord
-from hybridgen.plan.parts import LABELS, MAX_SECONDS, ROLES, Bar, Section, Tempo
+from hybridgen.plan.controls import DYNAMICS, Controls
+from hybridgen.plan.harmony import KEYS, METER_BEATS, METERS, MODES, PITCHES, chord_pitches, meter_quarters, rekey_chord
+from hybridgen.plan.parts import LABELS, MAX_SECONDS, ROLES, Bar, Cue, Section, Tempo
 from hybridgen.plan.plan import Plan
 
 chords = st.none() | st.lists(st.sampled_from(grammar.CHORDS), min_size=1, max_size=2).map(tuple)
@@ -112,7 +112,9 @@ def test_fixed_sections_chords_and_instruments():
         Section("verse", (Bar("Am"), Bar(None), Bar("F G")), energy=3, roles=("bass", "keys")),
         Section(None, (Bar(None),) * 70),
     )
-    controls = Controls(sections=form, chords=(("C",), ("D", "E")), instruments=(("bass", 33), ("keys", None)))
+    controls = Controls(
+        sections=form, chords=(("C",), ("D", "E")), instruments={"bass": 33, "keys": None}, roles=("bass", "keys")
+    )
     plan = plan_of(controls, np.random.default_rng(1))
     assert [len(section.bars) for section in plan.sections] == [3, 70]
     assert (plan.sections[0].label, plan.sections[0].energy, plan.sections[0].roles) == ("verse", 3, ("bass", "keys"))
@@ -138,8 +140,81 @@ def test_controls_that_contradict_each_other():
     with pytest.raises(ValueError, match=r"bars 4000 of 4/4 cannot end within 600 s at tempo 30"):
         grammar.State(Controls(bars=4000, meter="4/4", tempo=30))
     sections = (Section("verse", (Bar(None),), roles=("pad",)),)
-    with pytest.raises(ValueError, match=r"sections play \['pad'\], but instruments are \['bass'\]"):
-        grammar.State(Controls(sections=sections, instruments=(("bass", 33),)))
+    with pytest.raises(ValueError, match=r"pad should play, but roles are \['bass'\]"):
+        grammar.State(Controls(sections=sections, roles=("bass",)))
+    with pytest.raises(ValueError, match=r"drums should play, but without is \['drums'\]"):
+        grammar.State(Controls(instruments={"drums": 0}, without=("drums",)))
+    with pytest.raises(ValueError, match=r"keys should be one of \[4\], but without excludes them"):
+        grammar.State(Controls(instruments={"keys": 4}, without=("rhodes",)))
+
+
+@st.composite
+def casts(draw):
+    """Who plays and who does not, without contradiction."""
+    named = draw(st.sets(st.sampled_from(ROLES), max_size=3))
+    without = draw(st.sets(st.sampled_from([role for role in ROLES if role not in named]), max_size=3))
+    instruments = {role: draw(st.none() | st.lists(st.integers(0, 127), min_size=1, max_size=3)) for role in named}
+    free = [role for role in ROLES if role not in named | without]
+    roles = draw(st.none() | st.just(tuple(named) + tuple(free[:2])))
+    return {"instruments": instruments or None, "without": tuple(without) or None, "roles": roles or None}
+
+
+@st.composite
+def courses(draw):
+    """Form, dynamics, cues and mode."""
+    cue = st.builds(
+        lambda bar, length, enter, silent, label: Cue(bar, bar + length, None, enter, silent - set(enter), label),
+        *(st.integers(1, 9), st.integers(0, 6)),
+        *(st.sets(st.sampled_from(ROLES), max_size=2), st.sets(st.sampled_from(ROLES), max_size=3)),
+        st.none() | st.sampled_from(LABELS),
+    )
+    return {
+        "form": draw(st.none() | st.lists(st.sampled_from(LABELS), min_size=1, max_size=6)),
+        "cues": draw(st.none() | st.lists(cue, max_size=1)),
+        "dynamics": draw(st.none() | st.sampled_from(DYNAMICS)),
+        "mode": draw(st.none() | st.sampled_from(tuple(MODES))),
+        "tempo": draw(st.none() | st.just((80.0, 100.0))),
+    }
+
+
+@settings(max_examples=120, deadline=None)
+@given(casts(), courses(), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_whatever_the_logits_who_plays_when_is_as_the_controls_say(cast, course, n_bars, seed):
+    controls = Controls(**cast | {"roles": None} if course["cues"] else cast, **course, bars=n_bars, meter="4/4")
+    try:
+        plan = plan_of(controls, np.random.default_rng(seed))
+    except ValueError as error:
+        assert "should play, but without" in str(error)  # a cue asks for who is excluded
+        return
+    instruments, chosen = dict(plan.instruments), dict(controls.instruments or ())
+    played = {role for section in plan.sections for role in section.roles}
+    assert not set(instruments) & set(controls.without or ())
+    assert all(role in instruments and (not some or instruments[role] in some) for role, some in chosen.items())
+    if controls.roles is not None:
+        assert set(instruments) == set(controls.roles)
+    if not controls.cues:
+        assert set(chosen) <= played
+    if course["form"] and not controls.cues and not controls.dynamics:
+        assert [section.label for section in plan.sections] == list(controls.form)[: len(plan.sections)]
+        assert len(plan.sections) == min(len(controls.form), n_bars)
+    if controls.dynamics and n_bars > 1:
+        energies = [section.energy for section in plan.sections]
+        assert energies == sorted(energies, reverse=controls.dynamics == "diminuendo") and energies[0] != energies[-1]
+    if controls.mode:
+        scale = {(PITCHES.index(plan.key.split()[0]) + step) % 12 for step in MODES[controls.mode][0]}
+        assert all(set(chord_pitches(chord)) <= scale for bar in plan.bars for chord in bar.chords)
+    if controls.tempo:
+        assert len(plan.tempo) == 1 and 80 <= plan.tempo[0].bpm <= 100
+    first = 1
+    for section in plan.sections:
+        for cue in controls.cues or ():
+            if cue.bar <= first <= cue.last:
+                silent = set(cue.silent)
+                assert not silent & set(section.roles) or set(instruments) <= silent
+                assert first + len(section.bars) - 1 <= cue.last or cue.last > n_bars
+                assert cue.label is None or section.label == cue.label
+                assert not set(cue.enter) - silent - set(section.roles)
+        first += len(section.bars)
 
 
 def test_what_is_no_score_is_refused():

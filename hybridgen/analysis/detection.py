@@ -37,7 +37,8 @@ def detect(samples: np.ndarray, known: Controls) -> Detected:
     from hybridgen.analysis.beats import detect_beats  # librosa is optional
     from hybridgen.analysis.key import detect_key
 
-    beats = detect_beats(samples, known.meter or DEFAULT_METER, known.tempo)
+    tempo = None if isinstance(known.tempo, tuple) else known.tempo  # a range in words says too little
+    beats = detect_beats(samples, known.meter or DEFAULT_METER, tempo)
     return Detected(beats, known.key or detect_key(samples))
 
 

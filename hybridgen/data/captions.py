@@ -14,15 +14,8 @@ from dataclasses import dataclass
 from hybridgen.data.composer import is_usual_tempo
 from hybridgen.data.composer.genres import style_named
 from hybridgen.data.song import Song
-from hybridgen.data.vocabulary import (
-    ENERGY_WORDS,
-    KIT_WORDS,
-    MOOD_WORDS,
-    PERCUSSION_WORDS,
-    PROGRAM_WORDS,
-    ROLE_WORDS,
-    TEMPO_WORDS,
-)
+from hybridgen.data.vocabulary import ENERGY_WORDS, MOOD_WORDS, TEMPO_WORDS
+from hybridgen.plan.instruments import KIT_WORDS, PERCUSSION_WORDS, PROGRAM_WORDS, ROLE_WORDS
 from hybridgen.plan.parts import Section
 from hybridgen.plan.plan import Plan
 

@@ -81,7 +81,7 @@ def make_prompt(song: Song, seconds: int, songs: Path) -> EvalPrompt | None:
     for i, caption in enumerate(captions(song)):
         stated, _ = find_controls(caption)
         no_length = stated.bars is None and stated.seconds is None and stated.sections is None
-        if stated.tempo is None or stated.key is None or stated.key != plan.key:
+        if not isinstance(stated.tempo, float) or stated.key is None or stated.key != plan.key:
             continue
         if no_length and caption_words(song, i).genre:
             return EvalPrompt(caption, stated.tempo, stated.key, song.genre, seconds, song.index, plan, audio)

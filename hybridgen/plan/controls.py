@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict
 
-from hybridgen.plan.harmony import parse_key
+from hybridgen.plan.harmony import MODES, parse_key
+from hybridgen.plan.instruments import Programs, parse_exclusions, parse_instruments
 from hybridgen.plan.parts import (
     LABELS,
     MAX_BARS,
@@ -16,17 +17,19 @@ from hybridgen.plan.parts import (
     MAX_SECONDS,
     MIN_SECONDS,
     ROLES,
+    Cue,
     Section,
     check_energy,
     check_label,
     check_meter,
     check_prompt,
     check_tempo,
-    order_instruments,
     order_roles,
     parse_bar,
     show,
 )
+
+DYNAMICS = ("crescendo", "diminuendo")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,27 @@ def _words(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _tempo(text: str) -> float | tuple[float, float]:
+    """ "84" -> 84, "96-100" -> (96, 100)."""
+    low, dash, high = text.partition("-")
+    return (float(low), float(high)) if dash and low else float(text)
+
+
+def _instruments(text: str) -> dict[str, object]:
+    """ "keys=rhodes, lead=40" -> {"keys": "rhodes", "lead": 40}."""
+    found: dict[str, object] = {}
+    for part in _names(text):
+        role, equals, name = (word.strip() for word in part.partition("="))
+        if not equals or not name:
+            raise ValueError(f"{part!r} is not role=instrument")
+        found[role] = int(name) if name.isdecimal() else name
+    return found
+
+
 @dataclass(frozen=True)
 class Controls:
     """What is fixed; None = free in a request, unchanged in an edit. `bars` and `seconds` exclude each other.
@@ -56,22 +80,33 @@ class Controls:
 
     seconds: float | None = _option("request", "exact length, 0.1 to 600 (default 30)", float, "S")
     bars: int | None = _option("request", "length in whole bars, instead of seconds", int, "N")
-    tempo: float | None = _option("request edit", "quarter notes a minute, 30 to 300", float, "BPM")
+    tempo: float | tuple[float, float] | None = _option(
+        "request edit", "quarter notes a minute, 30 to 300, or a range such as 96-100", _tempo, "BPM"
+    )
     key: str | None = _option(
         "request edit", "one of the 24 major and minor keys; in an edit its chords are transposed", str, '"A minor"'
     )
+    mode: str | None = _option("request", "the chords keep to a mode of the key: " + " ".join(MODES), str, "dorian")
     meter: str | None = _option("request", "2/4 3/4 4/4 5/4 6/8 7/8 9/8 or 12/8", str, "7/8")
     sections: tuple[Section, ...] | None = _option("request", "the form, with as much in each section as is known")
     chords: tuple[tuple[str, ...] | None, ...] | None = _option(
         "request edit", "one entry a bar, repeated; a comma splits a bar", str.split, '"Am F C,G"'
     )
-    instruments: tuple[tuple[str, int | None], ...] | None = _option(
-        "request edit", "General MIDI program 0-127 of each role, None = free"
+    form: tuple[str, ...] | None = _option(
+        "request", "the sections in order, their lengths free, of " + " ".join(LABELS), _words, '"intro verse outro"'
+    )
+    cues: tuple[Cue, ...] | None = _option("request", "who enters or is silent where, which section begins where")
+    dynamics: str | None = _option("request", "the energy rises or falls: " + " ".join(DYNAMICS), str, "crescendo")
+    instruments: tuple[tuple[str, Programs], ...] | None = _option(
+        "request edit", "what a role is played with, by name or General MIDI program", _instruments, '"keys=rhodes"'
+    )
+    without: tuple[str | int, ...] | None = _option(
+        "request", "roles and instruments that do not play", _names, '"drums, piano"'
     )
     label: str | None = _option("edit", "what kind of section: " + " ".join(LABELS), str, "chorus")
     energy: int | None = _option("edit", f"0 to {MAX_ENERGY}", int, f"0-{MAX_ENERGY}")
     roles: tuple[str, ...] | None = _option(
-        "edit", "who plays in these bars, of " + " ".join(ROLES), _words, '"drums bass"'
+        "request edit", "who plays (in an edit: in these bars), of " + " ".join(ROLES), _words, '"drums bass"'
     )
     prompt: str | None = _option("edit", "other words for the whole plan", str, "WORDS")
 
@@ -92,6 +127,8 @@ class Controls:
         n_bars = sum(len(section.bars) for section in self.sections or ())
         if self.sections is not None and self.bars is not None and n_bars != self.bars:
             raise ValueError(f"sections hold {n_bars} bars, but bars {self.bars} are requested")
+        if self.sections is not None and self.form is not None:
+            raise ValueError(f"sections and form {' '.join(self.form)} are both given, choose one")
 
     @classmethod
     def of(cls, place: str, args: "ControlArgs | EditArgs") -> "Controls":
@@ -115,13 +152,42 @@ def _chords(bars: Sequence[str | Sequence[str] | None]) -> tuple[tuple[str, ...]
     return tuple(parse_bar(bar) for bar in bars)
 
 
+def _tempo_or_range(tempo: float | Sequence[float]) -> float | tuple[float, float]:
+    if not isinstance(tempo, Sequence):
+        return check_tempo(tempo)
+    if len(tempo) != 2 or not tempo[0] <= tempo[1]:
+        raise ValueError(f"tempo {tempo!r} should be a number or a range (low, high)")
+    low, high = (check_tempo(end) for end in tempo)
+    return (low, high)
+
+
+def _one_of(field: str, choices: Sequence[str]) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"{field} {value!r} is none of {', '.join(choices)}")
+        return value
+
+    return check
+
+
+def _form(labels: Sequence[str]) -> tuple[str, ...]:
+    if not labels:
+        raise ValueError("form is empty, at least one section is needed")
+    return tuple(check_label(label, "form:") for label in labels)
+
+
 _CANONICAL: dict[str, Callable[[Any], Any]] = {
-    "tempo": check_tempo,
+    "tempo": _tempo_or_range,
+    "mode": _one_of("mode", tuple(MODES)),
+    "dynamics": _one_of("dynamics", DYNAMICS),
+    "form": _form,
+    "cues": tuple,
+    "without": parse_exclusions,
     "key": parse_key,
     "meter": check_meter,
     "sections": tuple,
     "chords": _chords,
-    "instruments": order_instruments,
+    "instruments": parse_instruments,
     "label": check_label,
     "energy": check_energy,
     "roles": order_roles,
@@ -135,17 +201,26 @@ def options(place: str) -> dict[str, Option]:
     return {name: option for name, option in found.items() if place in option.places}
 
 
+InstrumentArg = int | str | Sequence[int | str] | None  # a program 0-127, a name, or several of them
+
+
 class ControlArgs(TypedDict, total=False):
     """The keyword arguments of `Pipeline.plan` and `Pipeline.generate` that fix something; None or absent = free."""
 
     seconds: float | None  # exact length, 0.1-600; the default is 30
     bars: int | None  # length in whole bars, instead of seconds
-    tempo: float | None  # quarter notes a minute, 30-300
+    tempo: float | tuple[float, float] | None  # quarter notes a minute, 30-300, or a range of them
     key: str | None  # "A minor", "F# major"
+    mode: str | None  # "dorian", "mixolydian", ...: the chords keep to it
     meter: str | None  # "4/4", "7/8", ...
     sections: Sequence[Section] | None  # the form, with as much or little in each section as is known
     chords: Sequence[str | Sequence[str] | None] | None  # an entry a bar ("F,G" for two chords), repeated
-    instruments: Mapping[str, int | None] | None  # role -> General MIDI program 0-127, None = free
+    form: Sequence[str] | None  # "intro", "verse", ...: the sections in order, their lengths free
+    cues: Sequence[Cue] | None  # who enters or is silent where, which section begins where
+    dynamics: str | None  # "crescendo" or "diminuendo": the energy of the sections
+    instruments: Mapping[str, InstrumentArg] | None  # these roles play, with one of these; None = any instrument
+    without: Sequence[str | int] | None  # roles, names and programs that do not play
+    roles: Sequence[str] | None  # who plays, all of these and nobody else
 
 
 class EditArgs(TypedDict, total=False):
@@ -154,7 +229,7 @@ class EditArgs(TypedDict, total=False):
     tempo: float | None
     key: str | None
     chords: Sequence[str | Sequence[str] | None] | None
-    instruments: Mapping[str, int | None] | None
+    instruments: Mapping[str, InstrumentArg] | None
     label: str | None
     energy: int | None
     roles: Sequence[str] | None

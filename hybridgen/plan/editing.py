@@ -13,7 +13,6 @@ from hybridgen.plan.parts import (
     Section,
     Tempo,
     check_bars,
-    order_instruments,
     order_roles,
 )
 from hybridgen.plan.score import Score
@@ -34,6 +33,8 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
     if change.key is not None and everywhere:
         new = replace(new, key=change.key)
     if change.tempo is not None:
+        if isinstance(change.tempo, tuple):
+            raise ValueError(f"tempo {change.tempo} is a range; an edit needs one tempo")
         new = _edit_tempo(new, first, last, change.tempo)
     if change.prompt is not None:
         new = replace(new, prompt=change.prompt)
@@ -70,7 +71,7 @@ def keep_codes(old: P, new: P, bars: tuple[int, int]) -> P:
 
 def _edit_instruments(plan: P, change: Controls) -> P:
     programs = {role: None for role in order_roles(change.roles or ())} | dict(plan.instruments)
-    programs |= dict(order_instruments(change.instruments or {}))
+    programs |= {role: chosen[0] if chosen else None for role, chosen in change.instruments or ()}
     return replace(plan, instruments=tuple(programs.items()))
 
 

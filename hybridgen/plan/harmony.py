@@ -77,6 +77,16 @@ METER_BEATS: dict[str, tuple[float, ...]] = {
 }
 METERS = tuple(METER_BEATS)
 
+MODES = {  # semitones above the tonic, and whether the key is a major or a minor one
+    "ionian": ((0, 2, 4, 5, 7, 9, 11), "major"),
+    "dorian": ((0, 2, 3, 5, 7, 9, 10), "minor"),
+    "phrygian": ((0, 1, 3, 5, 7, 8, 10), "minor"),
+    "lydian": ((0, 2, 4, 6, 7, 9, 11), "major"),
+    "mixolydian": ((0, 2, 4, 5, 7, 9, 10), "major"),
+    "aeolian": ((0, 2, 3, 5, 7, 8, 10), "minor"),
+    "locrian": ((0, 1, 3, 5, 6, 8, 10), "minor"),
+}
+
 NOTE = r"([A-Ga-g])\s?(#|♯|b|♭|-?sharp|-?flat)?"
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 

@@ -137,6 +137,30 @@ class Section:
             object.__setattr__(self, "roles", order_roles(self.roles, "section roles"))
 
 
+@dataclass(frozen=True)
+class Cue:
+    """What happens at a place of a form that is not written yet: who enters, who is silent, which section begins.
+
+    At `bar` (from 1), or at `seconds` where the bar nearest to it begins; up to the bar `last`, or in the one section
+    that begins there where it is None.
+    """
+
+    bar: int = 1
+    last: int | None = None
+    seconds: float | None = None
+    enter: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bar <= (self.last or MAX_BARS) <= MAX_BARS:
+            raise ValueError(f"cue: bars {self.bar}-{self.last or MAX_BARS} are not a range inside 1-{MAX_BARS}")
+        object.__setattr__(self, "enter", order_roles(self.enter, "cue: enter"))
+        object.__setattr__(self, "silent", order_roles(self.silent, "cue: silent"))
+        if self.label is not None:
+            check_label(self.label, "cue: label")
+
+
 def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:
     """(first, last), counted from 1, both included; ValueError unless 1 <= first <= last <= n_bars."""
     first, last = bars
