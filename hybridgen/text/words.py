@@ -8,8 +8,10 @@ import re
 
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.harmony import METERS, meter_quarters
-from hybridgen.plan.parts import LABELS, MAX_BARS, MAX_SECONDS, MAX_TEMPO, MIN_SECONDS, MIN_TEMPO, Bar, Section
+from hybridgen.plan.parts import MAX_BARS, MAX_SECONDS, MAX_TEMPO, MIN_SECONDS, MIN_TEMPO, Bar, Section
+from hybridgen.text.form import PART, PARTS, find_course
 from hybridgen.text.harmony import find_chords, find_key, spell_chords
+from hybridgen.text.players import find_players
 from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
 
 MAX_CHARACTERS = 20_000  # of a prompt; the rest is not read, with a note
@@ -41,8 +43,24 @@ def find_controls(prompt: str) -> tuple[Controls, list[str]]:
     if numerals is not None:
         chords = spell_chords(scanner, numerals, key)
     bars = fit_bars(scanner, bars, tempo, meter)
+    course = find_course(scanner, bars)
+    players = find_players(scanner)
     find_impossible(scanner)
-    controls = Controls(tempo=tempo, key=key, meter=meter, bars=bars, seconds=seconds, sections=sections, chords=chords)
+    controls = Controls(
+        tempo=tempo,
+        key=key,
+        meter=meter,
+        bars=None if course.sections else bars,
+        seconds=seconds,
+        sections=sections or course.sections,
+        chords=chords,
+        form=None if sections or course.sections else course.form,
+        cues=tuple(course.cues) or None,
+        dynamics=course.dynamics,
+        instruments=players.instruments or None,
+        without=tuple(players.without) or None,
+        roles=players.roles,
+    )
     return controls, scanner.sorted_notes()
 
 
@@ -142,11 +160,6 @@ def find_meter(scanner: PromptScanner) -> str | None:
 
 # --------------------------------------------------------------------------------------------------------- length
 
-PARTS = {label: label for label in LABELS} | {
-    "introduction": "intro", "hook": "chorus", "refrain": "chorus", "breakdown": "break", "buildup": "build",
-    "build-up": "build", "ending": "outro", "coda": "outro",
-}  # fmt: skip
-PART = rf"(?:{'|'.join(sorted(PARTS, key=len, reverse=True))})"
 BARS = compiled(rf"(?P<count>{COUNT})(?P<half>\s+and\s+a\s+half)?[\s-]*(?:bars?|measures?)\b(?!\s*/)")
 SECTION = compiled(
     rf"(?P<count>{COUNT})[\s-]*(?:bars?|measures?)\s+(?:long\s+|of\s+)?(?:an?\s+)?(?P<part>{PART})s?\b"
