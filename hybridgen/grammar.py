@@ -162,7 +162,8 @@ class State:
             meters = tuple(meter for meter in METERS if constraints.tempos_allowed(fixed, meter).any())
         self.meter = yield from self._pick(METER, METERS, fixed.meter, among=meters)
         yield from self._first_tempo(fixed)
-        self.key = yield from self._pick(KEY, KEYS, fixed.key)
+        kind = MODES[fixed.mode][1] if fixed.mode else ""
+        self.key = yield from self._pick(KEY, KEYS, fixed.key, among=[key for key in KEYS if key.endswith(kind)])
         yield from self._bars(fixed)
         yield from self._instruments(fixed)
 

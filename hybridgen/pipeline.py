@@ -26,6 +26,7 @@ from hybridgen.progress import Progress
 from hybridgen.render import editing, mixdown, opening
 from hybridgen.sampling import RenderArgs, RenderOptions, random_seed
 from hybridgen.stages import Stages
+from hybridgen.text.controls import Understanding, understand
 from hybridgen.track import Track
 
 R = TypeVar("R", PlanResult, Track)
@@ -52,6 +53,11 @@ class Pipeline(Stages):
         seeds = planning.check_request(prompt, n, random_seed() if seed is None else seed)
         states = self.encode_prompt(prompt)
         return _warned(planning.write_plans(self, prompt, states, Controls.of("request", controls), seeds, progress))
+
+    @staticmethod
+    def understand(prompt: str) -> Understanding:
+        """What the words of a prompt fix, as `plan` and `generate` read them; no model is needed for it."""
+        return understand(prompt)
 
     def write_codes(self, plan: Plan, progress: Progress | None = None) -> Plan:
         """The plan with every unset code written, the others as they are; itself where none is unset."""

@@ -63,7 +63,10 @@ def write_plans(
     progress: Progress | None = None,
 ) -> PlanResult:
     """A score for each seed, without codes; `Pipeline.plan` is the public method."""
-    controls, notes = resolve_controls(prompt, controls)
+    understood = understand(prompt)
+    controls, notes = resolve_controls(understood, controls)
+    if understood.text != prompt:
+        states = replace(stages.encode_prompt(understood.text), notes=states.notes)
     n, sampling = len(seeds), stages.config.sampling.score
     text, mask = states.text.expand(n, -1, -1), states.mask.expand(n, -1)
     rows = decode_scores(stages.planner, text, mask, [controls] * n, seeds, sampling, progress)

@@ -26,7 +26,7 @@ from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.renderer import Renderer, RendererConfig
 from hybridgen.sampling import SamplingConfig
-from hybridgen.text import TextConfig, TextEncoder
+from hybridgen.text.encoder import TextConfig, TextEncoder
 
 STAGES = ("codec", "quantizer", "planner", "renderer")  # those that have a file in a model folder
 CODECS: dict[type, Callable[[Any], BlockCodec]] = {

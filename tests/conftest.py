@@ -25,7 +25,7 @@ from hybridgen.quantizer import QuantizerConfig
 from hybridgen.renderer import RendererConfig
 from hybridgen.sampling import SamplingConfig, SamplingParams
 from hybridgen.stages import PipelineConfig
-from hybridgen.text import TextConfig
+from hybridgen.text.encoder import TextConfig
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_RATE, LATENT_HOP, CODE_HOP = astuple(TimeBase())

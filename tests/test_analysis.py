@@ -9,7 +9,7 @@ import soundfile
 from hybridgen.analysis.detection import Detected, detect, plan_recording
 from hybridgen.data import recordings
 from hybridgen.plan.controls import Controls
-from hybridgen.text import find_controls
+from hybridgen.text.controls import find_controls
 from tests.conftest import SAMPLE_RATE
 
 

@@ -14,7 +14,7 @@ from hybridgen.data.composer.style import Style
 from hybridgen.data.song import Note, Song
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
-from hybridgen.text import find_controls
+from hybridgen.text.controls import find_controls
 
 SONGS = [compose(11, index) for index in range(100)]
 CAPTIONS = [(song, text) for song in SONGS for text in captions(song, 10)]
@@ -126,11 +126,26 @@ def test_controls_found_in_a_caption_are_the_plans():
     for song, text in CAPTIONS:
         controls, notes = find_controls(text)
         plan = song.plan
-        truth = {"tempo": plan.tempo[0].bpm, "key": plan.key, "meter": plan.meter, "bars": plan.n_bars}
         said = {name: value for name, value in vars(controls).items() if value is not None}
+        if isinstance(tempo := said.pop("tempo", None), tuple):
+            assert tempo[0] <= plan.tempo[0].bpm <= tempo[1], text
+        elif tempo is not None:
+            assert tempo == plan.tempo[0].bpm, text
+            found["tempo"] += 1
+        for role in said.pop("without", ()):
+            assert role not in dict(plan.instruments), text
+        if (form := said.pop("form", None)) is not None:
+            assert form == tuple(section.label for section in plan.sections), text
+        for role, programs in said.pop("instruments", ()):
+            found["roles"] += 1
+            played = dict(plan.instruments).get(role)
+            found["true roles"] += role in dict(plan.instruments) and (not programs or played in programs)
+        said = {name: value for name, value in said.items() if name not in ("cues", "roles", "dynamics")}
+        truth = {"key": plan.key, "meter": plan.meter, "bars": plan.n_bars}
         assert all(truth.get(name) == value for name, value in said.items()), (said, text)
         assert not any("contradicts" in note or "is none of" in note for note in notes), (notes, text)
         found.update(list(said))
+    assert found["roles"] > 500 and found["true roles"] > 0.9 * found["roles"], found
     assert found["tempo"] > 350 and found["key"] > 250 and found["meter"] > 100 and found["bars"] > 20
 
 

@@ -26,6 +26,7 @@ from hybridgen.progress import Cancelled
 from hybridgen.render import mixdown
 from hybridgen.request import resolve_controls
 from hybridgen.sampling import RenderArgs, RenderOptions
+from hybridgen.text.controls import understand
 from hybridgen.track import LOSSLESS, Track, sidecar
 from tests.conftest import LATENT_HOP, SAMPLE_RATE
 
@@ -97,10 +98,10 @@ def test_what_is_fixed_stays_fixed(pipe: Pipeline):
 
 
 def test_an_argument_beats_the_words_and_says_so():
-    controls, notes = resolve_controls("a waltz at 93 bpm, 8 bars", Controls(tempo=120.0, seconds=10.0))
+    controls, notes = resolve_controls(understand("a waltz at 93 bpm, 8 bars"), Controls(tempo=120.0, seconds=10.0))
     assert (controls.tempo, controls.meter, controls.seconds, controls.bars) == (120.0, "3/4", 10.0, None)
     assert sorted(note.split()[0] for note in notes) == ["bars", "tempo"]
-    assert resolve_controls("a song", Controls())[0].seconds == 30.0
+    assert resolve_controls(understand("a song"), Controls())[0].seconds == 30.0
 
 
 def test_same_plan_seed_other_render_seed(pipe: Pipeline):

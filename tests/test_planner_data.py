@@ -12,7 +12,7 @@ from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.plan.features import N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
-from hybridgen.text import TextConfig
+from hybridgen.text.encoder import TextConfig
 from hybridgen.training import planner_data
 from hybridgen.training.planner_data import (
     CodeCorruption,

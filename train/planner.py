@@ -18,7 +18,7 @@ from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.planning import decode_scores
 from hybridgen.sampling import SamplingParams
-from hybridgen.text import TextConfig, TextEncoder
+from hybridgen.text.encoder import TextConfig, TextEncoder
 from hybridgen.training import dataset, flops, objectives, planner_data
 from hybridgen.training.configs import PlannerTrainConfig
 from hybridgen.training.engine import Engine

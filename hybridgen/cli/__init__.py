@@ -15,6 +15,7 @@ from hybridgen.cli.options import Parser, printable
 
 EXAMPLES = """examples:
   hybridgen generate "warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor" --seconds 60 -o track.wav
+  hybridgen understand "slow 7/8 prog rock, no drums, rhodes and flute"               what is read in your words
   hybridgen plan "7/8 prog rock in E minor, 140 bpm, 16 bars" -n 8 -o plan.json      then look, choose and edit
   hybridgen render plan-3.json -o track.flac
   hybridgen edit track.flac --bars 9-12 --chords "Am F C G" -o new.flac              all other bars stay as they are

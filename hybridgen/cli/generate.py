@@ -1,7 +1,9 @@
 """generate, plan, render: from a prompt or a plan to a track."""
 
 import argparse
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from hybridgen.cli import options
@@ -28,6 +30,10 @@ def add_commands(commands: Commands) -> None:
     options.add_adapters(plan, "FOLDER[:STRENGTH]", learned)
     options.add_model(plan)
     options.add_out(plan, "plan.json", "where the plan goes")
+
+    understand = options.command(commands, "understand", run_understand, "what the words of a prompt fix, and what not")
+    options.add_prompt(understand)
+    understand.add_argument("--json", action="store_true", help="as JSON")
 
     render = options.command(commands, "render", run_render, "the track of a plan")
     render.add_argument("plan", type=Path, metavar="plan.json")
@@ -56,6 +62,7 @@ def run_generate(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
     chosen, controls = options.read_render_options(args), options.read_controls(args, "request")
     options.check_outputs(args, args.out, args.plan_out, inputs=_given(args.prompt_file))
+    options.print_understood(prompt)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -71,6 +78,23 @@ def run_generate(args: argparse.Namespace) -> None:
     options.finish(track, args, started, args.plan_out)
 
 
+def run_understand(args: argparse.Namespace) -> None:
+    from hybridgen.text.controls import understand
+
+    understood = understand(options.read_prompt(args))
+    if args.json:
+        fixed = {name: value for name, value in asdict(understood.controls).items() if value is not None}
+        print(
+            json.dumps({"controls": fixed, "notes": understood.notes, "unread": understood.unread}, ensure_ascii=False)
+        )
+        return
+    print(f"from your words: {options.printable(understood.summary()) or 'nothing is fixed'}")
+    for note in understood.notes:
+        print(f"note: {options.printable(note)}")
+    if understood.unread:
+        print(f"not understood: {options.printable(', '.join(understood.unread))}")
+
+
 def run_plan(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
     controls = options.read_controls(args, "request")
@@ -81,6 +105,7 @@ def run_plan(args: argparse.Namespace) -> None:
     for adapter in options.parse_adapters(args):
         if adapter.bars is not None:
             raise ValueError(f"adapter {adapter}: a score is written as a whole; give bars to render or generate")
+    options.print_understood(prompt)
     pipe = options.load_pipeline(args)
     with options.progress_bars() as progress:
         plans = pipe.plan(prompt, args.n, seed=args.seed, progress=progress, **controls)

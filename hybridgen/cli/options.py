@@ -173,6 +173,14 @@ def read_prompt(args: argparse.Namespace) -> str:
         raise ValueError(f"{args.prompt_file}: not UTF-8 text") from None
 
 
+def print_understood(prompt: str) -> None:
+    """Says what is taken from the words of a prompt."""
+    from hybridgen.text.controls import understand
+
+    if summary := understand(prompt).summary():
+        print(f"from your words: {printable(summary)}")
+
+
 def read_plan(path: Path) -> "Plan":
     """The plan in a JSON file; ValueError that names the file."""
     from hybridgen.plan.plan import Plan

@@ -43,7 +43,7 @@ from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.quantizer import Quantizer
 from hybridgen.stages import PipelineConfig, make_codec
-from hybridgen.text import TextEncoder
+from hybridgen.text.encoder import TextEncoder
 from hybridgen.weights import load_weights
 from hybridgen.workers import run_tasks
 

@@ -22,7 +22,7 @@ from hybridgen.data.prepared_dataset import Labels
 from hybridgen.data.song import SAMPLE_RATE
 from hybridgen.files import atomic_write
 from hybridgen.plan.parts import MAX_SECONDS
-from hybridgen.text import find_controls
+from hybridgen.text.controls import find_controls
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aiff")
 

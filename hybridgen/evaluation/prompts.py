@@ -10,7 +10,7 @@ from hybridgen.data.captions import caption_words, captions
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.song import Song
 from hybridgen.plan.plan import Plan
-from hybridgen.text import find_controls
+from hybridgen.text.controls import find_controls
 
 SEED = 1  # of the songs; trainings use others
 MAX_SHORTFALL = 0.5  # seconds by which a song may be shorter than its prompt's; sets are compared without them

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict
 
 from hybridgen.plan.harmony import MODES, parse_key
-from hybridgen.plan.instruments import Programs, parse_exclusions, parse_instruments
+from hybridgen.plan.instruments import Programs, name_of, parse_exclusions, parse_instruments
 from hybridgen.plan.parts import (
     LABELS,
     MAX_BARS,
@@ -138,6 +138,28 @@ class Controls:
             raise TypeError(f"{name!r} is an unexpected keyword argument; known are {', '.join(options(place))}")
         return cls(**values)
 
+    def text(self, key: str | None = None) -> str:
+        """What is fixed, in one line for people: "84 BPM, A minor, keys = rhodes"; `key` as it was spelled."""
+        parts = [] if self.tempo is None else [f"{_show_tempo(self.tempo)} BPM"]
+        tonic = [] if self.key is None else [key or self.key]
+        parts += [" ".join([*(one.split()[0] for one in tonic), self.mode])] if self.mode else tonic
+        parts += [] if self.meter is None else [self.meter]
+        parts += [] if self.bars is None else [f"{self.bars} bars"]
+        parts += [] if self.seconds is None else [f"{show(self.seconds)} s"]
+        labels = self.form or tuple(section.label or "?" for section in self.sections or ())
+        parts += [f"form {' '.join(labels)}"] if labels else []
+        parts += (
+            [f"chords {' '.join('?' if bar is None else ','.join(bar) for bar in self.chords)}"] if self.chords else []
+        )
+        for role, programs in self.instruments or ():
+            names = list(dict.fromkeys(name_of(role, program) for program in programs or ()))
+            parts.append(f"{role} = {' or '.join(names)}" if names else role)
+        out = [one if isinstance(one, str) else name_of("keys", one) for one in self.without or ()]
+        parts += [f"without {' '.join(dict.fromkeys(out))}"] if out else []
+        parts += ["nobody else"] if self.roles is not None else []
+        parts += [cue.text() for cue in self.cues or ()] + ([self.dynamics] if self.dynamics else [])
+        return ", ".join(parts)
+
     @property
     def fixes_length(self) -> bool:
         """Whether bars, seconds or sections say how long the track is."""
@@ -150,6 +172,10 @@ def _chords(bars: Sequence[str | Sequence[str] | None]) -> tuple[tuple[str, ...]
     if not len(bars):
         raise ValueError("chords are empty, at least one is needed")
     return tuple(parse_bar(bar) for bar in bars)
+
+
+def _show_tempo(tempo: float | tuple[float, float]) -> str:
+    return f"{tempo[0]:g}-{tempo[1]:g}" if isinstance(tempo, tuple) else f"{tempo:g}"
 
 
 def _tempo_or_range(tempo: float | Sequence[float]) -> float | tuple[float, float]:

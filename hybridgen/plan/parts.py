@@ -160,6 +160,15 @@ class Cue:
         if self.label is not None:
             check_label(self.label, "cue: label")
 
+    def text(self) -> str:
+        """The cue in words: "bars 1-8 without drums", "bass from bar 9"."""
+        where = f"at {self.seconds:g} s" if self.seconds is not None else f"from bar {self.bar}"
+        if self.silent and self.enter:
+            return f"only {' '.join(self.enter)} {where}"
+        if self.silent:
+            return f"bars {self.bar}-{self.last or self.bar} without {' '.join(self.silent)}"
+        return f"{self.label or ' '.join(self.enter)} {where}"
+
 
 def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:
     """(first, last), counted from 1, both included; ValueError unless 1 <= first <= last <= n_bars."""

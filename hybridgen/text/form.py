@@ -1,11 +1,10 @@
 """Form and course in the words of a prompt: "intro, verse, chorus", "AABA, 32 bars", "bass enters at bar 5"."""
 
 import re
-from dataclasses import dataclass, field
 
 from hybridgen.plan.parts import LABELS, MAX_BARS, MAX_SECONDS, ROLES, Bar, Cue, Section
 from hybridgen.text.players import known_name, names, role_of
-from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
+from hybridgen.text.reader import PromptScanner, clip, compiled, is_refused
 
 PARTS = {label: label for label in LABELS} | {
     "introduction": "intro", "hook": "chorus", "refrain": "chorus", "breakdown": "break", "buildup": "build",
@@ -48,41 +47,32 @@ FROM_QUIET = compiled(
 )
 
 
-@dataclass
-class Course:
-    """The form, and what happens where."""
+def find_cues(scanner: PromptScanner) -> tuple[list[Cue], str | None]:
+    """Who enters or is silent where, which section begins where; and whether the energy rises or falls.
 
-    form: tuple[str, ...] | None = None
-    sections: tuple[Section, ...] | None = None  # where their lengths are known too
-    cues: list[Cue] = field(default_factory=list)
-    dynamics: str | None = None
-
-
-def find_course(scanner: PromptScanner, bars: int | None) -> Course:
-    """Who enters where, the order of the sections, and whether the energy rises or falls."""
-    course = Course()
-    _find_cues(scanner, course)
-    for pattern, dynamics in ((CRESCENDO, "crescendo"), (DIMINUENDO, "diminuendo")):
-        if scanner.take_requested(pattern) and course.dynamics is None:
-            course.dynamics = dynamics
-    _find_form(scanner, course, bars)
-    return course
+    To be read before lengths and meters: the number of a bar is none of those.
+    """
+    cues: list[Cue] = []
+    _find_entries(scanner, cues)
+    dynamics = None
+    for pattern, name in ((CRESCENDO, "crescendo"), (DIMINUENDO, "diminuendo")):
+        if scanner.take_requested(pattern):
+            dynamics = dynamics or name
+    return cues, dynamics
 
 
-def _find_form(scanner: PromptScanner, course: Course, bars: int | None) -> None:
+def find_course(scanner: PromptScanner, bars: int | None) -> tuple[tuple[str, ...] | None, tuple[Section, ...] | None]:
+    """The labels of the sections in order; and the sections themselves where letters divide a known number of bars."""
     found = [(match.start(), _labels(match)) for match in scanner.take_requested(SEQUENCE)]
-    letters = [m for m in LETTERS.finditer(scanner.words) if "B" in m[0] and m[0] not in ("ABBA", "ABC", "ABCD")]
-    for match in letters:
-        scanner.take(re.compile(re.escape(match[0])))
-        found.append((match.start(), _letter_labels(match[0].replace("-", ""))))
+    letters = scanner.take(LETTERS, lambda match: "B" in match[0] and match[0] not in ("ABBA", "ABC", "ABCD"))
+    found += [(match.start(), _letter_labels(match[0].replace("-", ""))) for match in letters]
     if not found:
-        if LOOP.search(scanner.words) and not REFUSED_LIST.search(scanner.words[: LOOP.search(scanner.words).start()]):
-            course.form = ("verse",)  # one section, and no beginning and ending of its own
-        return
-    course.form = scanner.first("form", found, " ".join)
-    if letters and bars is not None and course.form and bars % len(course.form) == 0:
-        length = bars // len(course.form)
-        course.sections, course.form = tuple(Section(label, (Bar(),) * length) for label in course.form), None
+        loops = scanner.take_requested(LOOP)
+        return (("verse",) if loops else None), None  # one section, without a beginning and an ending of its own
+    form = scanner.first("form", found, " ".join)
+    if letters and bars is not None and form and bars % len(form) == 0:
+        return None, tuple(Section(label, (Bar(),) * (bars // len(form))) for label in form)
+    return form, None
 
 
 def _labels(match: re.Match) -> tuple[str, ...]:
@@ -94,34 +84,33 @@ def _letter_labels(letters: str) -> tuple[str, ...]:
     return tuple(labels[letter] for letter in letters)
 
 
-def _find_cues(scanner: PromptScanner, course: Course) -> None:
+def _find_entries(scanner: PromptScanner, cues: list[Cue]) -> None:
     for match in scanner.take(ABSENT_FIRST):
         last = int(match["count"]) if match["count"] else int(match["until"]) - 1
         if _possible(scanner, match, last + 1):
             role = role_of(known_name(match["name"]))
-            silent = ("drums", "percussion") if role in ("drums", "percussion") else (role,)
-            course.cues += [Cue(1, last, silent=silent), Cue(last + 1, enter=(role,))]
-    opening = scanner.take(STARTS_WITH)
-    entries = [
-        (m, role_of(known_name(m["name"]))) for m in scanner.take(ENTERS, lambda m: not REFUSED_LIST.search(before(m)))
-    ]
+            silent: tuple[str, ...] = ("drums", "percussion") if role in ("drums", "percussion") else (role,)
+            cues += [Cue(1, last, silent=silent), Cue(last + 1, enter=(role,))]
+            scanner.mislead(*match.span())
+    entries = [(m, role_of(known_name(m["name"]))) for m in scanner.take(ENTERS, lambda m: not is_refused(m))]
     for match, role in entries:
         bar, seconds = _place(match)
+        scanner.mislead(*match.span())
         if seconds is None and bar > 1 and _possible(scanner, match, bar):
-            course.cues += [Cue(1, bar - 1, silent=(role,)), Cue(bar, enter=(role,))]
+            cues += [Cue(1, bar - 1, silent=(role,)), Cue(bar, enter=(role,))]
         elif seconds is not None:
-            course.cues.append(Cue(seconds=seconds, enter=(role,)))
-    for match in opening:
+            cues.append(Cue(seconds=seconds, enter=(role,)))
+    for match in scanner.take(STARTS_WITH):
         first = {role_of(known_name(name)) for name in re.findall(f"(?i){names()}", match["names"])}
-        bars = [cue.bar for cue in course.cues if cue.enter and cue.bar > 1]
-        silent = tuple(role for role in ROLES if role not in first)
-        enter = tuple(role for role in ROLES if role in first)
-        course.cues.append(Cue(1, min(bars) - 1 if bars else None, enter=enter, silent=silent))
+        bars = [cue.bar for cue in cues if cue.enter and cue.bar > 1]
+        enter, silent = (tuple(role for role in ROLES if (role in first) == plays) for plays in (True, False))
+        cues.append(Cue(1, min(bars) - 1 if bars else None, enter=enter, silent=silent))
     for match in scanner.take_requested(AT_PLACE):
         bar, seconds = _place(match)
         if _possible(scanner, match, bar):
+            scanner.mislead(*match.span())
             label = PARTS[match["part"].lower()]
-            course.cues.append(
+            cues.append(
                 Cue(bar, seconds=seconds, label=label) if seconds is None else Cue(seconds=seconds, label=label)
             )
 

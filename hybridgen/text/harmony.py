@@ -1,8 +1,9 @@
 """Chords and keys in the words of a prompt: "Am | F | C G", "ii-V-I in Bb", "key of F#m", "c sharp minor"."""
 
 import re
+from collections.abc import Callable
 
-from hybridgen.plan.harmony import PITCHES, parse_chord, parse_key, scale_pitches, split_key
+from hybridgen.plan.harmony import MODES, PITCHES, parse_chord, parse_key, scale_pitches, split_key
 from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
 
 Chords = tuple[tuple[str, ...], ...]  # one or two names for each bar
@@ -15,7 +16,7 @@ CHORD = rf"(?<![\w#'])[A-G][#b]?{QUALITY}(?:/[A-G][#b]?)?{NOT_A_CHORD}"
 LOW_CHORD = rf"(?<![\w#'])[a-g][#b]?(?:maj7|m7|m|7)?{NOT_A_CHORD}"
 DEGREE = r"(?:VII|VI|IV|V|III|II|I|vii|vi|iv|v|iii|ii|i)"
 NUMERAL = rf"(?<![\w#'])[b#]?{DEGREE}(?:maj7|M7|m7|dim|°|ø|o|\+|sus[24])?7?(?![\w#'°])"
-JOINT = r"(?:\s?(?:->|>|[-–—|,;])\s?|\s(?:to|and|then)\s|\s)"
+JOINT = r"(?:\s?(?:->|>|[-–—|,;])\s?|\s/\s|\s(?:to|and|then)\s|\s)"
 
 
 def run_of(token: str) -> re.Pattern:
@@ -125,10 +126,32 @@ def spell_chord(scanner: PromptScanner, numeral: str, key: str) -> str:
     return to_chord(scanner, 0, PITCHES[root] + minor + quality)
 
 
+BLUES = compiled(r"\b(?:12|twelve)[\s-]bars?\s+(?:minor\s+)?blues\b")
+BLUES_STEPS = (0, 0, 0, 0, 5, 5, 0, 0, 7, 5, 0, 7)
+
+
+def find_blues(scanner: PromptScanner) -> Callable[[str | None], Chords | None] | None:
+    """What gives the twelve bars of a blues in a key, where one is asked for; a note where there is no key."""
+    matches = scanner.take_requested(BLUES)
+    if not matches:
+        return None
+
+    def chords(key: str | None) -> Chords | None:
+        if key is None:
+            scanner.note(matches[0].start(), f"{clip(matches[0][0])!r} needs a key for its chords: they are left free")
+            return None
+        tonic, kind = split_key(key)
+        qualities = ("m7", "m7", "7") if kind == "minor" else ("7", "7", "7")
+        quality = dict(zip((0, 5, 7), qualities, strict=True))
+        return tuple((PITCHES[(tonic + step) % 12] + quality[step],) for step in BLUES_STEPS)
+
+    return chords
+
+
 # ----------------------------------------------------------------------------------------------------------- keys
 
 ACCIDENTAL = r"(?:[#b](?![a-z#])|[\s-]?(?:sharp|flat))"
-MODES = "dorian|phrygian|lydian|mixolydian|locrian|aeolian|ionian"
+MODE = "|".join(MODES)
 KEY = compiled(
     rf"(?<![\w#'])(?<!\w/)(?P<letter>[a-g])(?P<sign>{ACCIDENTAL}|[#b](?=(?:maj|min)))?[\s_-]*"
     rf"(?:(?P<scale>harmonic|melodic|natural)\s+)?(?P<mode>major|minor|maj|min)(?![a-z0-9])"
@@ -137,7 +160,7 @@ KEY = compiled(
 SHORT_KEY = re.compile(r"(?<![\w#'])(?P<letter>[A-G])(?P<sign>[#b]?)m(?![\w#'])")
 BARE_KEY = re.compile(rf"\b(?:[Ii]n|IN)\s(?P<letter>[A-G]|[a-g](?={ACCIDENTAL}))(?P<sign>{ACCIDENTAL})?(?![\w#'])")
 NAMED_KEY = compiled(rf"\bkey(?:\s+of|\s+is|\s?[:=])\s?(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?(?P<short>m)?(?![\w#'])")
-MODAL = compiled(rf"(?:(?<![\w#'])(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?[\s-]+)?\b(?P<mode>{MODES})\b")
+MODAL = compiled(rf"(?:(?<![\w#'])(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?[\s-]+)?\b(?P<mode>{MODE})\b")
 NO_TONIC = compiled(
     r"(?<![\w#'])(?P<odd>(?:in the key of\s)?[h-z])[\s-]*(?:major|minor)\b|\b(?P<odd_key>in the key of\s[^\s\x00]+)"
     r"|\b(?:in\s+)?(?:an?\s+)?(?:minor|major)[\s-]+(?:key|keys|tonality|mode|scale)\b"
@@ -150,6 +173,7 @@ CHORD_AFTER = compiled(r"\s(?:I|chords?|stabs?|dash|to|and)\b")
 CHORD_BEFORE = compiled(r"\b(?:on|to|from|with|and|a|an|the|I)\s$")
 CLAUSE_END = compiled(r"\s*(?:$|[,;|.)\x00])")
 MID_SENTENCE = re.compile(r"[^.!?\s]\s*$")
+SPELLED_SIGNS, KINDS = {"sharp": "#", "flat": "b"}, {"maj": "major", "min": "minor"}
 KEY_OF = compiled(r"\bkey(?:\s+of|\s+is|\s?[:=])?\s*$")
 KEY_CHANGE = compiled(
     r"\b(?:key[\s-]+changes?|changes?\s+(?:of\s+)?key|changing\s+keys?|modulat(?:es?|ing|ion)\s+(?:up|down|to))\b"
@@ -162,12 +186,13 @@ CLEAR_AFTER = compiled(
 CLEAR_BEFORE = compiled(r"(?:^|[^\w\s'-]|\b(?:in|key|of|is))\s*$")
 
 
-def find_key(scanner: PromptScanner) -> str | None:
-    """The key: a tonic and a mode, in any usual spelling."""
+def find_key(scanner: PromptScanner) -> tuple[str | None, str | None]:
+    """The key, a tonic with major or minor, in any usual spelling; and the mode that its chords keep to."""
     for match in scanner.take(KEY_CHANGE, lambda match: not REFUSED_LIST.search(before(match))):
         scanner.note(match.start(), f"{clip(match[0])!r}: one key holds for the whole plan")
     found = [(match.start(), read_key(scanner, match)) for match in scanner.take_requested(KEY, is_key)]
-    found += find_modes(scanner)
+    modal, mode = find_modes(scanner)
+    found += modal
     found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(NAMED_KEY)]
     found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(SHORT_KEY, is_short_key)]
     found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(BARE_KEY, is_bare_key)]
@@ -178,7 +203,11 @@ def find_key(scanner: PromptScanner) -> str | None:
         scanner.note(match.start(), f"{clip(match[0])!r} {reason}: it fixes no key")
     for match in scanner.take(UNCLEAR_KEY):
         scanner.note(match.start(), f"{clip(match[0])!r} is not clearly a key: write 'in {clip(match[0])}' to fix it")
-    return scanner.first("key", found)
+    key = scanner.first("key", found)
+    if mode is not None and key is not None and not key.endswith(MODES[mode][1]):
+        scanner.note(0, f"mode {mode} is a {MODES[mode][1]} one, but the key is {key}: the mode is not taken")
+        mode = None
+    return key, mode
 
 
 def read_key(scanner: PromptScanner, match: re.Match) -> str:
@@ -191,20 +220,23 @@ def read_key(scanner: PromptScanner, match: re.Match) -> str:
     sign = (groups["sign"] or "").strip(" -").lower()
     short = match.re is SHORT_KEY or groups.get("short")
     mode = groups.get("mode") or ("minor" if short else "major")
+    scanner.key = scanner.key or f"{groups['letter'].upper()}{SPELLED_SIGNS.get(sign, sign)} {KINDS[mode.lower()[:3]]}"
     return parse_key(f"{groups['letter'].upper()}{sign} {mode.lower()}")
 
 
-def find_modes(scanner: PromptScanner) -> list[tuple[int, str]]:
-    """Aeolian is minor and Ionian is major; for the other modes there is a note."""
-    found = []
-    for match in scanner.take(MODAL):
-        mode = {"aeolian": "minor", "ionian": "major"}.get(match["mode"].lower())
-        if mode is None or match["letter"] is None:
-            scanner.note(match.start(), f"mode {clip(match[0])!r} is neither major nor minor: it fixes no key")
-        else:
+def find_modes(scanner: PromptScanner) -> tuple[list[tuple[int, str]], str | None]:
+    """The keys of "A dorian" and its like, and the first mode that is named; major and minor themselves are none."""
+    found, modes = [], []
+    for match in scanner.take_requested(MODAL):
+        mode = match["mode"].lower()
+        if mode not in ("aeolian", "ionian"):
+            modes.append(mode)
+        elif match["letter"] is None:
+            scanner.note(match.start(), f"mode {clip(match[0])!r} names no tonic: it fixes no key")
+        if match["letter"] is not None:
             sign = (match["sign"] or "").strip(" -").lower()
-            found.append((match.start(), parse_key(f"{match['letter'].upper()}{sign} {mode}")))
-    return found
+            found.append((match.start(), parse_key(f"{match['letter'].upper()}{sign} {MODES[mode][1]}")))
+    return found, modes[0] if modes else None
 
 
 def is_key(match: re.Match) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hybridgen.plan.instruments import HEARD, KIT_WORDS, PROGRAM_WORDS, home_role
 from hybridgen.plan.parts import ROLES
 from hybridgen.text.names import ENSEMBLES, NEAREST, ROLE_NAMES, SYNONYMS
-from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
+from hybridgen.text.reader import PromptScanner, before, clip, compiled, is_refused
 
 DRUM_PARTS = compiled(r"\b(?:kick(?: drum)?|snares?(?: drum)?|hi-?hats?|cymbals?|ride|crash|toms?)\b")
 
@@ -86,12 +86,12 @@ def find_players(scanner: PromptScanner) -> Players:
     text = scanner.words
     refused = [match.span("rest") for match in NEGATIVE.finditer(text)]
     only = bool(NOTHING_ELSE.search(text))
-    for match in LESS.finditer(text):
+    for match in scanner.take(LESS):
         _exclude(players, {"beat": "drums"}.get(match["name"].lower(), match["name"].lower()))
     asked: list[tuple[int, str]] = []
-    for match in name_pattern().finditer(text):
+    for match in scanner.take(name_pattern()):
         name = name_of(match)
-        if REFUSED_LIST.search(before(match)) or any(start <= match.start() < stop for start, stop in refused):
+        if is_refused(match) or any(start <= match.start() < stop for start, stop in refused):
             _exclude(players, name)
             continue
         asked.append((match.start(), name))
@@ -164,15 +164,24 @@ def _ask(scanner: PromptScanner, players: Players, position: int, name: str) -> 
 
 
 def _free_role(players: Players, programs: tuple[int, ...]) -> str:
-    """The usual role of an instrument, or another that the models know it in where somebody plays that one already."""
+    """The usual role of an instrument, or another that the models know it in where somebody plays that one already.
+
+    Whoever plays it gives way where the newcomer cannot.
+    """
     home = home_role(programs[0])
     taken = players.instruments.get(home)
     if taken is None or set(taken) & set(programs):
         return home
-    known = (
-        role for role in ("lead", *ROLES) if role not in players.instruments and role not in ("drums", "percussion")
-    )
-    return next((role for role in known if set(programs) & set(HEARD[role])), home)
+    if (other := _other_role(players, programs)) is not None:
+        return other
+    if (other := _other_role(players, taken)) is not None:
+        players.instruments[other] = _heard(other, players.instruments.pop(home) or ())
+    return home
+
+
+def _other_role(players: Players, programs: tuple[int, ...]) -> str | None:
+    pitched = [role for role in ("lead", *ROLES) if role not in ("drums", "percussion", *players.instruments)]
+    return next((role for role in pitched if set(programs) & set(HEARD[role])), None)
 
 
 def _add(
@@ -196,5 +205,5 @@ def _heard(role: str, programs: tuple[int, ...]) -> tuple[int, ...]:
 
 def _say_drum_parts(scanner: PromptScanner, text: str) -> None:
     for match in DRUM_PARTS.finditer(text):
-        if REFUSED_LIST.search(before(match)) or ONLY_BEFORE.search(before(match)):
+        if is_refused(match) or ONLY_BEFORE.search(before(match)):
             scanner.note(match.start(), f"{clip(match[0])!r}: the parts of a drum kit cannot be chosen one by one")

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from hybridgen.text.rewrite import to_english
+
 T = TypeVar("T")
 BLANK = "\x00"  # neither a word nor a space: no pattern reaches across what has been read
 SYMBOLS = str.maketrans({"♯": "#", "♭": "b", "’": "'", "‑": "-", "‐": "-", "−": "-", "→": ">", BLANK: " "})
@@ -33,11 +35,27 @@ def before(match: re.Match) -> str:
     return match.string[max(0, match.start() - 80) : match.start()]
 
 
+LIST_GOES_ON = compiled(r"s?(?:\s?,\s?[\w-]+(?:\s[\w-]+)?){0,3}\s?,?\s(?:or|nor)\s")
+LIST_ENDS = compiled(r"\b(?:or|nor)\s(?:an?\s|the\s|any\s)?$")
+
+
+def is_refused(match: re.Match) -> bool:
+    """Whether the words before a match refuse it, in a list too: "no drums, bass or guitar", but not "no vocals, bass"."""
+    lead = before(match)
+    if REFUSED_ONE.search(lead):
+        return True
+    in_list = REFUSED_LIST.search(lead)
+    return bool(in_list and (LIST_ENDS.search(lead) or LIST_GOES_ON.match(match.string, match.end())))
+
+
 class PromptScanner:
     """The words of a prompt that are still unread, and the notes so far."""
 
     def __init__(self, prompt: str, limit: int) -> None:
-        self.words = " ".join(prompt[: 2 * limit].translate(SYMBOLS).split())[:limit]
+        plain = to_english(prompt[: 2 * limit].translate(SYMBOLS))
+        self.words = self.all_words = " ".join(plain.split())[:limit]
+        self.key: str | None = None  # as it was spelled
+        self._misleading: list[tuple[int, int]] = []
         self._notes: list[tuple[int, str]] = []
         if len(prompt) > limit:
             self.note(limit, f"of a prompt of {len(prompt)} characters at most {limit} are read for controls")
@@ -53,11 +71,25 @@ class PromptScanner:
         """`take` without the matches that the words refuse ("not in 4/4"): each becomes a note."""
         requested = []
         for match in self.take(pattern, wanted):
-            if REFUSED_ONE.search(before(match)):
+            if refusal := REFUSED_ONE.search(before(match)):
                 self.note(match.start(), f"what is not wanted is not read: {clip(match[0])!r} is left free")
+                self.mislead(refusal.start() + max(0, match.start() - 80), match.end())
             else:
                 requested.append(match)
         return requested
+
+    def mislead(self, start: int, stop: int) -> None:
+        """Keep words from the models: the number of a place looks like a meter, what is refused like a request."""
+        self._misleading.append((start, stop))
+
+    def told(self, prompt: str) -> str:
+        """What the planner is told of a prompt: the prompt itself unless some of its words would mislead it."""
+        if not self._misleading:
+            return prompt
+        text = self.all_words
+        for start, stop in self._misleading:
+            text = text[:start] + BLANK * (stop - start) + text[stop:]
+        return " ".join(re.sub(rf"[\s,;.]*{BLANK}+", "", text).split()).strip(" ,;.") or prompt
 
     def note(self, position: int, message: str) -> None:
         """Remember what is to be said about the words at `position`."""

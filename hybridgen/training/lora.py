@@ -17,7 +17,7 @@ from hybridgen.adapters import LoRA
 from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import Renderer, RendererConfig
-from hybridgen.text import TextConfig
+from hybridgen.text.encoder import TextConfig
 from hybridgen.training import objectives, planner_data
 from hybridgen.training.dataset import Phase, WindowBatch, WindowBatches
 from hybridgen.training.engine import Engine, EngineConfig, OptimConfig

@@ -23,7 +23,7 @@ from hybridgen.data.prepared_dataset import Labels, PreparedDataset, PreparedTra
 from hybridgen.plan.parts import Bar, Section
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import pad_scores
-from hybridgen.text import TextConfig, TextEncoder
+from hybridgen.text.encoder import TextConfig, TextEncoder
 from hybridgen.training.dataset import MAX_TRIES, Permutation, check_codes, known_codes, pad_texts, rank_rows
 
 FIRST_TRAIN, FIRST_VALID = 10_000_000, 5_000_000  # indices of composed songs; no rendered corpus is so large
