@@ -23,6 +23,7 @@ from hybridgen.progress import Progress, report
 from hybridgen.request import resolve_controls
 from hybridgen.sampling import SamplingParams
 from hybridgen.stages import PromptStates, Stages
+from hybridgen.text.controls import understand
 
 SCORE_STREAM, CODES_STREAM = 1, 2  # which noise a choice takes, see decoding.gumbel
 MAX_PLANS = 64

@@ -69,8 +69,8 @@ NEAREST = {
 }  # fmt: skip
 
 ENSEMBLES: dict[str, tuple[dict[str, str], bool]] = {  # a line-up: its roles with names, and whether nobody else plays
-    "string quartet": ({"strings": "viola", "lead": "violin", "bass": "cello"}, True),
-    "string trio": ({"strings": "viola", "lead": "violin", "bass": "cello"}, True),
+    "string quartet": ({"strings": "viola", "lead": "violin"}, True),
+    "string trio": ({"strings": "cello", "lead": "violin"}, True),
     "jazz trio": ({"keys": "piano", "bass": "upright bass", "drums": ""}, True),
     "piano trio": ({"keys": "piano", "bass": "upright bass", "drums": ""}, True),
     "jazz quartet": ({"keys": "piano", "bass": "upright bass", "drums": "", "winds": "saxophone"}, True),

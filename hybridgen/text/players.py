@@ -18,6 +18,7 @@ ONLY_BEFORE = compiled(
     r"(?:\s+[\w-]+){0,1}[\s:]+)$"
 )
 ONLY_AFTER = compiled(r"\s*,?\s*(?:only|alone|unaccompanied|solo piece|(?:and\s+)?nothing else)\b")
+LEADS = compiled(r"\s+(?:lead|melody|melodies|theme)\b")
 NEGATIVE = compiled(r"\b(?:negative prompt|avoid|exclude|not wanted)\s*:\s*(?P<rest>[^.;|]*)")
 NOTHING_ELSE = compiled(r"\bnothing else\b|\bno other instruments?\b")
 LESS = compiled(r"\b(?P<name>drum|beat|bass|guitar|piano)s?(?:less|[\s-]free)\b")
@@ -88,16 +89,16 @@ def find_players(scanner: PromptScanner) -> Players:
     only = bool(NOTHING_ELSE.search(text))
     for match in scanner.take(LESS):
         _exclude(players, {"beat": "drums"}.get(match["name"].lower(), match["name"].lower()))
-    asked: list[tuple[int, str]] = []
+    asked: list[tuple[int, str, bool]] = []
     for match in scanner.take(name_pattern()):
         name = name_of(match)
         if is_refused(match) or any(start <= match.start() < stop for start, stop in refused):
             _exclude(players, name)
             continue
-        asked.append((match.start(), name))
+        asked.append((match.start(), name, bool(LEADS.match(text, match.end()))))
         only = only or bool(ONLY_BEFORE.search(before(match)) or ONLY_AFTER.match(text, match.end()))
-    for position, name in asked:
-        only = _ask(scanner, players, position, name) or only
+    for position, name, leads in asked:
+        only = _ask(scanner, players, position, name, leads) or only
     _say_drum_parts(scanner, text)
     players.without = [one for one in dict.fromkeys(players.without) if one not in players.instruments]
     if only and players.instruments:
@@ -142,8 +143,8 @@ def _exclude(players: Players, name: str) -> None:
         players.without += _programs().get(name, ())
 
 
-def _ask(scanner: PromptScanner, players: Players, position: int, name: str) -> bool:
-    """Gives a name its role; True where it is a line-up in which nobody else plays."""
+def _ask(scanner: PromptScanner, players: Players, position: int, name: str, leads: bool) -> bool:
+    """Gives a name its role, that of the lead if it `leads`; True where it is a line-up in which nobody else plays."""
     if name in ENSEMBLES:
         line_up, alone = ENSEMBLES[name]
         for role, instrument in line_up.items():
@@ -159,7 +160,9 @@ def _ask(scanner: PromptScanner, players: Players, position: int, name: str) -> 
         _add(scanner, players, position, name, "drums", _kits()[name])
     else:
         programs = _programs()[name]
-        _add(scanner, players, position, name, _free_role(players, programs), programs)
+        leads = leads and "lead" not in players.instruments and bool(set(programs) & set(HEARD["lead"]))
+        role = "lead" if leads else _free_role(players, programs)
+        _add(scanner, players, position, name, role, programs)
     return False
 
 

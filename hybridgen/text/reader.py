@@ -40,7 +40,7 @@ LIST_ENDS = compiled(r"\b(?:or|nor)\s(?:an?\s|the\s|any\s)?$")
 
 
 def is_refused(match: re.Match) -> bool:
-    """Whether the words before a match refuse it, in a list too: "no drums, bass or guitar", but not "no vocals, bass"."""
+    """Whether the words before a match refuse it: "no drums, bass or guitar" refuses all, "no vocals, bass" no bass."""
     lead = before(match)
     if REFUSED_ONE.search(lead):
         return True

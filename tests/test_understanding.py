@@ -1,0 +1,158 @@
+"""What musicians ask for in their words, what is taken of it, and what is said."""
+
+import numpy as np
+import pytest
+
+from hybridgen.data.caption_vocabulary import caption_vocabulary
+from hybridgen.pipeline import Pipeline
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.instruments import HEARD, PROGRAM_WORDS, home_role, name_of, parse_programs
+from hybridgen.plan.parts import Bar, Cue, Section
+from hybridgen.text.controls import understand
+from hybridgen.text.vocabulary import FILE
+
+DRUMS = ("drums", "percussion")
+ALL_BUT = {role: tuple(other for other in HEARD if other != role) for role in HEARD}
+
+TABLE = [  # asked, taken (fields of Controls), said
+    # instruments
+    ("warm rhodes and brushes", {"instruments": {"keys": 4, "drums": 40}}, ()),
+    ("808 drums with upright bass", {"instruments": {"drums": 25, "bass": 32}}, ()),
+    ("Klavier und Geige", {"instruments": {"keys": (0, 1), "strings": 40}}, ()),
+    ("flute and trumpet", {"instruments": {"lead": 73, "winds": 56}}, ()),
+    ("hurdy-gurdy drone", {"instruments": {"winds": 109}}, ("no hurdy-gurdy here: bagpipes", "never heard")),
+    ("vibraphone lead over nylon guitar", {"instruments": {"lead": 11, "guitar": 24}}, ()),
+    ("ピアノ", {"instruments": {"keys": (0, 1)}}, ("not in English",)),
+    # who plays
+    ("lofi, no drums", {"without": DRUMS}, ()),
+    ("drumless", {"without": DRUMS}, ()),
+    ("no drums, bass or guitar", {"without": (*DRUMS, "bass", "guitar")}, ()),
+    ("no vocals, jazz drums", {"instruments": {"drums": 32}}, ()),
+    ("only piano", {"instruments": {"keys": (0, 1)}, "roles": ("keys",)}, ()),
+    ("solo cello", {"instruments": {"strings": 42}, "roles": ("strings",)}, ()),
+    ("just bass and drums", {"instruments": {"drums": None, "bass": None}, "roles": ("drums", "bass")}, ()),
+    ("negative prompt: drums. rhodes", {"instruments": {"keys": 4}, "without": DRUMS}, ()),
+    ("techno --no drums", {"without": DRUMS}, ()),
+    ("string quartet", {"instruments": {"strings": 41, "lead": 40}, "roles": ("strings", "lead")}, ()),
+    ("deep house without hi-hats", {}, ("cannot be chosen one by one",)),
+    # form and course
+    ("intro, verse, chorus, outro", {"form": ("intro", "verse", "chorus", "outro")}, ()),
+    ("verse chorus verse chorus bridge chorus", {"form": ("verse", "chorus") * 2 + ("bridge", "chorus")}, ()),
+    ("AABA, 8 bars", {"sections": [Section(label, (Bar(),) * 2) for label in ("verse", "verse", "bridge", "verse")]}, ()),
+    ("drop at 0:15", {"cues": (Cue(seconds=15, label="drop"),)}, ()),
+    (
+        "no drums for the first 8 bars",
+        {"cues": (Cue(1, 8, silent=DRUMS), Cue(9, enter=("drums",)))},
+        (),
+    ),
+    (
+        "starts with only drums, bass enters at bar 5",
+        {
+            "cues": (
+                Cue(1, 4, silent=("bass",)),
+                Cue(5, enter=("bass",)),
+                Cue(1, 4, enter=("drums",), silent=ALL_BUT["drums"]),
+            )
+        },
+        (),
+    ),
+    ("post rock that builds up slowly", {"dynamics": "crescendo"}, ()),
+    ("starts quiet and gets louder", {"dynamics": "crescendo"}, ()),
+    ("8 bar loop", {"bars": 8, "form": ("verse",)}, ()),
+    # tempo and time
+    ("slow", {"tempo": (50, 92)}, ()),
+    ("adagio", {"tempo": (60, 78)}, ()),
+    ("presto", {"tempo": (168, 210)}, ()),
+    ("about 100 bpm", {"tempo": (97, 103)}, ()),
+    ("tempo 96-100", {"tempo": (96, 100)}, ()),
+    ("slow, 80 bpm", {"tempo": 80}, ()),
+    ("dotted quarter = 60", {"tempo": 90}, ()),
+    ("quarter note = 72", {"tempo": 72}, ()),
+    ("jungle at 174", {"tempo": 174}, ()),
+    ("time signature: 3", {"meter": "3/4"}, ()),
+    ("7 over 8", {"meter": "7/8"}, ()),
+    ("2 minutes 30", {"seconds": 150}, ()),
+    ("8A (Camelot)", {"key": "A minor"}, ()),
+    ("Am7 / D7 / Gmaj7", {"chords": ("Am7", "D7", "Gmaj7")}, ()),
+    ("12 bar blues in A", {"key": "A major", "chords": ["A7", "A7", "A7", "A7", "D7", "D7", "A7", "A7", "E7", "D7", "A7", "E7"]}, ()),
+    ("A dorian", {"key": "A minor", "mode": "dorian"}, ()),
+    ("phrygian", {"mode": "phrygian"}, ()),
+    # other languages
+    ("techno 128bpm a-Moll 16 Takte", {"tempo": 128, "key": "A minor", "bars": 16}, ()),
+    ("Es-Dur, 60 Schläge pro Minute", {"tempo": 60, "key": "Eb major"}, ()),
+    ("à 130 bpm en la mineur, 16 mesures", {"tempo": 130, "key": "A minor", "bars": 16}, ()),
+    ("guitarra española triste en mi menor, lento", {"instruments": {"guitar": 24}, "key": "E minor", "tempo": (50, 92)},
+     ("not in English",)),
+    ("8小节 A小调 120拍每分钟", {"bars": 8, "key": "A minor", "tempo": 120}, ("not in English",)),
+    ("イ短調 BPM120 8小節", {"bars": 8, "key": "A minor", "tempo": 120}, ("not in English",)),
+    # what is read must not be read wrongly
+    ("the tempo is not 120", {}, ("is left free",)),
+    ("don't make it sad", {}, ("kept from the model",)),
+    ("tempo=140, key=F#m, bars=16, meter=3/4", {"tempo": 140, "key": "F# minor", "bars": 16, "meter": "3/4"}, ()),
+    ("24 bars: 8-bar intro", {"bars": 24}, ("one part of a form",)),
+    ("not in 4/4", {}, ("is left free",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "taken", "said"), TABLE, ids=[row[0] for row in TABLE])
+def test_what_a_musician_asks_for_is_taken_or_said(asked: str, taken: dict, said: tuple[str, ...]):
+    understood = understand(asked)
+    assert understood.controls == Controls(**taken)
+    for part in said:
+        assert any(part in note for note in understood.notes), understood.notes
+    assert bool(said) == bool(understood.notes), understood.notes
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("stop-time break in bar 5, funk", "stop-time, funk"),
+        ("2:30 long house track", "long house track"),
+        ("jazz, bass enters at bar 5", "jazz"),
+        ("disco, no drums for the first 8 bars", "disco"),
+        ("not in 4/4, jazz", "jazz"),
+        ("warm lo-fi hip hop, 84 BPM in A minor, 16 bars", "warm lo-fi hip hop, 84 BPM in A minor, 16 bars"),
+    ],
+)
+def test_the_planner_is_not_told_what_would_mislead_it(prompt: str, told: str):
+    assert understand(prompt).text == told
+
+
+def test_what_is_left_over_is_named_once():
+    assert understand("warm hurdy-gurdy with glorp, 3D and Glorp at 84 bpm").unread == ("glorp", "3D")
+    assert understand("a mellow lo-fi track with rhodes and brushes, for studying").unread == ()
+
+
+def test_a_key_is_shown_as_it_is_spelled():
+    assert understand("C# minor, slow rhodes").summary() == "50-92 BPM, C# minor, keys = rhodes"
+
+
+def test_the_words_of_the_captions_are_those_of_the_composer():
+    assert FILE.read_text(encoding="utf-8").split() == caption_vocabulary()
+
+
+def test_every_program_has_a_home_and_is_found_by_its_names():
+    for program, names in PROGRAM_WORDS.items():
+        role = home_role(program)
+        assert role in HEARD and name_of(role, program) == names[0]
+        assert program in parse_programs(role, names[0]) or set(parse_programs(role, names[0])) <= set(HEARD[role])
+
+
+ENSEMBLES = [
+    ("rhodes, upright bass and brushes", {"keys": {4}, "bass": {32}, "drums": {40}}),
+    ("violin and piano", {"strings": {40}, "keys": {0, 1}}),
+    ("flute, harp and cello", {"winds": {73}, "keys": {46}, "strings": {42}}),
+    ("saxophone, electric piano, slap bass", {"winds": {65, 66}, "keys": {4, 5}, "bass": {36, 37}}),
+    ("distorted guitar, organ, no drums", {"guitar": {30}, "keys": {16, 17, 18}, "drums": None, "percussion": None}),
+]
+
+
+@pytest.mark.parametrize(("prompt", "cast"), ENSEMBLES, ids=[row[0] for row in ENSEMBLES])
+def test_whoever_is_named_plays_in_every_plan(pipe: Pipeline, prompt: str, cast: dict):
+    for plan in pipe.plan(prompt, 3, seed=int(np.sum([ord(letter) for letter in prompt])), seconds=20):
+        played = {role for section in plan.sections for role in section.roles}
+        for role, programs in cast.items():
+            if programs is None:
+                assert role not in dict(plan.instruments)
+            else:
+                assert role in played and dict(plan.instruments)[role] in programs
