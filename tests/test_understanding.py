@@ -14,6 +14,9 @@ from hybridgen.text.vocabulary import FILE
 DRUMS = ("drums", "percussion")
 ALL_BUT = {role: tuple(other for other in HEARD if other != role) for role in HEARD}
 
+AABA = ("verse", "verse", "bridge", "verse")
+BLUES = ("A7", "A7", "A7", "A7", "D7", "D7", "A7", "A7", "E7", "D7", "A7", "E7")
+
 TABLE = [  # asked, taken (fields of Controls), said
     # instruments
     ("warm rhodes and brushes", {"instruments": {"keys": 4, "drums": 40}}, ()),
@@ -38,7 +41,7 @@ TABLE = [  # asked, taken (fields of Controls), said
     # form and course
     ("intro, verse, chorus, outro", {"form": ("intro", "verse", "chorus", "outro")}, ()),
     ("verse chorus verse chorus bridge chorus", {"form": ("verse", "chorus") * 2 + ("bridge", "chorus")}, ()),
-    ("AABA, 8 bars", {"sections": [Section(label, (Bar(),) * 2) for label in ("verse", "verse", "bridge", "verse")]}, ()),
+    ("AABA, 8 bars", {"sections": [Section(label, (Bar(),) * 2) for label in AABA]}, ()),
     ("drop at 0:15", {"cues": (Cue(seconds=15, label="drop"),)}, ()),
     (
         "no drums for the first 8 bars",
@@ -74,15 +77,18 @@ TABLE = [  # asked, taken (fields of Controls), said
     ("2 minutes 30", {"seconds": 150}, ()),
     ("8A (Camelot)", {"key": "A minor"}, ()),
     ("Am7 / D7 / Gmaj7", {"chords": ("Am7", "D7", "Gmaj7")}, ()),
-    ("12 bar blues in A", {"key": "A major", "chords": ["A7", "A7", "A7", "A7", "D7", "D7", "A7", "A7", "E7", "D7", "A7", "E7"]}, ()),
+    ("12 bar blues in A", {"key": "A major", "chords": BLUES}, ()),
     ("A dorian", {"key": "A minor", "mode": "dorian"}, ()),
     ("phrygian", {"mode": "phrygian"}, ()),
     # other languages
     ("techno 128bpm a-Moll 16 Takte", {"tempo": 128, "key": "A minor", "bars": 16}, ()),
     ("Es-Dur, 60 Schläge pro Minute", {"tempo": 60, "key": "Eb major"}, ()),
     ("à 130 bpm en la mineur, 16 mesures", {"tempo": 130, "key": "A minor", "bars": 16}, ()),
-    ("guitarra española triste en mi menor, lento", {"instruments": {"guitar": 24}, "key": "E minor", "tempo": (50, 92)},
-     ("not in English",)),
+    (
+        "guitarra española triste en mi menor, lento",
+        {"instruments": {"guitar": 24}, "key": "E minor", "tempo": (50, 92)},
+        ("not in English",),
+    ),
     ("8小节 A小调 120拍每分钟", {"bars": 8, "key": "A minor", "tempo": 120}, ("not in English",)),
     ("イ短調 BPM120 8小節", {"bars": 8, "key": "A minor", "tempo": 120}, ("not in English",)),
     # what is read must not be read wrongly
