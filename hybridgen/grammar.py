@@ -314,7 +314,7 @@ class State:
             may = list(fixed)
         elif self.controls is not None:
             silent = {role for cue in cues for role in cue.silent}
-            may = [role for role in may if role not in silent] or may
+            may = [role for role in may if role not in silent] or may  # somebody plays
             must = {role for cue in cues for role in cue.enter if role in may}
             played = {role for section in self.sections for role in section.roles or ()}
             if is_last:  # whoever is asked for plays somewhere

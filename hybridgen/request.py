@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 from hybridgen.plan.controls import Controls
-from hybridgen.text.controls import Understanding
+from hybridgen.plan.instruments import HEARD
+from hybridgen.plan.parts import check_bars
+from hybridgen.plan.plan import Plan
+from hybridgen.text.controls import Understanding, understand
 from hybridgen.text.vocabulary import unread_note
 
 DEFAULT_SECONDS = 30.0
@@ -47,3 +50,29 @@ def _without_contradiction(controls: Controls, given: Controls, notes: list[str]
 
 def _cast(cast: tuple[str, ...] | None, asked: set[str]) -> tuple[str, ...] | None:
     return None if cast is None else (*cast, *(role for role in sorted(asked) if role not in cast))
+
+
+def reworded(plan: Plan, bars: tuple[int, int], prompt: str) -> tuple[Plan, tuple[str, ...]]:
+    """The plan in other words: who plays in the bars is as the prompt says ("solo piano", "no drums"); and notes.
+
+    Everything else that the prompt fixes is the plan's already, so it gives way, with a note.
+    """
+    understood = understand(prompt)
+    asked, notes = understood.controls, list(understood.notes)
+    first, last = check_bars(bars, plan.n_bars)
+    programs, known = {}, dict(plan.instruments)
+    for role, chosen in asked.instruments or ():
+        stays = role in known and (not chosen or known[role] in chosen)
+        programs[role] = known[role] if stays else (chosen or HEARD[role])[0]
+    new, at = plan, 1
+    for section in plan.sections:
+        start, stop = max(first, at), min(last, at + len(section.bars) - 1)
+        at += len(section.bars)
+        if start <= stop and (asked.roles or asked.without or programs):
+            kept = asked.roles or (*(section.roles or ()), *programs)
+            roles = [role for role in dict.fromkeys(kept) if role not in (asked.without or ())]
+            new = new.edit((start, stop), roles=roles, instruments=programs or None)
+    fixed = [name for name, value in vars(asked).items() if value is not None]
+    others = [name for name in fixed if name not in ("roles", "without", "instruments")]
+    notes += [f"{name} in the prompt is not changed by an edit's words" for name in others]
+    return new.edit(bars, prompt=prompt), tuple(notes)

@@ -7,7 +7,9 @@ from hybridgen.data.caption_vocabulary import caption_vocabulary
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.instruments import HEARD, PROGRAM_WORDS, home_role, name_of, parse_programs
-from hybridgen.plan.parts import Bar, Cue, Section
+from hybridgen.plan.parts import Bar, Cue, Section, Tempo
+from hybridgen.plan.plan import Plan
+from hybridgen.request import resolve_controls, reworded
 from hybridgen.text.controls import understand
 from hybridgen.text.vocabulary import FILE
 
@@ -162,3 +164,44 @@ def test_whoever_is_named_plays_in_every_plan(pipe: Pipeline, prompt: str, cast:
                 assert role not in dict(plan.instruments)
             else:
                 assert role in played and dict(plan.instruments)[role] in programs
+
+
+def test_other_words_for_some_bars_say_who_plays_there():
+    verse, chorus = Section("verse", (Bar(),) * 4, 3, ("drums", "bass")), Section("chorus", (Bar(),) * 4, 5, ("bass",))
+    sections = (verse, chorus)
+    plan = Plan(sections, (Tempo(1, 120.0),), instruments={"drums": 0, "bass": 33})
+    new, notes = reworded(plan, (3, 6), "solo piano")
+    assert [(len(section.bars), section.roles) for section in new.sections] == [
+        (2, ("drums", "bass")), (2, ("keys",)), (2, ("keys",)), (2, ("bass",)),
+    ]  # fmt: skip
+    assert dict(new.instruments) == {"drums": 0, "bass": 33, "keys": 0} and new.prompt == "solo piano" and not notes
+    quiet, notes = reworded(plan, (1, 8), "no drums, 90 bpm, upright bass")
+    assert [section.roles for section in quiet.sections] == [("bass",), ("bass",)]
+    assert dict(quiet.instruments)["bass"] == 32 and notes == ("tempo in the prompt is not changed by an edit's words",)
+
+
+def test_arguments_beat_the_words_and_contradict_nobody():
+    controls, notes = resolve_controls(understand("no drums, rhodes"), Controls(instruments={"drums": "808"}))
+    assert controls.without == ("percussion",) and dict(controls.instruments) == {"drums": (25,)}
+    controls, notes = resolve_controls(understand("rhodes and drums"), Controls(without=["drums"]))
+    assert dict(controls.instruments) == {"keys": (4,)} and "drums in the prompt gives way" in " ".join(notes)
+    controls, _ = resolve_controls(understand("AABA"), Controls(form=["intro", "outro"]))
+    assert controls.form == ("intro", "outro")
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"instruments": {"keys": "kazoo"}}, "'kazoo' is no instrument for keys"),
+        ({"instruments": {"keys": 128}}, "program 128 of keys is outside 0-127"),
+        ({"without": ["theremin"]}, "'theremin' is neither one of drums"),
+        ({"tempo": (100, 90)}, "should be a number or a range"),
+        ({"form": ["refrain"]}, "'refrain' is none of intro"),
+        ({"dynamics": "loud"}, "'loud' is none of crescendo, diminuendo"),
+        ({"mode": "blues"}, "'blues' is none of ionian"),
+    ],
+)
+def test_a_control_that_is_none_is_one_line(given: dict, error: str):
+    with pytest.raises(ValueError, match=error) as caught:
+        Controls(**given)
+    assert len(str(caught.value).splitlines()) == 1

@@ -4,9 +4,13 @@ import argparse
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands
+
+if TYPE_CHECKING:
+    from hybridgen.plan.plan import Plan
 
 
 def add_commands(commands: Commands) -> None:
@@ -39,9 +43,20 @@ def run_edit(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     with options.progress_bars() as progress:
         track = pipe.open(args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=progress)
-        plan = track.plan.edit(bars, **changes) if args.plan is None else options.read_plan(args.plan)
+        plan = _changed(track.plan, bars, changes) if args.plan is None else options.read_plan(args.plan)
         made_with_adapters = any(getattr(operation, "adapters", ()) for operation in track.manifest.operations)
         if made_with_adapters and not args.adapter:
             warnings.warn("the track was made with adapters; without --adapter its new bars are not", stacklevel=1)
         new = pipe.rerender(track, plan, bars, seed=args.render_seed, progress=progress, **chosen)
     options.finish(new, args, started)
+
+
+def _changed(plan: "Plan", bars: tuple[int, int], changes: dict[str, Any]) -> "Plan":
+    """The plan with the changes made, the words of another prompt first."""
+    from hybridgen.request import reworded
+
+    if (prompt := changes.pop("prompt")) is not None:
+        plan, notes = reworded(plan, bars, prompt)
+        for note in notes:
+            warnings.warn(note, stacklevel=1)
+    return plan.edit(bars, **changes)

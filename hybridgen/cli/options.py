@@ -63,12 +63,16 @@ def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
     """An option for each of `written_controls`."""
     for name, option in written_controls(place).items():
         assert option.parse is not None
-        parser.add_argument(f"--{name}", type=option.parse, metavar=option.metavar, help=option.help)
+        flag, action = f"--{option.repeats or name}", "append" if option.repeats else "store"
+        parser.add_argument(flag, dest=name, action=action, type=option.parse, metavar=option.metavar, help=option.help)
 
 
 def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
     """What `add_controls` has read, as keyword arguments; ValueError for what is not possible."""
     controls = {name: getattr(args, name) for name in written_controls(place)}
+    for name, option in written_controls(place).items():
+        if option.repeats and controls[name] is not None:
+            controls[name] = {key: value for entry in controls[name] for key, value in entry.items()}
     Controls(**controls)  # before a model is loaded for it
     return controls
 

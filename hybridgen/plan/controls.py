@@ -40,10 +40,17 @@ class Option:
     help: str
     parse: Callable[[str], Any] | None = None  # of an argument; None = not on the command line
     metavar: str | None = None
+    repeats: str | None = None  # the name of an argument that is given once for each entry of a mapping
 
 
-def _option(places: str, help: str, parse: Callable[[str], Any] | None = None, metavar: str | None = None) -> Any:
-    return field(default=None, metadata={"option": Option(tuple(places.split()), help, parse, metavar)})
+def _option(
+    places: str,
+    help: str,
+    parse: Callable[[str], Any] | None = None,
+    metavar: str | None = None,
+    repeats: str | None = None,
+) -> Any:
+    return field(default=None, metadata={"option": Option(tuple(places.split()), help, parse, metavar, repeats)})
 
 
 def _words(text: str) -> list[str]:
@@ -60,15 +67,12 @@ def _tempo(text: str) -> float | tuple[float, float]:
     return (float(low), float(high)) if dash and low else float(text)
 
 
-def _instruments(text: str) -> dict[str, object]:
-    """ "keys=rhodes, lead=40" -> {"keys": "rhodes", "lead": 40}."""
-    found: dict[str, object] = {}
-    for part in _names(text):
-        role, equals, name = (word.strip() for word in part.partition("="))
-        if not equals or not name:
-            raise ValueError(f"{part!r} is not role=instrument")
-        found[role] = int(name) if name.isdecimal() else name
-    return found
+def _instrument(text: str) -> dict[str, int | str]:
+    """ "keys=rhodes" -> {"keys": "rhodes"}, "lead=40" -> {"lead": 40}."""
+    role, equals, name = (word.strip() for word in text.partition("="))
+    if not equals or not name:
+        raise ValueError(f"{text!r} is not role=instrument")
+    return {role: int(name) if name.isdecimal() else name}
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,11 @@ class Controls:
     cues: tuple[Cue, ...] | None = _option("request", "who enters or is silent where, which section begins where")
     dynamics: str | None = _option("request", "the energy rises or falls: " + " ".join(DYNAMICS), str, "crescendo")
     instruments: tuple[tuple[str, Programs], ...] | None = _option(
-        "request edit", "what a role is played with, by name or General MIDI program", _instruments, '"keys=rhodes"'
+        "request edit",
+        "what a role is played with, by name or General MIDI program; repeatable",
+        _instrument,
+        "keys=rhodes",
+        "instrument",
     )
     without: tuple[str | int, ...] | None = _option(
         "request", "roles and instruments that do not play", _names, '"drums, piano"'

@@ -255,7 +255,7 @@ def parse_exclusions(given: Iterable[object], field: str = "without") -> tuple[s
         elif isinstance(name, int) and not isinstance(name, bool) and 0 <= name <= 127:
             programs.add(name)
         else:
-            found = [program for program, names in PROGRAM_WORDS.items() if name in names]
+            found = [program for program, names in PROGRAM_WORDS.items() if name in [one.lower() for one in names]]
             if not found:
                 raise ValueError(f"{field}: {one!r} is neither one of {', '.join(ROLES)} nor an instrument")
             programs.update(found)

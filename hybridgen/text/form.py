@@ -42,9 +42,6 @@ DIMINUENDO = compiled(
     r"\b(?:diminuendo|decrescendo|(?:gets?|becom(?:es?|ing)|grow(?:s|ing)?|getting)\s+(?:quieter|softer|calmer)"
     r"|dies\s+(?:away|down)|calms\s+down|winds\s+down|(?:falling|decreasing)\s+(?:energy|intensity))\b"
 )
-FROM_QUIET = compiled(
-    r"\bstarts?\s+(?:very\s+)?(?:quiet|soft|calm|gentle)(?:ly)?\s*(?:,|and|then|but)?\s*(?:then\s+)?$"
-)
 
 
 def find_cues(scanner: PromptScanner) -> tuple[list[Cue], str | None]:
