@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridgen import grammar
+from hybridgen import constraints, grammar
 from hybridgen.plan.controls import DYNAMICS, Controls
 from hybridgen.plan.harmony import KEYS, METER_BEATS, METERS, MODES, PITCHES, chord_pitches, meter_quarters, rekey_chord
 from hybridgen.plan.parts import LABELS, MAX_SECONDS, ROLES, Bar, Cue, Section, Tempo
@@ -134,6 +134,11 @@ def test_fixed_sections_and_seconds_choose_a_tempo_that_fits():
     plan = plan_of(Controls(sections=form, seconds=30.0), np.random.default_rng(3))
     bar = 60 * meter_quarters(plan.meter) / plan.tempo[0].bpm
     assert plan.n_bars == 16 and 0 <= 30.0 - 16 * bar < bar
+
+
+def test_a_range_of_tempi_holds_all_of_them():
+    allowed = constraints.TENTHS[constraints.tempos_allowed(Controls(tempo=(80, 100)), "4/4")]
+    assert allowed.tolist() == list(range(800, 1001))
 
 
 def test_controls_that_contradict_each_other():

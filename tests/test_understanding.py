@@ -25,6 +25,7 @@ TABLE = [  # asked, taken (fields of Controls), said
     ("808 drums with upright bass", {"instruments": {"drums": 25, "bass": 32}}, ()),
     ("Klavier und Geige", {"instruments": {"keys": (0, 1), "strings": 40}}, ()),
     ("flute and trumpet", {"instruments": {"lead": 73, "winds": 56}}, ()),
+    ("trumpet and flute", {"instruments": {"lead": 73, "winds": 56}}, ()),
     ("hurdy-gurdy drone", {"instruments": {"winds": 109}}, ("no hurdy-gurdy here: bagpipes", "never heard")),
     ("vibraphone lead over nylon guitar", {"instruments": {"lead": 11, "guitar": 24}}, ()),
     ("ピアノ", {"instruments": {"keys": (0, 1)}}, ("not in English",)),
@@ -76,6 +77,8 @@ TABLE = [  # asked, taken (fields of Controls), said
     ("jungle at 174", {"tempo": 174}, ()),
     ("time signature: 3", {"meter": "3/4"}, ()),
     ("7 over 8", {"meter": "7/8"}, ()),
+    ("cut time march", {}, ("meter 2/2 is none of",)),
+    ("half a minute", {"seconds": 30}, ()),
     ("2 minutes 30", {"seconds": 150}, ()),
     ("8A (Camelot)", {"key": "A minor"}, ()),
     ("Am7 / D7 / Gmaj7", {"chords": ("Am7", "D7", "Gmaj7")}, ()),
@@ -84,6 +87,7 @@ TABLE = [  # asked, taken (fields of Controls), said
     ("phrygian", {"mode": "phrygian"}, ()),
     # other languages
     ("techno 128bpm a-Moll 16 Takte", {"tempo": 128, "key": "A minor", "bars": 16}, ()),
+    ("h-Moll", {"key": "B minor"}, ()),
     ("Es-Dur, 60 Schläge pro Minute", {"tempo": 60, "key": "Eb major"}, ()),
     ("à 130 bpm en la mineur, 16 mesures", {"tempo": 130, "key": "A minor", "bars": 16}, ()),
     (
@@ -119,6 +123,7 @@ def test_what_a_musician_asks_for_is_taken_or_said(asked: str, taken: dict, said
         ("jazz, bass enters at bar 5", "jazz"),
         ("disco, no drums for the first 8 bars", "disco"),
         ("not in 4/4, jazz", "jazz"),
+        ("house, the tempo is not 120", "house, the"),
         ("warm lo-fi hip hop, 84 BPM in A minor, 16 bars", "warm lo-fi hip hop, 84 BPM in A minor, 16 bars"),
     ],
 )
