@@ -4,11 +4,12 @@ import json
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from hybridgen import config, files, weights
-from hybridgen.audio import TARGET_LUFS
+from hybridgen.audio import TARGET_LUFS, Audio
 from hybridgen.codecs.own import SpectralCodec
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.harmony import scale_pitches, split_chord, split_key
@@ -82,3 +83,19 @@ def test_planned_chords_belong_to_the_key(tiny: Pipeline, key: str):
     roots = [split_chord(chord)[0] for section in plan.sections for bar in section.bars for chord in bar.chords]
     assert roots[-1] == split_key(key)[0]
     assert sum(root in scale_pitches(key) for root in roots) > 0.8 * len(roots) and len(set(roots)) > 2
+
+
+@pytest.mark.parametrize("kind", ["mono", "antiphase", "a side 30 dB under the mid", "a side 60 dB under the mid"])
+def test_sound_without_a_side_or_a_mid_keeps_its_level(kind: str, pipe: Pipeline):
+    """The shipped weights were trained on stereo alone: mono came back as peaks in the thousands."""
+    rng = np.random.default_rng(0)
+    time = np.arange(4 * 44_100) / 44_100
+    notes = [
+        np.sin(2 * np.pi * hertz * time) * np.exp(-((time * 2) % 1) * 3) for hertz in (110, 220, 277.2, 329.6, 659.3)
+    ]
+    mid, side = sum(notes) * 0.08, np.convolve(rng.standard_normal(len(time)), np.ones(8) / 8, "same") * 0.1
+    share = {"mono": 0.0, "a side 30 dB under the mid": 0.03, "a side 60 dB under the mid": 0.001}.get(kind)
+    left, right = (mid, -mid) if share is None else (mid + share * side, mid - share * side)
+    sound = np.stack([left, right]).astype(np.float32)
+    decoded = pipe.decode(pipe.encode(Audio(sound, 44_100)), sound.shape[1])
+    assert abs(20 * np.log10(np.sqrt((decoded**2).mean() / (sound**2).mean()))) < 2, kind

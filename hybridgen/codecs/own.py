@@ -24,6 +24,8 @@ from hybridgen.codecs.contract import BlockCodec
 LOWEST_TONE, HIGHEST_TONE = -41, 39  # of the bank, in semitones from A at 440 Hz
 TONES_PER_SEMITONE = 3
 N_TONES = (HIGHEST_TONE - LOWEST_TONE) * TONES_PER_SEMITONE + 1  # J
+WIDEN_BELOW, WIDEN_FADE, WIDEN_LEVEL = -24.0, 6.0, -14.0  # dB: of the weaker of mid and side under the other
+WIDEN_DELAY, WIDEN_SECONDS = 401, 0.2  # samples; the time over which mid and side are compared
 TONE_WINDOW = 16_384  # samples over which the encoder measures them
 MIN_SAMPLE_RATE = 8500  # Hz, a little over twice the highest tone
 TONE_LEVEL = -3.5  # log amplitude of a tone before anything is learned
@@ -306,6 +308,11 @@ class SpectralCodec(BlockCodec):
         mean, logvar = self.posterior(samples)
         return self.decode(self.normalize(mean + noise * (0.5 * logvar).exp())), mean, logvar
 
+    @torch.no_grad()
+    def encode(self, samples: Tensor) -> Tensor:
+        """As `Codec.encode`. Mono sound, which the shipped weights never heard, is widened first; see `widened`."""
+        return super().encode(widened(samples, self.sample_rate))
+
     def posterior(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance (B, T, C) of the raw latents of samples (B, 2, N); T = ceil(N / hop_length)."""
         n_latents = ceil(samples.shape[-1] / self.hop_length)
@@ -330,6 +337,24 @@ def _reaches(config: SpectralCodecConfig) -> tuple[int, int]:
     spectra = ceil((config.encoder_layers + overlap) / config.ratio)
     encoder = config.latent_layers + max(spectra, ceil(TONE_WINDOW / (2 * config.hop_length)))
     return ceil(decoder / config.ratio), encoder
+
+
+def widened(samples: Tensor, sample_rate: int) -> Tensor:
+    """Samples (B, 2, N) with a late copy of the mid in a side that is far weaker, and the other way round.
+
+    The decoder answers a mid without a side, or a side without a mid, with peaks in the thousands. Sound with both is
+    returned as it is, bit for bit.
+    """
+    sides = mid_side(samples)
+    window = 2 * round(WIDEN_SECONDS * sample_rate / 2) + 1
+    power = F.avg_pool1d(sides.square(), window, 1, window // 2, count_include_pad=False) + 1e-12
+    balance = 10 * torch.log10(power[:, 1] / power[:, 0])  # dB
+    missing = torch.stack([balance, -balance], 1)  # by how much the mid, then the side, is the weaker one
+    share = ((missing + WIDEN_BELOW) / WIDEN_FADE).clamp(0, 1)
+    if not share.any():
+        return samples
+    late = F.pad(sides, (WIDEN_DELAY, 0))[..., : sides.shape[-1]].flip(1)
+    return mid_side(sides + 10 ** (WIDEN_LEVEL / 20) * share * late)
 
 
 def mid_side(samples: Tensor) -> Tensor:
