@@ -16,6 +16,7 @@ from hybridgen.plan.parts import (
     MAX_SECONDS,
     MIN_SECONDS,
     ROLES,
+    Ending,
     Section,
     check_meter,
     check_prompt,
@@ -23,6 +24,7 @@ from hybridgen.plan.parts import (
     order_instruments,
     order_roles,
     parse_bar,
+    parse_ending,
     show,
 )
 
@@ -65,6 +67,9 @@ class Controls:
     )
     instruments: tuple[tuple[str, int | None], ...] | None = _option(
         "request edit", "General MIDI program 0-127 of each role, None = free"
+    )
+    ending: Ending | None = _option(  # noqa: RUF009, a field like the others
+        "request edit", "how it ends: ring-out, cut (at the last bar line) or a fade over some bars", str, '"fade 4"'
     )
     label: str | None = _option("edit", "what kind of section: " + " ".join(LABELS), str, "chorus")
     energy: int | None = _option("edit", f"0 to {MAX_ENERGY}", int, f"0-{MAX_ENERGY}")
@@ -120,6 +125,7 @@ _CANONICAL: dict[str, Callable[[Any], Any]] = {
     "sections": tuple,
     "chords": _chords,
     "instruments": order_instruments,
+    "ending": parse_ending,
     "roles": order_roles,
     "prompt": check_prompt,
 }
@@ -142,6 +148,7 @@ class ControlArgs(TypedDict, total=False):
     sections: Sequence[Section] | None  # the form, with as much or little in each section as is known
     chords: Sequence[str | Sequence[str] | None] | None  # an entry a bar ("F,G" for two chords), repeated
     instruments: Mapping[str, int | None] | None  # role -> General MIDI program 0-127, None = free
+    ending: Ending | str | None  # "ring-out", "cut" (at the last bar line), "fade", "fade 4" (over so many bars)
 
 
 class EditArgs(TypedDict, total=False):
@@ -151,6 +158,7 @@ class EditArgs(TypedDict, total=False):
     key: str | None
     chords: Sequence[str | Sequence[str] | None] | None
     instruments: Mapping[str, int | None] | None
+    ending: Ending | str | None
     label: str | None
     energy: int | None
     roles: Sequence[str] | None

@@ -9,6 +9,7 @@ import re
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.harmony import METERS, meter_quarters
 from hybridgen.plan.parts import LABELS, MAX_BARS, MAX_SECONDS, MAX_TEMPO, MIN_SECONDS, MIN_TEMPO, Bar, Section
+from hybridgen.text.endings import find_ending
 from hybridgen.text.harmony import find_chords, find_key, spell_chords
 from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
 
@@ -29,10 +30,12 @@ COUNT = (
 def find_controls(prompt: str) -> tuple[Controls, list[str]]:
     """What the prompt fixes explicitly, and a note for everything requested that is not understood or not possible.
 
-    Read are tempo, key, meter, chords (names, or Roman numerals with a key) and length (bars, seconds, or sections with
-    their bars). A second value that contradicts the first is ignored, with a note. Never raises: any string is valid.
+    Read are tempo, key, meter, chords (names, or Roman numerals with a key), length (bars, seconds, or sections with
+    their bars) and the ending. A second value that contradicts the first is ignored, with a note. Never raises: any
+    string is valid.
     """
     scanner = PromptScanner(prompt, MAX_CHARACTERS)
+    ending = find_ending(scanner)
     chords, numerals = find_chords(scanner)
     tempo = find_tempo(scanner)
     meter = find_meter(scanner)
@@ -42,7 +45,16 @@ def find_controls(prompt: str) -> tuple[Controls, list[str]]:
         chords = spell_chords(scanner, numerals, key)
     bars = fit_bars(scanner, bars, tempo, meter)
     find_impossible(scanner)
-    controls = Controls(tempo=tempo, key=key, meter=meter, bars=bars, seconds=seconds, sections=sections, chords=chords)
+    controls = Controls(
+        tempo=tempo,
+        key=key,
+        meter=meter,
+        bars=bars,
+        seconds=seconds,
+        sections=sections,
+        chords=chords,
+        ending=ending,
+    )
     return controls, scanner.sorted_notes()
 
 
