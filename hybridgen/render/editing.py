@@ -48,7 +48,7 @@ def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int] | N
     for bit; so does the end, unless the plan has another ending. Raises ValueError when the new plan moves anything
     outside the bars.
     """
-    check_no_ranges(stages, "the edit is of bars" + ("" if bars is None else f" {bars[0]}-{bars[1]}"))
+    check_no_ranges(stages, "the edit is of " + ("the ending" if bars is None else f"bars {bars[0]}-{bars[1]}"))
     check_stages(stages, track.manifest, "codec", "its latents cannot be decoded here")
     check_time_base(stages, track.plan)
     plan = plan.on(track.plan.time_base)
