@@ -8,13 +8,25 @@ pipe.generate("warm lo-fi hip hop, 84 BPM in A minor", seconds=60, seed=7).save(
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Adapter", "Audio", "Bar", "Cancelled", "Pipeline", "Plan", "Section", "Tempo", "Track", "__version__"]
+__all__ = [
+    "Adapter",
+    "Audio",
+    "Bar",
+    "Cancelled",
+    "Ending",
+    "Pipeline",
+    "Plan",
+    "Section",
+    "Tempo",
+    "Track",
+    "__version__",
+]
 
 if TYPE_CHECKING:
     from hybridgen.adapters import Adapter
     from hybridgen.audio import Audio
     from hybridgen.pipeline import Pipeline
-    from hybridgen.plan.parts import Bar, Section, Tempo
+    from hybridgen.plan.parts import Bar, Ending, Section, Tempo
     from hybridgen.plan.plan import Plan
     from hybridgen.progress import Cancelled
     from hybridgen.track import Track
@@ -24,6 +36,7 @@ _HOMES = {
     "Audio": "audio",
     "Bar": "plan.parts",
     "Cancelled": "progress",
+    "Ending": "plan.parts",
     "Pipeline": "pipeline",
     "Plan": "plan.plan",
     "Section": "plan.parts",

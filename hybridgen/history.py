@@ -61,18 +61,19 @@ class Import:
 
 @dataclass(frozen=True)
 class Edit:
-    """Bars first..last (from 1, both included) re-rendered as `plan` has them."""
+    """Bars first..last (from 1, both included) re-rendered as `plan` has them, and its ending; None for no bars."""
 
     OP: ClassVar = "edit"
     plan: Plan
-    bars: tuple[int, int]
+    bars: tuple[int, int] | None
     seed: int
     sampling: SamplingConfig
     model: ModelRecord
     adapters: tuple[AdapterRecord, ...] = ()
 
     def __post_init__(self) -> None:
-        check_bars(self.bars, self.plan.n_bars)
+        if self.bars is not None:
+            check_bars(self.bars, self.plan.n_bars)
         check_seed(self.seed)
 
 

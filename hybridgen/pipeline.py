@@ -108,13 +108,14 @@ class Pipeline(Stages):
         _warn(states.notes)
         return mixdown.stream(self, plan, chosen, states)
 
-    def rerender(self, track: Track, plan: Plan, bars: tuple[int, int], **options: Unpack[RenderArgs]) -> Track:
-        """The track with bars first..last (from 1, both included) re-rendered as `plan` has them.
+    def rerender(self, track: Track, plan: Plan, bars: tuple[int, int] | None, **options: Unpack[RenderArgs]) -> Track:
+        """The track with bars first..last (from 1, both included) re-rendered as `plan` has them; None for no bars.
 
         Every latent outside the bars, and every sample outside them and the reach of decoder and limiter, stays bit
-        for bit. The gain stays that of the track, and so does the seed unless another is given. Raises ValueError when
-        the new plan moves anything outside the bars, and for adapters of some bars: those that this pipeline has
-        everywhere are what the new bars are made with.
+        for bit; so does the end, unless the plan has another ending, for which no bars need be named. The gain stays
+        that of the track, and so does the seed unless another is given. Raises ValueError when the new plan moves
+        anything outside the bars, and for adapters of some bars: those that this pipeline has everywhere are what the
+        new bars are made with.
         """
         return _warned(editing.rerender(self, track, plan, bars, RenderOptions(**options)))
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from hybridgen import decoding, grammar
 from hybridgen.layers import KVCache
 from hybridgen.plan.controls import Controls
-from hybridgen.plan.parts import check_prompt, check_seed
+from hybridgen.plan.parts import Ending, check_prompt, check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, causal_mask, count, pad_scores, score_mask, text_positions
 from hybridgen.progress import Progress, report
@@ -77,7 +77,21 @@ def write_plans(
         grammar.parse(row, prompt=prompt, seed=seed, n_samples=n_samples, time_base=stages.time_base)
         for row, seed in zip(rows, seeds, strict=True)
     ]
-    return PlanResult(tuple(plans), (*notes, *states.notes))
+    plans, ending_notes = _end_plans(plans, controls.ending)
+    return PlanResult(tuple(plans), (*notes, *ending_notes, *states.notes))
+
+
+def _end_plans(plans: list[Plan], ending: Ending | None) -> tuple[list[Plan], list[str]]:
+    """The plans with the ending that is fixed; a fade over more bars than there are fades all, with a note."""
+    if ending is None:
+        return plans, []
+    ended, notes = [], []
+    for plan in plans:
+        fits = ending.bars is None or ending.bars <= plan.n_bars
+        ended.append(replace(plan, ending=ending if fits else Ending("fade", plan.n_bars)))
+        if not fits:
+            notes.append(f"a fade over {ending.bars} bars is longer than the {plan.n_bars} bars: all of them fade")
+    return ended, notes
 
 
 def check_request(prompt: str, n: int, seed: int) -> list[int]:

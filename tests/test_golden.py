@@ -17,11 +17,12 @@ from hybridgen import grammar
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import pad_scores
 from hybridgen.renderer import Condition
-from tests.conftest import CODE_HOP, LATENT_HOP
 
 PATH = Path(__file__).with_name("golden.safetensors")
+LATENT_HOP, CODE_HOP = TimeBase().latent_hop, TimeBase().code_hop
 TOLERANCE = 1e-4  # of the largest value; other CPUs and torch versions differ by about 1e-6
 PROMPT = "slow jazz ballad for piano and double bass, 7/8, in Eb minor"
 PLAN = Plan(

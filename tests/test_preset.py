@@ -85,17 +85,14 @@ def test_planned_chords_belong_to_the_key(tiny: Pipeline, key: str):
     assert sum(root in scale_pitches(key) for root in roots) > 0.8 * len(roots) and len(set(roots)) > 2
 
 
-@pytest.mark.parametrize("kind", ["mono", "antiphase", "a side 30 dB under the mid", "a side 60 dB under the mid"])
-def test_sound_without_a_side_or_a_mid_keeps_its_level(kind: str, pipe: Pipeline):
+@pytest.mark.parametrize("kind", ["mono", "a side 30 dB under the mid", "a side 60 dB under the mid"])
+def test_music_without_a_side_keeps_its_level(kind: str, tiny: Pipeline):
     """The shipped weights were trained on stereo alone: mono came back as peaks in the thousands."""
-    rng = np.random.default_rng(0)
-    time = np.arange(4 * 44_100) / 44_100
-    notes = [
-        np.sin(2 * np.pi * hertz * time) * np.exp(-((time * 2) % 1) * 3) for hertz in (110, 220, 277.2, 329.6, 659.3)
-    ]
-    mid, side = sum(notes) * 0.08, np.convolve(rng.standard_normal(len(time)), np.ones(8) / 8, "same") * 0.1
-    share = {"mono": 0.0, "a side 30 dB under the mid": 0.03, "a side 60 dB under the mid": 0.001}.get(kind)
-    left, right = (mid, -mid) if share is None else (mid + share * side, mid - share * side)
-    sound = np.stack([left, right]).astype(np.float32)
-    decoded = pipe.decode(pipe.encode(Audio(sound, 44_100)), sound.shape[1])
-    assert abs(20 * np.log10(np.sqrt((decoded**2).mean() / (sound**2).mean()))) < 2, kind
+    left, right = tiny.generate("lo-fi hip hop, 90 BPM", seconds=6, seed=1, ending="ring-out").samples
+    mid, side = (left + right) / 2, (left - right) / 2
+    shares = {"mono": 0.0, "a side 30 dB under the mid": 10**-1.5}
+    share = shares.get(kind, 1e-3)
+    side = side * (np.sqrt((mid**2).mean() / (side**2).mean()) * share)
+    sound = np.stack([mid + side, mid - side])
+    decoded = tiny.decode(tiny.encode(Audio(sound, 44_100)), sound.shape[1])
+    assert abs(10 * np.log10((decoded**2).mean() / (sound**2).mean())) < 2, kind

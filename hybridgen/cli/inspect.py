@@ -72,7 +72,9 @@ def _describe(path: Path, record: "Manifest") -> Iterator[str]:
     yield f"{path}: {tags.MARK}"
     yield f"made by {record.generator}, {len(record.operations) - 1} edits, gain {record.gain_db:+.2f} dB"
     for operation in record.operations:
-        bars = f" of bars {operation.bars[0]}-{operation.bars[1]}" if isinstance(operation, Edit) else ""
+        bars = ""
+        if isinstance(operation, Edit):
+            bars = f" of bars {operation.bars[0]}-{operation.bars[1]}" if operation.bars else " of the ending"
         yield f"{operation.OP}{bars}, model {operation.model.name}, prompt: {operation.plan.prompt}"
         if isinstance(operation, Import):
             where = f"tempo {operation.tempo:g}, downbeat {operation.downbeat:g} s"

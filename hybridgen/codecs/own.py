@@ -311,7 +311,8 @@ class SpectralCodec(BlockCodec):
     @torch.no_grad()
     def encode(self, samples: Tensor) -> Tensor:
         """As `Codec.encode`. Mono sound, which the shipped weights never heard, is widened first; see `widened`."""
-        return super().encode(widened(samples, self.sample_rate))
+        is_stereo = samples.dim() == 3 and samples.shape[1] == 2 and samples.shape[2] > 0
+        return super().encode(widened(samples, self.sample_rate) if is_stereo else samples)
 
     def posterior(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance (B, T, C) of the raw latents of samples (B, 2, N); T = ceil(N / hop_length)."""

@@ -18,6 +18,7 @@ from hybridgen.plan.parts import (
     MIN_SECONDS,
     ROLES,
     Cue,
+    Ending,
     Section,
     check_energy,
     check_label,
@@ -26,6 +27,7 @@ from hybridgen.plan.parts import (
     check_tempo,
     order_roles,
     parse_bar,
+    parse_ending,
     show,
 )
 
@@ -111,6 +113,9 @@ class Controls:
     without: tuple[str | int, ...] | None = _option(
         "request", "roles and instruments that do not play", _names, '"drums, piano"'
     )
+    ending: Ending | None = _option(  # noqa: RUF009, a field like the others
+        "request edit", "how it ends: ring-out, cut (at the last bar line) or a fade over some bars", str, '"fade 4"'
+    )
     label: str | None = _option("edit", "what kind of section: " + " ".join(LABELS), str, "chorus")
     energy: int | None = _option("edit", f"0 to {MAX_ENERGY}", int, f"0-{MAX_ENERGY}")
     roles: tuple[str, ...] | None = _option(
@@ -166,6 +171,7 @@ class Controls:
         parts += [f"without {' '.join(dict.fromkeys(out))}"] if out else []
         parts += ["nobody else"] if self.roles is not None else []
         parts += [cue.text() for cue in self.cues or ()] + ([self.dynamics] if self.dynamics else [])
+        parts += [] if self.ending is None else [f"ending {self.ending}"]
         return ", ".join(parts)
 
     @property
@@ -224,6 +230,7 @@ _CANONICAL: dict[str, Callable[[Any], Any]] = {
     "instruments": parse_instruments,
     "label": check_label,
     "energy": check_energy,
+    "ending": parse_ending,
     "roles": order_roles,
     "prompt": check_prompt,
 }
@@ -255,6 +262,7 @@ class ControlArgs(TypedDict, total=False):
     instruments: Mapping[str, InstrumentArg] | None  # these roles play, with one of these; None = any instrument
     without: Sequence[str | int] | None  # roles, names and programs that do not play
     roles: Sequence[str] | None  # who plays, all of these and nobody else
+    ending: Ending | str | None  # "ring-out", "cut" (at the last bar line), "fade", "fade 4" (over so many bars)
 
 
 class EditArgs(TypedDict, total=False):
@@ -264,6 +272,7 @@ class EditArgs(TypedDict, total=False):
     key: str | None
     chords: Sequence[str | Sequence[str] | None] | None
     instruments: Mapping[str, InstrumentArg] | None
+    ending: Ending | str | None
     label: str | None
     energy: int | None
     roles: Sequence[str] | None

@@ -38,6 +38,10 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
         new = _edit_tempo(new, first, last, change.tempo)
     if change.prompt is not None:
         new = replace(new, prompt=change.prompt)
+    if change.ending is not None:
+        new = replace(new, ending=change.ending)
+        if change == Controls(ending=change.ending):
+            return new  # no bar plays anything else
     all_codes = change.tempo is not None or change.prompt is not None or change.instruments is not None
     return _unset_codes(new, (1, plan.n_bars) if all_codes else (first, last))
 

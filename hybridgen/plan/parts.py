@@ -1,8 +1,9 @@
-"""The parts of a plan: Tempo, Bar and Section, and the checks that every part and every request passes.
+"""The parts of a plan: Tempo, Bar, Section and Ending, and the checks that every part and every request passes.
 
 Bars are counted from 1. Every musical field may be None: unknown, as real recordings lack labels.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
 MAX_BARS = 4095  # what the grammar's two digits count to; more than MAX_SECONDS holds at any tempo
 MAX_PROMPT = 10_000  # characters
 ROLES = ("drums", "percussion", "bass", "keys", "guitar", "strings", "winds", "lead", "pad")
+ENDINGS = ("ring-out", "cut", "fade")
 LABELS = ("intro", "verse", "chorus", "bridge", "break", "build", "drop", "solo", "interlude", "outro")
 
 
@@ -168,6 +170,43 @@ class Cue:
         if self.silent:
             return f"bars {self.bar}-{self.last or self.bar} without {' '.join(self.silent)}"
         return f"{self.label or ' '.join(self.enter)} {where}"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a track ends. "ring-out": what sounds dies away by the last sample; "cut": all stops at the last bar line.
+
+    "fade": all fades out over the last `bars` bars, by default a quarter of the track and at most 8. Written as text:
+    "ring-out", "cut", "fade" or "fade 4". Raises ValueError for another kind, or for bars that are not those of a fade.
+    """
+
+    kind: str  # of ENDINGS
+    bars: int | None = None  # of a fade, from 1 to MAX_BARS
+
+    def __post_init__(self) -> None:
+        if self.kind not in ENDINGS:
+            raise ValueError(f"ending {self.kind!r} is none of {', '.join(ENDINGS)} (or a fade over bars: fade 4)")
+        if self.bars is None:
+            return
+        if self.kind != "fade":
+            raise ValueError(f"ending {self.kind!r} has no bars, but bars {self.bars!r} are given")
+        if type(self.bars) is not int or not 1 <= self.bars <= MAX_BARS:
+            raise ValueError(f"ending: a fade over {str(self.bars)[:60]} bars is outside 1-{MAX_BARS}")
+
+    def __str__(self) -> str:
+        return self.kind if self.bars is None else f"{self.kind} {self.bars}"
+
+
+def parse_ending(ending: "Ending | str") -> Ending:
+    """An ending as such or as its text, "fade 4 bars" and "ring out" included; ValueError for anything else."""
+    if isinstance(ending, Ending):
+        return ending
+    if not isinstance(ending, str):
+        raise ValueError(f"ending {str(ending)[:60]!r} is none of {', '.join(ENDINGS)}")
+    words = re.fullmatch(r"(?P<kind>\D*?)(?:[\s:]+(?P<bars>\d{1,6})(?:\s*bars?)?)?", ending.strip().lower())
+    if words is None:
+        return Ending(ending[:60])
+    return Ending(re.sub(r"[\s_]+", "-", words["kind"]), int(words["bars"]) if words["bars"] else None)
 
 
 def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:

@@ -51,8 +51,9 @@ class Plan(Score):
         tempo sets the tempo of the bars; key transposes their chords, and is the plan's key when all bars are meant;
         chords, one entry a bar (two chords: "F,G" or a pair), repeat over the bars; label, energy and roles split
         sections where they must; instruments change or add programs; prompt re-words the whole plan (who plays is
-        changed by `request.reworded`). The codes of the bars touched are unset (all codes after a change of tempo,
-        instruments or prompt), to be written again.
+        changed by `request.reworded`); ending is the plan's own, whatever the bars, and alone touches no codes. The
+        codes of the bars touched are unset (all codes after a change of tempo, instruments or prompt), to be written
+        again.
         Raises ValueError naming the field, like the plan itself.
         """
         return editing.edit(self, bars, Controls.of("edit", changes))

@@ -14,6 +14,7 @@ from hybridgen.plan.parts import (
     MAX_BARS,
     MAX_SECONDS,
     Bar,
+    Ending,
     Section,
     Tempo,
     check_bars,
@@ -21,6 +22,7 @@ from hybridgen.plan.parts import (
     check_prompt,
     check_seed,
     order_instruments,
+    parse_ending,
     show,
 )
 from hybridgen.plan.tempo_map import TempoMap, from_beats, from_marks
@@ -38,6 +40,7 @@ class Score:
     and of the one after them (played music), or there are no bars at all and `n_samples` says how long the track is.
     n_samples: exact length; None = exactly the bars. It may reach past the last bar (ring-out) or cut into it.
     codes: (Q, P) integers, -1 where unset; () = none set. A code frame is `time_base.code_hop` samples.
+    ending: how the track ends; None = not chosen yet, which a render does. Tracks older than endings keep None.
     Raises ValueError, naming the field and the bar, for anything that is no plan.
     """
 
@@ -52,6 +55,7 @@ class Score:
     prompt: str = ""
     seed: int = 0
     time_base: TimeBase = TIME_BASE
+    ending: Ending | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -67,6 +71,7 @@ class Score:
         self._check_grid()
         self._check_roles()
         self._check_length()
+        self._check_ending()
         if any(len(row) != self.n_code_frames for row in self.codes):
             raise ValueError(f"codes have {len(self.codes[0])} frames, the plan's length needs {self.n_code_frames}")
 
@@ -114,6 +119,13 @@ class Score:
         if not 1 <= self.length <= MAX_SECONDS * self.time_base.sample_rate:
             seconds = show(self.length / self.time_base.sample_rate if abs(self.length) < 1e15 else self.length)
             raise ValueError(f"length {seconds} s is outside 1 sample to {MAX_SECONDS:g} s")
+
+    def _check_ending(self) -> None:
+        if self.ending is None:
+            return
+        object.__setattr__(self, "ending", parse_ending(self.ending))
+        if self.ending.bars is not None and self.ending.bars > self.n_bars:
+            raise ValueError(f"ending: a fade over {self.ending.bars} bars, but the plan has {self.n_bars}")
 
     @cached_property
     def bars(self) -> tuple[Bar, ...]:

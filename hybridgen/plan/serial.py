@@ -1,7 +1,8 @@
 """Plan <-> JSON, and the plan as a page of text.
 
 In JSON a constant tempo is a number, marks are a list; a section lists one string of chords a bar ("Am", "F G", or
-null where unknown). Errors name the field and the bar, for people who edit the file by hand.
+null where unknown); an ending is "ring-out", "cut" or "fade 4". Errors name the field and the bar, for people who edit
+the file by hand.
 """
 
 import json
@@ -24,6 +25,7 @@ FIELDS = (
     "instruments",
     "sections",
     "beats",
+    "ending",
     "codes",
     "time_base",
 )
@@ -31,7 +33,7 @@ BARS_A_LINE = 8
 
 
 def to_dict(plan: Score) -> dict[str, Any]:
-    """Plain JSON values; codes, beats and the usual time base are left out."""
+    """Plain JSON values; codes, beats, an ending and a time base are left out where they are unset or the usual one."""
     data: dict[str, Any] = {
         "hybridgen_plan": FORMAT,
         "prompt": plan.prompt,
@@ -45,6 +47,8 @@ def to_dict(plan: Score) -> dict[str, Any]:
     }
     if plan.time_base != TimeBase():
         data["time_base"] = asdict(plan.time_base)
+    if plan.ending is not None:
+        data["ending"] = str(plan.ending)
     if plan.beats:
         data["beats"] = list(plan.beats)
     if plan.codes:
@@ -107,6 +111,7 @@ def fields(data: Any) -> dict[str, Any]:
         "instruments": _read_instruments(data.get("instruments", {})),
         "sections": _read_sections(_expect(data.get("sections", []), list, "sections")),
         "beats": tuple(_expect(t, int | float, "beats") for t in _expect(data.get("beats", []), list, "beats")),
+        "ending": _expect(data.get("ending"), str | None, "ending"),
         "codes": _read_codes(_expect(data.get("codes", []), list, "codes")),
         "time_base": _read_time_base(_expect(data.get("time_base", {}), dict, "time_base")),
     }
@@ -220,6 +225,7 @@ def _facts(plan: Score) -> str:
         tempo,
         f"{plan.n_bars} bars",
         f"{int(minutes)}:{seconds:06.3f}",
+        *([] if plan.ending is None else [f"ending: {plan.ending}"]),
         f"{written} of {plan.n_code_frames} code frames written",
     )
     return "  ·  ".join(facts)

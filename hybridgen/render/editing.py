@@ -13,7 +13,7 @@ from hybridgen.plan.editing import check_same_time, keep_codes
 from hybridgen.plan.parts import check_bars, check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planning import write_codes
-from hybridgen.render import mixdown
+from hybridgen.render import edges, mixdown
 from hybridgen.render.windows import WindowRenderer
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import PromptStates, Stages
@@ -23,7 +23,11 @@ FADE = 2048  # samples from a recording's own sound to new bars
 
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
-    """The track of a plan; bars that have adapters of their own are then re-rendered with them, as edits."""
+    """The track of a plan; bars that have adapters of their own are then re-rendered with them, as edits.
+
+    An ending that the plan leaves open is chosen (`edges.with_ending`) and becomes part of the track's plan.
+    """
+    plan = edges.with_ending(plan)
     everywhere, ranges = adapters.group_by_bars(stages.adapters)
     for bars in ranges:
         check_bars(bars, plan.n_bars)
@@ -37,20 +41,30 @@ def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
     return track
 
 
-def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], options: RenderOptions) -> Track:
-    """The track with bars first..last (from 1, both included) re-rendered as `plan` has them.
+def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int] | None, options: RenderOptions) -> Track:
+    """The track with bars first..last (from 1, both included) re-rendered as `plan` has them; None for no bars.
 
     Every latent outside the bars, and every sample outside them and the reach of decoder and limiter, stays bit
-    for bit. Raises ValueError when the new plan moves anything outside the bars.
+    for bit; so does the end, unless the plan has another ending. Raises ValueError when the new plan moves anything
+    outside the bars.
     """
-    check_no_ranges(stages, f"the edit is of bars {bars[0]}-{bars[1]}")
+    check_no_ranges(stages, "the edit is of " + ("the ending" if bars is None else f"bars {bars[0]}-{bars[1]}"))
     check_stages(stages, track.manifest, "codec", "its latents cannot be decoded here")
-    if track.plan.codes:
-        check_stages(stages, track.manifest, "quantizer", "its codes mean something else here")
     check_time_base(stages, track.plan)
     plan = plan.on(track.plan.time_base)
-    seed = check_seed(track.render_seed if options.seed is None else options.seed)
-    sampling = options.sampling(stages.config.sampling)
+    plan = replace(plan, ending=plan.ending or track.plan.ending)
+    if bars is not None:
+        return _rerender_bars(stages, track, plan, bars, options)
+    if replace(plan, ending=track.plan.ending) != track.plan:
+        raise ValueError("bars: none are named, so nothing but the ending of the plan may differ from the track's")
+    samples = _end_anew(stages, track, plan)
+    return _edited(stages, track, Track(samples, plan, track.latents, track.manifest), None, options)
+
+
+def _rerender_bars(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], options: RenderOptions) -> Track:
+    if track.plan.codes:
+        check_stages(stages, track.manifest, "quantizer", "its codes mean something else here")
+    seed, sampling = _seed(track, options), options.sampling(stages.config.sampling)
     check_same_time(track.plan, plan, bars)
     prompt = stages.encode_prompt(plan.prompt)
     plan = write_codes(stages, keep_codes(track.plan, plan, bars), prompt, options.progress)
@@ -62,30 +76,64 @@ def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], op
     span = (max(0, start - sampling.overlap) // ratio * ratio, min(plan.n_frames, stop + sampling.overlap))
     for _ in WindowRenderer(stages.renderer, plan, prompt, seed, sampling).fill(latents, known, span, options.progress):
         pass
-    samples = _splice(stages, track, latents, (start, stop))
-    operation = Edit(plan, (bars[0], bars[1]), seed, sampling, stages.model_record, stages.adapter_records)
-    operations = (*track.manifest.operations, operation)
-    record = replace(track.manifest, operations=operations)  # made first with the versions that it names
-    return Track(samples, plan, latents.cpu().numpy(), record, prompt.notes)
+    samples = _end_anew(stages, track, plan)
+    _splice(stages, track, plan, latents, (start, stop), samples)
+    return _edited(
+        stages, track, Track(samples, plan, latents.cpu().numpy(), track.manifest, prompt.notes), bars, options
+    )
 
 
-def _splice(stages: Stages, track: Track, latents: Tensor, frames: tuple[int, int]) -> np.ndarray:
-    """The track's samples with those that frames start..stop reach decoded and mastered again, at the same gain."""
-    hop, length = stages.codec.hop_length, track.plan.length
-    reach, margin = stages.codec.reach * hop, audio.LIMITER_REACH
-    low = max(0, frames[0] * hop - reach - margin)  # first and last sample that may change
-    high = min(length, frames[1] * hop + reach + margin)
-    first, last = max(0, low - margin) // hop, -(-min(length, high + margin) // hop)
-    blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last)]
-    fresh = np.concatenate(blocks, axis=1)[:, : length - first * hop]
-    audio.master(fresh, track.manifest.gain_db)
-    fresh = fresh[:, low - first * hop : high - first * hop]
+def _seed(track: Track, options: RenderOptions) -> int:
+    return check_seed(track.render_seed if options.seed is None else options.seed)
+
+
+def _edited(stages: Stages, old: Track, new: Track, bars: tuple[int, int] | None, options: RenderOptions) -> Track:
+    """The new track with an edit of the old one in its manifest, which was made first with the versions it names."""
+    seed, sampling = _seed(old, options), options.sampling(stages.config.sampling)
+    operation = Edit(new.plan, bars, seed, sampling, stages.model_record, stages.adapter_records)
+    return replace(new, manifest=replace(old.manifest, operations=(*old.manifest.operations, operation)))
+
+
+def _end_anew(stages: Stages, track: Track, plan: Plan) -> np.ndarray:
+    """A copy of the track's samples that ends as `plan` says. A recording's own sound is kept, and only gets quieter.
+
+    ValueError for a recording whose end another ending has changed already.
+    """
     samples = track.samples.copy()
+    if plan.ending == track.plan.ending:
+        return samples
+    begin = min(edges.closing(one)[0] for one in (track.plan, plan))
+    if not track.manifest.is_recording:
+        span = (max(0, begin - audio.LIMITER_REACH), plan.length)
+        samples[:, span[0] :] = _remade(stages, track, plan, torch.from_numpy(track.latents).to(stages.device), span)
+    elif track.plan.ending is None:
+        samples[:, begin:] *= edges.gain(plan, begin, plan.length)
+    else:
+        raise ValueError(f"ending {plan.ending}: the recording already has ending {track.plan.ending}")
+    return samples
+
+
+def _splice(
+    stages: Stages, track: Track, plan: Plan, latents: Tensor, frames: tuple[int, int], samples: np.ndarray
+) -> None:
+    """Writes into the track's samples those that frames start..stop reach, decoded and mastered again."""
+    hop, reach = stages.codec.hop_length, stages.codec.reach * stages.codec.hop_length + audio.LIMITER_REACH
+    low, high = max(0, frames[0] * hop - reach), min(plan.length, frames[1] * hop + reach)
+    fresh = _remade(stages, track, plan, latents, (low, high))
     if track.manifest.is_recording:  # its own sound is not what the codec makes of it: fade from one to the other
         ramp = np.minimum(np.arange(high - low), np.arange(high - low)[::-1]) / FADE
         fresh = samples[:, low:high] + np.minimum(ramp, 1).astype(np.float32) * (fresh - samples[:, low:high])
     samples[:, low:high] = fresh
-    return samples
+
+
+def _remade(stages: Stages, track: Track, plan: Plan, latents: Tensor, span: tuple[int, int]) -> np.ndarray:
+    """Samples low..high-1 of the latents (T, C) as the plan begins and ends them, mastered at the track's gain."""
+    hop, length, margin, (low, high) = stages.codec.hop_length, plan.length, audio.LIMITER_REACH, span
+    first, last = max(0, low - margin) // hop, -(-min(length, high + margin) // hop)
+    blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last)]
+    fresh = edges.shaped(plan, first * hop, np.concatenate(blocks, axis=1)[:, : length - first * hop])
+    audio.master(fresh, track.manifest.gain_db)
+    return fresh[:, low - first * hop : high - first * hop]
 
 
 def check_no_ranges(stages: Stages, reason: str) -> None:

@@ -18,6 +18,7 @@ from hybridgen.plan.parts import check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planning import write_codes
 from hybridgen.progress import Progress, report
+from hybridgen.render import edges
 from hybridgen.render.windows import WindowRenderer
 from hybridgen.sampling import RenderOptions, SamplingConfig
 from hybridgen.stages import PromptStates, Stages
@@ -25,7 +26,10 @@ from hybridgen.track import Track
 
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
-    """The track of a plan, mastered to -14 LUFS; codes that the plan leaves unset are written first."""
+    """The track of a plan, mastered to -14 LUFS; codes that the plan leaves unset are written first.
+
+    A plan without an ending is rendered without one, as it was before there were any: `editing.render` chooses it.
+    """
     plan = plan.on(stages.time_base)
     prompt = prompt or stages.encode_prompt(plan.prompt)
     seed, sampling = choose(stages, plan, options)
@@ -47,7 +51,7 @@ def stream(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
 
     Before mastering they are the samples of `render`, bit for bit; the gain is that of the first window.
     """
-    plan = plan.on(stages.time_base)
+    plan = edges.with_ending(plan.on(stages.time_base))
     seed, sampling = choose(stages, plan, options)
     plan = write_codes(stages, plan, prompt, options.progress)
     latents = new_latents(stages, plan)
@@ -78,7 +82,7 @@ def decoded_blocks(
     for ready in windows.fill(latents, known, (0, n_frames), progress):
         stop = ready if ready == n_frames else max(done, ready - stages.codec.reach) // DECODE_BLOCK * DECODE_BLOCK
         for first, block in stages.codec.decode_blocks(latents, done, stop):
-            yield first, block[:, : plan.length - first].cpu().numpy()
+            yield first, edges.shaped(plan, first, block[:, : plan.length - first].cpu().numpy())
             frame = first // plan.time_base.latent_hop
             report(progress, "decoding", min(frame + DECODE_BLOCK, n_frames), n_frames)
         done = stop

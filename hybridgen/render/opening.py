@@ -16,7 +16,7 @@ from hybridgen.plan.parts import Bar, Section, check_meter, check_tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.progress import Progress
-from hybridgen.render import editing, mixdown
+from hybridgen.render import edges, editing, mixdown
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import Stages
 from hybridgen.track import LOSSLESS, Track, find_latents, sidecar
@@ -47,7 +47,7 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
         track = replay(stages, record, progress)
         return replace(track, samples=track.samples if own is None else own, notes=(*notes, *track.notes))
     if own is None:
-        own = decode(stages, latents, plan.length)
+        own = edges.shaped(plan, 0, decode(stages, latents, plan.length))
         audio.master(own, record.gain_db)
     return Track(own, plan, latents, record, notes)
 

@@ -7,6 +7,7 @@ request that is not honored becomes a note of one line.
 from dataclasses import dataclass
 
 from hybridgen.plan.controls import Controls
+from hybridgen.text.endings import find_ending
 from hybridgen.text.form import find_course, find_cues
 from hybridgen.text.harmony import find_blues, find_chords, find_key, spell_chords
 from hybridgen.text.impossible import find_impossible
@@ -64,6 +65,7 @@ def find_controls(prompt: str) -> tuple[Controls, list[str]]:
 
 def read_controls(scanner: PromptScanner) -> Controls:
     """What is fixed by the words of a prompt."""
+    ending = find_ending(scanner)
     cues, dynamics = find_cues(scanner)
     chords, numerals = find_chords(scanner)
     tempo = find_tempo(scanner)
@@ -90,6 +92,7 @@ def read_controls(scanner: PromptScanner) -> Controls:
         form=None if lengths else form,
         cues=tuple(cues) or None,
         dynamics=dynamics,
+        ending=ending,
         instruments=tuple(players.instruments.items()) or None,
         without=tuple(players.without) or None,
         roles=players.roles,

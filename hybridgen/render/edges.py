@@ -1,0 +1,91 @@
+"""How a track begins and ends: a gain over its decoded samples, before they are mastered.
+
+A codec decodes as if average music surrounded the track, so its first and last samples lie in the middle of a wave.
+The start opens over a few milliseconds: that is shorter than the codec's own attacks, so a drum hit on the first beat
+keeps its level. The end follows `Plan.ending`. A plan without one, as in files older than endings, is left as it was
+decoded.
+
+Shapes: N samples; n of them.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hybridgen.plan.harmony import METER_BEATS
+from hybridgen.plan.parts import Ending
+from hybridgen.plan.plan import Plan
+
+OPENING = 0.005  # seconds from silence to full level
+CLOSING = 0.010  # seconds, before a cut
+RING_OUT = 1.0  # seconds that a ring-out takes at least, where the last bar has them after its first beat
+MAX_FADE = 8  # bars of a fade whose bars are free
+
+
+def with_ending(plan: Plan) -> Plan:
+    """The plan with an ending; where it has none, the one that its form asks for.
+
+    It rings out if there is time after the last bar, or the last section is an outro; a form that stops without one
+    (bars to be looped) is cut at its last bar line.
+    """
+    if plan.ending is not None:
+        return plan
+    last = plan.sections[-1].label if plan.sections else None
+    has_tail = plan.length > int(plan.bar_starts()[-1])
+    return replace(plan, ending=Ending("ring-out" if has_tail or last == "outro" else "cut"))
+
+
+def shaped(plan: Plan, first: int, samples: np.ndarray) -> np.ndarray:
+    """Decoded samples (2, n) of the track from sample `first` on, opened and ended as the plan says."""
+    if plan.ending is None:
+        return samples
+    return samples * gain(plan, first, first + samples.shape[1])
+
+
+def gain(plan: Plan, start: int, stop: int) -> np.ndarray:
+    """(stop - start,) float32, 0 to 1: the gain of samples start..stop-1 of a plan with an ending.
+
+    Polynomials of the sample's index and nothing else: the same value, bit for bit, in blocks of any size.
+    """
+    out = np.ones(stop - start, dtype=np.float32)
+    opening = max(1, round(OPENING * plan.time_base.sample_rate))
+    if start < opening:
+        out[: opening - start] *= _smooth(np.arange(start, min(opening, stop)) / opening)
+    begin, end = closing(plan)
+    if stop > begin:
+        at = np.arange(max(start, begin), stop)
+        left = np.clip((end - 1 - at) / max(1, end - 1 - begin), 0.0, 1.0)
+        is_fade = plan.ending is not None and plan.ending.kind == "fade"
+        out[max(start, begin) - start :] *= left * left if is_fade else _smooth(left)
+    return out
+
+
+def closing(plan: Plan) -> tuple[int, int]:
+    """(begin, end): the samples over which a track with this plan goes to silence; from end - 1 on there is none.
+
+    Both are the length where the plan has no ending.
+    """
+    length, rate, starts = plan.length, plan.time_base.sample_rate, plan.bar_starts()
+    if plan.ending is None:
+        return length, length
+    if plan.ending.kind == "cut":
+        end = min(length, int(starts[-1])) if plan.n_bars else length
+        return max(0, end - round(CLOSING * rate)), end
+    if plan.ending.kind == "fade":
+        bars = min(plan.n_bars, plan.ending.bars or min(MAX_FADE, max(1, plan.n_bars // 4)))
+        return min(int(starts[-1 - bars]), length - 1), length
+    begin = max(0, length - round(RING_OUT * rate))
+    if plan.n_bars and length >= starts[-1]:  # the first beat of the last bar keeps its level
+        begin = min(max(begin, _second_beat(plan)), int(starts[-1]))
+    return min(begin, length - 1), length
+
+
+def _second_beat(plan: Plan) -> int:
+    """The sample of the second beat of the last bar."""
+    assert plan.meter is not None
+    return int(plan.beat_starts()[1 - len(METER_BEATS[plan.meter])])
+
+
+def _smooth(x: np.ndarray) -> np.ndarray:
+    """From 0 at 0 to 1 at 1, level at both ends."""
+    return x * x * (3 - 2 * x)
