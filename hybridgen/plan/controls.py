@@ -19,6 +19,7 @@ from hybridgen.plan.parts import (
     ROLES,
     Cue,
     Section,
+    TempoChange,
     check_energy,
     check_label,
     check_meter,
@@ -87,6 +88,7 @@ class Controls:
     tempo: float | tuple[float, float] | None = _option(
         "request edit", "quarter notes a minute, 30 to 300, or a range such as 96-100", _tempo, "BPM"
     )
+    tempo_changes: tuple[TempoChange, ...] | None = _option("request", "steps and ramps of the tempo, in order")
     key: str | None = _option(
         "request edit", "one of the 24 major and minor keys; in an edit its chords are transposed", str, '"A minor"'
     )
@@ -212,6 +214,7 @@ def _form(labels: Sequence[str]) -> tuple[str, ...]:
 
 _CANONICAL: dict[str, Callable[[Any], Any]] = {
     "tempo": _tempo_or_range,
+    "tempo_changes": tuple,
     "mode": _one_of("mode", tuple(MODES)),
     "dynamics": _one_of("dynamics", DYNAMICS),
     "form": _form,
@@ -244,6 +247,7 @@ class ControlArgs(TypedDict, total=False):
     seconds: float | None  # exact length, 0.1-600; the default is 30
     bars: int | None  # length in whole bars, instead of seconds
     tempo: float | tuple[float, float] | None  # quarter notes a minute, 30-300, or a range of them
+    tempo_changes: Sequence[TempoChange] | None  # steps and ramps, in order
     key: str | None  # "A minor", "F# major"
     mode: str | None  # "dorian", "mixolydian", ...: the chords keep to it
     meter: str | None  # "4/4", "7/8", ...
