@@ -54,6 +54,12 @@ def most_bars(controls: Controls, seconds: float, meter: str, bpm: float) -> int
     return low
 
 
+def may_change_tempo(controls: Controls) -> bool:
+    """Whether tempo changes are free: where no tempo is fixed, and no place in seconds."""
+    in_seconds = controls.seconds is not None or any(cue.seconds is not None for cue in controls.cues or ())
+    return controls.tempo is None and controls.tempo_changes is None and not in_seconds
+
+
 def tempos_in_time(last: Tempo, passed: float, left: float, elapsed: float) -> np.ndarray:
     """(2701,) bool: the tempos that a mark may have, `passed` quarter notes after the `last`, with `left` to come.
 

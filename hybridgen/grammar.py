@@ -180,9 +180,8 @@ class State:
     def _first_tempo(self, fixed: Controls) -> Choice:
         if self.controls is not None:
             tempos = constraints.tempos_allowed(fixed, self._meter)
-            begins = constraints.tempo_marks(fixed, MIN_TEMPO, MAX_BARS)[0]
-            fixed_change = _mask(RAMP if begins.ramp else STEP)
-            token = yield _mask(STEP, RAMP) if self._may_change_tempo else fixed_change
+            is_ramp = bool(fixed.tempo_changes) and fixed.tempo_changes[0].ramp
+            token = yield _mask(STEP, RAMP) if self._may_change_tempo else _mask(RAMP if is_ramp else STEP)
         else:
             tempos = np.ones(len(constraints.TENTHS), dtype=bool)
             token = yield _mask(NO_TEMPO) if self.meter is None else _mask(STEP, RAMP, NO_TEMPO)
@@ -192,11 +191,7 @@ class State:
 
     @property
     def _may_change_tempo(self) -> bool:
-        if self.controls is None:
-            return True
-        controls = self.controls
-        in_seconds = controls.seconds is not None or any(cue.seconds is not None for cue in controls.cues or ())
-        return controls.tempo is None and controls.tempo_changes is None and not in_seconds
+        return self.controls is None or constraints.may_change_tempo(self.controls)
 
     def _bpm(self, tempos: np.ndarray) -> Choice:
         """A tempo among those of `TENTHS` where `tempos` (2701,) is True: first the whole number."""

@@ -135,6 +135,13 @@ class TempoChange:
         bpm = self.bpm if self.bpm is not None else first_bpm * (self.scale or 1.0)
         return bar, round(min(max(bpm, MIN_TEMPO), MAX_TEMPO), 1)
 
+    def text(self) -> str:
+        """For people: "to 140 BPM by the last bar", "to 70% of the tempo by the last bar", "at bar 9 to 140 BPM"."""
+        from_end = "the last bar" if self.bar == -1 else f"bar {-self.bar} from the end"
+        where = f"bar {self.bar}" if self.bar > 0 else from_end
+        to = f"{self.bpm:g} BPM" if self.bpm is not None else f"{100 * (self.scale or 1):g}% of the tempo"
+        return f"to {to} by {where}" if self.ramp else f"at {where} to {to}"
+
 
 @dataclass(frozen=True)
 class Bar:
