@@ -27,9 +27,13 @@ def tempo_marks(controls: Controls, bpm: float, n_bars: int) -> list[Tempo]:
         if marks[-1].bar < bar <= n_bars:
             marks[-1] = Tempo(marks[-1].bar, marks[-1].bpm, change.ramp)
             marks.append(Tempo(bar, target))
-    first = controls.tempo_changes[0] if controls.tempo_changes else None
-    marks[0] = Tempo(1, bpm, first is not None and first.ramp)
+    marks[0] = Tempo(1, bpm, begins_with_ramp(controls))
     return marks
+
+
+def begins_with_ramp(controls: Controls) -> bool:
+    """Whether the tempo moves from the start on, as far as it is fixed; it is chosen before the number of bars."""
+    return controls.tempo_changes is not None and controls.tempo_changes[0].ramp
 
 
 def seconds_of(marks: Sequence[Tempo], n_bars: int, meter: str) -> float:

@@ -180,7 +180,7 @@ class State:
     def _first_tempo(self, fixed: Controls) -> Choice:
         if self.controls is not None:
             tempos = constraints.tempos_allowed(fixed, self._meter)
-            is_ramp = bool(fixed.tempo_changes) and fixed.tempo_changes[0].ramp
+            is_ramp = constraints.begins_with_ramp(fixed)
             token = yield _mask(STEP, RAMP) if self._may_change_tempo else _mask(RAMP if is_ramp else STEP)
         else:
             tempos = np.ones(len(constraints.TENTHS), dtype=bool)
@@ -370,7 +370,7 @@ class State:
         passed, left = (bar - last.bar) * quarters, self._bars_left * quarters
         tempos = np.ones(len(constraints.TENTHS), dtype=bool)
         if bar in self._marks:
-            tempos = round(self._marks[bar].bpm * 10) == constraints.TENTHS
+            tempos = np.equal(constraints.TENTHS, round(self._marks[bar].bpm * 10))
         elif self.controls is not None:
             tempos = constraints.tempos_in_time(last, passed, left, self._elapsed)
         bpm = yield from self._bpm(tempos)
