@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given as examples
+from hypothesis import settings
+from hypothesis import strategies as st
 
+from hybridgen import grammar
 from hybridgen.data.caption_vocabulary import caption_vocabulary
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.controls import Controls
@@ -165,6 +169,7 @@ def test_what_a_musician_asks_for_is_taken_or_said(asked: str, taken: dict, said
         ("jazz, bass enters at bar 5", "jazz"),
         ("disco, no drums for the first 8 bars", "disco"),
         ("not in 4/4, jazz", "jazz"),
+        ("jazz, changes to 140 BPM at bar 9", "jazz, changes to 140 BPM"),
         ("bars 5-8 sparse, on the 5th bar a break, techno", "sparse a break, techno"),
         ("not sad or dark, piano", "piano"),
         ("not too fast, jazz", "jazz"),
@@ -241,8 +246,49 @@ def test_arguments_beat_the_words_and_contradict_nobody():
     assert controls.without == ("percussion",) and dict(controls.instruments) == {"drums": (25,)}
     controls, notes = resolve_controls(understand("rhodes and drums"), Controls(without=["drums"]))
     assert dict(controls.instruments) == {"keys": (4,)} and "drums in the prompt gives way" in " ".join(notes)
+    controls, notes = resolve_controls(understand("slow, C# minor"), Controls(tempo=120, key="A minor"))
+    assert notes == (
+        "tempo in the prompt (50-92 BPM) gives way to the explicit argument",
+        "key in the prompt (C# minor) gives way to the explicit argument",
+    )
     controls, _ = resolve_controls(understand("AABA"), Controls(form=["intro", "outro"]))
     assert controls.form == ("intro", "outro")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "given", "left_free"),
+    [
+        ("600 bars, slow", {}, "tempo"),
+        ("140 bpm, 4/4, 350 bars, ritardando", {}, "tempo_changes"),
+        ("dorian", {"key": "C major"}, "mode"),
+        ("under 60 bpm", {"bars": 300, "meter": "4/4"}, "tempo"),
+    ],
+)
+def test_words_that_cannot_be_had_together_never_fail(prompt: str, given: dict, left_free: str):
+    controls, notes = resolve_controls(understand(prompt), Controls(**given))
+    assert getattr(controls, left_free) is None and any(f"{left_free} in the prompt is left free" in n for n in notes)
+    grammar.State(controls)
+
+
+def test_arguments_that_cannot_be_had_together_fail():
+    with pytest.raises(ValueError, match="bars 4000 of any meter cannot end"):
+        resolve_controls(understand("slow"), Controls(bars=4000, tempo=30))
+
+
+VOCABULARY = (
+    "slow fast not no from 80 to 140 BPM about under at 174 bar 9 bars 600 ritardando accelerando changes then dorian "
+    "phrygian dominant in C# minor Db major Am7b5 C13 F7alt - | , . 7/8 time signature 6 = : 12 blues don't make it "
+    'sad nothing la mineur a-Moll Takte 小节 短調 8分の6拍子 half note ♩ dotted quarter { } " AABA 32 drop 0:15 drums '
+    "only without solo 2 minutes 30 seconds form fade"
+)
+
+
+@settings(max_examples=200, deadline=None)
+@examples(st.lists(st.sampled_from(VOCABULARY.split(" ")), max_size=20).map(" ".join))
+def test_any_string_is_a_request_that_can_be_written(prompt: str):
+    controls, notes = resolve_controls(understand(prompt), Controls())
+    grammar.State(controls)
+    assert all(note and "\n" not in note for note in notes)
 
 
 @pytest.mark.parametrize(

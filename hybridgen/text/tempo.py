@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hybridgen.plan.parts import MAX_TEMPO, MIN_TEMPO, TempoChange
+from hybridgen.plan.parts import MAX_BARS, MAX_TEMPO, MIN_TEMPO, TempoChange
 from hybridgen.text.numbers import COUNT, NUMBER, to_number
 from hybridgen.text.reader import PromptScanner, before, clip, compiled, is_refused
 
@@ -95,7 +95,7 @@ HURRYING = compiled(
 )
 CHANGE_AT = compiled(
     rf"\b(?:(?:tempo\s+)?change(?:s)?(?:\s+(?:of\s+)?tempo)?\s+to|switch(?:es)?\s+to|jumps?\s+to|drops?\s+to|then)\s+"
-    rf"(?P<count>{NUMBER}){BPM}\s+(?:at|in|from)\s+bar\s+(?P<bar>\d{{1,4}})\b"
+    rf"(?P<count>{NUMBER}){BPM}(?P<place>\s+(?:at|in|from)\s+bar\s+(?P<bar>\d{{1,4}}))\b"
 )
 
 
@@ -208,7 +208,8 @@ def find_changes(scanner: PromptScanner) -> Sequence[TempoChange]:
     ends: list[TempoChange] = []
     for match in scanner.take_requested(CHANGE_AT):
         bpm = to_number(match["count"])
-        if MIN_TEMPO <= bpm <= MAX_TEMPO and int(match["bar"]) > 1:
+        scanner.mislead(*match.span("place"))
+        if MIN_TEMPO <= bpm <= MAX_TEMPO and 1 < int(match["bar"]) <= MAX_BARS:
             ends.append(TempoChange(int(match["bar"]), bpm=bpm))
         else:
             scanner.note(match.start(), f"{clip(match[0])!r} is not possible: the tempo is left free")
