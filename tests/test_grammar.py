@@ -330,3 +330,10 @@ def test_a_mode_chooses_a_key_of_its_kind_and_contradicts_another():
         assert plan.key.endswith(kind)
     with pytest.raises(ValueError, match="mode dorian is of a minor key, but key is C major"):
         grammar.State(Controls(mode="dorian", key="C major"))
+
+
+def test_a_range_of_tempi_is_all_of_it_and_no_more():
+    allowed = constraints.tempos_allowed(Controls(tempo=(80.0, 100.0)), "4/4")
+    assert (constraints.TENTHS[allowed] / 10).tolist() == [tenth / 10 for tenth in range(800, 1001)]
+    both = constraints.tempos_allowed(Controls(tempo=(80.0, 100.0), bars=240), "4/4")
+    assert (constraints.TENTHS[both] / 10).tolist() == [tenth / 10 for tenth in range(960, 1001)]  # within 600 s

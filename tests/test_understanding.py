@@ -173,6 +173,7 @@ def test_what_a_musician_asks_for_is_taken_or_said(asked: str, taken: dict, said
         ("bars 5-8 sparse, on the 5th bar a break, techno", "sparse a break, techno"),
         ("not sad or dark, piano", "piano"),
         ("not too fast, jazz", "jazz"),
+        ("techno, the tempo is not 120", "techno"),
         ("techno, no drums, no vocals", "techno, no drums, no vocals"),
         ("don't make it sad", ""),
         ("warm lo-fi hip hop, 84 BPM in A minor, 16 bars", "warm lo-fi hip hop, 84 BPM in A minor, 16 bars"),

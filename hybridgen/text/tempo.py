@@ -40,8 +40,8 @@ BARE = compiled(
 )
 EVENT_BEFORE = compiled(r"\b(?:drop|enters?|comes? in|starts?|begins?|ends?|arrives?|solo|break|chorus|verse)\s+$")
 NOT_TEMPO = compiled(
-    rf"\b(?:tempo|bpm|speed)\s+(?:(?:is|should be|must be|may be|can be)\s*)?(?:not|n't|isn't|never|anything but"
-    rf"|other than)\s+(?:be\s+|at\s+)?{NUMBER}(?:{BPM})?"
+    rf"\b(?:the\s+)?(?:tempo|bpm|speed)\s+(?:(?:is|should be|must be|may be|can be)\s*)?(?:not|n't|isn't|never"
+    rf"|anything but|other than)\s+(?:be\s+|at\s+)?{NUMBER}(?:{BPM})?"
 )
 BOUND = compiled(
     rf"\b(?:(?P<most>under|below|at most|not? (?:faster|more|quicker|higher) than|slower than|less than"
