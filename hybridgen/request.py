@@ -36,6 +36,13 @@ def resolve_controls(understood: Understanding, given: Controls) -> tuple[Contro
     return controls, tuple(notes)
 
 
+def taken_from_words(understood: Understanding, given: Controls) -> Controls:
+    """What of the prompt's words is in the request, beside what is given explicitly."""
+    controls, _ = resolve_controls(understood, given)
+    worded = [name for name, value in vars(understood.controls).items() if value is not None]
+    return Controls(**{name: getattr(controls, name) for name in worded if getattr(given, name) is None})
+
+
 def _with_length(controls: Controls) -> Controls:
     return controls if controls.fixes_length else replace(controls, seconds=DEFAULT_SECONDS)
 

@@ -91,6 +91,8 @@ def test_a_range_of_tempi_and_what_was_read_are_said(model: str, here: Path, cap
     assert 96 <= marks[0]["bpm"] <= 100 and [mark["bar"] for mark in marks] == [1, 5, 8]
     assert marks[2]["bpm"] == round(0.7 * marks[0]["bpm"], 1)
     assert "from your words: to 70% of the tempo by the last bar, C# minor\n" in capsys.readouterr().out
+    assert run(*plan[:1], "120 bpm, C# minor, 8 bars", "--tempo", "90", *plan[-2:], "--model", model) == 0
+    assert capsys.readouterr().out.startswith("from your words: C# minor, 8 bars\n")
     assert run("understand", "slow, the tempo is not 120, glorp") == 0
     said = "".join(capsys.readouterr())
     assert "50-92 BPM" in said and "'the tempo is not 120' is left free" in said and "not understood: glorp" in said
