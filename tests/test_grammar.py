@@ -332,8 +332,6 @@ def test_a_mode_chooses_a_key_of_its_kind_and_contradicts_another():
         grammar.State(Controls(mode="dorian", key="C major"))
 
 
-def test_a_range_of_tempi_is_all_of_it_and_no_more():
-    allowed = constraints.tempos_allowed(Controls(tempo=(80.0, 100.0)), "4/4")
-    assert (constraints.TENTHS[allowed] / 10).tolist() == [tenth / 10 for tenth in range(800, 1001)]
+def test_of_a_range_of_tempi_those_stay_that_end_in_time():
     both = constraints.tempos_allowed(Controls(tempo=(80.0, 100.0), bars=240), "4/4")
     assert (constraints.TENTHS[both] / 10).tolist() == [tenth / 10 for tenth in range(960, 1001)]  # within 600 s
