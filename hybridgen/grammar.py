@@ -116,6 +116,7 @@ class State:
         self.tempo: list[Tempo] = []
         self.instruments: list[tuple[str, int | None]] = []
         self.sections: list[Section] = []
+        self._marks: dict[int, Tempo] = {}  # changes of tempo that are fixed, by their bar
         self._elapsed = 0.0  # seconds before the last tempo mark, or a little more
         if controls is not None:
             constraints.check(controls)
@@ -162,8 +163,7 @@ class State:
             meters = tuple(meter for meter in METERS if constraints.tempos_allowed(fixed, meter).any())
         self.meter = yield from self._pick(METER, METERS, fixed.meter, among=meters)
         yield from self._first_tempo(fixed)
-        kind = MODES[fixed.mode][1] if fixed.mode else ""
-        self.key = yield from self._pick(KEY, KEYS, fixed.key, among=[key for key in KEYS if key.endswith(kind)])
+        self.key = yield from self._pick(KEY, KEYS, fixed.key, among=constraints.keys_allowed(fixed))
         yield from self._bars(fixed)
         yield from self._instruments(fixed)
 
@@ -180,7 +180,8 @@ class State:
     def _first_tempo(self, fixed: Controls) -> Choice:
         if self.controls is not None:
             tempos = constraints.tempos_allowed(fixed, self._meter)
-            token = yield _mask(STEP, RAMP) if self._may_change_tempo else _mask(STEP)
+            is_ramp = constraints.begins_with_ramp(fixed)
+            token = yield _mask(STEP, RAMP) if self._may_change_tempo else _mask(RAMP if is_ramp else STEP)
         else:
             tempos = np.ones(len(constraints.TENTHS), dtype=bool)
             token = yield _mask(NO_TEMPO) if self.meter is None else _mask(STEP, RAMP, NO_TEMPO)
@@ -190,10 +191,7 @@ class State:
 
     @property
     def _may_change_tempo(self) -> bool:
-        if self.controls is None:
-            return True
-        in_seconds = any(cue.seconds is not None for cue in self.controls.cues or ())
-        return self.controls.tempo is None and self.controls.seconds is None and not in_seconds
+        return self.controls is None or constraints.may_change_tempo(self.controls)
 
     def _bpm(self, tempos: np.ndarray) -> Choice:
         """A tempo among those of `TENTHS` where `tempos` (2701,) is True: first the whole number."""
@@ -213,6 +211,8 @@ class State:
         second = (yield _mask(DIGIT[low : high + 1])) - DIGIT.start
         self.n_bars = self.bars_left = first * BASE + second
         self.section_bars_left = 0
+        if self.controls is not None and self.tempo:
+            self._marks = {mark.bar: mark for mark in constraints.tempo_marks(fixed, self.tempo[0].bpm, self.n_bars)}
 
     def _bar_range(self, fixed: Controls) -> tuple[int, int]:
         if self.controls is None:
@@ -222,7 +222,7 @@ class State:
             return n_bars, n_bars
         at_least = min(len(fixed.form or ()), MAX_BARS) or 1
         seconds = MAX_SECONDS if fixed.seconds is None else fixed.seconds
-        n_bars = min(int(constraints.bars_within(seconds, self._meter, self.tempo[0].bpm)), MAX_BARS)
+        n_bars = constraints.most_bars(fixed, seconds, self._meter, self.tempo[0].bpm)
         return (min(at_least, n_bars) if fixed.seconds is None else n_bars), n_bars
 
     def _instruments(self, fixed: Controls) -> Choice:
@@ -257,6 +257,7 @@ class State:
         return [(self._bar_at(cue.seconds) if cue.seconds is not None else cue.bar, cue) for cue in cues]
 
     def _bar_at(self, seconds: float) -> int:
+        """The bar (from 1) whose start is nearest; tempo changes are not counted."""
         return 1 + round(seconds * self.tempo[0].bpm / (60 * meter_quarters(self._meter)))
 
     def _cues_here(self) -> list[Cue]:
@@ -298,15 +299,10 @@ class State:
 
     def _energies(self, length: int) -> Sequence[int]:
         """Rising or falling where the dynamics are fixed, from one end of the scale to the other."""
-        if self.controls is None or self.controls.dynamics is None:
+        if self.controls is None:
             return ()
-        turned = self.controls.dynamics == "diminuendo"
-        scale = [MAX_ENERGY - energy for energy in ENERGIES] if turned else list(ENERGIES)
-        written = [scale[section.energy] for section in self.sections if section.energy is not None]
-        low, high = (written[-1], MAX_ENERGY) if written else (0, MAX_ENERGY // 2 - 1)
-        if length == self._bars_left and self.sections:
-            low = max(low, MAX_ENERGY - 2)
-        return [energy for energy in ENERGIES if low <= scale[energy] <= high]
+        written = [section.energy for section in self.sections if section.energy is not None]
+        return constraints.energies(self.controls.dynamics, written, is_last=length == self._bars_left)
 
     def _roles(self, fixed: tuple[str, ...] | None, cues: Sequence[Cue], is_last: bool) -> Choice:
         may, must = [role for role, _ in self.instruments], set(fixed or ())
@@ -332,12 +328,9 @@ class State:
         chords = self._fixed_chords(fixed)
         mask = self._chord_mask(chords)
         number = self.n_bars - self._bars_left + 1
-        if number > 1 and self.tempo and self._may_change_tempo:
-            token = yield mask | _mask(STEP, RAMP)
-            if token in (STEP, RAMP):
-                yield from self._tempo_mark(number, token == RAMP)
-                token = yield mask
-        else:
+        token = yield self._mark_mask(number, mask)
+        if token in (STEP, RAMP):
+            yield from self._tempo_mark(number, token == RAMP)
             token = yield mask
         if token == UNKNOWN_CHORD:
             return Bar(None)
@@ -348,6 +341,14 @@ class State:
             token = yield _mask(_chord_token(chords[half], self.key)) if chords else self._free_chords()
             names.append(_chord(token, self.key))
         return Bar(tuple(names))
+
+    def _mark_mask(self, number: int, chords: np.ndarray) -> np.ndarray:
+        """A bar begins with its chords, or with a change of tempo where there must or may be one."""
+        if number == 1 or not self.tempo:
+            return chords
+        if number in self._marks:
+            return _mask(RAMP if self._marks[number].ramp else STEP)
+        return chords | _mask(STEP, RAMP) if self._may_change_tempo else chords
 
     def _fixed_chords(self, bar: Bar | None) -> tuple[str, ...] | None:
         if bar is not None and bar.chords:
@@ -368,12 +369,10 @@ class State:
         quarters = meter_quarters(self._meter)
         passed, left = (bar - last.bar) * quarters, self._bars_left * quarters
         tempos = np.ones(len(constraints.TENTHS), dtype=bool)
-        if self.controls is not None:  # slow only as far as the rest still ends in time
-            if last.ramp:
-                lowest = 60 * (passed + left) / (MAX_SECONDS - self._elapsed)
-            else:
-                lowest = 60 * left / (MAX_SECONDS - self._elapsed - 60 * passed / last.bpm)
-            tempos = 10 * min(lowest, last.bpm) * (1 - constraints.ROUNDING) <= constraints.TENTHS
+        if bar in self._marks:
+            tempos = np.equal(constraints.TENTHS, round(self._marks[bar].bpm * 10))
+        elif self.controls is not None:
+            tempos = constraints.tempos_in_time(last, passed, left, self._elapsed)
         bpm = yield from self._bpm(tempos)
         self._elapsed += 60 * passed / (min(last.bpm, bpm) if last.ramp else last.bpm)
         self.tempo.append(Tempo(bar, bpm, ramp))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hybridgen import constraints
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.instruments import HEARD
 from hybridgen.plan.parts import check_bars
@@ -12,6 +13,8 @@ from hybridgen.text.vocabulary import unread_note
 DEFAULT_SECONDS = 30.0
 LENGTHS = ("bars", "seconds", "sections")
 FORMS = ("form", "sections")
+# What gives way, in this order, where all that the words fix cannot be had together.
+GIVES_WAY = ("tempo_changes", "mode", "tempo", "cues", "meter", "bars", "sections", "without", "roles", "instruments")
 
 
 def resolve_controls(understood: Understanding, given: Controls) -> tuple[Controls, tuple[str, ...]]:
@@ -26,9 +29,37 @@ def resolve_controls(understood: Understanding, given: Controls) -> tuple[Contro
         if worded is not None and not is_fixed:
             taken[name] = worded
         elif worded is not None and worded != value:
-            notes.append(f"{name} in the prompt ({worded}) gives way to the explicit argument")
+            shown = Controls(**{name: worded}).text(understood.spelling) or name
+            notes.append(f"{name} in the prompt ({shown}) gives way to the explicit argument")
     controls = _without_contradiction(replace(given, **taken), given, notes)
-    return controls if controls.fixes_length else replace(controls, seconds=DEFAULT_SECONDS), tuple(notes)
+    controls = _possible(_with_length(controls), given, notes)
+    return controls, tuple(notes)
+
+
+def taken_from_words(understood: Understanding, given: Controls) -> Controls:
+    """What of the prompt's words is in the request, beside what is given explicitly."""
+    controls, _ = resolve_controls(understood, given)
+    worded = [name for name, value in vars(understood.controls).items() if value is not None]
+    return Controls(**{name: getattr(controls, name) for name in worded if getattr(given, name) is None})
+
+
+def _with_length(controls: Controls) -> Controls:
+    return controls if controls.fixes_length else replace(controls, seconds=DEFAULT_SECONDS)
+
+
+def _possible(controls: Controls, given: Controls, notes: list[str]) -> Controls:
+    """The controls without as much of the words as cannot be had; ValueError where the arguments alone cannot."""
+    for name in GIVES_WAY:
+        try:
+            constraints.check(controls)
+        except ValueError as error:
+            if getattr(controls, name) != getattr(given, name):
+                notes.append(f"{name} in the prompt is left free: {error}")
+                controls = _with_length(replace(controls, **{name: getattr(given, name)}))
+        else:
+            break
+    constraints.check(controls)
+    return controls
 
 
 def _without_contradiction(controls: Controls, given: Controls, notes: list[str]) -> Controls:

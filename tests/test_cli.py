@@ -84,6 +84,23 @@ def test_what_the_prompt_asks_and_nobody_can_do_is_said(model: str, here: Path, 
     assert "instrumental" in notes
 
 
+def test_a_range_of_tempi_and_what_was_read_are_said(model: str, here: Path, capsys: pytest.CaptureFixture):
+    plan = ("plan", "C# minor, ritardando", "--bars", "8", "--tempo", "96-100", "--seed", "1", "-o", "plan.json")
+    assert run(*plan, "--model", model) == 0
+    marks = json.loads(Path("plan.json").read_text())["tempo"]
+    assert 96 <= marks[0]["bpm"] <= 100 and [mark["bar"] for mark in marks] == [1, 5, 8]
+    assert marks[2]["bpm"] == round(0.7 * marks[0]["bpm"], 1)
+    assert "from your words: to 70% of the tempo by the last bar, C# minor\n" in capsys.readouterr().out
+    assert run(*plan[:1], "120 bpm, C# minor, 8 bars", "--tempo", "90", *plan[-2:], "--model", model) == 0
+    assert capsys.readouterr().out.startswith("from your words: C# minor, 8 bars\n")
+    assert run("understand", "slow, the tempo is not 120, glorp") == 0
+    said = "".join(capsys.readouterr())
+    assert "50-92 BPM" in said and "'the tempo is not 120' is left free" in said and "not understood: glorp" in said
+    assert run("understand", "--json", "from 80 to 140 BPM, Cmaj7#11 - F - G") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["controls"]["tempo"] == 80 and "Cmaj7 is taken" in found["notes"][0]
+
+
 GENERATE = ("generate", "x", "-o", "t.wav")
 
 

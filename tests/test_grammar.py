@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hybridgen import constraints, grammar
 from hybridgen.plan.controls import DYNAMICS, Controls
 from hybridgen.plan.harmony import KEYS, METER_BEATS, METERS, MODES, PITCHES, chord_pitches, meter_quarters, rekey_chord
-from hybridgen.plan.parts import LABELS, MAX_SECONDS, ROLES, Bar, Cue, Section, Tempo
+from hybridgen.plan.parts import LABELS, MAX_SECONDS, ROLES, Bar, Cue, Section, Tempo, TempoChange
 from hybridgen.plan.plan import Plan
 
 chords = st.none() | st.lists(st.sampled_from(grammar.CHORDS), min_size=1, max_size=2).map(tuple)
@@ -289,3 +289,49 @@ def test_tokens_keep_their_numbers():
         0,
     ]
     assert grammar.VOCAB_SIZE == 827
+
+
+tempo_changes = st.lists(
+    st.builds(TempoChange, st.integers(2, 9) | st.integers(-6, -1), bpm=tempos, ramp=st.booleans())
+    | st.builds(TempoChange, st.integers(-6, -1), scale=st.floats(0.5, 2.0), ramp=st.booleans()),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tempo_changes, st.sampled_from([None, (90.0, 110.0), 100.0]), st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_tempo_changes_are_where_and_what_they_should_be(changes, tempo, n_bars, seed):
+    length = {"bars": n_bars} if n_bars else {"seconds": 40.0}
+    controls = Controls(tempo=tempo, tempo_changes=changes, **length)
+    plan = plan_of(controls, np.random.default_rng(seed))
+    if tempo is not None:
+        assert 90 <= plan.tempo[0].bpm <= 110
+    expected, last = [], 1
+    for change in changes:
+        bar, bpm = change.mark(plan.tempo[0].bpm, plan.n_bars)
+        if last < bar <= plan.n_bars:
+            expected, last = [*expected, (bar, bpm, change.ramp)], bar
+    assert [(mark.bar, mark.bpm) for mark in plan.tempo[1:]] == [(bar, bpm) for bar, bpm, _ in expected]
+    ramps = [mark.ramp for mark in plan.tempo[1:-1]]
+    assert ramps == [ramp for _, _, ramp in expected[1:]] and plan.tempo[0].ramp == changes[0].ramp
+    if not n_bars:
+        ends = plan.bar_starts()[-1] / 44_100
+        one_more = constraints.seconds_of(
+            constraints.tempo_marks(controls, plan.tempo[0].bpm, plan.n_bars + 1), plan.n_bars + 1, plan.meter
+        )
+        assert plan.n_bars == 1 or ends <= 40.0 + 1e-4 < one_more + 1e-4
+        assert one_more > 40.0
+
+
+def test_a_mode_chooses_a_key_of_its_kind_and_contradicts_another():
+    for mode, (_, kind) in MODES.items():
+        plan = plan_of(Controls(mode=mode, bars=4), np.random.default_rng(0))
+        assert plan.key.endswith(kind)
+    with pytest.raises(ValueError, match="mode dorian is of a minor key, but key is C major"):
+        grammar.State(Controls(mode="dorian", key="C major"))
+
+
+def test_of_a_range_of_tempi_those_stay_that_end_in_time():
+    both = constraints.tempos_allowed(Controls(tempo=(80.0, 100.0), bars=240), "4/4")
+    assert (constraints.TENTHS[both] / 10).tolist() == [tenth / 10 for tenth in range(960, 1001)]  # within 600 s

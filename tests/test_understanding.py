@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given as examples
+from hypothesis import settings
+from hypothesis import strategies as st
 
+from hybridgen import grammar
 from hybridgen.data.caption_vocabulary import caption_vocabulary
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.instruments import HEARD, PROGRAM_WORDS, home_role, name_of, parse_programs
-from hybridgen.plan.parts import Bar, Cue, Section, Tempo
+from hybridgen.plan.parts import Bar, Cue, Section, Tempo, TempoChange
 from hybridgen.plan.plan import Plan
 from hybridgen.request import resolve_controls, reworded
 from hybridgen.text.controls import understand
@@ -17,6 +21,7 @@ DRUMS = ("drums", "percussion")
 ALL_BUT = {role: tuple(other for other in HEARD if other != role) for role in HEARD}
 
 AABA = ("verse", "verse", "bridge", "verse")
+MINOR_BLUES = ("Cm7", "Cm7", "Cm7", "Cm7", "Fm7", "Fm7", "Cm7", "Cm7", "G7", "Fm7", "Cm7", "G7")
 BLUES = ("A7", "A7", "A7", "A7", "D7", "D7", "A7", "A7", "E7", "D7", "A7", "E7")
 
 TABLE = [  # asked, taken (fields of Controls), said
@@ -83,6 +88,30 @@ TABLE = [  # asked, taken (fields of Controls), said
     ("8A (Camelot)", {"key": "A minor"}, ()),
     ("Am7 / D7 / Gmaj7", {"chords": ("Am7", "D7", "Gmaj7")}, ()),
     ("12 bar blues in A", {"key": "A major", "chords": BLUES}, ()),
+    ("from 80 to 140 BPM", {"tempo": 80, "tempo_changes": (TempoChange(-1, bpm=140, ramp=True),)}, ()),
+    ("ritardando at the end", {"tempo_changes": (TempoChange(-4, scale=1), TempoChange(-1, scale=0.7, ramp=True))}, ()),
+    ("90 bpm, accelerando", {"tempo": 90, "tempo_changes": (TempoChange(-1, scale=1.35, ramp=True),)}, ()),
+    ("starts slow, gets faster", {"tempo": (50, 92), "tempo_changes": (TempoChange(-1, scale=1.35, ramp=True),)}, ()),
+    ("changes to 140 BPM at bar 9", {"tempo_changes": (TempoChange(9, bpm=140),)}, ()),
+    ("120 bpm, no accelerando", {"tempo": 120}, ()),
+    ("under 100 bpm", {"tempo": (30, 100)}, ()),
+    ("no slower than 140 BPM", {"tempo": (140, 300)}, ()),
+    ("half note = 60", {"tempo": 120}, ()),
+    ("♩. = 60", {"tempo": 90}, ()),
+    ("M.M. 72", {"tempo": 72}, ()),
+    ("time signature: 6", {"meter": "6/8"}, ()),
+    ("12 bar minor blues in C", {"key": "C minor", "chords": MINOR_BLUES}, ()),
+    ("dorian mode in G", {"key": "G minor", "mode": "dorian"}, ()),
+    ("A harmonic minor", {"key": "A minor", "mode": "harmonic minor"}, ()),
+    ("E phrygian dominant", {"key": "E major", "mode": "phrygian dominant"}, ()),
+    ("C major, dorian", {"key": "C major"}, ("mode dorian is a minor one",)),
+    # chords that the vocabulary has not
+    ("Cmaj7#11 - Am7b5 - D7alt", {"chords": ("Cmaj7", "Am7b5", "D7")}, ("Cmaj7 is taken", "D7 is taken")),
+    ("Amin7 | D7b9 | Gmaj13", {"chords": ("Am7", "D7", "Gmaj9")}, ("D7 is taken", "Gmaj9 is taken")),
+    ("C13 F7alt Bbmaj7", {"chords": ("C9", "F7", "Bbmaj7")}, ("C13 is not in the vocabulary: C9", "F7 is taken")),
+    ("chords: F6/9 Dm7(b5) G11", {"chords": ("F6", "Dm7b5", "G9")}, ("F6 is taken", "Dm7b5", "G9 is taken")),
+    ("F7#9 vamp", {"chords": ("F7",)}, ("F7 is taken",)),
+    ("Am7 D7", {"chords": ("Am7", "D7")}, ()),
     ("A dorian", {"key": "A minor", "mode": "dorian"}, ()),
     ("phrygian", {"mode": "phrygian"}, ()),
     # other languages
@@ -97,7 +126,24 @@ TABLE = [  # asked, taken (fields of Controls), said
     ),
     ("8小节 A小调 120拍每分钟", {"bars": 8, "key": "A minor", "tempo": 120}, ("not in English",)),
     ("イ短調 BPM120 8小節", {"bars": 8, "key": "A minor", "tempo": 120}, ("not in English",)),
+    ("Dreivierteltakt in fis-Moll, sehr langsam", {"tempo": (40, 66), "key": "F# minor", "meter": "3/4"}, ()),
+    ("Walzer in H-Moll", {"key": "B minor", "meter": "3/4"}, ()),
+    ("valse en si bémol mineur", {"key": "Bb minor", "meter": "3/4"}, ()),
+    ("samba em dó maior, 32 compassos, rápido", {"key": "C major", "bars": 32, "tempo": (140, 200)}, ()),
+    ("降B大调 快 2分30秒", {"key": "Bb major", "tempo": (140, 200), "seconds": 150}, ("not in English",)),
+    ("8分の6拍子 嬰ヘ短調 ゆっくり", {"meter": "6/8", "key": "F# minor", "tempo": (50, 92)}, ("not in English",)),
+    # pasted settings
+    ("meter=3, bpm: 90; scale: minor; key: C", {"meter": "3/4", "tempo": 90, "key": "C minor"}, ()),
+    ("--bpm 120 --key Am --duration 60", {"tempo": 120, "key": "A minor", "seconds": 60}, ()),
+    ('{"bpm": 120, "key": "F#m", "duration": 60}', {"tempo": 120, "key": "F# minor", "seconds": 60}, ()),
     # what is read must not be read wrongly
+    ("tempo isn't 120", {}, ("is left free",)),
+    ("anything but 120 bpm", {}, ("is left free",)),
+    ("not too fast", {}, ("is left free",)),
+    ("nothing sad", {}, ("kept from the model",)),
+    ("not in a minor key", {}, ("is left free",)),
+    ("not only piano", {"instruments": {"keys": (0, 1)}}, ()),
+    ("bars 5-8 quiet", {}, ("a place in the track",)),
     ("the tempo is not 120", {}, ("is left free",)),
     ("don't make it sad", {}, ("kept from the model",)),
     ("tempo=140, key=F#m, bars=16, meter=3/4", {"tempo": 140, "key": "F# minor", "bars": 16, "meter": "3/4"}, ()),
@@ -123,7 +169,13 @@ def test_what_a_musician_asks_for_is_taken_or_said(asked: str, taken: dict, said
         ("jazz, bass enters at bar 5", "jazz"),
         ("disco, no drums for the first 8 bars", "disco"),
         ("not in 4/4, jazz", "jazz"),
-        ("house, the tempo is not 120", "house, the"),
+        ("jazz, changes to 140 BPM at bar 9", "jazz, changes to 140 BPM"),
+        ("bars 5-8 sparse, on the 5th bar a break, techno", "sparse a break, techno"),
+        ("not sad or dark, piano", "piano"),
+        ("not too fast, jazz", "jazz"),
+        ("techno, the tempo is not 120", "techno"),
+        ("techno, no drums, no vocals", "techno, no drums, no vocals"),
+        ("don't make it sad", ""),
         ("warm lo-fi hip hop, 84 BPM in A minor, 16 bars", "warm lo-fi hip hop, 84 BPM in A minor, 16 bars"),
     ],
 )
@@ -138,6 +190,11 @@ def test_what_is_left_over_is_named_once():
 
 def test_a_key_is_shown_as_it_is_spelled():
     assert understand("C# minor, slow rhodes").summary() == "50-92 BPM, C# minor, keys = rhodes"
+    assert understand("C# dorian").summary() == "C# dorian"
+    assert understand("in Db, A#m - D# - G#").summary() == "Db major, chords A#m D# G#"
+    assert understand("120 bpm, ritardando").summary() == "120 BPM, to 70% of the tempo by the last bar"
+    notes = understand("C# minor, later in G# minor").notes
+    assert notes == ("key G# minor contradicts key C# minor: the first is taken",)
 
 
 def test_the_words_of_the_captions_are_those_of_the_composer():
@@ -190,8 +247,49 @@ def test_arguments_beat_the_words_and_contradict_nobody():
     assert controls.without == ("percussion",) and dict(controls.instruments) == {"drums": (25,)}
     controls, notes = resolve_controls(understand("rhodes and drums"), Controls(without=["drums"]))
     assert dict(controls.instruments) == {"keys": (4,)} and "drums in the prompt gives way" in " ".join(notes)
+    controls, notes = resolve_controls(understand("slow, C# minor"), Controls(tempo=120, key="A minor"))
+    assert notes == (
+        "tempo in the prompt (50-92 BPM) gives way to the explicit argument",
+        "key in the prompt (C# minor) gives way to the explicit argument",
+    )
     controls, _ = resolve_controls(understand("AABA"), Controls(form=["intro", "outro"]))
     assert controls.form == ("intro", "outro")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "given", "left_free"),
+    [
+        ("600 bars, slow", {}, "tempo"),
+        ("140 bpm, 4/4, 350 bars, ritardando", {}, "tempo_changes"),
+        ("dorian", {"key": "C major"}, "mode"),
+        ("under 60 bpm", {"bars": 300, "meter": "4/4"}, "tempo"),
+    ],
+)
+def test_words_that_cannot_be_had_together_never_fail(prompt: str, given: dict, left_free: str):
+    controls, notes = resolve_controls(understand(prompt), Controls(**given))
+    assert getattr(controls, left_free) is None and any(f"{left_free} in the prompt is left free" in n for n in notes)
+    grammar.State(controls)
+
+
+def test_arguments_that_cannot_be_had_together_fail():
+    with pytest.raises(ValueError, match="bars 4000 of any meter cannot end"):
+        resolve_controls(understand("slow"), Controls(bars=4000, tempo=30))
+
+
+VOCABULARY = (
+    "slow fast not no from 80 to 140 BPM about under at 174 bar 9 bars 600 ritardando accelerando changes then dorian "
+    "phrygian dominant in C# minor Db major Am7b5 C13 F7alt - | , . 7/8 time signature 6 = : 12 blues don't make it "
+    'sad nothing la mineur a-Moll Takte 小节 短調 8分の6拍子 half note ♩ dotted quarter { } " AABA 32 drop 0:15 drums '
+    "only without solo 2 minutes 30 seconds form fade"
+)
+
+
+@settings(max_examples=200, deadline=None)
+@examples(st.lists(st.sampled_from(VOCABULARY.split(" ")), max_size=20).map(" ".join))
+def test_any_string_is_a_request_that_can_be_written(prompt: str):
+    controls, notes = resolve_controls(understand(prompt), Controls())
+    grammar.State(controls)
+    assert all(note and "\n" not in note for note in notes)
 
 
 @pytest.mark.parametrize(

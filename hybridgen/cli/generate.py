@@ -62,7 +62,7 @@ def run_generate(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
     chosen, controls = options.read_render_options(args), options.read_controls(args, "request")
     options.check_outputs(args, args.out, args.plan_out, inputs=_given(args.prompt_file))
-    options.print_understood(prompt)
+    options.print_understood(prompt, controls)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -105,7 +105,7 @@ def run_plan(args: argparse.Namespace) -> None:
     for adapter in options.parse_adapters(args):
         if adapter.bars is not None:
             raise ValueError(f"adapter {adapter}: a score is written as a whole; give bars to render or generate")
-    options.print_understood(prompt)
+    options.print_understood(prompt, controls)
     pipe = options.load_pipeline(args)
     with options.progress_bars() as progress:
         plans = pipe.plan(prompt, args.n, seed=args.seed, progress=progress, **controls)

@@ -177,11 +177,13 @@ def read_prompt(args: argparse.Namespace) -> str:
         raise ValueError(f"{args.prompt_file}: not UTF-8 text") from None
 
 
-def print_understood(prompt: str) -> None:
-    """Says what is taken from the words of a prompt."""
+def print_understood(prompt: str, controls: dict[str, Any]) -> None:
+    """Says what is taken from the words of a prompt, beside the controls that are given."""
+    from hybridgen.request import taken_from_words
     from hybridgen.text.controls import understand
 
-    if summary := understand(prompt).summary():
+    understood = understand(prompt)
+    if summary := taken_from_words(understood, Controls(**controls)).text(understood.spelling):
         print(f"from your words: {printable(summary)}")
 
 

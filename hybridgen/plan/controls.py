@@ -20,6 +20,7 @@ from hybridgen.plan.parts import (
     Cue,
     Ending,
     Section,
+    TempoChange,
     check_energy,
     check_label,
     check_meter,
@@ -89,10 +90,11 @@ class Controls:
     tempo: float | tuple[float, float] | None = _option(
         "request edit", "quarter notes a minute, 30 to 300, or a range such as 96-100", _tempo, "BPM"
     )
+    tempo_changes: tuple[TempoChange, ...] | None = _option("request", "steps and ramps of the tempo, in order")
     key: str | None = _option(
         "request edit", "one of the 24 major and minor keys; in an edit its chords are transposed", str, '"A minor"'
     )
-    mode: str | None = _option("request", "the chords keep to a mode of the key: " + " ".join(MODES), str, "dorian")
+    mode: str | None = _option("request", "the chords keep to a mode of the key: " + ", ".join(MODES), str, "dorian")
     meter: str | None = _option("request", "2/4 3/4 4/4 5/4 6/8 7/8 9/8 or 12/8", str, "7/8")
     sections: tuple[Section, ...] | None = _option("request", "the form, with as much in each section as is known")
     chords: tuple[tuple[str, ...] | None, ...] | None = _option(
@@ -151,19 +153,22 @@ class Controls:
             raise TypeError(f"{name!r} is an unexpected keyword argument; known are {', '.join(options(place))}")
         return cls(**values)
 
-    def text(self, key: str | None = None) -> str:
-        """What is fixed, in one line for people: "84 BPM, A minor, keys = rhodes"; `key` as it was spelled."""
+    def text(self, spelling: Mapping[str, str] | None = None) -> str:
+        """What is fixed, in one line for people: "84 BPM, A minor, keys = rhodes".
+
+        spelling: how a key or a chord was written, by its canonical name.
+        """
+        spelled = spelling or {}
         parts = [] if self.tempo is None else [f"{_show_tempo(self.tempo)} BPM"]
-        tonic = [] if self.key is None else [key or self.key]
+        parts += [change.text() for change in self.tempo_changes or () if change.scale != 1]
+        tonic = [] if self.key is None else [spelled.get(self.key, self.key)]
         parts += [" ".join([*(one.split()[0] for one in tonic), self.mode])] if self.mode else tonic
         parts += [] if self.meter is None else [self.meter]
         parts += [] if self.bars is None else [f"{self.bars} bars"]
         parts += [] if self.seconds is None else [f"{show(self.seconds)} s"]
         labels = self.form or tuple(section.label or "?" for section in self.sections or ())
         parts += [f"form {' '.join(labels)}"] if labels else []
-        parts += (
-            [f"chords {' '.join('?' if bar is None else ','.join(bar) for bar in self.chords)}"] if self.chords else []
-        )
+        parts += [f"chords {' '.join(_show_bar(bar, spelled) for bar in self.chords)}"] if self.chords else []
         for role, programs in self.instruments or ():
             names = list(dict.fromkeys(name_of(role, program) for program in programs or ()))
             parts.append(f"{role} = {' or '.join(names)}" if names else role)
@@ -186,6 +191,10 @@ def _chords(bars: Sequence[str | Sequence[str] | None]) -> tuple[tuple[str, ...]
     if not len(bars):
         raise ValueError("chords are empty, at least one is needed")
     return tuple(parse_bar(bar) for bar in bars)
+
+
+def _show_bar(chords: Sequence[str] | None, spelled: Mapping[str, str]) -> str:
+    return "?" if chords is None else ",".join(spelled.get(chord, chord) for chord in chords)
 
 
 def _show_tempo(tempo: float | tuple[float, float]) -> str:
@@ -218,6 +227,7 @@ def _form(labels: Sequence[str]) -> tuple[str, ...]:
 
 _CANONICAL: dict[str, Callable[[Any], Any]] = {
     "tempo": _tempo_or_range,
+    "tempo_changes": tuple,
     "mode": _one_of("mode", tuple(MODES)),
     "dynamics": _one_of("dynamics", DYNAMICS),
     "form": _form,
@@ -251,6 +261,7 @@ class ControlArgs(TypedDict, total=False):
     seconds: float | None  # exact length, 0.1-600; the default is 30
     bars: int | None  # length in whole bars, instead of seconds
     tempo: float | tuple[float, float] | None  # quarter notes a minute, 30-300, or a range of them
+    tempo_changes: Sequence[TempoChange] | None  # steps and ramps, in order
     key: str | None  # "A minor", "F# major"
     mode: str | None  # "dorian", "mixolydian", ...: the chords keep to it
     meter: str | None  # "4/4", "7/8", ...

@@ -85,6 +85,9 @@ MODES = {  # semitones above the tonic, and whether the key is a major or a mino
     "mixolydian": ((0, 2, 4, 5, 7, 9, 10), "major"),
     "aeolian": ((0, 2, 3, 5, 7, 8, 10), "minor"),
     "locrian": ((0, 1, 3, 5, 6, 8, 10), "minor"),
+    "harmonic minor": ((0, 2, 3, 5, 7, 8, 11), "minor"),
+    "melodic minor": ((0, 2, 3, 5, 7, 9, 11), "minor"),
+    "phrygian dominant": ((0, 1, 4, 5, 7, 8, 10), "major"),
 }
 
 NOTE = r"([A-Ga-g])\s?(#|♯|b|♭|-?sharp|-?flat)?"

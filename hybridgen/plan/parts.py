@@ -109,6 +109,43 @@ class Tempo:
 
 
 @dataclass(frozen=True)
+class TempoChange:
+    """A change of tempo in a track whose length is still free.
+
+    At `bar` (from 1; negative from the end, -1 is the last bar) the tempo is `bpm`, or `scale` times the first tempo.
+    It is a step, or with `ramp` the end of a steady change since the change before it, or since the start.
+    """
+
+    bar: int
+    bpm: float | None = None
+    scale: float | None = None
+    ramp: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= abs(self.bar) <= MAX_BARS:
+            raise ValueError(f"tempo change: bar {self.bar} is neither 1 to {MAX_BARS} nor -{MAX_BARS} to -1")
+        if (self.bpm is None) == (self.scale is None):
+            raise ValueError(f"tempo change: give bpm ({self.bpm}) or scale ({self.scale}), one of the two")
+        if self.bpm is not None:
+            object.__setattr__(self, "bpm", check_tempo(self.bpm, "tempo change: bpm"))
+        elif not 0.1 <= (self.scale or 0) <= 10:
+            raise ValueError(f"tempo change: scale {self.scale} is outside 0.1-10")
+
+    def mark(self, first_bpm: float, n_bars: int) -> tuple[int, float]:
+        """(bar, BPM) in a track of `n_bars` that begins at `first_bpm`; never bar 1, BPM kept within 30-300."""
+        bar = max(2, n_bars + 1 + self.bar) if self.bar < 0 else self.bar
+        bpm = self.bpm if self.bpm is not None else first_bpm * (self.scale or 1.0)
+        return bar, round(min(max(bpm, MIN_TEMPO), MAX_TEMPO), 1)
+
+    def text(self) -> str:
+        """For people: "to 140 BPM by the last bar", "to 70% of the tempo by the last bar", "at bar 9 to 140 BPM"."""
+        from_end = "the last bar" if self.bar == -1 else f"bar {-self.bar} from the end"
+        where = f"bar {self.bar}" if self.bar > 0 else from_end
+        to = f"{self.bpm:g} BPM" if self.bpm is not None else f"{100 * (self.scale or 1):g}% of the tempo"
+        return f"to {to} by {where}" if self.ramp else f"at {where} to {to}"
+
+
+@dataclass(frozen=True)
 class Bar:
     """One or two canonical chords, half a bar each; None where they are unknown."""
 

@@ -4,7 +4,8 @@ One finder after another reads the prompt. What a finder has understood is blank
 request that is not honored becomes a note of one line.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from hybridgen.plan.controls import Controls
 from hybridgen.text.endings import find_ending
@@ -28,18 +29,18 @@ class Understanding:
 
     controls: what its words fix. notes: requests that are not honored, a line each. unread: words that nothing here
     understands and that no caption of the training data holds. text: what the planner is told, the prompt without the
-    words that would mislead it. key: the key as the prompt spells it.
+    words that would mislead it. spelling: how the prompt writes a key or chord, by its canonical name.
     """
 
     controls: Controls
     notes: tuple[str, ...]
     unread: tuple[str, ...]
     text: str
-    key: str | None = None
+    spelling: Mapping[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
         """What was taken from the words, in one line; "" for nothing."""
-        return self.controls.text(self.key)
+        return self.controls.text(self.spelling)
 
 
 def understand(prompt: str) -> Understanding:
@@ -51,7 +52,7 @@ def understand(prompt: str) -> Understanding:
         what = "numbers, keys, meters and common instruments are read, the rest is told to a text encoder of English"
         scanner.note(0, f"the prompt is not in English: {what}")
     unread = find_unread(scanner.words)
-    return Understanding(controls, tuple(scanner.sorted_notes()), unread, scanner.told(prompt), scanner.key)
+    return Understanding(controls, tuple(scanner.sorted_notes()), unread, scanner.told(prompt), scanner.spelling)
 
 
 def find_controls(prompt: str) -> tuple[Controls, list[str]]:
@@ -68,7 +69,8 @@ def read_controls(scanner: PromptScanner) -> Controls:
     ending = find_ending(scanner)
     cues, dynamics = find_cues(scanner)
     chords, numerals = find_chords(scanner)
-    tempo = find_tempo(scanner)
+    pace = find_tempo(scanner)
+    tempo = pace.tempo
     meter = find_meter(scanner)
     blues = find_blues(scanner)
     bars, seconds, sections = find_length(scanner)
@@ -82,6 +84,7 @@ def read_controls(scanner: PromptScanner) -> Controls:
     players = find_players(scanner)
     return Controls(
         tempo=tempo,
+        tempo_changes=pace.changes,
         key=key,
         mode=mode if chords is None else None,
         meter=meter,

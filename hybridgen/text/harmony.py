@@ -3,14 +3,21 @@
 import re
 from collections.abc import Callable
 
-from hybridgen.plan.harmony import MODES, PITCHES, parse_chord, parse_key, scale_pitches, split_key
+from hybridgen.plan.harmony import MODES, PITCHES, QUALITIES, parse_chord, parse_key, scale_pitches, split_key
 from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
 
 Chords = tuple[tuple[str, ...], ...]  # one or two names for each bar
 
 # --------------------------------------------------------------------------------------------------------- chords
 
-QUALITY = r"(?:maj|min|dom|dim|aug|sus|add|ma|m|M|Δ|°|ø|o|\+)?\d{0,2}(?:(?:sus|add|maj|b|#|\+)\d{1,2})*"
+EXTENSION = r"(?:\(?(?:sus|add|maj|no|omit|b|#|\+)\d{1,2}\)?|\(maj7\)|alt|/9(?!\d))"
+QUALITY = rf"(?:maj|min|dom|dim|aug|sus|add|mi|ma|m|M|Δ|°|ø|o|\+|-(?=\d))?(?:\d{{0,2}}){EXTENSION}{{0,6}}"
+SIMPLER = (  # what an extended quality comes down to, in the order tried; the rest is cut from its end
+    (r"[()]", ""), (r"^-", "m"), (r"^(?:min|mi)", "m"), (r"^(?:ma|M|Δ)(?!j)", "maj"), (r"^dom", ""),
+    (r"^m(?:maj|M|Δ)7", "m"), (r"^(m|maj|)1[13]", r"\g<1>9"), (r"^(m?)(?:69|6/9)", r"\g<1>6"),
+    (r"^(?:7|9)?alt", "7"), (r"^[79]sus4?", "sus4"), (r"^\+7|^aug7|^7#5|^7\+5", "7"), (r"^add2", "add9"),
+    (r"^2", "sus2"), (r"^4", "sus4"), (r"^7(?:b5|b9|#9|#11|b13|add\d+).*", "7"),
+)  # fmt: skip
 NOT_A_CHORD = r"(?![\w#'°]|[\s-]*(?i:major|minor|maj|min|sharp|flat|dorian|phrygian|lydian|mixolydian)\b)"
 CHORD = rf"(?<![\w#'])[A-G][#b]?{QUALITY}(?:/[A-G][#b]?)?{NOT_A_CHORD}"
 LOW_CHORD = rf"(?<![\w#'])[a-g][#b]?(?:maj7|m7|m|7)?{NOT_A_CHORD}"
@@ -30,6 +37,7 @@ ANNOUNCED = compiled(
     r"\b(?:chords?(?:\s+(?:progression|sequence|changes|loop|vamp))?|progression|changes)"
     r"(?:\s+(?:of|are|is|like|goes|going|go))*\s*(?P<colon>[:=])?\s*[|(\[\"]?\s*$"
 )
+VAMP_AFTER = compiled(r"\s(?:vamp|drone|pedal)\b")
 NO_CHORDS_AFTER = compiled(r"\b(?:notes?|form|structure|parts?|sections?|tuning|tuned to|strings?)\s*[:=]?\s*$")
 
 
@@ -37,7 +45,9 @@ def find_chords(scanner: PromptScanner) -> tuple[Chords | None, list[str] | None
     """(chords, Roman numerals): the numerals wait for a key."""
     runs = scanner.take_requested(CHORDS, is_progression) + scanner.take_requested(LOW_CHORDS, is_low_progression)
     found = [(match.start(), read_bars(scanner, match)) for match in runs]
-    chords = scanner.first("chords", found, lambda bars: " | ".join(" ".join(bar) for bar in bars))
+    chords = scanner.first(
+        "chords", found, lambda bars: " | ".join(" ".join(map(scanner.spelled, bar)) for bar in bars)
+    )
     runs = scanner.take_requested(NUMERALS, is_progression)
     numerals = scanner.first("chords", [(match.start(), re.findall(NUMERAL, match[0])) for match in runs], " ".join)
     if chords is not None and numerals is not None:
@@ -58,7 +68,10 @@ def is_progression(match: re.Match) -> bool:
     drawn = bool(re.search(r"[-–—|>]", joints))
     marked = [len(token) > 1 for token in tokens]  # more than the bare letter of a form or a word
     if len(tokens) == 2:
-        return "|" in joints or (drawn and all(marked))
+        surely = [bool(re.search(r"\d|maj|min|dim|aug|°|ø", token)) for token in tokens]
+        return "|" in joints or (drawn and all(marked)) or all(surely)
+    if len(tokens) == 1:
+        return bool(VAMP_AFTER.match(match.string, match.end())) and marked[0]
     letters = set("".join(tokens)) <= set("ABCD")  # "A-B-A"
     return len(tokens) > 2 and (any(marked) or (bool(joints.strip()) and not letters))
 
@@ -93,16 +106,30 @@ def without_article(match: re.Match) -> str:
 def to_chord(scanner: PromptScanner, position: int, name: str) -> str:
     """The canonical chord; a slash bass and extensions that a plan cannot hold are left off, with a note."""
     name = name[0].upper() + name[1:]
-    plain = name.split("/")[0]
-    for stop in range(len(plain), 0, -1):
+    plain = re.sub(r"/[A-G][#b]?$", "", name)
+    try:
+        return scanner.spell(parse_chord(plain), plain) if plain == name else _nearest(scanner, position, name, plain)
+    except ValueError:
+        return _nearest(scanner, position, name, plain)
+
+
+def _nearest(scanner: PromptScanner, position: int, name: str, plain: str) -> str:
+    """The chord of the vocabulary that comes nearest, with a note."""
+    split = re.fullmatch(r"([A-G][#b]?)(.*)", plain)
+    assert split is not None
+    root, quality = split.groups()
+    if f"{quality}" not in QUALITIES:
+        for pattern, simpler in SIMPLER:
+            quality = re.sub(pattern, simpler, quality)
+    for stop in range(len(quality), -1, -1):
         try:
-            chord = parse_chord(plain[:stop])
+            chord = parse_chord(root + quality[:stop])
         except ValueError:
             continue
-        if plain[:stop] != name:
-            scanner.note(position, f"chord {name} is not in the vocabulary: {chord} is taken")
-        return chord
-    raise AssertionError(name)  # a bare letter A-G is always a chord
+        break
+    spelled = root + chord[len(parse_chord(root)) :]
+    scanner.note(position, f"chord {name} is not in the vocabulary: {spelled} is taken")
+    return scanner.spell(chord, spelled)
 
 
 def spell_chords(scanner: PromptScanner, numerals: list[str], key: str | None) -> Chords | None:
@@ -151,7 +178,7 @@ def find_blues(scanner: PromptScanner) -> Callable[[str | None], Chords | None] 
 # ----------------------------------------------------------------------------------------------------------- keys
 
 ACCIDENTAL = r"(?:[#b](?![a-z#])|[\s-]?(?:sharp|flat))"
-MODE = "|".join(MODES)
+MODE = "|".join(sorted(MODES, key=len, reverse=True))
 KEY = compiled(
     rf"(?<![\w#'])(?<!\w/)(?P<letter>[a-g])(?P<sign>{ACCIDENTAL}|[#b](?=(?:maj|min)))?[\s_-]*"
     rf"(?:(?P<scale>harmonic|melodic|natural)\s+)?(?P<mode>major|minor|maj|min)(?![a-z0-9])"
@@ -160,7 +187,10 @@ KEY = compiled(
 SHORT_KEY = re.compile(r"(?<![\w#'])(?P<letter>[A-G])(?P<sign>[#b]?)m(?![\w#'])")
 BARE_KEY = re.compile(rf"\b(?:[Ii]n|IN)\s(?P<letter>[A-G]|[a-g](?={ACCIDENTAL}))(?P<sign>{ACCIDENTAL})?(?![\w#'])")
 NAMED_KEY = compiled(rf"\bkey(?:\s+of|\s+is|\s?[:=])\s?(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?(?P<short>m)?(?![\w#'])")
-MODAL = compiled(rf"(?:(?<![\w#'])(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?[\s-]+)?\b(?P<mode>{MODE})\b")
+MODAL = compiled(
+    rf"(?:(?<![\w#'])(?P<letter>[a-g])(?P<sign>{ACCIDENTAL})?[\s-]+)?\b(?P<mode>{MODE})\b(?:\s+(?:mode|scale))?"
+    rf"(?:\s+(?:in|on)\s(?P<after>[A-G])(?P<sign_after>{ACCIDENTAL})?(?![\w#'])(?!\s(?:major|minor)))?"
+)
 NO_TONIC = compiled(
     r"(?<![\w#'])(?P<odd>(?:in the key of\s)?[h-z])[\s-]*(?:major|minor)\b|\b(?P<odd_key>in the key of\s[^\s\x00]+)"
     r"|\b(?:in\s+)?(?:an?\s+)?(?:minor|major)[\s-]+(?:key|keys|tonality|mode|scale)\b"
@@ -190,22 +220,31 @@ def find_key(scanner: PromptScanner) -> tuple[str | None, str | None]:
     """The key, a tonic with major or minor, in any usual spelling; and the mode that its chords keep to."""
     for match in scanner.take(KEY_CHANGE, lambda match: not REFUSED_LIST.search(before(match))):
         scanner.note(match.start(), f"{clip(match[0])!r}: one key holds for the whole plan")
-    found = [(match.start(), read_key(scanner, match)) for match in scanner.take_requested(KEY, is_key)]
+    keys = scanner.take_requested(KEY, is_key)
+    found = [(match.start(), read_key(scanner, match)) for match in keys]
+    scales = [
+        f"{match['scale'].lower()} minor"
+        for match in keys
+        if match["scale"] and f"{match['scale']} minor".lower() in MODES
+    ]
     modal, mode = find_modes(scanner)
+    mode = mode or next(iter(scales), None)
     found += modal
     found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(NAMED_KEY)]
     found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(SHORT_KEY, is_short_key)]
     found += [(m.start(), read_key(scanner, m)) for m in scanner.take_requested(BARE_KEY, is_bare_key)]
     for match in scanner.take(SCALES):
         scanner.note(match.start(), f"{clip(match[0])!r} is not a key: a key is a tonic with major or minor")
-    for match in scanner.take(NO_TONIC):
+    for match in scanner.take_requested(NO_TONIC):
         reason = "is none of the 24 keys" if match["odd"] or match["odd_key"] else "names no tonic"
         scanner.note(match.start(), f"{clip(match[0])!r} {reason}: it fixes no key")
     for match in scanner.take(UNCLEAR_KEY):
         scanner.note(match.start(), f"{clip(match[0])!r} is not clearly a key: write 'in {clip(match[0])}' to fix it")
-    key = scanner.first("key", found)
+    key = scanner.first("key", found, scanner.spelled)
     if mode is not None and key is not None and not key.endswith(MODES[mode][1]):
-        scanner.note(0, f"mode {mode} is a {MODES[mode][1]} one, but the key is {key}: the mode is not taken")
+        scanner.note(
+            0, f"mode {mode} is a {MODES[mode][1]} one, but the key is {scanner.spelled(key)}: the mode is not taken"
+        )
         mode = None
     return key, mode
 
@@ -213,29 +252,29 @@ def find_key(scanner: PromptScanner) -> tuple[str | None, str | None]:
 def read_key(scanner: PromptScanner, match: re.Match) -> str:
     """The canonical key of a match with letter, sign and mode."""
     groups = match.groupdict()
-    if (groups.get("scale") or "natural").lower() != "natural":
-        scanner.note(
-            match.start(), f"{clip(match[0])!r}: the key is taken, the {groups['scale'].lower()} scale is not fixed"
-        )
     sign = (groups["sign"] or "").strip(" -").lower()
     short = match.re is SHORT_KEY or groups.get("short")
     mode = groups.get("mode") or ("minor" if short else "major")
-    scanner.key = scanner.key or f"{groups['letter'].upper()}{SPELLED_SIGNS.get(sign, sign)} {KINDS[mode.lower()[:3]]}"
-    return parse_key(f"{groups['letter'].upper()}{sign} {mode.lower()}")
+    return spelled_key(scanner, groups["letter"].upper(), sign, KINDS[mode.lower()[:3]])
+
+
+def spelled_key(scanner: PromptScanner, letter: str, sign: str, kind: str) -> str:
+    """The canonical key, its spelling remembered: "C", "sharp", "minor" -> "Db minor", typed "C# minor"."""
+    return scanner.spell(parse_key(f"{letter}{sign} {kind}"), f"{letter}{SPELLED_SIGNS.get(sign, sign)} {kind}")
 
 
 def find_modes(scanner: PromptScanner) -> tuple[list[tuple[int, str]], str | None]:
     """The keys of "A dorian" and its like, and the first mode that is named; major and minor themselves are none."""
     found, modes = [], []
     for match in scanner.take_requested(MODAL):
-        mode = match["mode"].lower()
+        mode, letter = match["mode"].lower(), match["letter"] or match["after"]
         if mode not in ("aeolian", "ionian"):
             modes.append(mode)
-        elif match["letter"] is None:
+        elif letter is None:
             scanner.note(match.start(), f"mode {clip(match[0])!r} names no tonic: it fixes no key")
-        if match["letter"] is not None:
-            sign = (match["sign"] or "").strip(" -").lower()
-            found.append((match.start(), parse_key(f"{match['letter'].upper()}{sign} {MODES[mode][1]}")))
+        if letter is not None:
+            sign = (match["sign"] or match["sign_after"] or "").strip(" -").lower()
+            found.append((match.start(), spelled_key(scanner, letter.upper(), sign, MODES[mode][1])))
     return found, modes[0] if modes else None
 
 

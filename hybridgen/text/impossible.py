@@ -1,6 +1,7 @@
 """What a prompt asks for that hybridgen cannot do, or does not read from words."""
 
 from hybridgen.plan.harmony import METERS
+from hybridgen.text.players import name_pattern
 from hybridgen.text.reader import REFUSED_LIST, PromptScanner, before, clip, compiled
 
 VOCALS = compiled(
@@ -10,25 +11,38 @@ VOCALS = compiled(
 )
 PLACE = "a place in the track is not read from words"
 IMPOSSIBLE = {
-    "a change of tempo is set in the plan and not in words": (
-        r"\b(?:tempo changes?|change of tempo|changing tempo|accelerando|ritardando|rallentando"
-        r"|(?:speed|slow)(?:s|ing)? (?:up|down))\b"
+    "say to which tempo and at which bar, as in 'changes to 140 BPM at bar 9'": (
+        r"\b(?:(?:tempo changes?|change of tempo|changing tempos?)\b|rubato\b)"
     ),
     f"one meter can be fixed, one of {', '.join(METERS)}": (
         r"\b(?:(?:odd|changing|mixed|alternating) (?:time signatures?|met(?:er|re)s?)|poly(?:met(?:er|re)|rhythm)s?)\b"
     ),
     "no number: the length is left free": r"\b(?:a few|several|a couple of) (?:bars|measures|seconds|minutes|hours)\b",
-    PLACE: r"\b(?:bars?|measures?) \d+",
+    PLACE: (
+        r"(?:\b(?:at|in|on|from|after|before|until|till|by|to|around|during)\s+(?:the\s+)?)?"
+        r"\b(?:(?:bars?|measures?)\s\d+(?:\s*(?:-|–|to|and)\s*(?:bar\s)?\d+)?|\d{1,3}(?:st|nd|rd|th)\s(?:bar|measure|beat)"
+        r"|(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|twelfth)\s(?:bar|measure|beat))\b"
+    ),
     "the tuning cannot be chosen": r"\b4(?:32|40|15)\s?hz\b|\ba\s?=\s?4\d\d\b|\bmicroton\w+|\bjust intonation\b",
     "a form is fixed by naming its sections with their bars": r"\b[a-d](?:[\s-]?[a-d]){2,7}[\s-]+(?:form|structure)\b",
 }
 IMPOSSIBLE_PATTERNS = tuple((compiled(pattern), reason) for reason, pattern in IMPOSSIBLE.items())
 
 
+FILLERS = "it|this|that|to|be|sound|feel|too|very|so|at|all|a|an|the|any|in|really|overly|making|being|use|have"
+MOOD = rf"(?!(?:{FILLERS}|only|just|but|else)\b)[a-z-]+"
 NEGATED_MOOD = compiled(
-    r"\b(?:don't|do not|never|mustn't|should ?n[o']t)\s+(?:make|let|want|be|sound)\b"
-    r"(?:\s+(?:it|this|that|to|be|sound|too|very|so))*\s+[a-z-]+"
+    r"\b(?:(?:don't|do not|never|mustn't|should ?n[o']t|must not|can't)\s+(?:make|let|want|be|sound|get|feel|go)\b"
+    r"|(?:it|this|track|song|music|mood|key)(?:\sis|'s)?\s+(?:not|never|isn't|doesn't)(?:\s(?:be|sound|feel))?"
+    r"|nothing(?=\s+(?!but\b|else\b))|not(?=\s+(?!only\b|just\b|(?:\w+\s)?(?:vocals?|drums?)\b))|isn't|aren't|avoid(?!\s*:)|never)"
+    rf"(?:\s+(?:{FILLERS}))*"
+    rf"\s+{MOOD}(?:(?:\s+or|,\s*or|\s+nor)\s+[a-z-]+)*(?:\s+(?:key|mode|mood|feel|parts?|meter|time))?"
 )
+
+
+def names_a_player(words: str) -> bool:
+    """Whether somebody who plays, or sings, is what the words refuse: the captions know that ("no drums")."""
+    return bool(name_pattern().search(words) or VOCALS.search(words))
 
 
 def find_impossible(scanner: PromptScanner) -> None:
@@ -41,7 +55,7 @@ def find_impossible(scanner: PromptScanner) -> None:
             scanner.note(match.start(), f"{clip(match[0])!r}: {reason}")
             if reason == PLACE:
                 scanner.mislead(*match.span())
-    for match in scanner.take(NEGATED_MOOD):
+    for match in scanner.take(NEGATED_MOOD, lambda match: not names_a_player(match[0])):
         scanner.note(
             match.start(), f"{clip(match[0])!r}: what is not wanted is kept from the model, nothing else is done"
         )

@@ -14,8 +14,8 @@ DRUM_PARTS = compiled(r"\b(?:kick(?: drum)?|snares?(?: drum)?|hi-?hats?|cymbals?
 
 NOT_PLAYERS = r"(?![\s-]*(?:clef|boost|drop|lines? \d|tuning|tab|strings? guitar|key|scale))"
 ONLY_BEFORE = compiled(
-    r"(?:\b(?:only|just|solo|unaccompanied|nothing but|purely|exclusively|alone on)(?:\s+(?:an?|the|some|one))?"
-    r"(?:\s+[\w-]+){0,1}[\s:]+)$"
+    r"(?:(?<!not )\b(?:only|just|solo|unaccompanied|nothing but|purely|exclusively|alone on)"
+    r"(?:\s+(?:an?|the|some|one))?(?:\s+[\w-]+){0,1}[\s:]+)$"
 )
 ONLY_AFTER = compiled(r"\s*,?\s*(?:only|alone|unaccompanied|solo piece|(?:and\s+)?nothing else)\b")
 LEADS = compiled(r"\s+(?:lead|melody|melodies|theme)\b")

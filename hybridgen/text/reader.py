@@ -10,8 +10,10 @@ T = TypeVar("T")
 BLANK = "\x00"  # neither a word nor a space: no pattern reaches across what has been read
 SYMBOLS = str.maketrans({"♯": "#", "♭": "b", "’": "'", "‑": "-", "‐": "-", "−": "-", "→": ">", BLANK: " "})
 REFUSED = (
-    r"\b(?:not|no|non|without|never|avoid|zero|minus|free of|isn't|don't (?:use|do|want)|instead of|rather than)"
-    r"(?:\s+(?:in|at|a|an|the|any|using))*[\s-]+"
+    r"\b(?:not|no|non|without|never|avoid|zero|minus|free of|isn't|aren't|instead of|rather than|anything but"
+    r"|other than|nothing|(?:don't|do not|doesn't|should not|shouldn't|must not|mustn't)"
+    r"(?:\s(?:use|do|want|be|have|play|go|make (?:it|this)))?)"
+    r"(?:\s+(?:in|at|a|an|the|any|using|be|too|very|so|that|really|overly))*[\s-]+"
 )
 
 
@@ -48,13 +50,21 @@ def is_refused(match: re.Match) -> bool:
     return bool(in_list and (LIST_ENDS.search(lead) or LIST_GOES_ON.match(match.string, match.end())))
 
 
+def _blanked(words: str, spans: Iterable[tuple[int, int]]) -> str:
+    """The words with `BLANK` in place of every letter of the spans, which may overlap."""
+    letters = list(words)
+    for start, stop in spans:
+        letters[start:stop] = BLANK * (stop - start)
+    return "".join(letters)
+
+
 class PromptScanner:
     """The words of a prompt that are still unread, and the notes so far."""
 
     def __init__(self, prompt: str, limit: int) -> None:
         plain = to_english(prompt[: 2 * limit].translate(SYMBOLS))
         self.words = self.all_words = " ".join(plain.split())[:limit]
-        self.key: str | None = None  # as it was spelled
+        self.spelling: dict[str, str] = {}  # a key or chord as we write it -> as it was first typed
         self._misleading: list[tuple[int, int]] = []
         self._notes: list[tuple[int, str]] = []
         if len(prompt) > limit:
@@ -63,8 +73,7 @@ class PromptScanner:
     def take(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
         """All wanted matches of the pattern, which are read now: blanked out of the words."""
         matches = [match for match in pattern.finditer(self.words) if wanted(match)]
-        for start, stop in (match.span() for match in matches):
-            self.words = self.words[:start] + BLANK * (stop - start) + self.words[stop:]
+        self.words = _blanked(self.words, [match.span() for match in matches])
         return matches
 
     def take_requested(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
@@ -86,10 +95,17 @@ class PromptScanner:
         """What the planner is told of a prompt: the prompt itself unless some of its words would mislead it."""
         if not self._misleading:
             return prompt
-        text = self.all_words
-        for start, stop in self._misleading:
-            text = text[:start] + BLANK * (stop - start) + text[stop:]
-        return " ".join(re.sub(rf"[\s,;.]*{BLANK}+", "", text).split()).strip(" ,;.") or prompt
+        text = _blanked(self.all_words, self._misleading)
+        return " ".join(re.sub(rf"[\s,;.]*{BLANK}+", "", text).split()).strip(" ,;.")
+
+    def spell(self, name: str, typed: str) -> str:
+        """A key or chord, whose spelling is remembered for what is said of it."""
+        self.spelling.setdefault(name, typed)
+        return name
+
+    def spelled(self, name: str) -> str:
+        """A key or chord as it was first typed."""
+        return self.spelling.get(name, name)
 
     def note(self, position: int, message: str) -> None:
         """Remember what is to be said about the words at `position`."""

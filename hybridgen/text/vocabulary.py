@@ -8,7 +8,7 @@ from hybridgen.text.reader import BLANK
 
 FILE = Path(__file__).with_name("vocabulary.txt")  # written by hybridgen.data.caption_vocabulary
 COMMON = Path(__file__).with_name("common_words.txt")  # that fix nothing and describe nothing
-WORD = re.compile(r"[^\W\d_][\w'+-]*|\d+[^\W\d_][\w-]*")
+WORD = re.compile(r"[^\W\d_][\w'+-]*|(?<!\d)\d{1,9}[^\W\d_][\w-]*")
 MOST = 12  # words named in a note
 
 
