@@ -8,6 +8,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -194,8 +195,8 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML in which a repeated key is an error (PyYAML lets the last one win)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        if repeated := sorted({key for key in keys if isinstance(key, str) and keys.count(key) > 1}):
+        counts = Counter(key.value for key, _ in node.value if isinstance(key.value, str))
+        if repeated := sorted(key for key, count in counts.items() if count > 1):
             raise ValueError(f"line {node.start_mark.line + 1}: repeated {repeated}")
         return super().construct_mapping(node, deep)
 

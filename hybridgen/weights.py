@@ -73,7 +73,10 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
                 _check_tensor(path, name, target, file.get_slice(name))
             with torch.no_grad():
                 for name, target in targets.items():
-                    target.copy_(file.get_tensor(name))
+                    stored = file.get_tensor(name)
+                    if stored.is_floating_point() and not torch.isfinite(stored.sum(dtype=torch.float64)):
+                        raise ValueError(f"{path}: {name} holds values that are not finite")
+                    target.copy_(stored)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file: {error}") from None
 

@@ -2,6 +2,7 @@
 
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +180,15 @@ def test_a_place_where_the_latents_cannot_go_is_said_before_the_render(
     assert run("generate", "x", "--seconds", "1", "--model", model, "-o", "t.wav") == 2
     assert "is a folder" in capfd.readouterr().err
     assert [path.name for path in here.iterdir()] == ["t.wav.latents.safetensors"]
+
+
+def test_replay_never_asks_the_hub_on_a_files_word(
+    pipe: Pipeline, here: Path, capfd: pytest.CaptureFixture, monkeypatch
+):
+    track = pipe.generate("techno", seconds=1, seed=1)
+    first = track.manifest.operations[0]
+    named = replace(first, model=replace(first.model, name="evil/model"))
+    replace(track, manifest=replace(track.manifest, operations=(named,))).save("t.wav")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("the Hub was asked"))
+    assert run("replay", "t.wav", "-o", "again.wav") == 2
+    assert "made by the model 'evil/model', which is not here: name it with --model" in capfd.readouterr().err

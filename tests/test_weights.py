@@ -203,3 +203,13 @@ def test_latents_belong_to_one_audio_file(tmp_path):
         weights.load_latents(path)
     with pytest.raises(ValueError, match="should be finite"):
         weights.save_latents(path, latents * np.nan, "a" * 64, 5000)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    layer = nn.Linear(3, 2)
+    state = {name: tensor.detach().clone() for name, tensor in layer.state_dict().items()}
+    state["weight"][1, 2] = value
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match="weight holds values that are not finite"):
+        weights.load_weights(layer, tmp_path / "w.safetensors")

