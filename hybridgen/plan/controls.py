@@ -272,8 +272,8 @@ class ControlArgs(TypedDict, total=False):
     dynamics: str | None  # "crescendo" or "diminuendo": the energy of the sections
     instruments: Mapping[str, InstrumentArg] | None  # these roles play, with one of these; None = any instrument
     without: Sequence[str | int] | None  # roles, names and programs that do not play
-    roles: Sequence[str] | None  # who plays, all of these and nobody else
     ending: Ending | str | None  # "ring-out", "cut" (at the last bar line), "fade", "fade 4" (over so many bars)
+    roles: Sequence[str] | None  # who plays, all of these and nobody else
 
 
 class EditArgs(TypedDict, total=False):
