@@ -3,6 +3,7 @@
 Needs matplotlib, which is imported when a picture is drawn. M mel bands, F frames.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WINDOW, HOP, N_BANDS = 4096, 1024, 128
+BLOCK = 256  # frames whose spectra are in memory at once
+MAX_COLUMNS = 4096  # of the picture of a spectrogram, about a pixel each in the widest
 FLOOR_DB = spectra.FLOOR_DB
 MIN_LOUDEST = 0.01  # of the loudest band: silence stays dark
 INCHES_PER_SECOND, MIN_INCHES, MAX_INCHES = 0.35, 8.0, 40.0
@@ -113,9 +116,19 @@ def draw_roles(axes: "Axes", plan: Plan) -> None:
 def draw_spectrogram(axes: "Axes", samples: np.ndarray, plan: Plan) -> None:
     """The mel spectrogram with the bar lines over it, numbered from 1."""
     rate = plan.time_base.sample_rate
-    borders, decibels = mel_spectrogram(samples, rate)
-    times = (np.arange(decibels.shape[1] + 1) - 0.5) * HOP / rate
-    axes.pcolormesh(times, np.arange(len(borders)), decibels, cmap="magma", vmin=FLOOR_DB, vmax=0.0, rasterized=True)
+    step = -(-(1 + samples.shape[-1] // HOP) // MAX_COLUMNS)
+    borders, decibels = mel_spectrogram(samples, rate, step)
+    edges = np.array([-0.5, step * decibels.shape[1] - 0.5]) * HOP / rate
+    axes.imshow(
+        decibels,
+        extent=(*edges, 0, len(borders) - 1),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap="magma",
+        vmin=FLOOR_DB,
+        vmax=0.0,
+    )
     shown = np.array([100, 200, 400, 800, 1600, 3200, 6400, 12_800])
     axes.set_yticks(np.interp(shown, borders, np.arange(len(borders))), [f"{f:,}" for f in shown], fontsize=7)
     axes.set_ylabel("Hz", fontsize=8)
@@ -135,11 +148,26 @@ def strip(axes: "Axes", name: str) -> None:
     axes.tick_params(length=0, labelbottom=False)
 
 
-def mel_spectrogram(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-    """(borders of the bands (M + 1,) in Hz, dB below the loudest (M, F)) of samples (2, N), every `HOP` samples."""
-    mono = torch.from_numpy(np.asarray(samples, dtype=np.float32)).mean(0)
-    bands = spectra.mel_magnitude(mono, sample_rate, WINDOW, HOP, N_BANDS, center=True)  # (F, M)
+def mel_spectrogram(samples: np.ndarray, sample_rate: int, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """(borders of the bands (M + 1,) in Hz, dB below the loudest (M, F)) of samples (2, N), every step · HOP samples.
+
+    Each is the mean of `step` frames in a row. Of the spectra that they are made of `BLOCK` are in memory at once.
+    """
+    bands = torch.cat(list(_mel_blocks(samples, sample_rate)))  # (frames, M)
     loudest = bands.max().clamp(min=MIN_LOUDEST)
     edges = spectra.mel_edges(sample_rate, N_BANDS)
     decibels = spectra.decibels(bands / loudest, torch.ones(()))
-    return ((edges[1:] + edges[:-1]) / 2).numpy(), decibels.T.numpy()
+    thinned = torch.stack([frames.mean(0) for frames in decibels.split(step)]) if step > 1 else decibels
+    return ((edges[1:] + edges[:-1]) / 2).numpy(), thinned.T.numpy()
+
+
+def _mel_blocks(samples: np.ndarray, sample_rate: int) -> Iterator[torch.Tensor]:
+    """Magnitudes (at most `BLOCK`, M) of frames centered on every `HOP` samples of samples (2, N), silence around."""
+    n_frames, length = 1 + samples.shape[-1] // HOP, samples.shape[-1]
+    for first in range(0, n_frames, BLOCK):
+        start = first * HOP - WINDOW // 2
+        stop = (min(first + BLOCK, n_frames) - 1) * HOP + WINDOW // 2
+        sound = np.asarray(samples[:, max(start, 0) : stop], dtype=np.float32)
+        mono = torch.from_numpy(sound).mean(0)
+        mono = torch.nn.functional.pad(mono, (max(-start, 0), max(stop - length, 0)))
+        yield spectra.mel_magnitude(mono, sample_rate, WINDOW, HOP, N_BANDS)

@@ -67,6 +67,29 @@ def test_a_tone_lights_its_own_band(frequency):
     assert decibels.max() == 0.0 and decibels.min() >= plot.FLOOR_DB
 
 
+def test_a_long_sound_is_measured_in_blocks_and_thinned_to_the_pixels(monkeypatch):
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 60_000)).astype(np.float32)
+    _, whole = plot.mel_spectrogram(sound, SAMPLE_RATE)
+    _, thinned = plot.mel_spectrogram(sound, SAMPLE_RATE, step=4)
+    assert whole.shape == (128, 59) and thinned.shape == (128, 15)
+    np.testing.assert_allclose(thinned[:, 2], whole[:, 8:12].mean(axis=1), atol=1e-3)
+    monkeypatch.setattr(plot, "BLOCK", 8)
+    for step, picture in ((1, whole), (4, thinned)):
+        np.testing.assert_allclose(plot.mel_spectrogram(sound, SAMPLE_RATE, step)[1], picture, atol=1e-3)
+    monkeypatch.setattr(plot, "MAX_COLUMNS", 20)
+    image = plot.draw(sound, Plan(n_samples=60_000)).axes[0].images[0]
+    assert image.get_array().shape == (128, 20)  # of three frames each
+    assert image.get_extent()[:2] == pytest.approx([-0.5 * 1024 / SAMPLE_RATE, 59.5 * 1024 / SAMPLE_RATE])
+
+
+def test_no_more_than_a_block_of_spectra_is_in_memory(monkeypatch):
+    lengths = []
+    measure = plot.spectra.mel_magnitude
+    monkeypatch.setattr(plot.spectra, "mel_magnitude", lambda x, *rest: (lengths.append(len(x)), measure(x, *rest))[1])
+    plot.mel_spectrogram(np.zeros((2, 60 * SAMPLE_RATE), np.float32), SAMPLE_RATE)
+    assert max(lengths) <= plot.BLOCK * plot.HOP + plot.WINDOW < 60 * SAMPLE_RATE
+
+
 def test_sections_meet_and_end_with_the_last_bar():
     spans = plot.section_spans(PLAN)
     np.testing.assert_allclose(spans, [[0.0, 4.0], [4.0, 8.0]])
