@@ -13,6 +13,7 @@ import torch
 from hybridgen import spectra
 from hybridgen.plan.parts import MAX_ENERGY, ROLES
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.serial import summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,16 +55,7 @@ def draw(samples: np.ndarray, plan: Plan) -> "Figure":
 
 def title(plan: Plan) -> str:
     """One line: the prompt, then the plan's facts."""
-    return (f"“{plan.prompt}”    " if plan.prompt else "") + facts(plan)
-
-
-def facts(plan: Plan) -> str:
-    """Tempo, meter, bars, length and key of a plan, as far as they are known."""
-    parts = [f"{plan.seconds:.1f} s"]
-    if plan.n_bars:
-        tempo = f"{plan.tempo[0].bpm:g} BPM" if plan.tempo else "free tempo"
-        parts = [tempo, *([plan.meter] if plan.meter else []), f"{plan.n_bars} bars", *parts]
-    return " · ".join([*parts, *([plan.key] if plan.key else [])])
+    return (f"“{plan.prompt}”    " if plan.prompt else "") + summary(plan)
 
 
 def section_spans(plan: Plan) -> np.ndarray:
@@ -167,7 +159,7 @@ def _mel_blocks(samples: np.ndarray, sample_rate: int) -> Iterator[torch.Tensor]
     for first in range(0, n_frames, BLOCK):
         start = first * HOP - WINDOW // 2
         stop = (min(first + BLOCK, n_frames) - 1) * HOP + WINDOW // 2
-        sound = np.asarray(samples[:, max(start, 0) : stop], dtype=np.float32)
+        sound = np.array(samples[:, max(start, 0) : stop], dtype=np.float32)  # a copy: a track's are read-only
         mono = torch.from_numpy(sound).mean(0)
         mono = torch.nn.functional.pad(mono, (max(-start, 0), max(stop - length, 0)))
         yield spectra.mel_magnitude(mono, sample_rate, WINDOW, HOP, N_BANDS)

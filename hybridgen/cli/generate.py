@@ -54,6 +54,7 @@ def _add_rendering(parser: Parser) -> None:
 def run_generate(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
     options.check_outputs(args.out, args.plan_out, args.plot)
+    chosen = {**options.read_render_options(args), **options.read_controls(args, "request")}
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -63,8 +64,7 @@ def run_generate(args: argparse.Namespace) -> None:
             plan_seed=args.plan_seed,
             render_seed=args.render_seed,
             progress=progress,
-            **options.read_render_options(args),
-            **options.read_controls(args, "request"),
+            **chosen,
         )
     options.finish(track, args, started, latents=not args.no_latents)
     if args.plan_out is not None:
@@ -80,9 +80,9 @@ def run_plan(args: argparse.Namespace) -> None:
     for adapter in options.parse_adapters(args):
         if adapter.bars is not None:
             raise ValueError(f"adapter {adapter}: a score is written as a whole; give bars to render or generate")
+    controls = options.read_controls(args, "request")
     pipe = options.load_pipeline(args)
     with options.progress_bars() as progress:
-        controls = options.read_controls(args, "request")
         plans = pipe.plan(prompt, args.n, seed=args.seed, progress=progress, **controls)
     for path, plan in zip(paths, plans, strict=True):
         options.write_text(path, plan.to_json())
@@ -92,9 +92,9 @@ def run_plan(args: argparse.Namespace) -> None:
 def run_render(args: argparse.Namespace) -> None:
     plan = options.read_plan(args.plan)
     options.check_outputs(args.out, args.plot)
+    chosen = options.read_render_options(args)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
-        chosen = options.read_render_options(args)
         track = pipe.render(plan, seed=args.render_seed, progress=progress, **chosen)
     options.finish(track, args, started, latents=not args.no_latents)

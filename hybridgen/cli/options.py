@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from tqdm import tqdm
 
-from hybridgen.plan.controls import Option, options
+from hybridgen.plan.controls import ControlArgs, Option, options
 from hybridgen.progress import Progress
 
 if TYPE_CHECKING:
@@ -65,8 +65,15 @@ def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
 
 
 def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
-    """What `add_controls` has read, as keyword arguments."""
-    return {name: getattr(args, name) for name in written_controls(place)}
+    """What `add_controls` has read, as keyword arguments; ValueError for what no model could do."""
+    from hybridgen import grammar
+    from hybridgen.plan.controls import Controls
+
+    values = {name: getattr(args, name) for name in written_controls(place)}
+    controls = Controls.of(place, cast(ControlArgs, values))
+    if place == "request":
+        grammar.State(controls)
+    return values
 
 
 def add_request_controls(parser: Parser) -> None:
@@ -111,7 +118,10 @@ def add_render_options(group: argparse._ActionsContainer) -> None:
 
 
 def read_render_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What `add_render_options` has read, as keyword arguments but for the seed."""
+    """What `add_render_options` has read, as keyword arguments but for the seed; ValueError out of range."""
+    from hybridgen.sampling import RenderOptions
+
+    RenderOptions(args.render_seed, args.steps, args.guidance)
     return {"num_steps": args.steps, "guidance_scale": args.guidance}
 
 
@@ -130,10 +140,9 @@ def load_pipeline(args: argparse.Namespace) -> "Pipeline":
 
 def check_device(args: argparse.Namespace) -> None:
     """ValueError where CUDA is requested but not available."""
-    import torch
+    from hybridgen.stages import check_device as check
 
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' was requested, but torch finds no CUDA device here; use cpu")
+    check(args.device)
 
 
 def parse_adapters(args: argparse.Namespace) -> "list[Adapter]":

@@ -21,11 +21,15 @@ from hybridgen.plan.parts import (
     check_meter,
     check_prompt,
     check_tempo,
+    instance,
+    number,
     order_instruments,
     order_roles,
     parse_bar,
     parse_ending,
     show,
+    whole,
+    words,
 )
 
 
@@ -111,21 +115,31 @@ class Controls:
 
 
 def _chords(bars: Sequence[str | Sequence[str] | None]) -> tuple[tuple[str, ...] | None, ...]:
-    if isinstance(bars, str):
-        raise ValueError(f"chords {bars!r} should be a list with an entry for each bar")
+    if isinstance(bars, str) or not isinstance(bars, Sequence):
+        raise TypeError(f"chords {str(bars)[:60]!r} should be a list with an entry for each bar")
     if not len(bars):
         raise ValueError("chords are empty, at least one is needed")
     return tuple(parse_bar(bar) for bar in bars)
 
 
+def _sections(sections: Sequence[Section]) -> tuple[Section, ...]:
+    if isinstance(sections, str) or not isinstance(sections, Sequence):
+        raise TypeError(f"sections {str(sections)[:60]!r} should be a list of Section")
+    return tuple(instance(section, Section, f"sections: number {i}") for i, section in enumerate(sections, start=1))
+
+
 _CANONICAL: dict[str, Callable[[Any], Any]] = {
+    "seconds": lambda value: number(value, "seconds"),
+    "bars": lambda value: whole(value, "bars"),
     "tempo": check_tempo,
-    "key": parse_key,
+    "key": lambda value: parse_key(words(value, "key")),
     "meter": check_meter,
-    "sections": tuple,
+    "sections": _sections,
     "chords": _chords,
     "instruments": order_instruments,
     "ending": parse_ending,
+    "label": lambda value: words(value, "label"),
+    "energy": lambda value: whole(value, "energy"),
     "roles": order_roles,
     "prompt": check_prompt,
 }
