@@ -57,7 +57,7 @@ def words(value: Any, field: str) -> str:
 def instance(value: Any, kind: type[T], field: str, hint: str = "") -> T:
     """`value` itself; TypeError unless it is a `kind`."""
     if not isinstance(value, kind):
-        raise TypeError(f"{field} {_named(value)} should be a {kind.__name__}{hint}")
+        raise TypeError(f"{field} {_named(value)} should be of type {kind.__name__}{hint}")
     return value
 
 
