@@ -157,7 +157,10 @@ class Pipeline(Stages):
         return opening.encode(self, recording)
 
     def decode(self, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
-        """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it."""
+        """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it.
+
+        Exactly what the codec gives: its first sample may lie in the middle of a wave, see `render.edges`.
+        """
         opening.check_latents(self, latents)
         return opening.decode(self, latents, None if n_samples is None else whole(n_samples, "n_samples"))
 

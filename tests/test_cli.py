@@ -96,6 +96,7 @@ def test_encode_and_decode_keep_the_length(model: str, here: Path):
     assert run("encode", "a.wav", "-o", "l.safetensors", "--model", model) == 0
     assert run("decode", "l.safetensors", "-o", "b.wav", "--model", model) == 0
     assert soundfile.info("b.wav").frames == 50_001
+    assert not soundfile.read("b.wav")[0][0].any()  # it opens from silence
 
 
 def test_prompt_file_default_name_and_info(model: str, here: Path, capsys: pytest.CaptureFixture):

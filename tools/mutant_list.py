@@ -254,7 +254,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *changes("render/edges.py", "test_endings.py",
         ("a cut after the last sample", "min(length, int(starts[-1])) if plan.n_bars else length", "length"),
         ("a fade one bar too short", "starts[-1 - bars]", "starts[-bars]"),
-        ("a start in the middle of a wave", "if start < opening:", "if False:"),
+        ("a start in the middle of a wave", "out[: len(opening)] *= opening", "pass"),
         ("a ring-out over the first beat", "max(begin, _second_beat(plan))", "begin"),
     ),
     *changes("render/opening.py", "test_endings.py",
