@@ -3,7 +3,6 @@
 Needs matplotlib, which is imported when a picture is drawn. M mel bands, F frames.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,7 +144,7 @@ def mel_spectrogram(samples: np.ndarray, sample_rate: int, step: int = 1) -> tup
 
     Each is the mean of `step` frames in a row. Of the spectra that they are made of `BLOCK` are in memory at once.
     """
-    bands = torch.cat(list(_mel_blocks(samples, sample_rate)))  # (frames, M)
+    bands = _mel_bands(samples, sample_rate)
     loudest = bands.max().clamp(min=MIN_LOUDEST)
     edges = spectra.mel_edges(sample_rate, N_BANDS)
     decibels = spectra.decibels(bands / loudest, torch.ones(()))
@@ -153,13 +152,14 @@ def mel_spectrogram(samples: np.ndarray, sample_rate: int, step: int = 1) -> tup
     return ((edges[1:] + edges[:-1]) / 2).numpy(), thinned.T.numpy()
 
 
-def _mel_blocks(samples: np.ndarray, sample_rate: int) -> Iterator[torch.Tensor]:
-    """Magnitudes (at most `BLOCK`, M) of frames centered on every `HOP` samples of samples (2, N), silence around."""
+def _mel_bands(samples: np.ndarray, sample_rate: int) -> torch.Tensor:
+    """Magnitudes (F, M) of frames centered on every `HOP` samples of samples (2, N), silence around them."""
     n_frames, length = 1 + samples.shape[-1] // HOP, samples.shape[-1]
+    bands = torch.empty(n_frames, N_BANDS)
     for first in range(0, n_frames, BLOCK):
-        start = first * HOP - WINDOW // 2
-        stop = (min(first + BLOCK, n_frames) - 1) * HOP + WINDOW // 2
+        last = min(first + BLOCK, n_frames)
+        start, stop = first * HOP - WINDOW // 2, (last - 1) * HOP + WINDOW // 2
         sound = np.array(samples[:, max(start, 0) : stop], dtype=np.float32)  # a copy: a track's are read-only
-        mono = torch.from_numpy(sound).mean(0)
-        mono = torch.nn.functional.pad(mono, (max(-start, 0), max(stop - length, 0)))
-        yield spectra.mel_magnitude(mono, sample_rate, WINDOW, HOP, N_BANDS)
+        mono = torch.nn.functional.pad(torch.from_numpy(sound).mean(0), (max(-start, 0), max(stop - length, 0)))
+        bands[first:last] = spectra.mel_magnitude(mono, sample_rate, WINDOW, HOP, N_BANDS)
+    return bands
