@@ -1,6 +1,5 @@
 """The Python door: what it takes, what it says to what it cannot take, and what a notebook shows."""
 
-import json
 import subprocess
 import sys
 import warnings
@@ -189,13 +188,3 @@ def test_a_notebook_shows_a_player_and_a_table(track: Track):
     assert "<td style='text-align:left'>3-3</td>" in table and "F G" in table and "drums, bass" in table
     many = Plan((Section(None, (Bar(),) * 17),) * 42, (Tempo(1, 300.0),))._repr_html_()
     assert many.count("<tr>") == 42 and "2 more sections" in many and "| ? …" in many
-
-
-def test_the_plan_of_the_documentation_is_a_plan():
-    page = (Path(__file__).parents[1] / "docs/plan.md").read_text(encoding="utf-8")
-    plan = Plan.from_json(page.partition("```json")[2].partition("```")[0])
-    assert plan.tempo == (Tempo(1, 84.0, ramp=True), Tempo(5, 104.0)) and str(plan.ending) == "fade 2"
-    assert (np.diff(np.diff(plan.bar_starts())[:5]) < 0).all()  # faster from bar to bar
-    assert len(set(np.diff(plan.bar_starts())[4:])) <= 2  # then steady, to the sample
-    fields = json.loads(plan.to_json()).keys() | {"beats", "codes", "time_base"}
-    assert all(f"| `{name}` |" in page for name in fields - {"hybridgen_plan", "prompt", "seed"})
