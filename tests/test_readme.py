@@ -1,4 +1,4 @@
-"""What the README says to type exists: commands, options, scripts, files of the tree; the plan of docs/plan.md is one."""
+"""What the README says to type exists: commands, options, scripts, files of the tree; docs/plan.md shows a plan."""
 
 import json
 import re
