@@ -45,6 +45,10 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
+
+
 def __getattr__(name: str) -> object:
     """The names above, imported when first used, so that `hybridgen --help` needs no torch (PEP 562)."""
     import importlib

@@ -19,6 +19,7 @@ import soxr
 from hybridgen import manifest as manifests
 from hybridgen.files import atomic_write
 from hybridgen.manifest import Manifest
+from hybridgen.plan.parts import instance, whole
 
 TARGET_LUFS = -14.0
 CEILING_DBTP = -1.0
@@ -44,7 +45,9 @@ class Audio:
     sample_rate: int
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sample_rate", whole(self.sample_rate, "sample_rate"))
         _check_rate("sample_rate", self.sample_rate)
+        instance(self.samples, np.ndarray, "samples")
         if self.samples.ndim != 2 or self.samples.shape[0] != 2 or self.samples.dtype != np.float32:
             raise ValueError(f"samples {self.samples.dtype} {self.samples.shape} should be float32 (2, N)")
         _check_level("samples", self.samples)

@@ -20,6 +20,7 @@ from hybridgen import manifest, planning
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
+from hybridgen.plan.parts import instance, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.planning import PlanResult
 from hybridgen.progress import Progress
@@ -50,9 +51,10 @@ class Pipeline(Stages):
         is kept exactly, and beats what the prompt says in words (a note says so); the rest the planner chooses. 30
         seconds unless a length is given. Raises ValueError, naming the field and both values, for what cannot be done.
         """
-        seeds = planning.check_request(prompt, n, random_seed() if seed is None else seed)
+        given = Controls.of("request", controls)
+        seeds = planning.check_request(prompt, n, random_seed() if seed is None else seed, given)
         states = self.encode_prompt(prompt)
-        return _warned(planning.write_plans(self, prompt, states, Controls.of("request", controls), seeds, progress))
+        return _warned(planning.write_plans(self, prompt, states, given, seeds, progress))
 
     @staticmethod
     def understand(prompt: str) -> Understanding:
@@ -61,7 +63,8 @@ class Pipeline(Stages):
 
     def write_codes(self, plan: Plan, progress: Progress | None = None) -> Plan:
         """The plan with every unset code written, the others as they are; itself where none is unset."""
-        plan, states = plan.on(self.time_base), self.encode_prompt(plan.prompt)
+        plan = _plan(plan).on(self.time_base)
+        states = self.encode_prompt(plan.prompt)
         _warn(states.notes)
         return planning.write_codes(self, plan, states, progress)
 
@@ -83,9 +86,10 @@ class Pipeline(Stages):
         """
         seed = random_seed() if seed is None else seed
         options = RenderOptions(seed if render_seed is None else render_seed, num_steps, guidance_scale, progress)
-        seeds = planning.check_request(prompt, 1, seed if plan_seed is None else plan_seed)
+        given = Controls.of("request", controls)
+        seeds = planning.check_request(prompt, 1, seed if plan_seed is None else plan_seed, given)
         states = self.encode_prompt(prompt)
-        planned = planning.write_plans(self, prompt, states, Controls.of("request", controls), seeds, progress)
+        planned = planning.write_plans(self, prompt, states, given, seeds, progress)
         track = editing.render(self, planned.plans[0], options, states)
         return _warned(track.with_notes(planned.notes))
 
@@ -95,7 +99,7 @@ class Pipeline(Stages):
         options: seed (of the noise, the plan's own unless given), num_steps, guidance_scale, progress, as
         `RenderOptions` says. Bars that have adapters of their own are then re-rendered with them.
         """
-        return _warned(editing.render(self, plan, RenderOptions(**options)))
+        return _warned(editing.render(self, _plan(plan), RenderOptions.of(options)))
 
     def stream(self, plan: Plan, **options: Unpack[RenderArgs]) -> Iterator[np.ndarray]:
         """Blocks (2, n) float32 of the same track, the first as soon as its window is rendered.
@@ -104,7 +108,7 @@ class Pipeline(Stages):
         ValueError for adapters of some bars, which are rendered after all others.
         """
         editing.check_no_ranges(self, "a stream plays as it is rendered")
-        chosen, states = RenderOptions(**options), self.encode_prompt(plan.prompt)
+        chosen, states = RenderOptions.of(options), self.encode_prompt(_plan(plan).prompt)
         _warn(states.notes)
         return mixdown.stream(self, plan, chosen, states)
 
@@ -117,7 +121,8 @@ class Pipeline(Stages):
         anything outside the bars, and for adapters of some bars: those that this pipeline has everywhere are what the
         new bars are made with.
         """
-        return _warned(editing.rerender(self, track, plan, bars, RenderOptions(**options)))
+        instance(track, Track, "track")
+        return _warned(editing.rerender(self, track, _plan(plan), bars, RenderOptions.of(options)))
 
     def replay(
         self, record: Manifest, progress: Progress | None = None, adapter_folders: Sequence[str | Path] = ()
@@ -154,11 +159,20 @@ class Pipeline(Stages):
 
     def encode(self, recording: Audio) -> np.ndarray:
         """Latents (T, C) float32 of a recording; another rate is resampled to the codec's."""
+        instance(recording, Audio, "recording", ": Audio.load(path), or Audio(samples, sample_rate)")
         return opening.encode(self, recording)
 
     def decode(self, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
-        """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it."""
-        return opening.decode(self, latents, n_samples)
+        """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it.
+
+        Exactly what the codec gives: its first sample may lie in the middle of a wave, see `render.edges`.
+        """
+        opening.check_latents(self, latents)
+        return opening.decode(self, latents, None if n_samples is None else whole(n_samples, "n_samples"))
+
+
+def _plan(plan: Plan) -> Plan:
+    return instance(plan, Plan, "plan", ": Plan.from_json(text) reads one, Pipeline.plan(prompt) writes one")
 
 
 def _warned(result: R) -> R:

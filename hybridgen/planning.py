@@ -16,7 +16,7 @@ from torch import Tensor
 from hybridgen import decoding, grammar
 from hybridgen.layers import KVCache
 from hybridgen.plan.controls import Controls
-from hybridgen.plan.parts import Ending, check_prompt, check_seed
+from hybridgen.plan.parts import Ending, check_prompt, check_seed, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, causal_mask, count, pad_scores, score_mask, text_positions
 from hybridgen.progress import Progress, report
@@ -94,13 +94,17 @@ def _end_plans(plans: list[Plan], ending: Ending | None) -> tuple[list[Plan], li
     return ended, notes
 
 
-def check_request(prompt: str, n: int, seed: int) -> list[int]:
-    """The seeds of `n` plans; ValueError for an empty or endless prompt, or for n outside 1-64."""
+def check_request(prompt: str, n: int, seed: int, controls: Controls) -> list[int]:
+    """The seeds of `n` plans; ValueError for an empty or endless prompt, n outside 1-64, or impossible controls.
+
+    Nothing is loaded for it. TypeError for what is no text or no whole number.
+    """
     if not check_prompt(prompt).strip():
         raise ValueError("prompt is empty: say in words what the music should be")
-    if not 1 <= n <= MAX_PLANS:
+    if not 1 <= whole(n, "n") <= MAX_PLANS:
         raise ValueError(f"n {n} is outside 1-{MAX_PLANS}")
-    return [check_seed(seed + i) for i in range(n)]
+    resolve_controls(understand(prompt), controls)
+    return [check_seed(check_seed(seed) + i) for i in range(whole(n, "n"))]
 
 
 def write_codes(stages: Stages, plan: Plan, states: PromptStates, progress: Progress | None = None) -> Plan:

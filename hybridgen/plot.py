@@ -3,7 +3,6 @@
 Needs matplotlib, which is imported when a picture is drawn. M mel bands, F frames.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from hybridgen.files import atomic_write
 from hybridgen.outputs import MARK, PICTURE_ENDINGS
 from hybridgen.plan.parts import MAX_ENERGY, ROLES
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.serial import summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,16 +66,7 @@ def draw(samples: np.ndarray, plan: Plan) -> "Figure":
 
 def title(plan: Plan) -> str:
     """One line: the prompt, then the plan's facts."""
-    return (f"“{plan.prompt}”    " if plan.prompt else "") + facts(plan)
-
-
-def facts(plan: Plan) -> str:
-    """Tempo, meter, bars, length and key of a plan, as far as they are known."""
-    parts = [f"{plan.seconds:.1f} s"]
-    if plan.n_bars:
-        tempo = f"{plan.tempo[0].bpm:g} BPM" if plan.tempo else "free tempo"
-        parts = [tempo, *([plan.meter] if plan.meter else []), f"{plan.n_bars} bars", *parts]
-    return " · ".join([*parts, *([plan.key] if plan.key else [])])
+    return (f"“{plan.prompt}”    " if plan.prompt else "") + summary(plan)
 
 
 def section_spans(plan: Plan) -> np.ndarray:
@@ -165,7 +156,7 @@ def mel_spectrogram(samples: np.ndarray, sample_rate: int, step: int = 1) -> tup
 
     Each is the mean of `step` frames in a row. Of the spectra that they are made of `BLOCK` are in memory at once.
     """
-    bands = torch.cat(list(_mel_blocks(samples, sample_rate)))  # (frames, M)
+    bands = _mel_bands(samples, sample_rate)
     loudest = bands.max().clamp(min=MIN_LOUDEST)
     edges = spectra.mel_edges(sample_rate, N_BANDS)
     decibels = spectra.decibels(bands / loudest, torch.ones(()))
@@ -173,13 +164,14 @@ def mel_spectrogram(samples: np.ndarray, sample_rate: int, step: int = 1) -> tup
     return ((edges[1:] + edges[:-1]) / 2).numpy(), thinned.T.numpy()
 
 
-def _mel_blocks(samples: np.ndarray, sample_rate: int) -> Iterator[torch.Tensor]:
-    """Magnitudes (at most `BLOCK`, M) of frames centered on every `HOP` samples of samples (2, N), silence around."""
+def _mel_bands(samples: np.ndarray, sample_rate: int) -> torch.Tensor:
+    """Magnitudes (F, M) of frames centered on every `HOP` samples of samples (2, N), silence around them."""
     n_frames, length = 1 + samples.shape[-1] // HOP, samples.shape[-1]
+    bands = torch.empty(n_frames, N_BANDS)
     for first in range(0, n_frames, BLOCK):
-        start = first * HOP - WINDOW // 2
-        stop = (min(first + BLOCK, n_frames) - 1) * HOP + WINDOW // 2
-        sound = np.asarray(samples[:, max(start, 0) : stop], dtype=np.float32)
-        mono = torch.from_numpy(sound).mean(0)
-        mono = torch.nn.functional.pad(mono, (max(-start, 0), max(stop - length, 0)))
-        yield spectra.mel_magnitude(mono, sample_rate, WINDOW, HOP, N_BANDS)
+        last = min(first + BLOCK, n_frames)
+        start, stop = first * HOP - WINDOW // 2, (last - 1) * HOP + WINDOW // 2
+        sound = np.array(samples[:, max(start, 0) : stop], dtype=np.float32)  # a copy: a track's are read-only
+        mono = torch.nn.functional.pad(torch.from_numpy(sound).mean(0), (max(-start, 0), max(stop - length, 0)))
+        bands[first:last] = spectra.mel_magnitude(mono, sample_rate, WINDOW, HOP, N_BANDS)
+    return bands

@@ -83,14 +83,14 @@ def _cast(cast: tuple[str, ...] | None, asked: set[str]) -> tuple[str, ...] | No
     return None if cast is None else (*cast, *(role for role in sorted(asked) if role not in cast))
 
 
-def reworded(plan: Plan, bars: tuple[int, int], prompt: str) -> tuple[Plan, tuple[str, ...]]:
-    """The plan in other words: who plays in the bars is as the prompt says ("solo piano", "no drums"); and notes.
+def reworded(plan: Plan, bars: tuple[int, int] | None, prompt: str) -> tuple[Plan, tuple[str, ...]]:
+    """The plan in other words: who plays in the bars (None: in all) is as the prompt says ("solo piano"); and notes.
 
     Everything else that the prompt fixes is the plan's already, so it gives way, with a note.
     """
     understood = understand(prompt)
     asked, notes = understood.controls, list(understood.notes)
-    first, last = check_bars(bars, plan.n_bars)
+    first, last = check_bars((1, plan.n_bars) if bars is None else bars, plan.n_bars)
     programs, known = {}, dict(plan.instruments)
     for role, chosen in asked.instruments or ():
         stays = role in known and (not chosen or known[role] in chosen)

@@ -1,10 +1,10 @@
 """How a track is sampled: the defaults that live with the weights, and what a caller may choose in their place."""
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, TypedDict
 
-from hybridgen.plan.parts import check_seed
+from hybridgen.plan.parts import check_seed, number, whole
 from hybridgen.progress import Progress
 
 MAX_STEPS = 1000
@@ -60,9 +60,19 @@ class RenderOptions:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if self.seed is not None:
-            check_seed(self.seed)
+        for name, canonical in (("seed", check_seed), ("num_steps", _whole_steps), ("guidance_scale", _guidance)):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, canonical(value))
         _check_ranges(self.num_steps, self.guidance_scale)
+
+    @classmethod
+    def of(cls, args: "RenderArgs") -> "RenderOptions":
+        """The keyword arguments of a render; TypeError for one that it does not have."""
+        for name in args.keys() - {field.name for field in fields(cls)}:
+            known = ", ".join(field.name for field in fields(cls))
+            raise TypeError(f"{name!r} is an unexpected keyword argument; known are {known}")
+        return cls(**args)
 
     def sampling(self, default: SamplingConfig) -> SamplingConfig:
         """`default` with what is chosen here in its place."""
@@ -80,6 +90,14 @@ class RenderArgs(TypedDict, total=False):
     num_steps: int | None
     guidance_scale: float | None
     progress: Progress | None
+
+
+def _whole_steps(num_steps: int) -> int:
+    return whole(num_steps, "num_steps")
+
+
+def _guidance(guidance_scale: float) -> float:
+    return number(guidance_scale, "guidance_scale")
 
 
 def random_seed() -> int:

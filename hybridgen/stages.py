@@ -94,6 +94,21 @@ class PipelineConfig:
         return TimeBase(codec.sample_rate, codec.hop_length, codec.hop_length * self.quantizer.frames_per_code)
 
 
+def check_device(device: str | torch.device) -> torch.device:
+    """The device of this name; ValueError where there is none, as for "cuda" without CUDA."""
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device {str(device)[:60]!r} is none that torch knows; use 'cpu' or 'cuda'") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {str(device)!r} was requested, but torch finds no CUDA device here; use cpu")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device {str(device)!r} was requested, but torch finds {torch.cuda.device_count()} of them here"
+        )
+    return found
+
+
 def time_base_of(model: str | Path) -> TimeBase:
     """How the stages of a YAML file of shapes, or of a preset, count time."""
     return config.load(PipelineConfig, config.model_file(model)).time_base
@@ -133,8 +148,9 @@ class Stages:
     ):
         """Weights from the files in `folder`, or random ones; `from_pretrained` is the way to trained ones."""
         check_license(config.any_codec.license, accept_license)
+        device = check_device(device)
         self.accept_license = accept_license
-        self.config, self.name, self.device, self.folder = config, name, torch.device(device), folder
+        self.config, self.name, self.device, self.folder = config, name, device, folder
         self.adapters: tuple[LoadedAdapter, ...] = ()
         self.weight_hashes: dict[str, str] = {}  # file name -> SHA-256 of every stage's file; empty for random weights
         if folder is not None:
@@ -153,8 +169,10 @@ class Stages:
         """The shipped preset (no name, or "tiny"), a model folder, or a Hub id "owner/name".
 
         accept_license: the license of the codec's weights, where it forbids some uses and you agree to it. Weights
-        are read when they are needed. Raises ValueError, in one line, for a folder that is no whole model.
+        are read when they are needed. Raises ValueError, in one line, for a folder that is no whole model, and for a
+        device that is not here.
         """
+        check_device(device)
         folder = weights.resolve(name, revision)
         for stage in STAGES:
             weights.check_header(folder / f"{stage}.safetensors")

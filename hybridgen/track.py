@@ -3,6 +3,8 @@
 Shapes: N samples, T latent frames, C latent channels.
 """
 
+import base64
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,19 +15,37 @@ from hybridgen.audio import Audio
 from hybridgen.history import Render
 from hybridgen.manifest import Manifest
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.serial import summary
 
 LOSSLESS = (".wav", ".flac")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Track:
-    """A finished track: samples (2, N) float32, its plan, latents (T, C) float32, and what made it."""
+    """A finished track: samples (2, N) float32, read-only, its plan, latents (T, C) float32, and what made it."""
 
     samples: np.ndarray
     plan: Plan
     latents: np.ndarray
     manifest: Manifest
     notes: tuple[str, ...] = ()  # requests that were not honored, and warnings
+
+    def __post_init__(self) -> None:
+        samples = self.samples.view()
+        samples.flags.writeable = False
+        object.__setattr__(self, "samples", samples)
+
+    def __repr__(self) -> str:
+        seeds = f"plan seed {self.seed}, render seed {self.render_seed}"
+        return f"Track({self.plan.prompt[:60]!r}: {summary(self.plan)}, {seeds})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a player (an MP3 with its manifest) and the plan."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "track.mp3"
+            self.audio.save(path, self.manifest)
+            sound = base64.b64encode(path.read_bytes()).decode()
+        return f"<audio controls src='data:audio/mpeg;base64,{sound}'></audio>{self.plan._repr_html_()}"
 
     @property
     def seed(self) -> int:

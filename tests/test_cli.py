@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from hybridgen import manifest
 from hybridgen.cli import main
 from hybridgen.pipeline import Pipeline
 
@@ -54,6 +55,34 @@ def test_from_prompt_to_edit_to_replay(model: str, here: Path, capsys: pytest.Ca
     assert run("verify", "new.flac") == 1
 
 
+def test_a_track_gets_another_tempo_or_another_ending_as_a_whole(model: str, here: Path, capsys: pytest.CaptureFixture):
+    made = ("generate", "jazz, 240 BPM, 4/4, 6 bars, ends abruptly", "--seed", "3", "--model", model, "-o", "t.flac")
+    assert run(*made) == 0
+    assert run("edit", "t.flac", "--bars", "2-3", "--tempo", "120", "--model", model, "-o", "new.flac") == 2
+    said = capsys.readouterr().err
+    command = said.split("hybridgen edit ", 1)[1].split()
+    assert command == ["t.flac", "--tempo", "120", "-o", "new.flac"] and len(said.splitlines()) == 1
+    assert run("edit", *command, "--model", model) == 0
+    assert soundfile.info("new.flac").frames == 2 * soundfile.info("t.flac").frames == 12 * 44_100
+    old, new = (manifest.read(path) for path in ("t.flac", "new.flac"))
+    assert [bar.chords for bar in new.plan.bars] == [bar.chords for bar in old.plan.bars]
+    assert str(new.plan.ending) == "cut" and new.operations[0].seed == old.operations[0].seed
+    assert run("edit", "t.flac", "--ending", "fade 2", "--model", model, "-o", "faded.flac") == 0
+    before, after = (soundfile.read(path, dtype="int32")[0] for path in ("t.flac", "faded.flac"))
+    assert np.array_equal(after[: 3 * 44_100], before[: 3 * 44_100]) and not np.array_equal(after, before)
+    assert run("inspect", "faded.flac") == 0
+    assert "edit of the ending" in capsys.readouterr().out
+    assert run("replay", "faded.flac", "--model", model, "-o", "again.flac") == 0
+    assert Path("again.flac").read_bytes() == Path("faded.flac").read_bytes()
+    for rest, words in (
+        ((), "--bars is missing"),
+        (("--plan", "p.json"), "hybridgen render p.json"),
+        (("--ending", "sudden"), "ending 'sudden' is none of ring-out, cut, fade"),
+    ):
+        assert run("edit", "t.flac", *rest, "--model", model, "-o", "new.flac") == 2
+        assert words in capsys.readouterr().err
+
+
 def test_plans_to_read_and_render(model: str, here: Path, capsys: pytest.CaptureFixture):
     assert run("plan", "a waltz", "--bars", "4", "-n", "2", "--seed", "1", "--model", model, "-o", "plan.json") == 0
     assert sorted(p.name for p in here.iterdir()) == ["plan-1.json", "plan-2.json"]
@@ -68,6 +97,7 @@ def test_encode_and_decode_keep_the_length(model: str, here: Path):
     assert run("encode", "a.wav", "-o", "l.safetensors", "--model", model) == 0
     assert run("decode", "l.safetensors", "-o", "b.wav", "--model", model) == 0
     assert soundfile.info("b.wav").frames == 50_001
+    assert not soundfile.read("b.wav")[0][0].any()  # it opens from silence
 
 
 def test_prompt_file_default_name_and_info(model: str, here: Path, capsys: pytest.CaptureFixture):
@@ -130,6 +160,7 @@ GENERATE = ("generate", "x", "-o", "t.wav")
         (("replay", "text.txt", "-o", "t.wav"), "no hybridgen manifest"),
         (("edit", "text.txt", "--bars", "1-2", "-o", "t.wav"), "text.txt"),
         (("edit", "sound.wav", "--bars", "1-2", "-o", "t.wav"), "tempo and downbeat"),
+        (("edit", "sound.wav", "--tempo", "120", "-o", "t.wav"), "--bars is missing; of a recording"),
         (("edit", "sound.wav", "--bars", "last", "-o", "t.wav"), "'last'"),
         (("encode", "text.txt", "-o", "l.safetensors"), "text.txt"),
         (("decode", "cut.safetensors", "-o", "t.wav"), "cut.safetensors"),

@@ -1,11 +1,15 @@
-"""What the README says to type exists: commands, options, scripts, files of the tree."""
+"""What the README says to type exists: commands, options, scripts, files of the tree; docs/plan.md shows a plan."""
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hybridgen.cli import build_parser
+from hybridgen.plan.parts import Tempo
+from hybridgen.plan.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -46,3 +50,13 @@ def test_no_file_of_the_library_is_missing_from_the_tree():
     listed = set(re.findall(r"^    ([\w]+)(?:\.py|/)", README, re.MULTILINE))
     found = {p.stem for p in (ROOT / "hybridgen").iterdir() if p.suffix in ("", ".py") and not p.name.startswith("_")}
     assert found - listed <= set()
+
+
+def test_the_plan_of_the_documentation_is_a_plan():
+    page = (ROOT / "docs/plan.md").read_text(encoding="utf-8")
+    plan = Plan.from_json(page.partition("```json")[2].partition("```")[0])
+    assert plan.tempo == (Tempo(1, 84.0, ramp=True), Tempo(5, 104.0)) and str(plan.ending) == "fade 2"
+    assert (np.diff(np.diff(plan.bar_starts())[:5]) < 0).all()  # faster from bar to bar
+    assert len(set(np.diff(plan.bar_starts())[4:])) <= 2  # then steady, to the sample
+    fields = json.loads(plan.to_json()).keys() | {"beats", "codes", "time_base"}
+    assert all(f"| `{name}` |" in page for name in fields - {"hybridgen_plan", "prompt", "seed"})

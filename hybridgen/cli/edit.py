@@ -1,6 +1,7 @@
 """edit: re-render some bars of a track."""
 
 import argparse
+import shlex
 import time
 import warnings
 from pathlib import Path
@@ -10,19 +11,29 @@ from hybridgen.cli import options
 from hybridgen.cli.options import Commands
 
 if TYPE_CHECKING:
+    from hybridgen.manifest import Manifest
+    from hybridgen.pipeline import Pipeline
     from hybridgen.plan.plan import Plan
+    from hybridgen.track import Track
 
 
 def add_commands(commands: Commands) -> None:
     """edit."""
     edit = options.command(commands, "edit", run_edit, "re-render some bars of a track, everything else untouched")
     edit.add_argument("file", type=Path, metavar="track.flac")
-    edit.add_argument("--bars", required=True, metavar="9-12", help="bars to re-render, from 1, both included")
+    edit.add_argument(
+        "--bars",
+        metavar="9-12",
+        help="bars to re-render, from 1, both included; without it --ending changes the end alone, any other change "
+        "renders the whole track anew",
+    )
     changes = edit.add_argument_group("changes")
     options.add_controls(changes, "edit")
     changes.add_argument("--plan", type=Path, metavar="edited.json", help="take the bars from an edited plan instead")
     foreign = edit.add_argument_group("for a recording that hybridgen did not make")
-    foreign.add_argument("--tempo", type=float, metavar="BPM")
+    foreign.add_argument(
+        "--tempo", type=float, metavar="BPM", help="its tempo; of our own track: a new one, without --bars"
+    )
     foreign.add_argument("--downbeat", type=float, metavar="SECONDS", help="where its bar 1 begins")
     foreign.add_argument("--meter", metavar="4/4", help="(default 4/4)")
     options.add_render_options(edit)
@@ -34,29 +45,93 @@ def add_commands(commands: Commands) -> None:
 
 
 def run_edit(args: argparse.Namespace) -> None:
-    bars = options.parse_bars(args.bars)
+    bars = None if args.bars is None else options.parse_bars(args.bars)
     chosen, changes = options.read_render_options(args), options.read_controls(args, "edit")
     options.check_outputs(args, args.out, inputs=[] if args.plan is None else [args.plan])
     if args.plan is not None and (given := [name for name, value in changes.items() if value is not None]):
         raise ValueError(f"--plan {args.plan} and --{given[0]} both say what the bars become: give one of them")
+    anew = _check_whole(args, bars, changes)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
-        track = pipe.open(args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=progress)
-        plan = _changed(track.plan, bars, changes) if args.plan is None else options.read_plan(args.plan)
-        made_with_adapters = any(getattr(operation, "adapters", ()) for operation in track.manifest.operations)
-        if made_with_adapters and not args.adapter:
-            warnings.warn("the track was made with adapters; without --adapter its new bars are not", stacklevel=1)
-        new = pipe.rerender(track, plan, bars, seed=args.render_seed, progress=progress, **chosen)
+        chosen["progress"] = progress
+        new = _render_anew(pipe, args, changes, chosen) if anew else _edit_bars(pipe, args, bars, changes, chosen)
     options.finish(new, args, started)
 
 
-def _changed(plan: "Plan", bars: tuple[int, int], changes: dict[str, Any]) -> "Plan":
-    """The plan with the changes made, the words of another prompt first."""
+def _check_whole(args: argparse.Namespace, bars: tuple[int, int] | None, changes: dict[str, Any]) -> bool:
+    """Whether the edit renders the whole track anew; ValueError, with the command that works, where bars are missing
+    or cannot be kept apart."""
+    from hybridgen import manifest
+
+    is_ours = manifest.carries(args.file)
+    if bars is not None:
+        if is_ours and args.tempo is not None and not manifest.read(args.file).is_recording:
+            raise ValueError(
+                f"--tempo {args.tempo:g} would move every bar after bars {args.bars}, and an edit of bars keeps all "
+                f"others where they are; to render the whole track anew: hybridgen edit {shlex.quote(str(args.file))} "
+                f"--tempo {args.tempo:g} -o {shlex.quote(str(args.out))}"
+            )
+        return False
+    named = [name for name, value in changes.items() if value is not None]
+    if args.plan is not None:
+        raise ValueError(f"--bars is missing. All bars of the plan: hybridgen render {args.plan} -o {args.out}")
+    if named == ["ending"] and (args.tempo is None or not is_ours):
+        return False
+    if not is_ours:
+        raise ValueError(
+            f"{args.file}: --bars is missing; of a recording single bars are made new, such as --bars 9-12"
+        )
+    if not named and args.tempo is None:
+        raise ValueError("--bars is missing, and nothing is to change in the whole track (such as --tempo 96)")
+    return True
+
+
+def _render_anew(
+    pipe: "Pipeline", args: argparse.Namespace, changes: dict[str, Any], chosen: dict[str, Any]
+) -> "Track":
+    """The track of our own track's plan with `changes` and another tempo: every bar is new."""
+    from hybridgen import manifest
+    from hybridgen.history import Render
+
+    record = manifest.read(args.file)
+    if record.is_recording:
+        raise ValueError(f"{args.file}: began as a recording, so --bars must say which bars are made new")
+    _warn_of_adapters(args, record)
+    first = record.operations[0]
+    seed = first.seed if args.render_seed is None and isinstance(first, Render) else args.render_seed
+    plan = _changed(record.plan.edit(tempo=args.tempo), None, changes)
+    return pipe.render(plan, seed=seed, **chosen)
+
+
+def _edit_bars(
+    pipe: "Pipeline",
+    args: argparse.Namespace,
+    bars: tuple[int, int] | None,
+    changes: dict[str, Any],
+    chosen: dict[str, Any],
+) -> "Track":
+    track = pipe.open(
+        args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=chosen["progress"]
+    )
+    plan = _changed(track.plan, bars, changes) if args.plan is None else options.read_plan(args.plan)
+    if bars is not None:
+        _warn_of_adapters(args, track.manifest)
+    return pipe.rerender(track, plan, bars, seed=args.render_seed, **chosen)
+
+
+def _changed(plan: "Plan", bars: tuple[int, int] | None, changes: dict[str, Any]) -> "Plan":
+    """The plan with the changes made in some bars or in all, the words of another prompt first."""
     from hybridgen.request import reworded
 
-    if (prompt := changes.pop("prompt")) is not None:
+    others = {name: value for name, value in changes.items() if name != "prompt"}
+    if (prompt := changes["prompt"]) is not None:
         plan, notes = reworded(plan, bars, prompt)
         for note in notes:
             warnings.warn(note, stacklevel=1)
-    return plan.edit(bars, **changes)
+    return plan.edit(bars, **others)
+
+
+def _warn_of_adapters(args: argparse.Namespace, record: "Manifest") -> None:
+    if not args.adapter and any(getattr(operation, "adapters", ()) for operation in record.operations):
+        warnings.warn("the track was made with adapters; without --adapter its new bars are not", stacklevel=1)

@@ -135,11 +135,14 @@ def run_encode(args: argparse.Namespace) -> None:
 
 def run_decode(args: argparse.Namespace) -> None:
     from hybridgen import audio, weights
+    from hybridgen.render import edges
 
     options.check_outputs(args, args.out, inputs=[args.file])
     latents, n_samples = weights.load_latents(args.file)
     pipe = options.load_pipeline(args)
     samples = pipe.decode(latents, n_samples)
+    opening = edges.opening_gain(pipe.time_base.sample_rate)[: samples.shape[1]]
+    samples[:, : len(opening)] *= opening  # a codec begins in the middle of a wave
     audio.master(samples, gain_db=0.0)  # the level as it is, peaks limited
     sound = audio.Audio(samples, pipe.time_base.sample_rate)
     sound.save(args.out)

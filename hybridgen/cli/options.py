@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from tqdm import tqdm
 
-from hybridgen.plan.controls import Controls, Option, options
+from hybridgen.plan.controls import ControlArgs, Controls, Option, options
 from hybridgen.plan.parts import check_seed
 from hybridgen.progress import Progress
 
@@ -73,7 +73,7 @@ def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
     for name, option in written_controls(place).items():
         if option.repeats and controls[name] is not None:
             controls[name] = {key: value for entry in controls[name] for key, value in entry.items()}
-    Controls(**controls)  # before a model is loaded for it
+    Controls.of(place, cast(ControlArgs, controls))  # before a model is loaded for it
     return controls
 
 
@@ -149,10 +149,9 @@ def load_pipeline(args: argparse.Namespace) -> "Pipeline":
 
 def check_device(args: argparse.Namespace) -> None:
     """ValueError where CUDA is requested but not available."""
-    import torch
+    from hybridgen.stages import check_device as check
 
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda' was requested, but torch finds no CUDA device here; use cpu")
+    check(args.device)
 
 
 def parse_adapters(args: argparse.Namespace) -> "list[Adapter]":

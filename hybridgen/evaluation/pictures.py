@@ -10,6 +10,7 @@ from hybridgen import plot
 from hybridgen.files import atomic_write
 from hybridgen.metrics.spectral import SAMPLE_RATE
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.serial import summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ def draw_pair(generated: tuple[np.ndarray, Plan], real: tuple[np.ndarray, Plan],
         plot.draw_roles(column[1], plan)
         plot.draw_spectrogram(column[2], samples, plan)
         column[2].set_xlim(0.0, samples.shape[-1] / SAMPLE_RATE)
-        column[0].set_title(f"{name}: {plot.facts(plan)}", loc="left", fontsize=9, color=plot.INK)
+        column[0].set_title(f"{name}: {summary(plan)}", loc="left", fontsize=9, color=plot.INK)
     save_small(figure, path)
 
 

@@ -201,7 +201,7 @@ def measure(samples: np.ndarray, plan: Plan, prompt: EvalPrompt) -> dict[str, An
 
 def distortion(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]:
     """How far samples (2, N) are from what they were made of, N at least 2048."""
-    x, y = (torch.from_numpy(samples)[None] for samples in (prediction, target))
+    x, y = (torch.tensor(samples)[None] for samples in (prediction, target))
     stft = spectra.stft_distance(x, y)
     return {
         "log_mel_db": spectra.log_mel_distance(x, y, SAMPLE_RATE).item(),

@@ -25,7 +25,7 @@ def mono(samples: np.ndarray) -> np.ndarray:
 
 def mel(samples: np.ndarray) -> np.ndarray:
     """Mel magnitudes (..., M, F) float32 of samples (..., N): 128 bands, window 2048, hop 512, frames centered."""
-    sound = torch.from_numpy(np.asarray(samples, dtype=np.float32))
+    sound = torch.tensor(samples, dtype=torch.float32)  # a copy: those of a track are read-only
     bands = spectra.mel_magnitude(sound, SAMPLE_RATE, MEL_WINDOW, MEL_HOP, N_MELS, center=True)
     return bands.transpose(-1, -2).numpy()
 

@@ -6,7 +6,7 @@ are made: each field says where it may be given, how it is written there, and wh
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from hybridgen.plan.harmony import MODES, parse_key
 from hybridgen.plan.instruments import Programs, name_of, parse_exclusions, parse_instruments
@@ -26,12 +26,17 @@ from hybridgen.plan.parts import (
     check_meter,
     check_prompt,
     check_tempo,
+    instance,
+    number,
     order_roles,
     parse_bar,
     parse_ending,
     show,
+    whole,
+    words,
 )
 
+T = TypeVar("T")
 DYNAMICS = ("crescendo", "diminuendo")
 
 
@@ -186,8 +191,8 @@ class Controls:
 
 
 def _chords(bars: Sequence[str | Sequence[str] | None]) -> tuple[tuple[str, ...] | None, ...]:
-    if isinstance(bars, str):
-        raise ValueError(f"chords {bars!r} should be a list with an entry for each bar")
+    if isinstance(bars, str) or not isinstance(bars, Sequence):
+        raise TypeError(f"chords {str(bars)[:60]!r} should be a list with an entry for each bar")
     if not len(bars):
         raise ValueError("chords are empty, at least one is needed")
     return tuple(parse_bar(bar) for bar in bars)
@@ -202,17 +207,17 @@ def _show_tempo(tempo: float | tuple[float, float]) -> str:
 
 
 def _tempo_or_range(tempo: float | Sequence[float]) -> float | tuple[float, float]:
-    if not isinstance(tempo, Sequence):
+    if isinstance(tempo, str) or not isinstance(tempo, Sequence):
         return check_tempo(tempo)
-    if len(tempo) != 2 or not tempo[0] <= tempo[1]:
-        raise ValueError(f"tempo {tempo!r} should be a number or a range (low, high)")
-    low, high = (check_tempo(end) for end in tempo)
+    low, high = (check_tempo(end) for end in tempo) if len(tempo) == 2 else (1.0, 0.0)
+    if low > high:
+        raise ValueError(f"tempo {str(tempo)[:60]} should be a number or a range (low, high)")
     return (low, high)
 
 
 def _one_of(field: str, choices: Sequence[str]) -> Callable[[str], str]:
     def check(value: str) -> str:
-        if value not in choices:
+        if words(value, field) not in choices:
             raise ValueError(f"{field} {value!r} is none of {', '.join(choices)}")
         return value
 
@@ -220,27 +225,40 @@ def _one_of(field: str, choices: Sequence[str]) -> Callable[[str], str]:
 
 
 def _form(labels: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(labels, str) or not isinstance(labels, Sequence):
+        raise TypeError(f"form {str(labels)[:60]!r} should be a list of labels")
     if not labels:
         raise ValueError("form is empty, at least one section is needed")
-    return tuple(check_label(label, "form:") for label in labels)
+    return tuple(check_label(words(label, "form: a label"), "form:") for label in labels)
+
+
+def _all_of(field: str, kind: type[T]) -> Callable[[Sequence[T]], tuple[T, ...]]:
+    def check(values: Sequence[T]) -> tuple[T, ...]:
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise TypeError(f"{field} {str(values)[:60]!r} should be a list of {kind.__name__}")
+        return tuple(instance(value, kind, f"{field}: number {i}") for i, value in enumerate(values, start=1))
+
+    return check
 
 
 _CANONICAL: dict[str, Callable[[Any], Any]] = {
+    "seconds": lambda value: number(value, "seconds"),
+    "bars": lambda value: whole(value, "bars"),
     "tempo": _tempo_or_range,
-    "tempo_changes": tuple,
+    "tempo_changes": _all_of("tempo_changes", TempoChange),
     "mode": _one_of("mode", tuple(MODES)),
     "dynamics": _one_of("dynamics", DYNAMICS),
     "form": _form,
-    "cues": tuple,
+    "cues": _all_of("cues", Cue),
     "without": parse_exclusions,
-    "key": parse_key,
+    "key": lambda value: parse_key(words(value, "key")),
     "meter": check_meter,
-    "sections": tuple,
+    "sections": _all_of("sections", Section),
     "chords": _chords,
     "instruments": parse_instruments,
-    "label": check_label,
-    "energy": check_energy,
     "ending": parse_ending,
+    "label": lambda value: check_label(words(value, "label")),
+    "energy": lambda value: check_energy(whole(value, "energy")),
     "roles": order_roles,
     "prompt": check_prompt,
 }

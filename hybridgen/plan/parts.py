@@ -3,12 +3,16 @@
 Bars are counted from 1. Every musical field may be None: unknown, as real recordings lack labels.
 """
 
+import contextlib
+import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from hybridgen.plan.harmony import METERS, parse_chord
 
+T = TypeVar("T")
 MIN_TEMPO, MAX_TEMPO = 30.0, 300.0  # quarter notes a minute, in steps of 0.1
 MIN_SECONDS, MAX_SECONDS = 0.1, 600.0
 MAX_ENERGY = 7
@@ -25,8 +29,51 @@ def show(number: float) -> str:
     return f"{number:g}" if abs(number) < 1e15 else f"{str(number)[:15]}..."
 
 
+def whole(value: Any, field: str) -> int:
+    """`value` as an int: Python's, NumPy's and torch's integers; TypeError for anything else, 1.0 and True too."""
+    if not _is_bool(value):
+        with contextlib.suppress(TypeError):
+            return operator.index(value)
+    raise TypeError(f"{field} {_named(value)} should be a whole number")
+
+
+def number(value: Any, field: str) -> float:
+    """`value` as Python's float (an int stays one): numbers of Python, NumPy and torch; TypeError for anything else."""
+    if isinstance(value, int) and not _is_bool(value):
+        return value
+    if hasattr(value, "__float__") and not _is_bool(value):
+        with contextlib.suppress(TypeError, ValueError, RuntimeError):
+            return float(value)
+    raise TypeError(f"{field} {_named(value)} should be a number")
+
+
+def words(value: Any, field: str) -> str:
+    """`value` itself; TypeError unless it is text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{field} {_named(value)} should be text")
+    return value
+
+
+def instance(value: Any, kind: type[T], field: str, hint: str = "") -> T:
+    """`value` itself; TypeError unless it is a `kind`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{field} {_named(value)} should be of type {kind.__name__}{hint}")
+    return value
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+
+
+def _named(value: Any) -> str:
+    """A value in a message: plain ones as they are, all others by their type."""
+    plain = isinstance(value, (str, int, float, bool)) or value is None
+    return repr(value)[:60] if plain else f"of type {type(value).__name__}"
+
+
 def check_tempo(bpm: float, field: str = "tempo") -> float:
     """`bpm` as a float on the grid of 0.1; ValueError outside 30.0-300.0."""
+    bpm = number(bpm, field)
     if not MIN_TEMPO <= bpm <= MAX_TEMPO:  # also refuses NaN
         raise ValueError(f"{field} {show(bpm)} is outside {MIN_TEMPO:g}-{MAX_TEMPO:g} BPM")
     return round(float(bpm), 1)
@@ -34,7 +81,7 @@ def check_tempo(bpm: float, field: str = "tempo") -> float:
 
 def check_meter(meter: str, field: str = "meter") -> str:
     """`meter` itself; ValueError if it is none of `METERS`."""
-    if meter not in METERS:
+    if words(meter, field) not in METERS:
         raise ValueError(f"{field} {meter!r} is none of {', '.join(METERS)}")
     return meter
 
@@ -55,7 +102,7 @@ def check_energy(energy: int, field: str = "energy") -> int:
 
 def check_prompt(prompt: str) -> str:
     """`prompt` itself; ValueError when it is longer than `MAX_PROMPT` characters."""
-    if len(prompt) > MAX_PROMPT:
+    if len(words(prompt, "prompt")) > MAX_PROMPT:
         raise ValueError(f"prompt of {len(prompt)} characters is over the limit of {MAX_PROMPT}")
     return prompt
 
@@ -240,10 +287,10 @@ def parse_ending(ending: "Ending | str") -> Ending:
         return ending
     if not isinstance(ending, str):
         raise ValueError(f"ending {str(ending)[:60]!r} is none of {', '.join(ENDINGS)}")
-    words = re.fullmatch(r"(?P<kind>\D*?)(?:[\s:]+(?P<bars>\d{1,6})(?:\s*bars?)?)?", ending.strip().lower())
-    if words is None:
+    match = re.fullmatch(r"(?P<kind>\D*?)(?:[\s:]+(?P<bars>\d{1,6})(?:\s*bars?)?)?", ending.strip().lower())
+    if match is None:
         return Ending(ending[:60])
-    return Ending(re.sub(r"[\s_]+", "-", words["kind"]), int(words["bars"]) if words["bars"] else None)
+    return Ending(re.sub(r"[\s_]+", "-", match["kind"]), int(match["bars"]) if match["bars"] else None)
 
 
 def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:
@@ -255,7 +302,8 @@ def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:
 
 
 def check_seed(seed: int) -> int:
-    """`seed` itself; ValueError outside 0 to 2**53 - 1."""
+    """`seed` as an int; ValueError outside 0 to 2**53 - 1, TypeError for what is no whole number."""
+    seed = whole(seed, "seed")
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed {str(seed)[:60]} is outside 0-{MAX_SEED}")
     return seed

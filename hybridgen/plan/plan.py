@@ -6,14 +6,21 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from hybridgen.plan import editing, features, serial
+from hybridgen.plan import editing, features, html, serial
 from hybridgen.plan.controls import Controls, EditArgs
 from hybridgen.plan.score import Score
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan(Score):
     __doc__ = Score.__doc__
+
+    def __repr__(self) -> str:
+        return f"Plan({self.prompt[:60]!r}: {serial.summary(self)}, seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html.table(self)
 
     def frame_controls(self, hop: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """(stop - start, N_FEATURES) float32: what the score says about frames of `hop` samples (features.LAYOUT)."""

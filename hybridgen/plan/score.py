@@ -67,7 +67,7 @@ class Score:
         if self.meter is not None:
             check_meter(self.meter)
         check_prompt(self.prompt)
-        check_seed(self.seed)
+        set_field(self, "seed", check_seed(self.seed))
         self._check_grid()
         self._check_roles()
         self._check_length()

@@ -134,11 +134,11 @@ def _short(value: Any) -> str:
 def _read_tempo(value: Any) -> tuple[Tempo, ...]:
     if value is None:
         return ()
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return (Tempo(1, value),)
     marks = []
-    for mark in _expect(value, list, "tempo"):
-        _expect(mark, dict, "tempo")
+    for mark in _expect(value, list, "tempo (a number, or a list of marks)"):
+        _expect(mark, dict, 'tempo mark (such as {"bar": 1, "bpm": 96})')
         if not {"bar", "bpm"} <= set(mark) <= {"bar", "bpm", "ramp"} or not isinstance(mark.get("ramp", False), bool):
             raise ValueError(f"plan: tempo: a mark has bar, bpm and perhaps ramp, got {_short(mark)}")
         bar, bpm = _expect(mark["bar"], int, "tempo bar"), _expect(mark["bpm"], int | float, "tempo bpm")
@@ -212,6 +212,15 @@ def page(plan: Score) -> str:
             lines.append(f"{first + i:5d} | " + " | ".join(f"{c:<7}" for c in chords[i : i + BARS_A_LINE]) + " |")
         first = last + 1
     return "\n".join(lines) + "\n"
+
+
+def summary(plan: Score) -> str:
+    """Tempo, meter, bars, length and key in a few words, as far as they are known."""
+    parts = [f"{plan.seconds:.1f} s"]
+    if plan.n_bars:
+        tempo = f"{plan.tempo[0].bpm:g} BPM" if plan.tempo else "free tempo"
+        parts = [tempo, *([plan.meter] if plan.meter else []), f"{plan.n_bars} bars", *parts]
+    return " · ".join([*parts, *([plan.key] if plan.key else [])])
 
 
 def _facts(plan: Score) -> str:

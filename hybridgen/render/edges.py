@@ -48,9 +48,8 @@ def gain(plan: Plan, start: int, stop: int) -> np.ndarray:
     Polynomials of the sample's index and nothing else: the same value, bit for bit, in blocks of any size.
     """
     out = np.ones(stop - start, dtype=np.float32)
-    opening = max(1, round(OPENING * plan.time_base.sample_rate))
-    if start < opening:
-        out[: opening - start] *= _smooth(np.arange(start, min(opening, stop)) / opening)
+    opening = opening_gain(plan.time_base.sample_rate)[start:stop]
+    out[: len(opening)] *= opening
     begin, end = closing(plan)
     if stop > begin:
         at = np.arange(max(start, begin), stop)
@@ -58,6 +57,12 @@ def gain(plan: Plan, start: int, stop: int) -> np.ndarray:
         is_fade = plan.ending is not None and plan.ending.kind == "fade"
         out[max(start, begin) - start :] *= left * left if is_fade else _smooth(left)
     return out
+
+
+def opening_gain(sample_rate: int) -> np.ndarray:
+    """(n,) float32: the gain of the first samples, from silence to just under full level."""
+    n = max(1, round(OPENING * sample_rate))
+    return _smooth(np.arange(n) / n).astype(np.float32)
 
 
 def closing(plan: Plan) -> tuple[int, int]:

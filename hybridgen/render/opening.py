@@ -12,7 +12,7 @@ from hybridgen.audio import Audio
 from hybridgen.history import Edit, Import, Render
 from hybridgen.manifest import Manifest
 from hybridgen.plan.harmony import METER_BEATS, meter_quarters
-from hybridgen.plan.parts import Bar, Section, check_meter, check_tempo
+from hybridgen.plan.parts import Bar, Section, check_meter, check_tempo, instance
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.progress import Progress
@@ -141,8 +141,17 @@ def _version_notes(record: Manifest) -> tuple[str, ...]:
 
 def encode(stages: Stages, recording: Audio) -> np.ndarray:
     """Latents (T, C) float32 of a recording, resampled to the codec's rate."""
-    samples = torch.from_numpy(recording.resample(stages.codec.sample_rate).samples)[None].to(stages.device)
+    sound = recording.resample(stages.codec.sample_rate).samples
+    samples = torch.tensor(sound, device=stages.device)[None]  # a copy: those of a track are read-only
     return stages.codec.encode(samples)[0].cpu().numpy()
+
+
+def check_latents(stages: Stages, latents: np.ndarray) -> None:
+    """TypeError for latents that are no array, ValueError for those that are not float32 (T, C) of this codec."""
+    instance(latents, np.ndarray, "latents", " (T, C)")
+    width = stages.codec.latent_dim
+    if latents.ndim != 2 or latents.shape[1] != width or latents.dtype != np.float32 or not len(latents):
+        raise ValueError(f"latents {latents.dtype} {latents.shape} should be float32 (T, {width}) with T > 0")
 
 
 def decode(stages: Stages, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
