@@ -41,6 +41,7 @@ class Audio:
 
     samples: np.ndarray
     sample_rate: int
+    notes: tuple[str, ...] = ()  # what was odd about the file
 
     def __post_init__(self) -> None:
         _check_rate("sample_rate", self.sample_rate)
@@ -106,7 +107,8 @@ class Audio:
         _check_rate("sample_rate", sample_rate)
         length = round(self.samples.shape[1] * sample_rate / self.sample_rate)
         out = soxr.resample(self.samples.T, self.sample_rate, sample_rate).T[:, :length]
-        return Audio(np.ascontiguousarray(np.pad(out, ((0, 0), (0, length - out.shape[1])))), sample_rate)
+        padded = np.pad(out, ((0, 0), (0, length - out.shape[1])))
+        return Audio(np.ascontiguousarray(padded), sample_rate, self.notes)
 
     def loudness(self) -> float:
         """Integrated loudness in LUFS; -inf for silence."""
@@ -125,6 +127,13 @@ class Audio:
         samples = self.samples.copy()
         master(samples, mastering_gain(self.loudness()) if gain_db is None else gain_db)
         return Audio(samples, self.sample_rate)
+
+    def fitted(self) -> tuple["Audio", float]:
+        """This sound, and 0; or where it is over full scale, it scaled to -1 dBTP, and by how many dB."""
+        if _peak(self.samples) <= 1:
+            return self, 0.0
+        scale_db = CEILING_DBTP - self.true_peak()
+        return dataclasses.replace(self, samples=self.samples * np.float32(10 ** (scale_db / 20))), scale_db
 
     def save(self, path: str | Path, manifest: Manifest | None = None) -> Manifest | None:
         """Writes wav, flac (24 bit), ogg (Vorbis) or mp3, by the suffix; returns the manifest with the file's digest.

@@ -140,7 +140,8 @@ class Pipeline(Stages):
         """
         path = Path(path)
         if not manifest.carries(path):
-            return _warned(opening.open_recording(self, path, tempo, downbeat, meter))
+            recording = Audio.load(path).resample(self.time_base.sample_rate)
+            return _warned(opening.open_recording(self, path, recording, tempo, downbeat, meter))
         if tempo is not None or downbeat is not None or meter is not None:
             raise ValueError(f"{path}: tempo, downbeat and meter are for recordings, this track's plan has its own")
         return _warned(opening.open_track(self, path, progress))

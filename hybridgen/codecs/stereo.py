@@ -6,8 +6,10 @@ features that no training song has; a network that writes log magnitudes answers
 Shapes: B batch, N samples, T frames of `hop` samples.
 """
 
+import math
 from math import ceil, pi
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,11 +47,11 @@ def normalized(sides: Tensor, hop: int) -> Tensor:
     return sides
 
 
-def width(samples: Tensor) -> float:
-    """Level of side over that of mid in samples (2, N), 0 for mono; 1 where no mid is."""
-    left, right = samples.double()
-    mid, side = (left + right).square().sum(), (left - right).square().sum()
-    return float((side / mid).sqrt()) if mid > 0 else 1.0
+def width(samples: np.ndarray) -> float:
+    """Level of side over that of mid in samples (2, N): 0 for mono, infinite where there is no mid."""
+    left, right = samples
+    mid, side = np.square(left + right).mean(dtype=float), np.square(left - right).mean(dtype=float)
+    return math.sqrt(side / mid) if mid > 0 else math.inf
 
 
 def _moments(sides: Tensor, hop: int) -> tuple[Tensor, Tensor, Tensor]:

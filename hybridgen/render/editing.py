@@ -1,5 +1,6 @@
 """Some bars of a track re-rendered, the rest kept bit for bit; and renders in which some bars have adapters."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hybridgen import adapters, audio
+from hybridgen.codecs import stereo
 from hybridgen.history import Edit
 from hybridgen.manifest import Manifest
 from hybridgen.plan.editing import check_same_time, keep_codes
@@ -20,6 +22,9 @@ from hybridgen.stages import PromptStates, Stages
 from hybridgen.track import Track
 
 FADE = 2048  # samples from a recording's own sound to new bars
+NEAR = 128  # latent frames on each side of them from which their level is taken
+FREE_DB = 1.0  # by which they may differ from it
+MAX_MATCH_DB = 6.0  # either way
 
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
@@ -62,23 +67,35 @@ def rerender(stages: Stages, track: Track, plan: Plan, bars: tuple[int, int], op
     span = (max(0, start - sampling.overlap) // ratio * ratio, min(plan.n_frames, stop + sampling.overlap))
     for _ in WindowRenderer(stages.renderer, plan, prompt, seed, sampling).fill(latents, known, span, options.progress):
         pass
-    samples = _splice(stages, track, latents, (start, stop))
+    as_loud = [(one.energy, one.roles, one.label) for one in plan.sections]  # nobody asked for another level
+    is_alike = as_loud == [(one.energy, one.roles, one.label) for one in track.plan.sections]
+    samples = _splice(stages, track, latents, (start, stop), is_alike)
     operation = Edit(plan, (bars[0], bars[1]), seed, sampling, stages.model_record, stages.adapter_records)
     operations = (*track.manifest.operations, operation)
     record = replace(track.manifest, operations=operations)  # made first with the versions that it names
     return Track(samples, plan, latents.cpu().numpy(), record, prompt.notes)
 
 
-def _splice(stages: Stages, track: Track, latents: Tensor, frames: tuple[int, int]) -> np.ndarray:
-    """The track's samples with those that frames start..stop reach decoded and mastered again, at the same gain."""
+def _splice(stages: Stages, track: Track, latents: Tensor, frames: tuple[int, int], is_alike: bool) -> np.ndarray:
+    """The track's samples with those that frames start..stop reach decoded and mastered again, at the same gain.
+
+    is_alike: whether new bars of a recording should be about as loud as those beside them.
+    """
     hop, length = stages.codec.hop_length, track.plan.length
     reach, margin = stages.codec.reach * hop, audio.LIMITER_REACH
     low = max(0, frames[0] * hop - reach - margin)  # first and last sample that may change
     high = min(length, frames[1] * hop + reach + margin)
     first, last = max(0, low - margin) // hop, -(-min(length, high + margin) // hop)
-    blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last)]
-    fresh = np.concatenate(blocks, axis=1)[:, : length - first * hop]
-    audio.master(fresh, track.manifest.gain_db)
+    fresh = _decoded(stages, latents, first, last)[:, : length - first * hop]
+    gain_db = track.manifest.gain_db
+    if track.manifest.is_recording:
+        inside = slice((frames[0] - first) * hop, (frames[1] - first) * hop)
+        fresh, near_db, lost_db = _matched(stages, track, fresh, frames)
+        gain_db += lost_db
+        if is_alike and math.isfinite(near_db) and fresh[:, inside].any():
+            apart_db = near_db - gain_db - _power_db(fresh[:, inside])
+            gain_db += float(np.clip(apart_db - np.clip(apart_db, -FREE_DB, FREE_DB), -MAX_MATCH_DB, MAX_MATCH_DB))
+    audio.master(fresh, gain_db)
     fresh = fresh[:, low - first * hop : high - first * hop]
     samples = track.samples.copy()
     if track.manifest.is_recording:  # its own sound is not what the codec makes of it: fade from one to the other
@@ -86,6 +103,44 @@ def _splice(stages: Stages, track: Track, latents: Tensor, frames: tuple[int, in
         fresh = samples[:, low:high] + np.minimum(ramp, 1).astype(np.float32) * (fresh - samples[:, low:high])
     samples[:, low:high] = fresh
     return samples
+
+
+def _decoded(stages: Stages, latents: Tensor, first: int, last: int) -> np.ndarray:
+    """Samples (2, N) of latent frames first..last-1, not mastered."""
+    blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last)]
+    return np.concatenate([np.zeros((2, 0), np.float32), *blocks], axis=1)
+
+
+def _matched(
+    stages: Stages, track: Track, fresh: np.ndarray, frames: tuple[int, int]
+) -> tuple[np.ndarray, float, float]:
+    """New sound (2, N) for frames start..stop of a recording; the level beside them, and what the codec takes off it.
+
+    The codec loses a decibel or two of most recordings, and makes mono ones a little wide: the width is mended here.
+    """
+    hop, n_frames = stages.codec.hop_length, len(track.latents)
+    latents = torch.from_numpy(track.latents).to(stages.device)
+    spans = (max(0, frames[0] - NEAR), frames[0]), (frames[1], min(n_frames, frames[1] + NEAR))
+    own = np.concatenate([track.samples[:, start * hop : stop * hop] for start, stop in spans], axis=1)
+    made = np.concatenate([_decoded(stages, latents, start, stop) for start, stop in spans], axis=1)
+    made = made * np.float32(10 ** (track.manifest.gain_db / 20))
+    if not own.any() or not made.any():
+        return fresh, -math.inf, 0.0
+    own_width, made_width = stereo.width(own), stereo.width(made)
+    if own_width < min(made_width, 10 ** (stereo.NARROWEST_DB / 20)):
+        fresh, made = (_narrowed(sound, own_width / made_width) for sound in (fresh, made))
+    near_db = _power_db(own)
+    return fresh, near_db, float(np.clip(near_db - _power_db(made), -MAX_MATCH_DB, MAX_MATCH_DB))
+
+
+def _power_db(samples: np.ndarray) -> float:
+    return 10 * math.log10(np.square(samples).mean(dtype=float) + 1e-12)
+
+
+def _narrowed(samples: np.ndarray, ratio: float) -> np.ndarray:
+    """Samples (2, N) with their side multiplied by a ratio."""
+    middle = samples.mean(axis=0)
+    return middle + np.float32(ratio) * (samples - middle)
 
 
 def check_no_ranges(stages: Stages, reason: str) -> None:

@@ -44,6 +44,8 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
     if own is None:
         own = decode(stages, latents, plan.length)
         audio.master(own, record.gain_db)
+    if record.is_recording and not record.operations[0].plan.codes:  # older: its codes were the planner's invention
+        plan = replace(plan, codes=_codes(stages, latents))
     return Track(own, plan, latents, record, notes)
 
 
@@ -69,18 +71,29 @@ def _own_latents(stages: Stages, path: Path, audio_sha256: str, plan: Plan) -> n
     return latents
 
 
-def open_recording(stages: Stages, path: Path, tempo: float | None, downbeat: float | None, meter: str | None) -> Track:
-    """An imported recording, encoded, with the bars that tempo, downbeat (seconds) and meter give it."""
-    base = stages.time_base
-    recording = Audio.load(path).resample(base.sample_rate)
-    if tempo is None or downbeat is None:
-        raise ValueError(f"{path}: carries no hybridgen manifest, so tempo and downbeat must say where its bars are")
-    plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter or "4/4", base)
+def open_recording(
+    stages: Stages, path: Path, recording: Audio, tempo: float, downbeat: float, meter: str | None
+) -> Track:
+    """An imported recording at the stages' rate, with the bars that tempo, downbeat (seconds) and meter give it.
+
+    Its codes are the quantizer's, of its own latents. Samples over full scale are turned down, as a note says.
+    """
+    plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter or "4/4", stages.time_base)
+    recording, scale_db = recording.fitted()
     gain_db = -audio.mastering_gain(recording.loudness())
     latents = encode(stages, _scaled(recording, -gain_db))
-    operation = Import(plan, files.sha256(path), tempo, downbeat, stages.model_record)
-    note = f"{path}: was not made by hybridgen: encoded, so new bars meet the recording's own sound"
-    return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), (note,))
+    plan = replace(plan, codes=_codes(stages, latents))
+    operation = Import(plan, files.sha256(path), tempo, downbeat, stages.model_record, scale_db)
+    notes = [*recording.notes, f"{path}: was not made by hybridgen: encoded, so new bars meet the recording's own sound"]
+    if scale_db:
+        notes.append(f"{path}: is over full scale, so all of it is turned down by {-scale_db:.2f} dB")
+    return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), tuple(notes))
+
+
+def _codes(stages: Stages, latents: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """The quantizer's codes of latents (T, C), as a plan holds them."""
+    found = stages.quantizer.encode(torch.from_numpy(latents)[None].to(stages.device))[0]
+    return tuple(map(tuple, found.tolist()))
 
 
 def steady_plan(n_samples: int, tempo: float, downbeat: float, meter: str, time_base: TimeBase) -> Plan:
@@ -150,4 +163,4 @@ def decode(stages: Stages, latents: np.ndarray, n_samples: int | None = None) ->
 
 
 def _scaled(recording: Audio, gain_db: float) -> Audio:
-    return Audio(recording.samples * np.float32(10 ** (gain_db / 20)), recording.sample_rate)
+    return replace(recording, samples=recording.samples * np.float32(10 ** (gain_db / 20)))
