@@ -184,7 +184,7 @@ def stream(path: str | Path, sample_rate: int | None = None, max_seconds: float 
             raise ValueError(message)
         blocks = (_checked(str(path), block) for block in source.blocks)
         blocks = _limited(_resampled(blocks, source.sample_rate, rate), limit, message)
-        yield Source(rate, source.n_promised, blocks, source.notes)
+        yield Source(rate, source.n_promised, blocks, source.file_rate, source.notes)
 
 
 def _checked(path: str, block: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from hybridgen.plan.plan import Plan
 from hybridgen.planning import PlanResult
 from hybridgen.progress import Progress
 from hybridgen.render import editing, mixdown, opening
+from hybridgen.render.opening import Encoded
 from hybridgen.sampling import RenderArgs, RenderOptions, random_seed
 from hybridgen.stages import Stages
 from hybridgen.track import Track
@@ -149,6 +150,15 @@ class Pipeline(Stages):
     def encode(self, recording: Audio) -> np.ndarray:
         """Latents (T, C) float32 of a recording; another rate is resampled to the codec's."""
         return opening.encode(self, recording)
+
+    def encode_file(self, path: str | Path, progress: Progress | None = None) -> Encoded:
+        """A sound file of up to an hour, encoded as it is read: memory hardly grows with its length.
+
+        Raises ValueError for what is not audio, or is longer.
+        """
+        encoded = opening.encode_file(self, path, progress)
+        _warn(encoded.notes)
+        return encoded
 
     def decode(self, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
         """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it."""

@@ -42,6 +42,7 @@ class Source:
     sample_rate: int
     n_promised: int | None
     blocks: Iterator[np.ndarray]  # (C, n) float32
+    file_rate: int = 0  # Hz that `n_promised` counts in
     notes: list[str] = field(default_factory=list)  # complete when the blocks are through
 
 
@@ -129,7 +130,7 @@ def _open_soundfile(
             continue
         first = files[0]
         _check_channels(path, first.channels)
-        source = Source(first.samplerate, None, iter(()), [f"{path}: {note}" for note in notes])
+        source = Source(first.samplerate, None, iter(()), first.samplerate, [f"{path}: {note}" for note in notes])
         lengths = [one.frames for one in files]
         source.n_promised = sum(lengths) if max(lengths) < 2**62 else None  # some headers do not say
         source.blocks = _read(path, files, source)
@@ -297,4 +298,4 @@ def _open_ffmpeg(stack: contextlib.ExitStack, path: Path) -> Source:
         except av.FFmpegError as error:
             raise ValueError(f"{path}: not audio that can be read ({error.strerror})") from None
 
-    return Source(stream.rate, promised, blocks())
+    return Source(stream.rate, promised, blocks(), stream.rate)

@@ -47,11 +47,40 @@ def normalized(sides: Tensor, hop: int) -> Tensor:
     return sides
 
 
+class WidthMeter:
+    """Level of side over that of mid, of sound fed in blocks."""
+
+    def __init__(self) -> None:
+        self.n_samples, self._mid, self._side = 0, 0.0, 0.0
+
+    def feed(self, samples: np.ndarray) -> None:
+        """Takes the next samples (2, n)."""
+        left, right = samples
+        self.n_samples += samples.shape[1]
+        self._mid += float(np.square(left + right).sum(dtype=float))
+        self._side += float(np.square(left - right).sum(dtype=float))
+
+    def width(self) -> float:
+        """0 for mono, infinite where there is no mid."""
+        return math.sqrt(self._side / self._mid) if self._mid > 0 else math.inf
+
+
 def width(samples: np.ndarray) -> float:
-    """Level of side over that of mid in samples (2, N): 0 for mono, infinite where there is no mid."""
-    left, right = samples
-    mid, side = np.square(left + right).mean(dtype=float), np.square(left - right).mean(dtype=float)
-    return math.sqrt(side / mid) if mid > 0 else math.inf
+    """Level of side over that of mid in samples (2, N); see `WidthMeter`."""
+    meter = WidthMeter()
+    meter.feed(samples)
+    return meter.width()
+
+
+def is_narrow(width: float) -> bool:
+    """Whether what has this width is widened by `normalized`, so that it comes out of a codec wider than it was."""
+    return width < 10 ** (NARROWEST_DB / 20)
+
+
+def narrowed(samples: np.ndarray, ratio: float) -> np.ndarray:
+    """Samples (2, N) with their side multiplied by a ratio, at most 1."""
+    middle = samples.mean(axis=0)
+    return middle + np.float32(min(ratio, 1)) * (samples - middle)
 
 
 def _moments(sides: Tensor, hop: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -126,21 +126,14 @@ def _matched(
     made = made * np.float32(10 ** (track.manifest.gain_db / 20))
     if not own.any() or not made.any():
         return fresh, -math.inf, 0.0
-    own_width, made_width = stereo.width(own), stereo.width(made)
-    if own_width < min(made_width, 10 ** (stereo.NARROWEST_DB / 20)):
-        fresh, made = (_narrowed(sound, own_width / made_width) for sound in (fresh, made))
+    if stereo.is_narrow(own_width := stereo.width(own)) and (made_width := stereo.width(made)):
+        fresh, made = (stereo.narrowed(sound, own_width / made_width) for sound in (fresh, made))
     near_db = _power_db(own)
     return fresh, near_db, float(np.clip(near_db - _power_db(made), -MAX_MATCH_DB, MAX_MATCH_DB))
 
 
 def _power_db(samples: np.ndarray) -> float:
     return 10 * math.log10(np.square(samples).mean(dtype=float) + 1e-12)
-
-
-def _narrowed(samples: np.ndarray, ratio: float) -> np.ndarray:
-    """Samples (2, N) with their side multiplied by a ratio."""
-    middle = samples.mean(axis=0)
-    return middle + np.float32(ratio) * (samples - middle)
 
 
 def check_no_ranges(stages: Stages, reason: str) -> None:

@@ -1,7 +1,7 @@
 """Files -> tracks that can be edited: our own, recordings from elsewhere, and a manifest replayed."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,14 @@ import torch
 
 from hybridgen import audio, files, manifest, weights
 from hybridgen.audio import Audio
+from hybridgen.codecs import stereo
 from hybridgen.history import Edit, Import, Render
 from hybridgen.manifest import Manifest
 from hybridgen.plan.harmony import METER_BEATS, meter_quarters
 from hybridgen.plan.parts import Bar, Section, check_meter, check_tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
-from hybridgen.progress import Progress
+from hybridgen.progress import Progress, report
 from hybridgen.render import editing, mixdown
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import Stages
@@ -151,6 +152,38 @@ def encode(stages: Stages, recording: Audio) -> np.ndarray:
     """Latents (T, C) float32 of a recording, resampled to the codec's rate."""
     samples = torch.from_numpy(recording.resample(stages.codec.sample_rate).samples)[None].to(stages.device)
     return stages.codec.encode(samples)[0].cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A sound file as latents."""
+
+    latents: np.ndarray  # (T, C) float32
+    n_samples: int  # at the codec's rate
+    width: float  # level of side over that of mid
+    notes: tuple[str, ...]  # what was odd about the file
+
+
+@torch.no_grad()
+def encode_file(stages: Stages, path: str | Path, progress: Progress | None = None) -> Encoded:
+    """A sound file of up to an hour encoded as it is read, in memory that hardly grows with its length.
+
+    Raises what `Audio.load` raises.
+    """
+    rate, meter = stages.codec.sample_rate, stereo.WidthMeter()
+    with audio.stream(path, rate) as source:
+        expected = round((source.n_promised or 0) * rate / source.file_rate)
+
+        def blocks() -> Iterator[torch.Tensor]:
+            for block in source.blocks:
+                meter.feed(block)
+                report(progress, "encoding", min(meter.n_samples, expected), expected)
+                yield torch.from_numpy(block)[None].to(stages.device)
+
+        latents = [part[0].cpu() for part in stages.codec.encode_blocks(blocks())]
+    if not meter.n_samples:
+        raise ValueError(f"{path}: holds no samples")
+    return Encoded(torch.cat(latents).numpy(), meter.n_samples, meter.width(), tuple(source.notes))
 
 
 def decode(stages: Stages, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
