@@ -17,6 +17,7 @@ from typing import TypeVar, Unpack
 import numpy as np
 
 from hybridgen import manifest, planning
+from hybridgen.analysis.detection import find_bars
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
@@ -135,14 +136,17 @@ class Pipeline(Stages):
         """The track in a file, ready for `rerender`.
 
         A file made by hybridgen has its plan in its manifest and its latents in the file beside it; without those it is
-        replayed. A recording from elsewhere is encoded (a note says so), and needs `tempo` (BPM) and `downbeat`
-        (seconds at which bar 1 begins) for its bars, in 4/4 unless `meter` is given. Raises ValueError for what is not
-        audio, or a recording without tempo and downbeat.
+        replayed. A recording from elsewhere is encoded (a note says so); its bars follow from `tempo` (BPM) and
+        `downbeat` (seconds at which bar 1 begins), in 4/4 unless `meter` is given. What of these is not given is heard
+        where librosa is installed, and a note says what, and how sure it is. Raises ValueError for what is not audio,
+        is longer than ten minutes, or has no steady beat that could be heard.
         """
         path = Path(path)
         if not manifest.carries(path):
-            recording = Audio.load(path).resample(self.time_base.sample_rate)
-            return _warned(opening.open_recording(self, path, recording, tempo, downbeat, meter))
+            recording = opening.load_recording(self, path)
+            bars = find_bars(path, recording, tempo, downbeat, meter)
+            track = opening.open_recording(self, path, recording, bars.tempo, bars.downbeat, meter)
+            return _warned(track.with_notes(bars.notes))
         if tempo is not None or downbeat is not None or meter is not None:
             raise ValueError(f"{path}: tempo, downbeat and meter are for recordings, this track's plan has its own")
         return _warned(opening.open_track(self, path, progress))

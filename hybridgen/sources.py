@@ -142,7 +142,9 @@ def _read(path: Path, files: Sequence[soundfile.SoundFile], source: Source) -> I
     first, count = files[0], 0
     for number, file in enumerate(files, start=1):
         if (file.samplerate, file.channels) != (first.samplerate, first.channels):
-            source.notes.append(f"{path}: part {number} has another rate or other channels: it and the rest are left out")
+            source.notes.append(
+                f"{path}: part {number} has another rate or other channels: it and the rest are left out"
+            )
             return
         try:
             while len(block := file.read(BLOCK, "float32", always_2d=True)):

@@ -13,7 +13,7 @@ from hybridgen.codecs import stereo
 from hybridgen.history import Edit, Import, Render
 from hybridgen.manifest import Manifest
 from hybridgen.plan.harmony import METER_BEATS, meter_quarters
-from hybridgen.plan.parts import Bar, Section, check_meter, check_tempo
+from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS, Bar, Section, check_meter, check_tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.progress import Progress, report
@@ -72,6 +72,16 @@ def _own_latents(stages: Stages, path: Path, audio_sha256: str, plan: Plan) -> n
     return latents
 
 
+def load_recording(stages: Stages, path: Path) -> Audio:
+    """A recording at the stages' rate; ValueError for no audio, no samples, or more than a plan can hold."""
+    recording = Audio.load(path, stages.time_base.sample_rate)
+    if not MIN_SECONDS <= recording.seconds <= MAX_SECONDS:
+        raise ValueError(
+            f"{path}: {recording.seconds:.2f} s is outside the {MIN_SECONDS:g}-{MAX_SECONDS:g} s of a track"
+        )
+    return recording
+
+
 def open_recording(
     stages: Stages, path: Path, recording: Audio, tempo: float, downbeat: float, meter: str | None
 ) -> Track:
@@ -85,7 +95,10 @@ def open_recording(
     latents = encode(stages, _scaled(recording, -gain_db))
     plan = replace(plan, codes=_codes(stages, latents))
     operation = Import(plan, files.sha256(path), tempo, downbeat, stages.model_record, scale_db)
-    notes = [*recording.notes, f"{path}: was not made by hybridgen: encoded, so new bars meet the recording's own sound"]
+    notes = [
+        *recording.notes,
+        f"{path}: was not made by hybridgen: encoded, so new bars meet the recording's own sound",
+    ]
     if scale_db:
         notes.append(f"{path}: is over full scale, so all of it is turned down by {-scale_db:.2f} dB")
     return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), tuple(notes))
