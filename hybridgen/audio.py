@@ -182,8 +182,8 @@ def stream(path: str | Path, sample_rate: int | None = None, max_seconds: float 
         message = f"{path}: longer than the limit of {limit / rate:g} s at {rate} Hz"
         if source.n_promised is not None and source.n_promised * rate > limit * source.sample_rate:
             raise ValueError(message)
-        blocks = (_checked(str(path), block) for block in source.blocks)
-        blocks = _limited(_resampled(blocks, source.sample_rate, rate), limit, message)
+        stereo = (_checked(str(path), block) for block in source.blocks)
+        blocks = _limited(_resampled(stereo, source.sample_rate, rate), limit, message)
         yield Source(rate, source.n_promised, blocks, source.file_rate, source.notes)
 
 

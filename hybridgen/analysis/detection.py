@@ -1,6 +1,7 @@
 """A whole recording -> a plan: what is known of it beforehand, and what the detectors add."""
 
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +66,8 @@ def find_bars(
     wanted = " and ".join(name for name, value in (("tempo", tempo), ("downbeat", downbeat)) if value is None)
     give = f"{wanted} must say where its bars are (--tempo BPM, --downbeat SECONDS)"
     if not can_detect():
-        heard = "with librosa (pip install 'hybridgen[eval]') they would be heard"
-        raise ValueError(f"{path}: carries no hybridgen manifest, so {give}; {heard}")
+        offer = "with librosa (pip install 'hybridgen[eval]') they would be heard"
+        raise ValueError(f"{path}: carries no hybridgen manifest, so {give}; {offer}")
     from hybridgen.analysis.beats import NEAR_MS, detect_grid  # librosa is optional
 
     check_meter(meter or DEFAULT_METER)
@@ -77,9 +78,10 @@ def find_bars(
     heard = []
     if tempo is None:
         tempo = round(grid.tempo, 2)
-        double = f"; {2 * tempo:g} if it is fast music" if tempo < SLOW else ""
+        is_slow = tempo < SLOW
+        double = f"; {2 * tempo:g} if it is fast music" if is_slow else ""
         even = f"{grid.on_grid:.0%} of {grid.n_beats} beats within {NEAR_MS:g} ms of a steady grid"
-        heard.append(f"{tempo:g} BPM ({_sure(grid.on_grid, 0.9, 0.7)}: {even}{double})")
+        heard.append(f"{tempo:g} BPM ({_sure(grid.on_grid, math.inf if is_slow else 0.9, 0.7)}: {even}{double})")
     if downbeat is None:
         downbeat = round(grid.downbeat, 3)
         change = f"harmony changes {grid.contrast:.1f} times as much there as on any other beat"

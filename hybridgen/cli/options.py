@@ -172,7 +172,7 @@ def read_plan(path: Path) -> "Plan":
 
 
 def parse_bars(text: str) -> list[tuple[int, int]]:
-    """(first, last) of each range in "3,5-6,9-12", in order; ValueError for anything else, or ranges that share a bar."""
+    """(first, last) of each range in "3,5-6,9-12", in order; ValueError for all else and for shared bars."""
     ranges = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,9})(?:\s*[-–]\s*(\d{1,9}))?", part.strip())

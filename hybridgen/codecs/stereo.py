@@ -1,7 +1,7 @@
 """Stereo images that a codec of mid and side was not trained on, brought to ones that it was.
 
-Music has a side some 5 to 20 dB under its mid. A side that is silent (mono) or a mid that is (channels that cancel) makes
-features that no training song has; a network that writes log magnitudes answers them with any level at all.
+Music has a side some 5 to 20 dB under its mid. A side that is silent (mono), or a mid that is (channels that cancel),
+makes features that no training song has, and a network that writes log magnitudes answers them with any level at all.
 
 Shapes: B batch, N samples, T frames of `hop` samples.
 """
@@ -87,11 +87,12 @@ def _moments(sides: Tensor, hop: int) -> tuple[Tensor, Tensor, Tensor]:
     """Power of mid and of side, and their product, around each frame: (B, T) each, float64."""
     n_frames, reach = ceil(sides.shape[-1] / hop), ceil(SPAN / hop)
     framed = F.pad(sides, (0, n_frames * hop - sides.shape[-1])).unflatten(-1, (n_frames, hop))  # (B, 2, T, hop)
-    mid, side = framed.double().unbind(1)
-    moments = torch.stack([mid.square().sum(-1), side.square().sum(-1), (mid * side).sum(-1)], 1)
+    first, second = framed.double().unbind(1)
+    moments = torch.stack([first.square().sum(-1), second.square().sum(-1), (first * second).sum(-1)], 1)
     window = torch.hann_window(2 * reach + 3, periodic=False, dtype=torch.float64, device=sides.device)[1:-1]
     smooth = F.conv1d(moments.flatten(0, 1)[:, None], window[None, None], padding=reach)
-    return smooth.view_as(moments).unbind(1)
+    mid, side, both = smooth.view_as(moments).unbind(1)
+    return mid, side, both
 
 
 def _decibels(power: Tensor, other: Tensor) -> Tensor:
