@@ -4,6 +4,7 @@ Loudness and true peak follow ITU-R BS.1770-4 (https://www.itu.int/rec/R-REC-BS.
 works block by block in flat memory, with the same result whatever the blocks. Shapes: N samples, two channels: (2, N).
 """
 
+import contextlib
 import dataclasses
 import errno
 import functools
@@ -20,11 +21,13 @@ from hybridgen import manifest as manifests
 from hybridgen.files import atomic_write
 from hybridgen.manifest import Manifest
 from hybridgen.plan.parts import instance, whole
+from hybridgen.sources import MAX_RATE, MIN_RATE, Source, open_source
 
 TARGET_LUFS = -14.0
 CEILING_DBTP = -1.0
 MAX_LIFT_DB = 24.0  # mastering never amplifies by more than this
-MAX_CHANNELS, MIN_RATE, MAX_RATE, MAX_SECONDS = 8, 8_000, 192_000, 3600
+MAX_SECONDS, HELD_RATE = 1200, 48_000  # of sound in memory, and the rate in Hz from which more samples mean less time
+MAX_STREAM_SECONDS = 3600  # of sound that passes through
 MAX_LEVEL = 1e6  # full scale is 1; some float files hold 16-bit numbers, none hold this
 _BLOCK = 1 << 16
 _ENCODINGS = {  # suffix -> container, subtype, compression level (0 best sound, of lossy; 1 smallest, of lossless)
@@ -33,8 +36,6 @@ _ENCODINGS = {  # suffix -> container, subtype, compression level (0 best sound,
     ".ogg": ("OGG", "VORBIS", 0.2),
     ".mp3": ("MP3", "MPEG_LAYER_III", 0.0),
 }
-# What PyAV may open: nothing that names other files, as playlists do.
-_DEMUXERS = "mov,aac,ac3,eac3,matroska,mp3,ogg,asf,caf,aiff,wav,w64,flac,au,wv,ape,tta"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,6 +44,7 @@ class Audio:
 
     samples: np.ndarray
     sample_rate: int
+    notes: tuple[str, ...] = ()  # what was odd about the file
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sample_rate", whole(self.sample_rate, "sample_rate"))
@@ -57,51 +59,16 @@ class Audio:
         return self.samples.shape[1] / self.sample_rate
 
     @classmethod
-    def load(cls, path: str | Path) -> "Audio":
-        """Reads any audio file; mono goes to both channels, further channels are folded into both at -3 dB.
+    def load(cls, path: str | Path, sample_rate: int | None = None) -> "Audio":
+        """Reads any audio file, at its own or another rate; mono goes to both channels, more are folded in at -3 dB.
 
-        Raises FileNotFoundError, or ValueError for no audio, over 8 channels, a rate outside 8-192 kHz, over 3600 s
-        (counted while decoding, whatever the header says), or samples that are not finite (or over 1e6).
+        What is odd about the file is in `notes`. Raises FileNotFoundError, or ValueError for no audio, over 8 channels,
+        a rate outside 8-192 kHz, samples that are not finite (or over 1e6), and for over 1,200 s of 48 kHz or what
+        takes as much memory: counted at the rate returned, before decoding where the header says it, and while.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
-        try:
-            with soundfile.SoundFile(path) as file:
-                return cls._collect(path, _decoded(file), file.samplerate)
-        except (soundfile.LibsndfileError, TypeError):  # TypeError: a suffix that soundfile takes for headerless sound
-            return cls._load_av(path)
-
-    @classmethod
-    def _load_av(cls, path: Path) -> "Audio":
-        try:
-            import av  # 100 MB, and needed for m4a and the like only
-        except ImportError:
-            raise ValueError(f"{path}: soundfile cannot read it, and PyAV (pip install av) is not here") from None
-        try:
-            with av.open(str(path), options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}) as file:
-                if not file.streams.audio:
-                    raise ValueError(f"{path}: contains no audio")
-                resampler = av.AudioResampler(format="fltp")
-                frames = itertools.chain(file.decode(audio=0), (None,))  # None: what the decoder still holds
-                blocks = (out.to_ndarray() for frame in frames for out in resampler.resample(frame))
-                return cls._collect(path, blocks, file.streams.audio[0].rate)
-        except av.FFmpegError as error:
-            raise ValueError(f"{path}: not audio that can be read ({error.strerror})") from None
-
-    @classmethod
-    def _collect(cls, path: Path, blocks: Iterable[np.ndarray], rate: int) -> "Audio":
-        _check_rate(f"{path}: sample rate", rate)
-        kept, count = [np.zeros((2, 0), np.float32)], 0
-        for block in blocks:
-            if len(block) > MAX_CHANNELS:
-                raise ValueError(f"{path}: {len(block)} channels, the limit is {MAX_CHANNELS}")
-            count += block.shape[1]
-            if count > MAX_SECONDS * rate:
-                raise ValueError(f"{path}: longer than the limit of {MAX_SECONDS} s")
-            _check_level(str(path), block)
-            kept.append(_stereo(block))
-        return cls(np.concatenate(kept, axis=1), rate)
+        with stream(path, sample_rate, MAX_SECONDS) as source:
+            samples = _gathered(list(source.blocks))
+            return cls(samples, source.sample_rate, tuple(source.notes))
 
     def resample(self, sample_rate: int) -> "Audio":
         """The same sound at another rate, round(N * ratio) samples (soxr, high quality)."""
@@ -110,7 +77,8 @@ class Audio:
         _check_rate("sample_rate", sample_rate)
         length = round(self.samples.shape[1] * sample_rate / self.sample_rate)
         out = soxr.resample(self.samples.T, self.sample_rate, sample_rate).T[:, :length]
-        return Audio(np.ascontiguousarray(np.pad(out, ((0, 0), (0, length - out.shape[1])))), sample_rate)
+        padded = np.pad(out, ((0, 0), (0, length - out.shape[1])))
+        return Audio(np.ascontiguousarray(padded), sample_rate, self.notes)
 
     def loudness(self) -> float:
         """Integrated loudness in LUFS; -inf for silence."""
@@ -129,6 +97,13 @@ class Audio:
         samples = self.samples.copy()
         master(samples, mastering_gain(self.loudness()) if gain_db is None else gain_db)
         return Audio(samples, self.sample_rate)
+
+    def fitted(self) -> tuple["Audio", float]:
+        """This sound, and 0; or where it is over full scale, it scaled to -1 dBTP, and by how many dB."""
+        if _peak(self.samples) <= 1:
+            return self, 0.0
+        scale_db = CEILING_DBTP - self.true_peak()
+        return dataclasses.replace(self, samples=self.samples * np.float32(10 ** (scale_db / 20))), scale_db
 
     def save(self, path: str | Path, manifest: Manifest | None = None) -> Manifest | None:
         """Writes wav, flac (24 bit), ogg (Vorbis) or mp3, by the suffix; returns the manifest with the file's digest.
@@ -199,6 +174,65 @@ class LoudnessMeter:
         blocks = blocks[_lufs(blocks) > -70]
         gated = blocks[_lufs(blocks) > _lufs(blocks.mean()) - 10] if len(blocks) else blocks
         return float(_lufs(gated.mean())) if len(gated) else -math.inf
+
+
+@contextlib.contextmanager
+def stream(path: str | Path, sample_rate: int | None = None, max_seconds: float | None = None) -> Iterator[Source]:
+    """A sound file as stereo blocks (2, n) at its own or another rate (soxr, high quality), in flat memory.
+
+    At most MAX_STREAM_SECONDS, or as many samples as `max_seconds` have at 48 kHz. Raises what `Audio.load` raises.
+    """
+    with open_source(path) as source:
+        rate = sample_rate or source.sample_rate
+        _check_rate("sample_rate", rate)
+        limit = MAX_STREAM_SECONDS * rate if max_seconds is None else int(max_seconds * min(rate, HELD_RATE))
+        message = f"{path}: longer than the limit of {limit / rate:g} s at {rate} Hz"
+        if source.n_promised is not None and source.n_promised * rate > limit * source.sample_rate:
+            raise ValueError(message)
+        stereo = (_checked(str(path), block) for block in source.blocks)
+        blocks = _limited(_resampled(stereo, source.sample_rate, rate), limit, message)
+        yield Source(rate, source.n_promised, blocks, source.file_rate, source.notes)
+
+
+def _checked(path: str, block: np.ndarray) -> np.ndarray:
+    _check_level(path, block)
+    return _stereo(block)
+
+
+def _limited(blocks: Iterable[np.ndarray], limit: int, message: str) -> Iterator[np.ndarray]:
+    count = 0
+    for block in blocks:
+        count += block.shape[1]
+        if count > limit:
+            raise ValueError(message)
+        yield block
+
+
+def _resampled(blocks: Iterable[np.ndarray], old: int, new: int) -> Iterator[np.ndarray]:
+    """Blocks (2, n) at another rate: round(N * new / old) samples in all."""
+    if old == new:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(old, new, 2, dtype="float32")
+    taken = given = 0
+    for block in blocks:
+        taken += block.shape[1]
+        out = resampler.resample_chunk(np.ascontiguousarray(block.T))
+        given += len(out)
+        yield np.ascontiguousarray(out.T)
+    missing = round(taken * new / old) - given
+    out = resampler.resample_chunk(np.zeros((0, 2), np.float32), last=True).T[:, :missing]
+    yield np.pad(out, ((0, 0), (0, missing - out.shape[1])))
+
+
+def _gathered(blocks: list[np.ndarray]) -> np.ndarray:
+    """(2, N) from blocks (2, n), which the list gives up one by one: no sample is held twice for long."""
+    samples, done = np.empty((2, sum(block.shape[1] for block in blocks)), np.float32), 0
+    for i, block in enumerate(blocks):
+        samples[:, done : done + block.shape[1]] = block
+        done += block.shape[1]
+        blocks[i] = block[:, :0].copy()
+    return samples
 
 
 def mastering_gain(lufs: float) -> float:
@@ -317,11 +351,6 @@ def _framed(blocks: Iterable[np.ndarray], reach: int) -> Iterator[tuple[np.ndarr
 
 def _blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
     return (samples[:, start : start + _BLOCK] for start in range(0, samples.shape[1], _BLOCK))
-
-
-def _decoded(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    while len(block := file.read(_BLOCK, "float32", always_2d=True)):
-        yield block.T
 
 
 def _stereo(block: np.ndarray) -> np.ndarray:

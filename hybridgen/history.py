@@ -57,6 +57,7 @@ class Import:
     tempo: float  # quarter notes a minute
     downbeat: float  # seconds at which bar 1 begins
     model: ModelRecord
+    scale_db: float = 0.0  # by which its samples were scaled to fit full scale, 0 or less
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TypeVar, Unpack
 import numpy as np
 
 from hybridgen import manifest, planning
+from hybridgen.analysis.detection import find_bars
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
@@ -25,6 +26,7 @@ from hybridgen.plan.plan import Plan
 from hybridgen.planning import PlanResult
 from hybridgen.progress import Progress
 from hybridgen.render import editing, mixdown, opening
+from hybridgen.render.opening import Encoded
 from hybridgen.sampling import RenderArgs, RenderOptions, random_seed
 from hybridgen.stages import Stages
 from hybridgen.text.controls import Understanding, understand
@@ -146,13 +148,17 @@ class Pipeline(Stages):
         """The track in a file, ready for `rerender`.
 
         A file made by hybridgen has its plan in its manifest and its latents in the file beside it; without those it is
-        replayed. A recording from elsewhere is encoded (a note says so), and needs `tempo` (BPM) and `downbeat`
-        (seconds at which bar 1 begins) for its bars, in 4/4 unless `meter` is given. Raises ValueError for what is not
-        audio, or a recording without tempo and downbeat.
+        replayed. A recording from elsewhere is encoded (a note says so); its bars follow from `tempo` (BPM) and
+        `downbeat` (seconds at which bar 1 begins), in 4/4 unless `meter` is given. What of these is not given is heard
+        where librosa is installed, and a note says what, and how sure it is. Raises ValueError for what is not audio,
+        is longer than ten minutes, or has no steady beat that could be heard.
         """
         path = Path(path)
         if not manifest.carries(path):
-            return _warned(opening.open_recording(self, path, tempo, downbeat, meter))
+            recording = opening.load_recording(self, path)
+            bars = find_bars(path, recording, tempo, downbeat, meter)
+            track = opening.open_recording(self, path, recording, bars.tempo, bars.downbeat, meter)
+            return _warned(track.with_notes(bars.notes))
         if tempo is not None or downbeat is not None or meter is not None:
             raise ValueError(f"{path}: tempo, downbeat and meter are for recordings, this track's plan has its own")
         return _warned(opening.open_track(self, path, progress))
@@ -161,6 +167,15 @@ class Pipeline(Stages):
         """Latents (T, C) float32 of a recording; another rate is resampled to the codec's."""
         instance(recording, Audio, "recording", ": Audio.load(path), or Audio(samples, sample_rate)")
         return opening.encode(self, recording)
+
+    def encode_file(self, path: str | Path, progress: Progress | None = None) -> Encoded:
+        """A sound file of up to an hour, encoded as it is read: memory hardly grows with its length.
+
+        Raises ValueError for what is not audio, or is longer.
+        """
+        encoded = opening.encode_file(self, path, progress)
+        _warn(encoded.notes)
+        return encoded
 
     def decode(self, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
         """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it.

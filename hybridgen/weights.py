@@ -1,6 +1,7 @@
 """A model folder: `config.yaml` and one safetensors file per stage; local, shipped, or from the Hub. Never pickle."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,17 @@ def check_header(path: str | Path) -> None:
         raise ValueError(f"{path}: {size} bytes, but its header promises {expected}")
 
 
-def save_latents(path: str | Path, latents: np.ndarray, audio_sha256: str, n_samples: int) -> None:
-    """Writes latents (T, C) float32 of a track of `n_samples`, bound to the audio file with this SHA-256."""
+def save_latents(
+    path: str | Path, latents: np.ndarray, audio_sha256: str, n_samples: int, width: float | None = None
+) -> None:
+    """Writes latents (T, C) float32 of a track of `n_samples`, bound to the audio file with this SHA-256.
+
+    width: level of side over mid, of a recording narrower than a codec may make it; see `load_width`.
+    """
     if latents.ndim != 2 or not np.isfinite(latents).all():
         raise ValueError(f"latents of shape {latents.shape} should be finite (T, C)")
     metadata = {"audio_sha256": audio_sha256, "n_samples": str(n_samples)}
+    metadata |= {} if width is None else {"width": repr(float(width))}
     with atomic_write(path) as temporary:
         arrays = {"latents": np.ascontiguousarray(latents, np.float32)}
         temporary.write_bytes(safetensors.numpy.save(arrays, metadata))
@@ -130,6 +137,19 @@ def _read_latents(path: str | Path) -> tuple[np.ndarray, dict[str, str]]:
             return file.get_tensor("latents"), file.metadata() or {}
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a whole latents file: {error}") from None
+
+
+def load_width(path: str | Path) -> float | None:
+    """The width that a file of latents names, 0 for mono; None where it names none."""
+    with safetensors.safe_open(path, framework="np") as file:
+        text = (file.metadata() or {}).get("width")
+    try:
+        width = None if text is None else float(text)
+    except ValueError:
+        width = math.nan
+    if width is not None and not 0 <= width <= 1:
+        raise ValueError(f"{path}: width {str(text)[:40]!r} is not a number from 0 to 1")
+    return width
 
 
 def _fetch(repo_id: str, revision: str | None) -> Path:

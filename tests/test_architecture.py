@@ -20,6 +20,7 @@ SHELVES = {
     "ops": 1,
     "plan": 0,
     "progress": 1,
+    "sources": 1,
     "tags": 1,
     "decoding": 3,
     "grammar": 2,

@@ -563,7 +563,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("what is unknown spoils the mean", "return array[~np.isnan(array)]", "return array"),
     ),
     *changes("analysis/beats.py", "test_analysis.py::test_beats_and_key_are_detected_in_a_click_track",
-        ("bars begin where harmony changes least", "first = max(range", "first = min(range"),
+        ("bars begin where harmony changes least", "beats[int(np.argmax(", "beats[int(np.argmin("),
     ),
     *changes("analysis/detection.py", "test_analysis.py::test_bars_are_made_of_the_beats_that_are_detected",
         ("a bar without its end counted", "max(0, len(detected.beats) - 1)", "len(detected.beats)"),

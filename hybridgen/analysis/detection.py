@@ -1,17 +1,21 @@
 """A whole recording -> a plan: what is known of it beforehand, and what the detectors add."""
 
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from hybridgen.audio import Audio
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.harmony import METER_BEATS
-from hybridgen.plan.parts import Bar, Section
+from hybridgen.plan.parts import Bar, Section, check_meter, check_tempo
 from hybridgen.plan.plan import Plan
 
 DEFAULT_METER = "4/4"  # of detected beats where no meter is known
+SLOW = 90.0  # BPM under which twice as many may be meant
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,55 @@ def detect(samples: np.ndarray, known: Controls) -> Detected:
     tempo = None if isinstance(known.tempo, tuple) else known.tempo  # a range in words says too little
     beats = detect_beats(samples, known.meter or DEFAULT_METER, tempo)
     return Detected(beats, known.key or detect_key(samples))
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Where the bars of a recording are, and how that was found."""
+
+    tempo: float  # quarter notes a minute
+    downbeat: float  # seconds
+    notes: tuple[str, ...]  # what was heard, and how sure it is
+
+
+def find_bars(
+    path: Path, recording: Audio, tempo: float | None = None, downbeat: float | None = None, meter: str | None = None
+) -> Bars:
+    """Tempo and first bar line of a recording; what is not given is heard, where librosa is installed.
+
+    ValueError, naming the file, where it is not, or where no steady beat is heard.
+    """
+    if tempo is not None and downbeat is not None:
+        return Bars(tempo, downbeat, ())
+    wanted = " and ".join(name for name, value in (("tempo", tempo), ("downbeat", downbeat)) if value is None)
+    give = f"{wanted} must say where its bars are (--tempo BPM, --downbeat SECONDS)"
+    if not can_detect():
+        offer = "with librosa (pip install 'hybridgen[eval]') they would be heard"
+        raise ValueError(f"{path}: carries no hybridgen manifest, so {give}; {offer}")
+    from hybridgen.analysis.beats import NEAR_MS, detect_grid  # librosa is optional
+
+    check_meter(meter or DEFAULT_METER)
+    samples = recording.resample(44_100).samples
+    grid = detect_grid(samples, meter or DEFAULT_METER, None if tempo is None else check_tempo(tempo))
+    if grid is None:
+        raise ValueError(f"{path}: no steady beat is heard in it, so {give}")
+    heard = []
+    if tempo is None:
+        tempo = round(grid.tempo, 2)
+        is_slow = tempo < SLOW
+        double = f"; {2 * tempo:g} if it is fast music" if is_slow else ""
+        even = f"{grid.on_grid:.0%} of {grid.n_beats} beats within {NEAR_MS:g} ms of a steady grid"
+        heard.append(f"{tempo:g} BPM ({_sure(grid.on_grid, math.inf if is_slow else 0.9, 0.7)}: {even}{double})")
+    if downbeat is None:
+        downbeat = round(grid.downbeat, 3)
+        change = f"harmony changes {grid.contrast:.1f} times as much there as on any other beat"
+        heard.append(f"bar 1 at {downbeat:g} s ({_sure(grid.contrast, 1.5, 1.15)}: {change})")
+    note = f"{path}: heard {' and '.join(heard)}; --tempo and --downbeat correct it"
+    return Bars(tempo, downbeat, (note,))
+
+
+def _sure(value: float, sure: float, likely: float) -> str:
+    return "sure" if value >= sure else "likely" if value >= likely else "unsure"
 
 
 def plan_recording(samples: np.ndarray, known: Controls, detect: Detector = detect) -> Plan:

@@ -4,11 +4,13 @@ import argparse
 import shlex
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands
+from hybridgen.plan.parts import check_bars
 
 if TYPE_CHECKING:
     from hybridgen.manifest import Manifest
@@ -24,17 +26,18 @@ def add_commands(commands: Commands) -> None:
     edit.add_argument(
         "--bars",
         metavar="9-12",
-        help="bars to re-render, from 1, both included; without it --ending changes the end alone, any other change "
-        "renders the whole track anew",
+        help="bars to re-render, from 1, both included; several: 3,5-6,9-12; without it --ending changes the end "
+        "alone, any other change renders the whole track anew",
     )
     changes = edit.add_argument_group("changes")
     options.add_controls(changes, "edit")
     changes.add_argument("--plan", type=Path, metavar="edited.json", help="take the bars from an edited plan instead")
     foreign = edit.add_argument_group("for a recording that hybridgen did not make")
+    heard = "(default: heard, where librosa is installed)"
     foreign.add_argument(
-        "--tempo", type=float, metavar="BPM", help="its tempo; of our own track: a new one, without --bars"
+        "--tempo", type=float, metavar="BPM", help=f"its tempo {heard}; of our own track: a new one, without --bars"
     )
-    foreign.add_argument("--downbeat", type=float, metavar="SECONDS", help="where its bar 1 begins")
+    foreign.add_argument("--downbeat", type=float, metavar="SECONDS", help=f"where its bar 1 begins {heard}")
     foreign.add_argument("--meter", metavar="4/4", help="(default 4/4)")
     options.add_render_options(edit)
     learned = "make these bars with what `hybridgen finetune` learned; repeatable"
@@ -45,27 +48,27 @@ def add_commands(commands: Commands) -> None:
 
 
 def run_edit(args: argparse.Namespace) -> None:
-    bars = None if args.bars is None else options.parse_bars(args.bars)
+    ranges = None if args.bars is None else options.parse_bars(args.bars)
     chosen, changes = options.read_render_options(args), options.read_controls(args, "edit")
     options.check_outputs(args, args.out, inputs=[] if args.plan is None else [args.plan])
     if args.plan is not None and (given := [name for name, value in changes.items() if value is not None]):
         raise ValueError(f"--plan {args.plan} and --{given[0]} both say what the bars become: give one of them")
-    anew = _check_whole(args, bars, changes)
+    anew = _check_whole(args, ranges is None, changes)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
         chosen["progress"] = progress
-        new = _render_anew(pipe, args, changes, chosen) if anew else _edit_bars(pipe, args, bars, changes, chosen)
+        new = _render_anew(pipe, args, changes, chosen) if anew else _edit_bars(pipe, args, ranges, changes, chosen)
     options.finish(new, args, started)
 
 
-def _check_whole(args: argparse.Namespace, bars: tuple[int, int] | None, changes: dict[str, Any]) -> bool:
+def _check_whole(args: argparse.Namespace, is_whole: bool, changes: dict[str, Any]) -> bool:
     """Whether the edit renders the whole track anew; ValueError, with the command that works, where bars are missing
     or cannot be kept apart."""
     from hybridgen import manifest
 
     is_ours = manifest.carries(args.file)
-    if bars is not None:
+    if not is_whole:
         if is_ours and args.tempo is not None and not manifest.read(args.file).is_recording:
             raise ValueError(
                 f"--tempo {args.tempo:g} would move every bar after bars {args.bars}, and an edit of bars keeps all "
@@ -107,17 +110,24 @@ def _render_anew(
 def _edit_bars(
     pipe: "Pipeline",
     args: argparse.Namespace,
-    bars: tuple[int, int] | None,
+    ranges: Sequence[tuple[int, int]] | None,
     changes: dict[str, Any],
     chosen: dict[str, Any],
 ) -> "Track":
+    """The track with each of the ranges of bars made new, one after the other; with none of them, its end alone."""
     track = pipe.open(
         args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=chosen["progress"]
     )
-    plan = _changed(track.plan, bars, changes) if args.plan is None else options.read_plan(args.plan)
-    if bars is not None:
+    if ranges is not None:
         _warn_of_adapters(args, track.manifest)
-    return pipe.rerender(track, plan, bars, seed=args.render_seed, **chosen)
+    for bars in ranges or ():
+        check_bars(bars, track.plan.n_bars)  # all of them before any work
+    written = None if args.plan is None else options.read_plan(args.plan)
+    each: Sequence[tuple[int, int] | None] = ranges or (None,)
+    for one in each:
+        plan = _changed(track.plan, one, changes) if written is None else written
+        track = pipe.rerender(track, plan, one, seed=args.render_seed, **chosen)
+    return track
 
 
 def _changed(plan: "Plan", bars: tuple[int, int] | None, changes: dict[str, Any]) -> "Plan":

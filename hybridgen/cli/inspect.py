@@ -122,25 +122,30 @@ def run_verify(args: argparse.Namespace) -> int:
 
 def run_encode(args: argparse.Namespace) -> None:
     from hybridgen import files, weights
-    from hybridgen.audio import Audio
+    from hybridgen.codecs import stereo
 
     options.check_outputs(args, None, args.out, inputs=[args.file])
     pipe = options.load_pipeline(args)
-    recording = Audio.load(args.file).resample(pipe.time_base.sample_rate)
-    latents = pipe.encode(recording)
-    n_samples = recording.samples.shape[1]
-    weights.save_latents(args.out, latents, files.sha256(args.file), n_samples)
-    print(f"{args.out}: {latents.shape[0]} latent frames of {latents.shape[1]}, {recording.seconds:.3f} s")
+    with options.progress_bars() as progress:
+        encoded = pipe.encode_file(args.file, progress)
+    width = encoded.width if stereo.is_narrow(encoded.width) else None
+    weights.save_latents(args.out, encoded.latents, files.sha256(args.file), encoded.n_samples, width)
+    n_frames, dim = encoded.latents.shape
+    print(f"{args.out}: {n_frames} latent frames of {dim}, {encoded.n_samples / pipe.time_base.sample_rate:.3f} s")
 
 
 def run_decode(args: argparse.Namespace) -> None:
     from hybridgen import audio, weights
+    from hybridgen.codecs import stereo
     from hybridgen.render import edges
 
     options.check_outputs(args, args.out, inputs=[args.file])
     latents, n_samples = weights.load_latents(args.file)
+    width = weights.load_width(args.file)
     pipe = options.load_pipeline(args)
     samples = pipe.decode(latents, n_samples)
+    if width is not None and (decoded := stereo.width(samples)):  # a codec makes mono a little wide
+        samples = stereo.narrowed(samples, width / decoded)
     opening = edges.opening_gain(pipe.time_base.sample_rate)[: samples.shape[1]]
     samples[:, : len(opening)] *= opening  # a codec begins in the middle of a wave
     audio.master(samples, gain_db=0.0)  # the level as it is, peaks limited

@@ -198,12 +198,19 @@ def read_plan(path: Path) -> "Plan":
         raise ValueError(f"{path}: {error}") from None
 
 
-def parse_bars(text: str) -> tuple[int, int]:
-    """(first, last) of "9-12" or "9"."""
-    match = re.fullmatch(r"(\d+)(?:\s*[-–]\s*(\d+))?", text.strip())
-    if match is None:
-        raise ValueError(f"bars {text!r} is not a range such as 9-12")
-    return int(match[1]), int(match[2] or match[1])
+def parse_bars(text: str) -> list[tuple[int, int]]:
+    """(first, last) of each range in "3,5-6,9-12", in order; ValueError for all else and for shared bars."""
+    ranges = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,9})(?:\s*[-–]\s*(\d{1,9}))?", part.strip())
+        if match is None:
+            raise ValueError(f"bars {part.strip()[:60]!r} is no range such as 9-12; several are written 3,5-6,9-12")
+        ranges.append((int(match[1]), int(match[2] or match[1])))
+    ranges.sort()
+    for (_, last), (first, _) in itertools.pairwise(ranges):
+        if first <= last:
+            raise ValueError(f"bars {text!r}: bar {first} is in two of the ranges")
+    return ranges
 
 
 # ---- results

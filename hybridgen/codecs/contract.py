@@ -8,7 +8,7 @@ Shapes: B batch, N samples, T = ceil(N / hop_length) latent frames, C latent cha
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import ceil
 from typing import Protocol
 
@@ -37,6 +37,10 @@ class Codec(Protocol):
         """Latents (B, T, C) of samples (B, 2, N); silence surrounds the samples."""
         ...
 
+    def encode_blocks(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The latents of `encode` as (B, t, C), block after block, from the samples in blocks (B, 2, n) of any size."""
+        ...
+
     def decode(self, latents: Tensor) -> Tensor:
         """Samples (B, 2, T * hop_length) of latents (B, T, C); zero latents surround the track."""
         ...
@@ -52,6 +56,7 @@ class BlockCodec(nn.Module):
     latent_mean: Tensor
     latent_std: Tensor
     channels = 2
+    image_reach = 0  # latent frames beyond `encoder_reach` that `_select` depends on
 
     def __init__(
         self, *, sample_rate: int, hop_length: int, latent_dim: int, reach: int, encoder_reach: int, license: str
@@ -79,17 +84,33 @@ class BlockCodec(nn.Module):
         """As `Codec.encode`; ValueError for samples of another shape."""
         if samples.dim() != 3 or samples.shape[1] != self.channels or samples.shape[2] == 0:
             raise ValueError(f"samples of shape {tuple(samples.shape)} are not (batch, 2, samples) with samples > 0")
-        n_frames = ceil(samples.shape[-1] / self.hop_length)
-        return torch.cat(
-            [self._encode_block(samples, start, n_frames) for start in range(0, n_frames, ENCODE_BLOCK)], 1
-        )
+        return torch.cat(list(self.encode_blocks([samples])), 1)
 
-    def _encode_block(self, samples: Tensor, start: int, n_frames: int) -> Tensor:
-        """Latents start … start + ENCODE_BLOCK (or the end) of the track, from the samples that they depend on."""
-        stop = min(start + ENCODE_BLOCK, n_frames)
-        first, last = max(start - self.encoder_reach, 0), min(stop + self.encoder_reach, n_frames)
-        raw = self._encode_inside(samples[..., first * self.hop_length : last * self.hop_length])
-        return self.normalize(raw[:, start - first : stop - first])
+    @torch.no_grad()
+    def encode_blocks(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """As `Codec.encode_blocks`; what is held of the samples does not grow with their length."""
+        hop, reach = self.hop_length, self.encoder_reach + self.image_reach
+        held, first, start = torch.zeros(0), 0, 0  # held: samples from frame `first` on; start: next frame to encode
+        for block in blocks:
+            held = torch.cat([held, block], -1) if held.numel() else block
+            while held.shape[-1] >= (start + ENCODE_BLOCK + reach - first) * hop:
+                yield self._encode_block(held, first, start, start + ENCODE_BLOCK)
+                start += ENCODE_BLOCK
+                held = held[..., (max(start - reach, first) - first) * hop :]
+                first = max(start - reach, first)
+        n_frames = first + ceil(held.shape[-1] / hop)
+        for begin in range(start, n_frames, ENCODE_BLOCK):
+            yield self._encode_block(held, first, begin, min(begin + ENCODE_BLOCK, n_frames))
+
+    def _encode_block(self, held: Tensor, first: int, start: int, stop: int) -> Tensor:
+        """Latents of frames start … stop from samples that begin at frame `first` and hold all that they depend on."""
+        low, high = max(start - self.encoder_reach, 0), stop + self.encoder_reach
+        raw = self._encode_inside(self._select(held, low - first, high - first))
+        return self.normalize(raw[:, start - low : stop - low])
+
+    def _select(self, held: Tensor, start: int, stop: int) -> Tensor:
+        """Samples of frames start … stop of `held` (B, 2, N), as the encoder is to see them."""
+        return held[..., start * self.hop_length : stop * self.hop_length]
 
     def decode(self, latents: Tensor) -> Tensor:
         """As `Codec.decode`, at once and with gradients."""

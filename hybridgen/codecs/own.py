@@ -19,16 +19,19 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from hybridgen.codecs import stereo
 from hybridgen.codecs.contract import BlockCodec
 
 LOWEST_TONE, HIGHEST_TONE = -41, 39  # of the bank, in semitones from A at 440 Hz
 TONES_PER_SEMITONE = 3
 N_TONES = (HIGHEST_TONE - LOWEST_TONE) * TONES_PER_SEMITONE + 1  # J
-WIDEN_BELOW, WIDEN_FADE, WIDEN_LEVEL = -24.0, 6.0, -14.0  # dB: of the weaker of mid and side under the other
-WIDEN_DELAY, WIDEN_SECONDS = 401, 0.2  # samples; the time over which mid and side are compared
 TONE_WINDOW = 16_384  # samples over which the encoder measures them
 MIN_SAMPLE_RATE = 8500  # Hz, a little over twice the highest tone
 TONE_LEVEL = -3.5  # log amplitude of a tone before anything is learned
+FAR = 1.6  # root mean square of a latent frame; in music one in a hundred is as far from the mean
+ALARM, LOUDER = 10**0.6, 10**0.2  # power decoded over power encoded: 6 dB are corrected, to 2 dB
+FULL = 0.95  # peak up to which nothing is corrected
+STEP, MAX_STEPS = 0.9, 20  # of the correction
 
 
 @dataclass(frozen=True)
@@ -295,6 +298,7 @@ class SpectralCodec(BlockCodec):
             license=config.license,
         )
         self.config = config
+        self.image_reach = stereo.context(config.hop_length)
         self.spectrum = STFT(config.n_fft, config.frame_hop)
         self.tones = Tones(config)
         self.encoder = Encoder(config)
@@ -308,12 +312,6 @@ class SpectralCodec(BlockCodec):
         mean, logvar = self.posterior(samples)
         return self.decode(self.normalize(mean + noise * (0.5 * logvar).exp())), mean, logvar
 
-    @torch.no_grad()
-    def encode(self, samples: Tensor) -> Tensor:
-        """As `Codec.encode`. Mono sound, which the shipped weights never heard, is widened first; see `widened`."""
-        is_stereo = samples.dim() == 3 and samples.shape[1] == 2 and samples.shape[2] > 0
-        return super().encode(widened(samples, self.sample_rate) if is_stereo else samples)
-
     def posterior(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance (B, T, C) of the raw latents of samples (B, 2, N); T = ceil(N / hop_length)."""
         n_latents = ceil(samples.shape[-1] / self.hop_length)
@@ -323,8 +321,43 @@ class SpectralCodec(BlockCodec):
         levels = 0.125 * torch.log(self.tones.power(sides) + 1e-9) + 1.5  # about -1 … 1.5
         return self.encoder(self.spectrum(sides[..., inner:-inner]), levels)
 
+    def _select(self, held: Tensor, start: int, stop: int) -> Tensor:
+        low, high = max(start - self.image_reach, 0), stop + self.image_reach
+        samples = held[..., low * self.hop_length : high * self.hop_length]
+        sides = mid_side(samples)
+        image = stereo.normalized(sides, self.hop_length)
+        samples = samples if image is sides else mid_side(image)
+        return samples[..., (start - low) * self.hop_length : (stop - low) * self.hop_length]
+
     def _encode_inside(self, samples: Tensor) -> Tensor:
-        return self.posterior(samples)[0]
+        raw = self.posterior(samples)[0]
+        is_far = self.normalize(raw).square().mean(-1).amax(1) > FAR**2
+        for row in is_far.nonzero().flatten():
+            raw[row] = self._quieted(raw[row, None], *self._levels(samples[row, None]))[0]
+        return raw
+
+    def _quieted(self, raw: Tensor, power: Tensor, peaks: Tensor) -> Tensor:
+        """Raw latents (1, T, C), those that would be decoded too loud for `_levels` drawn towards the mean.
+
+        The decoder writes log magnitudes: far from what it was trained on, it is wrong by tens of decibels.
+        """
+        limit = ALARM  # where nothing is as loud as that, nothing is touched
+        for _ in range(MAX_STEPS):
+            new_power, new_peaks = self._levels(self._decode_inside(raw, 0))
+            loud = (new_power > limit * power) | (new_peaks > peaks.clamp(min=FULL))
+            if not loud.any():
+                break
+            limit = LOUDER
+            raw = torch.where(loud[..., None], self.latent_mean + STEP * (raw - self.latent_mean), raw)
+        return raw
+
+    def _levels(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Power, never under -45 dB, and peak of samples (B, 2, N) in two latent frames each way: (B, T) each."""
+        n_frames = ceil(samples.shape[-1] / self.hop_length)
+        padded = F.pad(samples, (0, n_frames * self.hop_length - samples.shape[-1]))
+        frames = padded.unflatten(-1, (n_frames, self.hop_length))
+        power = F.avg_pool1d(frames.square().mean((1, 3))[:, None], 5, 1, 2, count_include_pad=False)[:, 0]
+        return power + 3e-5, F.max_pool1d(frames.abs().amax((1, 3))[:, None], 5, 1, 2)[:, 0]
 
     def _decode_inside(self, raw: Tensor, first: int) -> Tensor:
         spectra, tones = self.decoder(raw)
@@ -338,24 +371,6 @@ def _reaches(config: SpectralCodecConfig) -> tuple[int, int]:
     spectra = ceil((config.encoder_layers + overlap) / config.ratio)
     encoder = config.latent_layers + max(spectra, ceil(TONE_WINDOW / (2 * config.hop_length)))
     return ceil(decoder / config.ratio), encoder
-
-
-def widened(samples: Tensor, sample_rate: int) -> Tensor:
-    """Samples (B, 2, N) with a late copy of the mid in a side that is far weaker, and the other way round.
-
-    The decoder answers a mid without a side, or a side without a mid, with peaks in the thousands. Sound with both is
-    returned as it is, bit for bit.
-    """
-    sides = mid_side(samples)
-    window = 2 * round(WIDEN_SECONDS * sample_rate / 2) + 1
-    power = F.avg_pool1d(sides.square(), window, 1, window // 2, count_include_pad=False) + 1e-12
-    balance = 10 * torch.log10(power[:, 1] / power[:, 0])  # dB
-    missing = torch.stack([balance, -balance], 1)  # by how much the mid, then the side, is the weaker one
-    share = ((missing + WIDEN_BELOW) / WIDEN_FADE).clamp(0, 1)
-    if not share.any():
-        return samples
-    late = F.pad(sides, (WIDEN_DELAY, 0))[..., : sides.shape[-1]].flip(1)
-    return mid_side(sides + 10 ** (WIDEN_LEVEL / 20) * share * late)
 
 
 def mid_side(samples: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Some bars of a track re-rendered, the rest kept bit for bit; and renders in which some bars have adapters."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hybridgen import adapters, audio
+from hybridgen.codecs import stereo
 from hybridgen.history import Edit
 from hybridgen.manifest import Manifest
 from hybridgen.plan.editing import check_same_time, keep_codes
@@ -20,6 +22,9 @@ from hybridgen.stages import PromptStates, Stages
 from hybridgen.track import Track
 
 FADE = 2048  # samples from a recording's own sound to new bars
+NEAR = 128  # latent frames on each side of them from which their level is taken
+FREE_DB = 1.0  # by which they may differ from it
+MAX_MATCH_DB = 6.0  # either way
 
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
@@ -119,21 +124,72 @@ def _splice(
     """Writes into the track's samples those that frames start..stop reach, decoded and mastered again."""
     hop, reach = stages.codec.hop_length, stages.codec.reach * stages.codec.hop_length + audio.LIMITER_REACH
     low, high = max(0, frames[0] * hop - reach), min(plan.length, frames[1] * hop + reach)
-    fresh = _remade(stages, track, plan, latents, (low, high))
     if track.manifest.is_recording:  # its own sound is not what the codec makes of it: fade from one to the other
+        fresh = _remade(stages, track, plan, latents, (low, high), *_match(stages, track, plan, latents, frames))
         ramp = np.minimum(np.arange(high - low), np.arange(high - low)[::-1]) / FADE
         fresh = samples[:, low:high] + np.minimum(ramp, 1).astype(np.float32) * (fresh - samples[:, low:high])
+    else:
+        fresh = _remade(stages, track, plan, latents, (low, high))
     samples[:, low:high] = fresh
 
 
-def _remade(stages: Stages, track: Track, plan: Plan, latents: Tensor, span: tuple[int, int]) -> np.ndarray:
-    """Samples low..high-1 of the latents (T, C) as the plan begins and ends them, mastered at the track's gain."""
+def _match(stages: Stages, track: Track, plan: Plan, latents: Tensor, frames: tuple[int, int]) -> tuple[float, float]:
+    """Gain in dB, and a factor for the side, that make new frames start..stop of a recording like what is beside them.
+
+    The codec takes a decibel or two off most recordings, and makes mono ones a little wide; and new bars are as loud as
+    their neighbours unless the plan changes who plays or how loud. (0, 1) where nothing sounds beside them.
+    """
+    hop, old = stages.codec.hop_length, torch.from_numpy(track.latents.copy()).to(stages.device)
+    beside = (max(0, frames[0] - NEAR), frames[0]), (frames[1], min(len(old), frames[1] + NEAR))
+    own = np.concatenate([track.samples[:, start * hop : stop * hop] for start, stop in beside], axis=1)
+    made = np.concatenate([_decoded(stages, old, start, stop) for start, stop in beside], axis=1)
+    if not own.any() or not made.any():
+        return 0.0, 1.0
+    own_width, made_width = stereo.width(own), stereo.width(made)
+    narrow = own_width / made_width if stereo.is_narrow(own_width) and made_width else 1.0
+    target_db = _power_db(own) - track.manifest.gain_db
+    gain_db = _clipped(target_db - _power_db(stereo.narrowed(made, narrow)), MAX_MATCH_DB)
+    fresh = stereo.narrowed(_decoded(stages, latents, *frames), narrow)
+    loudness = [[(one.energy, one.roles, one.label) for one in each.sections] for each in (plan, track.plan)]
+    if loudness[0] == loudness[1] and fresh.any():  # nobody asked for another level
+        apart_db = target_db - gain_db - _power_db(fresh)
+        gain_db += _clipped(apart_db - _clipped(apart_db, FREE_DB), MAX_MATCH_DB)
+    return gain_db, narrow
+
+
+def _clipped(decibels: float, limit: float) -> float:
+    return max(-limit, min(limit, decibels))
+
+
+def _power_db(samples: np.ndarray) -> float:
+    return 10 * math.log10(np.square(samples).mean(dtype=float) + 1e-12)
+
+
+def _remade(
+    stages: Stages,
+    track: Track,
+    plan: Plan,
+    latents: Tensor,
+    span: tuple[int, int],
+    gain_db: float = 0.0,
+    narrow: float = 1.0,
+) -> np.ndarray:
+    """Samples low..high-1 of the latents (T, C) as the plan begins and ends them, mastered at the track's gain.
+
+    gain_db and narrow: see `_match`.
+    """
     hop, length, margin, (low, high) = stages.codec.hop_length, plan.length, audio.LIMITER_REACH, span
     first, last = max(0, low - margin) // hop, -(-min(length, high + margin) // hop)
-    blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last)]
-    fresh = edges.shaped(plan, first * hop, np.concatenate(blocks, axis=1)[:, : length - first * hop])
-    audio.master(fresh, track.manifest.gain_db)
+    fresh = edges.shaped(plan, first * hop, _decoded(stages, latents, first, last)[:, : length - first * hop])
+    fresh = fresh if narrow == 1.0 else stereo.narrowed(fresh, narrow)
+    audio.master(fresh, track.manifest.gain_db + gain_db)
     return fresh[:, low - first * hop : high - first * hop]
+
+
+def _decoded(stages: Stages, latents: Tensor, first: int, last: int) -> np.ndarray:
+    """Samples (2, N) of latent frames first..last-1, not mastered."""
+    blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last)]
+    return np.concatenate([np.zeros((2, 0), np.float32), *blocks], axis=1)
 
 
 def check_no_ranges(stages: Stages, reason: str) -> None:

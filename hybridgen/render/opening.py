@@ -1,7 +1,7 @@
 """Files -> tracks that can be edited: our own, recordings from elsewhere, and a manifest replayed."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,14 @@ import torch
 
 from hybridgen import audio, files, manifest, weights
 from hybridgen.audio import Audio
+from hybridgen.codecs import stereo
 from hybridgen.history import Edit, Import, Render
 from hybridgen.manifest import Manifest
 from hybridgen.plan.harmony import METER_BEATS, meter_quarters
-from hybridgen.plan.parts import Bar, Section, check_meter, check_tempo, instance
+from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS, Bar, Section, check_meter, check_tempo, instance
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
-from hybridgen.progress import Progress
+from hybridgen.progress import Progress, report
 from hybridgen.render import edges, editing, mixdown
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import Stages
@@ -49,6 +50,8 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
     if own is None:
         own = edges.shaped(plan, 0, decode(stages, latents, plan.length))
         audio.master(own, record.gain_db)
+    if record.is_recording and not record.operations[0].plan.codes:  # older: its codes were the planner's invention
+        plan = replace(plan, codes=_codes(stages, latents))
     return Track(own, plan, latents, record, notes)
 
 
@@ -74,18 +77,42 @@ def _own_latents(stages: Stages, path: Path, plan: Plan) -> np.ndarray:
     return latents
 
 
-def open_recording(stages: Stages, path: Path, tempo: float | None, downbeat: float | None, meter: str | None) -> Track:
-    """An imported recording, encoded, with the bars that tempo, downbeat (seconds) and meter give it."""
-    base = stages.time_base
-    recording = Audio.load(path).resample(base.sample_rate)
-    if tempo is None or downbeat is None:
-        raise ValueError(f"{path}: carries no hybridgen manifest, so tempo and downbeat must say where its bars are")
-    plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter or "4/4", base)
+def load_recording(stages: Stages, path: Path) -> Audio:
+    """A recording at the stages' rate; ValueError for no audio, no samples, or more than a plan can hold."""
+    recording = Audio.load(path, stages.time_base.sample_rate)
+    if not MIN_SECONDS <= recording.seconds <= MAX_SECONDS:
+        raise ValueError(
+            f"{path}: {recording.seconds:.2f} s is outside the {MIN_SECONDS:g}-{MAX_SECONDS:g} s of a track"
+        )
+    return recording
+
+
+def open_recording(
+    stages: Stages, path: Path, recording: Audio, tempo: float, downbeat: float, meter: str | None
+) -> Track:
+    """An imported recording at the stages' rate, with the bars that tempo, downbeat (seconds) and meter give it.
+
+    Its codes are the quantizer's, of its own latents. Samples over full scale are turned down, as a note says.
+    """
+    plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter or "4/4", stages.time_base)
+    recording, scale_db = recording.fitted()
     gain_db = -audio.mastering_gain(recording.loudness())
     latents = encode(stages, _scaled(recording, -gain_db))
-    operation = Import(plan, files.sha256(path), tempo, downbeat, stages.model_record)
-    note = f"{path}: was not made by hybridgen: encoded, so new bars meet the recording's own sound"
-    return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), (note,))
+    plan = replace(plan, codes=_codes(stages, latents))
+    operation = Import(plan, files.sha256(path), tempo, downbeat, stages.model_record, scale_db)
+    notes = [
+        *recording.notes,
+        f"{path}: was not made by hybridgen: encoded, so new bars meet the recording's own sound",
+    ]
+    if scale_db:
+        notes.append(f"{path}: is over full scale, so all of it is turned down by {-scale_db:.2f} dB")
+    return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), tuple(notes))
+
+
+def _codes(stages: Stages, latents: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """The quantizer's codes of latents (T, C), as a plan holds them."""
+    found = stages.quantizer.encode(torch.from_numpy(latents)[None].to(stages.device))[0]
+    return tuple(map(tuple, found.tolist()))
 
 
 def steady_plan(n_samples: int, tempo: float, downbeat: float, meter: str, time_base: TimeBase) -> Plan:
@@ -154,6 +181,38 @@ def check_latents(stages: Stages, latents: np.ndarray) -> None:
         raise ValueError(f"latents {latents.dtype} {latents.shape} should be float32 (T, {width}) with T > 0")
 
 
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A sound file as latents."""
+
+    latents: np.ndarray  # (T, C) float32
+    n_samples: int  # at the codec's rate
+    width: float  # level of side over that of mid
+    notes: tuple[str, ...]  # what was odd about the file
+
+
+@torch.no_grad()
+def encode_file(stages: Stages, path: str | Path, progress: Progress | None = None) -> Encoded:
+    """A sound file of up to an hour encoded as it is read, in memory that hardly grows with its length.
+
+    Raises what `Audio.load` raises.
+    """
+    rate, meter = stages.codec.sample_rate, stereo.WidthMeter()
+    with audio.stream(path, rate) as source:
+        expected = round((source.n_promised or 0) * rate / source.file_rate)
+
+        def blocks() -> Iterator[torch.Tensor]:
+            for block in source.blocks:
+                meter.feed(block)
+                report(progress, "encoding", min(meter.n_samples, expected), expected)
+                yield torch.from_numpy(block)[None].to(stages.device)
+
+        latents = [part[0].cpu() for part in stages.codec.encode_blocks(blocks())]
+    if not meter.n_samples:
+        raise ValueError(f"{path}: holds no samples")
+    return Encoded(torch.cat(latents).numpy(), meter.n_samples, meter.width(), tuple(source.notes))
+
+
 def decode(stages: Stages, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
     """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it."""
     frames = torch.from_numpy(latents).to(stages.device)
@@ -164,4 +223,4 @@ def decode(stages: Stages, latents: np.ndarray, n_samples: int | None = None) ->
 
 
 def _scaled(recording: Audio, gain_db: float) -> Audio:
-    return Audio(recording.samples * np.float32(10 ** (gain_db / 20)), recording.sample_rate)
+    return replace(recording, samples=recording.samples * np.float32(10 ** (gain_db / 20)))
