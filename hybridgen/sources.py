@@ -213,10 +213,9 @@ def _mp3_starts(file: BinaryIO, size: int) -> list[int]:
         end = _mp3_end(file, at)
         if end is None or end >= size:
             break
-        begin = end
-        at = _first_frame(file, begin, size)
+        at = _first_frame(file, end, size)
         if at is not None:
-            starts.append(begin)
+            starts.append(at)  # soundfile knows no tags before it but ID3's
     return starts
 
 

@@ -1,5 +1,6 @@
 """The codec: lengths, blocks, and how far a latent reaches."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -54,16 +55,50 @@ def test_latents_cover_the_samples_and_no_more(codec, n_samples):
     assert codec.decode(latents).shape == (2, 2, n_latents * HOP)
 
 
-def test_encoding_in_blocks_equals_encoding_at_once(codec):
+@pytest.fixture
+def near_mean(codec) -> Iterator[SpectralCodec]:
+    """The codec with latents as near their mean as those of music."""
+    narrow = codec.latent_std.clone()
+    codec.latent_std.mul_(8)
+    yield codec
+    codec.latent_std.copy_(narrow)
+
+
+def test_encoding_in_blocks_equals_encoding_at_once(near_mean):
     samples = torch.randn(1, 2, (ENCODE_BLOCK * 2 + 9) * HOP - 5) * 0.1
-    at_once = codec.normalize(codec.posterior(samples)[0])
-    assert torch.allclose(codec.encode(samples), at_once, atol=1e-5)
+    at_once = near_mean.normalize(near_mean.posterior(samples)[0])
+    assert torch.allclose(near_mean.encode(samples), at_once, atol=1e-5)
 
 
-def test_latents_are_what_the_encoder_says_in_deviations_from_its_mean(codec):
+def test_latents_are_what_the_encoder_says_in_deviations_from_its_mean(near_mean):
     samples = torch.randn(1, 2, 20 * HOP) * 0.1
-    raw, _ = codec.posterior(samples)
-    assert torch.allclose(codec.encode(samples) * codec.latent_std + codec.latent_mean, raw, atol=1e-5)
+    raw, _ = near_mean.posterior(samples)
+    assert torch.allclose(near_mean.encode(samples) * near_mean.latent_std + near_mean.latent_mean, raw, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [[1, HOP, 70_000], [ENCODE_BLOCK * HOP] * 3, [999] * 200])
+def test_samples_in_blocks_of_any_size_have_the_latents_of_all_of_them_bit_for_bit(codec, sizes):
+    samples = torch.randn(1, 2, sum(sizes)) * 0.1
+    samples[:, 1, 40_000:90_000] = samples[:, 0, 40_000:90_000]  # mono for a while
+    assert torch.equal(torch.cat(list(codec.encode_blocks(samples.split(sizes, -1))), 1), codec.encode(samples))
+
+
+def test_latents_far_from_the_mean_are_drawn_towards_it_until_they_are_not_too_loud(codec, monkeypatch):
+    samples = torch.randn(1, 2, 20 * HOP) * 0.1
+    raw = codec.posterior(samples)[0]
+
+    def decode(drawn: torch.Tensor, first: int) -> torch.Tensor:  # four times too loud at first
+        return 4 * samples * ((drawn - codec.latent_mean) / (raw - codec.latent_mean)).mean()
+
+    monkeypatch.setattr(codec, "_decode_inside", decode)
+    n_steps = 11  # 4 * 0.9 ** 11 is the first under 2 dB
+    assert torch.allclose(codec.encode(samples), codec.normalize(raw) * 0.9**n_steps, atol=1e-4)
+
+
+def test_a_row_that_is_mended_leaves_the_others_of_its_batch(codec):
+    samples = torch.randn(2, 2, 20 * HOP) * 0.1
+    samples[0, 1] = samples[0, 0]
+    assert torch.allclose(codec.encode(samples)[1:], codec.encode(samples[1:]), atol=1e-5)
 
 
 @pytest.mark.parametrize("block", [1, 16, 75, 128])
