@@ -1,13 +1,14 @@
 """What is detected in a recording becomes a plan, and what is not stays unknown."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from hybridgen.analysis.detection import Detected, detect, plan_recording
-from hybridgen.data import recordings
+from hybridgen.analysis.detection import NOTHING_DETECTED, Detected, detect, plan_recording
+from hybridgen.data import recordings, song_folder
 from hybridgen.plan.controls import Controls
 from hybridgen.text.controls import find_controls
 from tests.conftest import SAMPLE_RATE
@@ -57,23 +58,34 @@ def test_a_recording_is_mastered_once_for_its_file_and_caption(tmp_path: Path, m
     tone = 0.1 * np.sin(2 * np.pi * 220 * np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE)
     soundfile.write(tmp_path / "My song.wav", np.stack([tone, tone], axis=1), SAMPLE_RATE)
     (tmp_path / "My song.txt").write_text("\ufeffa calm waltz\nin D minor, 90 BPM", encoding="utf-8")
-    paths, work = recordings.find_recordings(tmp_path), tmp_path / "work"
-    assert [path.name for path in paths] == ["My song.wav"]
+    work = tmp_path / "work"
     with pytest.warns(UserWarning, match="beats and keys of the songs stay unknown"):
-        [song] = recordings.master_recordings(paths, work, 1.0)
+        [song] = recordings.master_recordings(song_folder.read(tmp_path, work).songs, work, 1.0)
     assert song.labels.captions == ("a calm waltz in D minor, 90 BPM",)
     assert (song.labels.plan.key, song.labels.plan.meter, song.labels.plan.n_bars) == ("D minor", "3/4", 0)
     assert soundfile.info(song.audio).frames == song.labels.plan.length == 2 * SAMPLE_RATE
     before = song.audio.stat().st_mtime_ns
     with pytest.warns(UserWarning):
-        assert recordings.master_recordings(paths, work, 1.0) == [song]
+        assert recordings.master_recordings(song_folder.read(tmp_path, work).songs, work, 1.0) == [song]
     assert song.audio.stat().st_mtime_ns == before
     (tmp_path / "My song.txt").unlink()
     with pytest.warns(UserWarning):
-        assert recordings.master_recordings(paths, work, 1.0) != [song]
+        assert recordings.master_recordings(song_folder.read(tmp_path, work).songs, work, 1.0) != [song]
 
 
-def test_a_caption_that_is_not_text_is_named(tmp_path: Path):
-    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(ValueError, match=r"a\.txt: not UTF-8 text"):
-        recordings.read_caption(tmp_path / "a.wav")
+def test_a_song_that_cannot_be_used_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(recordings, "find_detector", lambda: lambda samples, known: NOTHING_DETECTED)
+    tone = 0.1 * np.sin(2 * np.pi * 220 * np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE)
+    for name, sound in (("a", tone), ("b", tone[:4000]), ("c", 0 * tone), ("e", tone[::-1].copy())):
+        soundfile.write(tmp_path / f"{name}.wav", np.stack([sound, sound], axis=1), SAMPLE_RATE)
+    (tmp_path / "d.mp3").write_bytes(b"\0" * 5000)
+    (tmp_path / "f").mkdir()
+    shutil.copy(tmp_path / "a.wav", tmp_path / "f" / "a.wav")
+    with pytest.warns(UserWarning) as caught:
+        songs = recordings.master_recordings(song_folder.read(tmp_path).songs, tmp_path / "work", 1.0)
+    assert [song.labels.name[:1] for song in songs] == ["a", "e"]
+    said = [str(one.message).replace(str(tmp_path), "") for one in caught]
+    for words in ("/b.wav: 0.1 s is outside", "/c.wav: is silent", "/d.mp3: not audio", "/f/a.wav is the same as"):
+        assert sum(f"left out: {words}" in one for one in said) == 1, (words, said)
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="none of the 1 songs can be used"):
+        recordings.master_recordings([song_folder.SongFile(tmp_path / "d.mp3", "", "")], tmp_path / "work", 1.0)

@@ -17,7 +17,7 @@ from hybridgen.adapters import Adapter
 from hybridgen.analysis.detection import NOTHING_DETECTED, Detected
 from hybridgen.audio import Audio
 from hybridgen.cli import main
-from hybridgen.data import recordings
+from hybridgen.data import recordings, song_folder
 from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.controls import Controls
@@ -86,7 +86,7 @@ def tuned(model: Path, songs: Path, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("out") / "my-style"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recordings, "find_detector", lambda: detect_nothing)
-        results = finetune.main(songs, out, small(model))
+        results = finetune.main(song_folder.read(songs).songs, out, small(model))
     assert set(results) == {"planner", "renderer"}
     return out
 
@@ -160,17 +160,17 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_adapter(
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(lora.Run, "log_step", stop_at_2)
-    assert finetune.main(songs, out, small(model)) is None
+    assert finetune.main(song_folder.read(songs).songs, out, small(model)) is None
     assert not (out / "adapter.json").exists()
     monkeypatch.setattr(lora.Run, "log_step", note)
-    assert finetune.main(songs, out, small(model)) is not None
+    assert finetune.main(song_folder.read(songs).songs, out, small(model)) is not None
     for stage in adapters.STAGES:
         path = f"{stage}/{adapters.WEIGHTS_FILE}"
         assert (out / path).read_bytes() == (tuned / path).read_bytes()
     (songs / "third.wav").write_bytes((songs / "Night Drive.wav").read_bytes())
     try:
         with pytest.raises(ValueError, match="the checkpoint was made with"):
-            finetune.main(songs, out, small(model))
+            finetune.main(song_folder.read(songs).songs, out, small(model))
     finally:
         (songs / "third.wav").unlink()
 
@@ -186,7 +186,7 @@ def test_overfitting_one_song_halves_its_loss_in_50_steps(stage: str, model: Pat
     if stage == "renderer":  # given everything: what is not given cannot be memorized
         own = replace(own, dropout=ConditioningDropout((1.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, (0.0,) * 4, 0.0))
     train = replace(train, run=replace(train.run, save_every=50), **{stage: own})
-    results = finetune.main(tmp_path / "one", tmp_path / "out", train)
+    results = finetune.main(song_folder.read(tmp_path / "one").songs, tmp_path / "out", train)
     assert results[stage].after < 0.5 * results[stage].before
 
 
@@ -236,8 +236,9 @@ def test_a_mistake_is_one_line(
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "songs")
     assert main(["finetune", "songs", "-o", "my-style", "--model", str(model)]) == 2
-    error = capsys.readouterr().err.strip()
-    assert error.startswith("hybridgen: ") and words in error and len(error.splitlines()) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert all(line.startswith("hybridgen: ") for line in lines) and words in lines[0]
+    assert lines[1:] in ([], ["hybridgen: none of the 1 songs can be used"])
     assert not (tmp_path / "my-style/adapter.json").exists()
 
 

@@ -19,7 +19,7 @@ from hybridgen.audio import Audio
 from hybridgen.codecs.contract import BlockCodec
 from hybridgen.codecs.dac import DacCodec
 from hybridgen.codecs.oobleck import OobleckCodec
-from hybridgen.data.recordings import find_recordings
+from hybridgen.data import song_folder
 from hybridgen.files import atomic_write, read_json
 
 MIN_DEVIATION = 1e-3  # of a channel that never changes
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         section, codec = load(args.checkpoint, args.license)
-        measure(codec, find_recordings(args.sounds))
+        measure(codec, [song.path for song in song_folder.read(args.sounds).songs])
         save(section, codec, args.out)
     except (ValueError, OSError) as error:
         print(f"import_codec: {error}", file=sys.stderr)

@@ -1,10 +1,10 @@
 """Encodes music for training: python train/prepare.py --songs FOLDER --out PREPARED --codec FOLDER
 
-`--songs` is a folder of your own sound files, each with an optional caption beside it in NAME.txt; they are brought to
-one sample rate and loudness in PREPARED/songs. `--corpus` is the synthetic corpus, with its scores. Writes shards with
-latents, controls, labels and text states of every song, and with `--quantizer FOLDER`, once there is one, their codes.
-Shards that the same weights have made are kept, so a stopped run resumes with the same command, and the number of
-workers does not change a byte.
+`--songs` is a folder of your own sound files, each with an optional caption beside it in NAME.txt, or all of these in
+metadata.csv, metadata.jsonl or captions.json; the songs are brought to one sample rate and loudness in PREPARED/songs.
+`--corpus` is the synthetic corpus, with its scores. Writes shards with latents, controls, labels and text states of
+every song, and with `--quantizer FOLDER`, once there is one, their codes. Shards that the same weights have made are
+kept, so a stopped run resumes with the same command, and the number of workers does not change a byte.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from hybridgen import config
-from hybridgen.data import corpus, prepare, recordings
+from hybridgen.data import corpus, prepare, recordings, song_folder
 from hybridgen.data.prepare import LabeledAudio
 
 MIN_SECONDS = 10.0  # of each of your own songs
@@ -24,7 +24,9 @@ MIN_SECONDS = 10.0  # of each of your own songs
 
 def own_songs(folder: Path, work: Path) -> list[LabeledAudio]:
     """The songs of a folder, mastered and labeled in `work`; one name in twenty is held out, as in train/codec.py."""
-    tracks = recordings.master_recordings(recordings.find_recordings(folder), work, MIN_SECONDS)
+    found = song_folder.read(folder, leave_out=work.parent)
+    print(found.table())
+    tracks = recordings.master_recordings(found.songs, work, MIN_SECONDS)
     splits = [corpus.split(zlib.crc32(track.labels.name.encode())) for track in tracks]
     return [replace(t, labels=replace(t.labels, split=split)) for t, split in zip(tracks, splits, strict=True)]
 

@@ -11,11 +11,13 @@ from hybridgen.cli.options import Commands
 
 FINETUNE = """Puts what is particular to your songs into a small file, an adapter, and leaves the model as it is.
 
-  1. Put your songs into a folder: wav, flac, mp3, ogg, m4a or aiff; eight or so, 6 seconds to 10 minutes each. Only
-     music that is yours, or that you may use in this way.
+  1. Put your songs into a folder, or several in one: wav, flac, mp3, ogg and with the extra hybridgen[ffmpeg] m4a and
+     whatever else FFmpeg reads; eight or so, 6 seconds to 10 minutes each. Only music that is yours, or that you may
+     use in this way.
   2. Beside any of them, if you like, its description in words: night-drive.txt beside night-drive.wav, such as
-     "dark synthwave, analog bass, 96 BPM in E minor". Tempo, key and meter are read from it. What it does not say
-     is detected where librosa is installed (beats, in 4/4, and the key), or stays unknown.
+     "dark synthwave, analog bass, 96 BPM in E minor", or all of them in metadata.csv, metadata.jsonl (file_name, text)
+     or captions.json. Tempo, key and meter are read from it. What it does not say is detected where librosa is
+     installed (beats, in 4/4, and the key), or stays unknown.
   3. hybridgen finetune my-songs/ -o my-style
      Stop it when you like (Ctrl-C): the same command resumes it.
   4. hybridgen generate "night drive through rain" --adapter my-style:0.8
@@ -52,12 +54,16 @@ def _add_evaluate(commands: Commands) -> None:
 def run_finetune(args: argparse.Namespace) -> int:
     import torch
 
+    from hybridgen.data import song_folder
     from hybridgen.training import finetune, lora
 
     options.check_device(args)
+    finetune.check_out(args.out)
     train = finetune.settings(args.model, args.device, torch.get_num_threads(), args.only, args.steps)
     started = time.perf_counter()
-    results = finetune.main(args.folder, args.out, train, args.accept_license)
+    found = song_folder.read(args.folder, leave_out=args.out)
+    print(options.printable(found.table()))
+    results = finetune.main(found.songs, args.out, train, args.accept_license)
     if results is None:
         print(f"{args.out}: stopped; the same command resumes it")
         return 130

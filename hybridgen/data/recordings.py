@@ -1,8 +1,7 @@
-"""A folder of recordings -> mastered audio with labels, ready to be prepared for training.
+"""Songs of a folder -> mastered audio with labels, ready to be prepared for training.
 
-Each recording is a sound file, and beside it, if there is one, NAME.txt with a caption. Key, tempo and meter are read
-from the caption; beats, and a key that it does not name, are detected where librosa is installed. All else stays
-unknown.
+Key, tempo and meter are read from a song's caption; beats, and a key that it does not name, are detected where librosa
+is installed. All else stays unknown.
 """
 
 import hashlib
@@ -20,32 +19,32 @@ from hybridgen.audio import Audio
 from hybridgen.data.prepare import LabeledAudio
 from hybridgen.data.prepared_dataset import Labels
 from hybridgen.data.song import SAMPLE_RATE
+from hybridgen.data.song_folder import SongFile
 from hybridgen.files import atomic_write
 from hybridgen.plan.parts import MAX_SECONDS
 from hybridgen.text.controls import find_controls
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aiff")
 
+def master_recordings(songs: Sequence[SongFile], work: Path, min_seconds: float) -> list[LabeledAudio]:
+    """Masters and labels each song in the folder `work`; what an earlier call made there is kept.
 
-def find_recordings(folder: Path) -> list[Path]:
-    """The sound files of a folder, sorted by name; ValueError where there are none."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not paths:
-        raise ValueError(f"{folder} contains no sound files ({' '.join(SUFFIXES)})")
-    return paths
-
-
-def master_recordings(paths: Sequence[Path], work: Path, min_seconds: float) -> list[LabeledAudio]:
-    """Masters and labels each recording in the folder `work`; what an earlier call made there is kept.
-
-    Raises ValueError, naming the file, for a recording that cannot be read, is silent, too short or too long.
+    A song that cannot be read, is silent, too short, too long or there twice is left out, with a warning that names it;
+    ValueError where none is left.
     """
     work.mkdir(parents=True, exist_ok=True)
-    detector = find_detector()
-    bar = tqdm(paths, "songs", leave=False, disable=None)
-    return [master_recording(path, work, min_seconds, detector) for path in bar]
+    detector, made = find_detector(), dict[str, LabeledAudio]()
+    for song in tqdm(songs, "songs", leave=False, disable=None):
+        try:
+            recording = master_recording(song, work, min_seconds, detector)
+        except (ValueError, OSError) as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+            continue
+        if recording.labels.name in made:
+            warnings.warn(f"left out: {song.path} is the same as another song", stacklevel=2)
+        made[recording.labels.name] = recording
+    if not made:
+        raise ValueError(f"none of the {len(songs)} songs can be used")
+    return list(made.values())
 
 
 def find_detector() -> Detector:
@@ -56,35 +55,31 @@ def find_detector() -> Detector:
     return lambda samples, known: NOTHING_DETECTED
 
 
-def master_recording(path: Path, work: Path, min_seconds: float, detector: Detector) -> LabeledAudio:
-    """One recording as FLAC and labels in `work`, made unless they are there for this very file and caption."""
-    caption = read_caption(path)
-    digest = hashlib.sha256(path.read_bytes() + b"\0" + caption.encode()).hexdigest()
-    name = f"{re.sub(r'[^A-Za-z0-9]+', '-', path.stem)[:40].strip('-') or 'song'}-{digest[:12]}"
+def master_recording(song: SongFile, work: Path, min_seconds: float, detector: Detector) -> LabeledAudio:
+    """One song as FLAC and labels in `work`, made unless they are there for this very file and caption.
+
+    ValueError, naming the file, for one that cannot be read, is silent, too short or too long.
+    """
+    with song.path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256")
+    content.update(b"\0" + song.caption.encode())
+    name = f"{re.sub(r'[^A-Za-z0-9]+', '-', song.path.stem)[:40].strip('-') or 'song'}-{content.hexdigest()[:12]}"
     sound, labels = work / f"{name}.flac", work / f"{name}.json"
     if not (sound.exists() and labels.exists()):
-        mastered = load_mastered(path, min_seconds)
-        plan = plan_recording(mastered.samples, find_controls(caption)[0], detector)
+        mastered = load_mastered(song.path, min_seconds)
+        plan = plan_recording(mastered.samples, find_controls(song.caption)[0], detector)
         mastered.save(sound)
         with atomic_write(labels) as temporary:
-            temporary.write_bytes(Labels(name, "train", plan, (caption,) if caption else ()).to_json())
+            captions = (song.caption,) if song.caption else ()
+            temporary.write_bytes(Labels(name, "train", plan, captions).to_json())
     return LabeledAudio(Labels.from_json(labels.read_bytes()), sound, None)
-
-
-def read_caption(path: Path) -> str:
-    """The text of NAME.txt beside a recording, on one line; "" where there is none."""
-    beside = path.with_suffix(".txt")
-    if not beside.is_file():
-        return ""
-    try:
-        return " ".join(beside.read_text(encoding="utf-8-sig").split())
-    except UnicodeDecodeError:
-        raise ValueError(f"{beside}: not UTF-8 text") from None
 
 
 def load_mastered(path: Path, min_seconds: float) -> Audio:
     """A recording at 44,100 Hz and -14 LUFS; ValueError for one that is silent, too short or too long."""
-    recording = Audio.load(path).resample(SAMPLE_RATE)
+    recording = Audio.load(path, SAMPLE_RATE)
+    for note in recording.notes:
+        warnings.warn(note, stacklevel=2)
     if not min_seconds <= recording.seconds <= MAX_SECONDS:
         raise ValueError(f"{path}: {recording.seconds:.1f} s is outside {min_seconds:.1f}-{MAX_SECONDS:g} s")
     loudness = recording.loudness()

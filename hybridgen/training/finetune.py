@@ -1,32 +1,33 @@
 """A folder of songs -> an adapter: what `hybridgen finetune` does.
 
-The songs are read, mastered and labeled by `hybridgen.data.recordings`.
+The songs are found by `hybridgen.data.song_folder`, mastered and labeled by `hybridgen.data.recordings`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hybridgen import config, stages, weights
 from hybridgen.data import prepare, recordings
 from hybridgen.data.prepare import PrepareConfig
+from hybridgen.data.song_folder import SongFile
 from hybridgen.training import lora
 from hybridgen.training.lora import WORK, LoraTrainConfig, Trained
 
 
 def main(
-    folder: Path, out: Path, train: LoraTrainConfig, accept_license: str | None = None
+    songs: Sequence[SongFile], out: Path, train: LoraTrainConfig, accept_license: str | None = None
 ) -> dict[str, Trained] | None:
-    """Trains an adapter on the songs in a folder; None if a signal came first: the same call then resumes.
+    """Trains an adapter on songs; None if a signal came first: the same call then resumes.
 
     accept_license: as `Stages.from_pretrained` takes it.
-    ValueError, naming the file, for a song that cannot be read, is silent, too short or too long.
+    A song that cannot be used is left out, with a warning; ValueError where none is left.
     """
     model = weights.resolve(train.run.model)
     check_out(out)
     base = stages.time_base_of(model / "config.yaml")
     window = train.renderer.window if train.renderer is not None else base.frames_per_code
-    paths = recordings.find_recordings(folder)
-    tracks = recordings.master_recordings(paths, out / WORK / "songs", window * base.latent_hop / base.sample_rate)
+    tracks = recordings.master_recordings(songs, out / WORK / "songs", window * base.latent_hop / base.sample_rate)
     prepared = out / WORK / "prepared"
     settings = PrepareConfig(model / "config.yaml", model, 1, accept_license=accept_license)
     prepare.write_latents(tracks, prepared, settings)
