@@ -1,6 +1,7 @@
 """YAML -> frozen dataclasses, with dotted overrides and presets.
 
-The dataclass is the schema: an unknown key, a missing key or a wrong type is one `ValueError` line that names it.
+The dataclass is the schema: an unknown key, a missing key, a wrong type or a number out of its range is one
+`ValueError` line that names it.
 Files are data and nothing else: safe YAML, no anchors, no repeated keys, at most 1 MB and 32 levels.
 """
 
@@ -11,7 +12,7 @@ import typing
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import yaml
 
@@ -21,8 +22,28 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+MAX_INT = 2**53  # of whole numbers without a range of their own; exact in JSON wherever it is read
+MAX_VALUES = 10_000  # in a list
 _PACKAGE = Path(__file__).parent
 _FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")  # beside the file in a wheel, one up in a checkout
+
+
+class Range(NamedTuple):
+    """Of a number in a file, both ends included: `steps: Annotated[int, Range(1, 1000)]`."""
+
+    low: float
+    high: float
+
+
+# What a stranger's file can ask for at most: more than any model that we know of has.
+Count = Annotated[int, Range(1, 512)]  # layers, heads, codebooks, processes, threads
+Workers = Annotated[int, Range(0, 64)]  # processes beside this one
+Width = Annotated[int, Range(1, 1 << 16)]  # channels, entries of a codebook, frames or samples of a window
+Steps = Annotated[int, Range(1, 10**9)]
+Whole = Annotated[int, Range(0, 10**9)]  # steps that may be none
+Size = Annotated[int, Range(1, 10**8)]  # rows, frames or samples of a batch
+Share = Annotated[float, Range(0, 1)]
+Weight = Annotated[float, Range(0, 10**6)]
 
 
 def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
@@ -64,7 +85,7 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
         raise ValueError(f"{where or cls.__name__}: unknown {unknown}; known {list(fields)}")
     if missing := [name for name, field in fields.items() if name not in mapping and _required(field)]:
         raise ValueError(f"{where or cls.__name__}: missing {missing}")
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     dot = f"{where}." if where else ""
     return cls(**{key: cast(hints[key], value, dot + key) for key, value in mapping.items()})
 
@@ -72,14 +93,19 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
 def cast(kind: Any, value: Any, where: str) -> Any:
     """`value` as the field type says: int, float, bool, str, dataclass, tuple, dict, Literal, or None where allowed.
 
-    YAML 1.1 reads `3e-4` as a string; a float field turns it into the number.
+    YAML 1.1 reads `3e-4` as a string; a float field turns it into the number. A number has the `Range` of its type.
     """
     origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        number = cast(args[0], value, where)
+        if not args[1].low <= number <= args[1].high:
+            raise ValueError(f"{where}: {_short(value)} is outside {args[1].low:,} to {args[1].high:,}")
+        return number
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return value if isinstance(value, kind) else build(kind, value, where)
     if origin in (types.UnionType, typing.Union) and type(None) in args and len(args) == 2:
         return None if value is None else cast(next(arg for arg in args if arg is not type(None)), value, where)
-    if origin is tuple and isinstance(value, (list, tuple)):
+    if origin is tuple and isinstance(value, (list, tuple)) and len(value) <= MAX_VALUES:
         return _cast_tuple(args, value, where)
     if origin is dict and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: cast(args[1], item, f"{where}.{key}") for key, item in value.items()}
@@ -87,7 +113,7 @@ def cast(kind: Any, value: Any, where: str) -> Any:
         return value
     if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         return _cast_float(value, where)
-    if kind in (int, str, bool) and type(value) is kind:
+    if kind in (int, str, bool) and type(value) is kind and (kind is not int or abs(value) <= MAX_INT):
         return value
     raise ValueError(f"{where}: expected {_name(kind)}, got {_short(value)}")
 

@@ -55,7 +55,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
-            raise ValueError(f"manifest format {self.format!r} is not 1 or {FORMAT}, those known here")
+            raise ValueError(f"manifest format {str(self.format)[:60]} is not 1 or {FORMAT}, those known here")
         history.check(self.operations)
         for name, kind in (("generator", str), ("ai_generated", bool), ("sha256", str)):
             if type(getattr(self, name)) is not kind:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridgen import grammar
+from hybridgen.config import Count, Width
 from hybridgen.layers import Attention, KVCache, RMSNorm, Rotary, SwiGLU, rotary
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
 from hybridgen.plan.parts import ROLES
@@ -31,16 +32,16 @@ KITS = tuple(role in ("drums", "percussion") for role in ROLES)  # their program
 class PlannerConfig:
     """Shape of a planner; a head is dim / n_heads wide."""
 
-    dim: int
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int
-    ffn_dim: int  # inner width of SwiGLU
-    depth_dim: int  # width of the depth head
-    depth_ffn_dim: int
-    text_dim: int
-    n_codebooks: int  # Q
-    codebook_size: int  # K
+    dim: Width
+    n_layers: Count
+    n_heads: Count
+    n_kv_heads: Count
+    ffn_dim: Width  # inner width of SwiGLU
+    depth_dim: Width  # width of the depth head
+    depth_ffn_dim: Width
+    text_dim: Width
+    n_codebooks: Count  # Q
+    codebook_size: Width  # K
 
     RENAMED: ClassVar = {"hidden_dim": "ffn_dim", "depth_hidden_dim": "depth_ffn_dim"}  # see `config.build`
 

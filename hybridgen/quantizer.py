@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from hybridgen.config import Count, Width
 from hybridgen.layers import RMSNorm
 from hybridgen.plan.parts import ROLES
 
@@ -25,12 +26,12 @@ N_PITCHES = 12
 class QuantizerConfig:
     """Shapes of the quantizer."""
 
-    latent_dim: int
-    n_codebooks: int
-    codebook_size: int
-    code_dim: int  # width of a lookup (G)
-    dim: int
-    frames_per_code: int = 4  # latent frames in a code frame (older files do not say it)
+    latent_dim: Width
+    n_codebooks: Count
+    codebook_size: Width
+    code_dim: Width  # width of a lookup (G)
+    dim: Width
+    frames_per_code: Count = 4  # latent frames in a code frame (older files do not say it)
 
 
 @dataclass(frozen=True)

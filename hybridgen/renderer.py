@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from hybridgen.config import Count, Width
 from hybridgen.layers import Attention, RMSNorm, Rotary, SwiGLU, rotary
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, columns
 from hybridgen.plan.parts import ROLES
@@ -32,15 +33,15 @@ PARTS = ("text", "codes", "controls", "timbre")  # what a condition may lack, in
 class RendererConfig:
     """Shapes of the renderer; the first four belong to the codec, the text encoder and the quantizer."""
 
-    latent_dim: int
-    text_dim: int
-    n_codebooks: int
-    codebook_size: int
-    dim: int
-    n_layers: int
-    n_heads: int
-    ffn_dim: int  # inner width of SwiGLU
-    frames_per_code: int = 4  # latent frames in a code frame (older files do not say it); windows start and end on one
+    latent_dim: Width
+    text_dim: Width
+    n_codebooks: Count
+    codebook_size: Width
+    dim: Width
+    n_layers: Count
+    n_heads: Count
+    ffn_dim: Width  # inner width of SwiGLU
+    frames_per_code: Count = 4  # latent frames in a code frame, older files do not say it; windows start and end on one
 
     RETIRED: ClassVar = {"cross_every": CROSS_EVERY}  # see `config.build`
 

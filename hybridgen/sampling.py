@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, TypedDict
 
+from hybridgen.config import Width
 from hybridgen.plan.parts import check_seed, number, whole
 from hybridgen.progress import Progress
 
@@ -36,8 +37,8 @@ class SamplingConfig:
 
     num_steps: int  # solver steps a window, 1-1000
     guidance_scale: float  # 0-100; 1 = none, any other costs twice
-    window: int  # latent frames rendered at once
-    overlap: int  # clean latent frames that a window sees of the one before
+    window: Width  # latent frames rendered at once
+    overlap: Width  # clean latent frames that a window sees of the one before
     score: SamplingParams
     codes: SamplingParams
 

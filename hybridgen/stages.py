@@ -55,8 +55,8 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         if self.plan_version != PLAN_VERSION:
             raise ValueError(
-                f"plan_version {self.plan_version} != {PLAN_VERSION}: the weights know other roles, labels, meters, "
-                "chords or features than this version of hybridgen"
+                f"plan_version {self.plan_version[:60]} != {PLAN_VERSION}: the weights know other roles, labels, "
+                "meters, chords or features than this version of hybridgen"
             )
         codecs = {"codec": self.codec, "dac": self.dac, "oobleck": self.oobleck}
         given = [name for name, part in codecs.items() if part is not None]
@@ -215,9 +215,12 @@ class Stages:
     def _load(self, stage: str, make: Callable[[], T]) -> T:
         with self._lock, torch.inference_mode(False):  # whoever asks first, the weights serve all
             if stage not in self._loaded:
-                module = make()
                 if stage in STAGES and self.folder is not None:
-                    self._read(module, self.folder / f"{stage}.safetensors")
+                    path = self.folder / f"{stage}.safetensors"
+                    module = weights.make_within(make, path)
+                    self._read(module, path)
+                else:
+                    module = make()
                 self._loaded[stage] = module.eval().to(self.device)
             return cast(T, self._loaded[stage])
 

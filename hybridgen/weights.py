@@ -3,8 +3,9 @@
 import json
 import math
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors
@@ -12,11 +13,13 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from hybridgen.files import atomic_write, expand_user
 
 ALLOWED = ("config.yaml", "*.safetensors", "*.json", "*.md")  # all that is ever fetched from or sent to the Hub
 MAX_HEADER = 16 << 20  # bytes of JSON that list the tensors of a file
+SPARE = 4_000_000  # numbers that a module may make beside those in its file: tables, windows
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SHIPPED = Path(__file__).parent / "presets"
 
@@ -80,6 +83,39 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
                     target.copy_(stored)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file: {error}") from None
+
+
+class _Budget(TorchFunctionMode):
+    """While it is active, tensors of at most so many numbers together can be made; then ValueError."""
+
+    MAKERS = frozenset({torch.empty, torch.zeros, torch.ones, torch.randn, torch.rand, torch.full, torch.arange})
+
+    def __init__(self, limit: int, message: str):
+        super().__init__()
+        self.left, self.message = limit, message
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in self.MAKERS:
+            sizes = args[0] if args and isinstance(args[0], (tuple, list)) else args
+            self.left -= math.prod(size for size in sizes if isinstance(size, int))
+            if self.left < 0:
+                raise ValueError(self.message)
+        return func(*args, **(kwargs or {}))
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def make_within(make: Callable[[], M], path: str | Path) -> M:
+    """The module that `make` makes, for the weights in a file: ValueError before it takes more memory than they fill.
+
+    The shapes in a model's config.yaml are a stranger's: nothing is allocated that the file could not hold.
+    """
+    size = Path(path).stat().st_size
+    with _Budget(size + SPARE, f"{path}: the shapes in config.yaml ask for more than fits its {size:,} bytes"):
+        return make()
 
 
 def check_header(path: str | Path) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 import yaml
@@ -20,10 +20,11 @@ class Optim:
 @dataclasses.dataclass(frozen=True)
 class Train:
     optim: Optim
-    steps: int
+    steps: Annotated[int, config.Range(1, 100)]
     model: str = "base"
+    seed: int = 0
     amp: bool = False
-    strides: tuple[int, ...] = ()
+    strides: tuple[Annotated[int, config.Range(1, 100)], ...] = ()
     schedule: Literal["cosine", "constant"] = "cosine"
     weights: dict[str, float] = dataclasses.field(default_factory=dict)
     last: Optim | None = None
@@ -58,6 +59,9 @@ def test_overrides_beat_the_file(tmp_path):
     [
         ("optim.lrr=3", r"optim: unknown ['lrr']; known ['lr', 'betas', 'warmup']"),
         ("steps=2.5", "steps: expected int, got 2.5"),
+        ("steps=0", "steps: 0 is outside 1 to 100"),
+        ("strides=[2, 101]", "strides[1]: 101 is outside 1 to 100"),
+        ("seed=9007199254740993", "seed: expected int, got 9007199254740993"),
         ("steps=true", "steps: expected int, got True"),
         ("amp=1", "amp: expected bool, got 1"),
         ("model=3", "model: expected str, got 3"),

@@ -79,6 +79,12 @@ def test_the_content_decides_what_a_file_is_and_not_its_name(sound, tmp_path, na
     assert abs(Audio.load(tmp_path / name).seconds - SECONDS) < 0.1
 
 
+def test_a_container_that_soundfile_takes_for_mp3_is_not_offered_to_it(sound, tmp_path, monkeypatch):
+    write_m4a(tmp_path / "song.mp3", sound)
+    monkeypatch.setattr(sources, "_open_soundfile", lambda *_: pytest.fail("its bytes say MP4"))
+    assert abs(Audio.load(tmp_path / "song.mp3").seconds - SECONDS) < 0.1
+
+
 @pytest.mark.parametrize("ending", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
 def test_a_format_of_soundfile_under_any_name(sound, tmp_path, ending):
     for name in ("x.mp3", "x.m4a", "x.txt"):

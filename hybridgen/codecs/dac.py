@@ -17,16 +17,17 @@ from einops import rearrange
 from torch import Tensor
 
 from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios
+from hybridgen.config import Count, Size, Width
 
 
 @dataclass(frozen=True)
 class DacConfig:
     """Shapes of DAC, as its authors name them."""
 
-    sample_rate: int  # Hz
-    encoder_dim: int  # channels after the first convolution, doubled by every stride
-    decoder_dim: int  # channels before the first stride of the decoder, halved by every stride
-    downsampling_ratios: tuple[int, ...]  # strides of the encoder; their product is the hop
+    sample_rate: Size  # Hz
+    encoder_dim: Width  # channels after the first convolution, doubled by every stride
+    decoder_dim: Width  # channels before the first stride of the decoder, halved by every stride
+    downsampling_ratios: tuple[Count, ...]  # strides of the encoder; their product is the hop
     license: str = "MIT"  # of the weights, SPDX
 
     def __post_init__(self) -> None:

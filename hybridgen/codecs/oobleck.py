@@ -13,18 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios
+from hybridgen.config import Count, Size, Width
 
 
 @dataclass(frozen=True)
 class OobleckConfig:
     """Shapes of Oobleck, as diffusers names them."""
 
-    sample_rate: int  # Hz
-    latent_dim: int
-    encoder_hidden_size: int  # twice latent_dim: a mean and a deviation
-    decoder_channels: int
-    downsampling_ratios: tuple[int, ...]  # strides of the encoder; their product is the hop
-    channel_multiples: tuple[int, ...]  # width of each block over the first
+    sample_rate: Size  # Hz
+    latent_dim: Width
+    encoder_hidden_size: Width  # twice latent_dim: a mean and a deviation
+    decoder_channels: Width
+    downsampling_ratios: tuple[Count, ...]  # strides of the encoder; their product is the hop
+    channel_multiples: tuple[Count, ...]  # width of each block over the first
     license: str  # of the weights, SPDX
 
     def __post_init__(self) -> None:

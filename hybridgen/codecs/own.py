@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from hybridgen.codecs import stereo
 from hybridgen.codecs.contract import BlockCodec
+from hybridgen.config import Count, Size, Width
 
 LOWEST_TONE, HIGHEST_TONE = -41, 39  # of the bank, in semitones from A at 440 Hz
 TONES_PER_SEMITONE = 3
@@ -38,21 +39,21 @@ STEP, MAX_STEPS = 0.9, 20  # of the correction
 class SpectralCodecConfig:
     """Shapes of the codec; every length in samples unless said otherwise."""
 
-    sample_rate: int  # Hz
-    hop_length: int  # samples in a latent frame; a multiple of frame_hop
-    latent_dim: int
-    n_fft: int  # samples in a spectral frame; an even multiple of frame_hop
-    frame_hop: int  # samples from one spectral frame to the next
-    phase_bins: int  # the encoder sees phase below this bin, and magnitudes everywhere
-    band_stops: tuple[int, ...]  # last bin + 1 of each band, ending at n_fft // 2 + 1
-    band_dims: tuple[int, ...]  # width of the projection into and out of each band
-    frame_dim: int  # width of the blocks at the rate of spectral frames
-    latent_block_dim: int  # width of the blocks at the latent rate
-    encoder_layers: int  # blocks at the rate of spectral frames
-    decoder_layers: int
-    latent_layers: int  # blocks at the latent rate, in the encoder and in the decoder
-    expansion: int  # inner width of a block over its outer width
-    tone_dim: int  # width of the projection into and out of the levels of the tones
+    sample_rate: Size  # Hz
+    hop_length: Width  # samples in a latent frame; a multiple of frame_hop
+    latent_dim: Width
+    n_fft: Width  # samples in a spectral frame; an even multiple of frame_hop
+    frame_hop: Width  # samples from one spectral frame to the next
+    phase_bins: Width  # the encoder sees phase below this bin, and magnitudes everywhere
+    band_stops: tuple[Width, ...]  # last bin + 1 of each band, ending at n_fft // 2 + 1
+    band_dims: tuple[Width, ...]  # width of the projection into and out of each band
+    frame_dim: Width  # width of the blocks at the rate of spectral frames
+    latent_block_dim: Width  # width of the blocks at the latent rate
+    encoder_layers: Count  # blocks at the rate of spectral frames
+    decoder_layers: Count
+    latent_layers: Count  # blocks at the latent rate, in the encoder and in the decoder
+    expansion: Count  # inner width of a block over its outer width
+    tone_dim: Width  # width of the projection into and out of the levels of the tones
     license: str = "Apache-2.0"  # of the weights, SPDX
 
     # older files: other names, and keys with the only value that they may have (see `config.build`)

@@ -110,7 +110,7 @@ def parse_key(name: str) -> str:
     """Canonical key ("A minor") of any usual spelling ("Am", "a min", "C# major"); ValueError if there is none."""
     match = re.fullmatch(rf"{NOTE}\s*(major|maj|M|minor|min|m)?", name.strip(), re.IGNORECASE)
     if match is None:
-        raise ValueError(f"key {name!r} is none of the 24 (a note C ... B with # or b, then major or minor)")
+        raise ValueError(f"key {name[:60]!r} is none of the 24 (a note C ... B with # or b, then major or minor)")
     mode = match[3] or "major"
     is_minor = mode == "m" or mode.lower().startswith("min")
     return f"{PITCHES[parse_pitch(match[1], match[2])]} {'minor' if is_minor else 'major'}"
@@ -130,7 +130,9 @@ def parse_chord(name: str) -> str:
     match = re.fullmatch(r"([A-G])(#|♯|b|♭)?(.*)", text)
     quality = match and QUALITY_SPELLINGS.get(match[3], match[3])
     if match is None or quality not in QUALITY_INTERVALS:
-        raise ValueError(f"chord {name!r} is not known: a root C ... B, then one of {', '.join(QUALITIES[1:])}, or N")
+        raise ValueError(
+            f"chord {name[:60]!r} is not known: a root C ... B, then one of {', '.join(QUALITIES[1:])}, or N"
+        )
     return PITCHES[parse_pitch(match[1], match[2])] + quality
 
 

@@ -82,21 +82,21 @@ def check_tempo(bpm: float, field: str = "tempo") -> float:
 def check_meter(meter: str, field: str = "meter") -> str:
     """`meter` itself; ValueError if it is none of `METERS`."""
     if words(meter, field) not in METERS:
-        raise ValueError(f"{field} {meter!r} is none of {', '.join(METERS)}")
+        raise ValueError(f"{field} {meter[:60]!r} is none of {', '.join(METERS)}")
     return meter
 
 
 def check_label(label: str, field: str = "label") -> str:
     """`label` itself; ValueError if it is none of `LABELS`."""
     if label not in LABELS:
-        raise ValueError(f"{field} {label!r} is none of {', '.join(LABELS)}")
+        raise ValueError(f"{field} {str(label)[:60]!r} is none of {', '.join(LABELS)}")
     return label
 
 
 def check_energy(energy: int, field: str = "energy") -> int:
     """`energy` itself; ValueError unless it is an integer of 0-7."""
     if not (isinstance(energy, int) and 0 <= energy <= MAX_ENERGY):
-        raise ValueError(f"{field} {energy!r} is outside 0-{MAX_ENERGY}")
+        raise ValueError(f"{field} {str(energy)[:60]} is outside 0-{MAX_ENERGY}")
     return energy
 
 
@@ -125,7 +125,7 @@ def order_roles(roles: Iterable[str], field: str = "roles") -> tuple[str, ...]:
     roles = tuple(roles)
     for role in roles:
         if role not in ROLES:
-            raise ValueError(f"{field}: {role!r} is none of {', '.join(ROLES)}")
+            raise ValueError(f"{field}: {str(role)[:60]!r} is none of {', '.join(ROLES)}")
         if roles.count(role) > 1:
             raise ValueError(f"{field}: {role!r} is named {roles.count(role)} times")
     return tuple(sorted(roles, key=ROLES.index))
@@ -138,7 +138,7 @@ def order_instruments(
     pairs = list(instruments.items() if isinstance(instruments, Mapping) else instruments)
     for role, program in pairs:
         if program is not None and not (isinstance(program, int) and 0 <= program <= 127):
-            raise ValueError(f"instruments: program {program!r} of {role} is outside 0-127")
+            raise ValueError(f"instruments: program {str(program)[:60]} of {str(role)[:60]} is outside 0-127")
     order = order_roles((role for role, _ in pairs), "instruments")
     return tuple((role, dict(pairs)[role]) for role in order)
 
@@ -269,11 +269,13 @@ class Ending:
 
     def __post_init__(self) -> None:
         if self.kind not in ENDINGS:
-            raise ValueError(f"ending {self.kind!r} is none of {', '.join(ENDINGS)} (or a fade over bars: fade 4)")
+            raise ValueError(
+                f"ending {str(self.kind)[:60]!r} is none of {', '.join(ENDINGS)} (or a fade over bars: fade 4)"
+            )
         if self.bars is None:
             return
         if self.kind != "fade":
-            raise ValueError(f"ending {self.kind!r} has no bars, but bars {self.bars!r} are given")
+            raise ValueError(f"ending {self.kind!r} has no bars, but bars {str(self.bars)[:60]} are given")
         if type(self.bars) is not int or not 1 <= self.bars <= MAX_BARS:
             raise ValueError(f"ending: a fade over {str(self.bars)[:60]} bars is outside 1-{MAX_BARS}")
 

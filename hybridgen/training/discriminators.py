@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from hybridgen.config import Width
 from hybridgen.spectra import stft
 
 
@@ -17,8 +18,8 @@ from hybridgen.spectra import stft
 class DiscriminatorConfig:
     """One discriminator for each window length."""
 
-    windows: tuple[int, ...]  # samples
-    channels: tuple[int, ...]  # of the hidden layers; frequency is halved twice by the first and once by each other
+    windows: tuple[Width, ...]  # samples
+    channels: tuple[Width, ...]  # of the hidden layers; frequency is halved twice by the first and once by each other
 
 
 class SpectrumDiscriminator(nn.Module):

@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from hybridgen.config import Count, Share, Steps, Weight, Whole
 from hybridgen.training import distributed
 from hybridgen.training.backends import DeepSpeedBackend, PlainBackend, read_settings
 from hybridgen.training.ema import MOMENTS, AveragingAdamW
@@ -34,9 +35,9 @@ class EngineConfig:
     """How a model is trained, whatever it is; nothing here changes what is learned, except for rounding."""
 
     device: str  # "cpu" or "cuda"
-    threads: int  # CPU threads of a process
+    threads: Count  # CPU threads of a process
     bfloat16: bool  # matrix products in bfloat16: faster where the hardware supports it, 12 times slower elsewhere
-    micro_batches: int  # parts of its rows that a rank runs one after the other, to save memory
+    micro_batches: Steps  # parts of its rows that a rank runs one after the other, to save memory
     recompute: bool  # activation checkpointing: blocks run forward again in the backward pass, to save memory
     deepspeed: str | None  # JSON file, see configs/deepspeed; None: plain PyTorch, one process
 
@@ -51,12 +52,12 @@ class EngineConfig:
 class OptimConfig:
     """AdamW with a rate that rises, stays, and falls at the end, so that a run can be extended at any time."""
 
-    learning_rate: float
-    warm_up: int  # steps from zero to the full rate
-    cool_down: int  # last steps, from the full rate to zero
-    weight_decay: float  # of matrices; vectors have none
-    clip: float  # largest norm of the gradient
-    ema: float  # decay per step of the averaged weights
+    learning_rate: Share
+    warm_up: Whole  # steps from zero to the full rate
+    cool_down: Whole  # last steps, from the full rate to zero
+    weight_decay: Weight  # of matrices; vectors have none
+    clip: Weight  # largest norm of the gradient
+    ema: Share  # decay per step of the averaged weights
     betas: tuple[float, float] = (0.9, 0.95)
 
     def rate(self, step: int, steps: int) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hybridgen import adapters, config, files, weights
 from hybridgen.adapters import LoRA
+from hybridgen.config import Share, Size, Steps, Weight, Width
 from hybridgen.data.prepared_dataset import PreparedDataset
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.renderer import Renderer, RendererConfig
@@ -35,7 +36,7 @@ Model = TypeVar("Model", bound=nn.Module)
 class AdapterConfig:
     """Shapes of an adapter."""
 
-    rank: int
+    rank: Width
     alpha: float  # a pair's output is scaled by alpha / rank
     targets: tuple[str, ...]  # endings of the names of linear layers
 
@@ -45,10 +46,10 @@ class PlannerAdapterConfig:
     """How an adapter of the planner is trained."""
 
     adapter: AdapterConfig
-    steps: int
-    frames: int  # code frames in a step, about: as many whole songs as fit, at least one
-    score_weight: float  # of a score token in the loss, where a code counts 1; 0 where most labels are unknown
-    label_smoothing: float  # of codes
+    steps: Steps
+    frames: Size  # code frames in a step, about: as many whole songs as fit, at least one
+    score_weight: Weight  # of a score token in the loss, where a code counts 1; 0 where most labels are unknown
+    label_smoothing: Share  # of codes
     optim: OptimConfig
 
 
@@ -57,9 +58,9 @@ class RendererAdapterConfig:
     """How an adapter of the renderer is trained."""
 
     adapter: AdapterConfig
-    steps: int
-    window: int  # latent frames; shorter songs are left out
-    frames: int  # latent frames in a step: as many windows as fit
+    steps: Steps
+    window: Size  # latent frames; shorter songs are left out
+    frames: Size  # latent frames in a step: as many windows as fit
     dropout: ConditioningDropout
     optim: OptimConfig
 

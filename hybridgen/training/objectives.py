@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hybridgen import flow
 from hybridgen.codecs.own import SpectralCodec, mid_side
+from hybridgen.config import Share, Weight
 from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig
@@ -91,11 +92,11 @@ class ConditioningDropout:
     """How the renderer's conditions are dropped and corrupted in training; shares are probabilities."""
 
     known_shares: tuple[float, float, float, float]  # of windows of which nothing, the start, the end, both are known
-    known_weight: float  # of a known frame in the loss; an unknown one counts 1
-    corrupted_codes: float  # share of codes that are replaced by random ones; a window has 0 to twice this share
-    context_noise: float  # deviation of the noise on known frames, whose own is 1; a window has 0 to this much
+    known_weight: Weight  # of a known frame in the loss; an unknown one counts 1
+    corrupted_codes: Share  # share of codes that are replaced by random ones; a window has 0 to twice this share
+    context_noise: Weight  # deviation of the noise on known frames, whose own is 1; a window has 0 to this much
     drop_shares: tuple[float, float, float, float]  # of text, codes, controls, timbre
-    drop_all: float  # share of windows without any of them
+    drop_all: Share  # share of windows without any of them
 
     def __post_init__(self) -> None:
         if abs(sum(self.known_shares) - 1) > 1e-6:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridgen import grammar
+from hybridgen.config import Share, Size
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
 from hybridgen.data.prepared_dataset import Labels, PreparedDataset, PreparedTrack
@@ -38,10 +39,10 @@ class ScoreConfig:
     """Which songs are composed; a share of long ones teaches form over minutes."""
 
     seed: int
-    batch_size: int  # songs of a global batch; long ones a quarter of it
+    batch_size: Size  # songs of a global batch; long ones a quarter of it
     seconds: tuple[float, float]
     long_seconds: tuple[float, float]
-    long_share: float  # of batches
+    long_share: Share  # of batches
 
     def __post_init__(self) -> None:
         if self.batch_size < LONG_DIVISOR or self.batch_size % LONG_DIVISOR:

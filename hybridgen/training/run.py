@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from hybridgen.config import Steps, Workers
 from hybridgen.training import checkpoints, dataset, distributed, flops
 from hybridgen.training.checkpoints import Checkpoint
 from hybridgen.training.engine import Engine, EngineConfig
@@ -36,13 +37,17 @@ class RunConfig:
     model: str  # preset or YAML file that holds the shapes; for adapters a shipped model or a model folder
     out: str  # folder of the run
     seed: int
-    workers: int  # processes that prepare batches ahead; 0: the training process prepares them
-    log_every: int  # steps
-    save_every: int
-    valid_every: int | None = None  # None: after the last step only
+    workers: Workers  # processes that prepare batches ahead; 0: the training process prepares them
+    log_every: Steps  # steps
+    save_every: Steps
+    valid_every: Steps | None | None = None  # None: after the last step only
     start: str | None = None  # weights to begin with
     best_metric: str | None = None  # validation figure whose lowest value selects the weights; None: the last ones
     wandb: str | None = None  # project on W&B
+
+    def __post_init__(self) -> None:
+        if not self.out.strip():
+            raise ValueError("out is empty: name the folder of the run")
 
 
 class TrainConfig(Protocol):
