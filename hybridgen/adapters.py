@@ -15,7 +15,7 @@ import copy
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -35,23 +35,16 @@ MAX_STRENGTH = 4.0
 CONFIG_FILE, WEIGHTS_FILE, FACTS_FILE = "adapter_config.json", "adapter_model.safetensors", "adapter.json"
 _PREFIX = "base_model.model."  # of PEFT's names
 _SPEC = re.compile(r"(?P<path>.+?)(?::(?!\d+-\d+$)(?P<strength>[-+.\w]+))?(?::(?P<first>\d+)-(?P<last>\d+))?")
-_NEUTRAL: dict[
-    str, tuple[Any, ...]
-] = {  # keys of PEFT's config that change what an adapter does, and the values with which they do not
-    "peft_type": ("LORA",),
-    "bias": ("none",),
-    "lora_bias": (False, None),
-    "use_dora": (False, None),
-    "use_rslora": (False, None),
-    "fan_in_fan_out": (False, None),
-    "modules_to_save": (None, []),
-    "layer_replication": (None, []),
-    "alora_invocation_tokens": (None,),
-    "rank_pattern": (None, {}),
-    "alpha_pattern": (None, {}),
-    "trainable_token_indices": (None,),
-    "target_parameters": (None, []),
-}
+MAX_ALPHA, MAX_RANK = 1e6, 4096
+_READ = frozenset({"peft_type", "r", "lora_alpha", "use_rslora", "bias"})  # keys of PEFT's config that are read
+_SPENT = frozenset(  # those that said how the adapter was trained, and which layers it has: its weights show that
+    [
+        *("base_model_name_or_path", "auto_mapping", "task_type", "inference_mode", "revision", "peft_version"),
+        *("lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
+        *("init_lora_weights", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "megatron_config"),
+        *("megatron_core", "qalora_group_size", "ensure_weight_tying", "fan_in_fan_out"),
+    ]
+)  # fan_in_fan_out: of layers that are not linear, which are refused
 
 
 # ---- which adapter
@@ -119,11 +112,11 @@ class LoRA(nn.Module):
     @property
     def pairs(self) -> dict[str, Pair]:
         """Name of a layer in the model -> its pair."""
-        return {name.replace("/", "."): cast(Pair, pair) for name, pair in self.layers.items()}
+        return {name[1:].replace("/", "."): cast(Pair, pair) for name, pair in self.layers.items()}
 
 
 def _key(name: str) -> str:
-    return name.replace(".", "/")  # a module's name may hold no dot
+    return "/" + name.replace(".", "/")  # a module's name may hold no dot, nor be that of one of its attributes
 
 
 def create(model: nn.Module, targets: Sequence[str], rank: int, alpha: float, rng: torch.Generator) -> LoRA:
@@ -239,13 +232,21 @@ def save_lora(lora: LoRA, folder: Path, base: str) -> None:
 
 def load_lora(folder: Path) -> LoRA:
     """A LoRA in PEFT's format; ValueError for what is none, or does what is not done here (DoRA, biases and so on)."""
-    settings = read_json(folder / CONFIG_FILE)
-    for key, neutral in _NEUTRAL.items():
-        if settings.get(key, neutral[0]) not in neutral:
-            raise ValueError(f"{folder / CONFIG_FILE}: {key} {settings[key]!r} is not known here, only {neutral[0]!r}")
-    rank, alpha = settings.get("r"), settings.get("lora_alpha")
-    if type(rank) is not int or rank < 1 or not isinstance(alpha, int | float) or isinstance(alpha, bool):
-        raise ValueError(f"{folder / CONFIG_FILE}: r {rank!r} and lora_alpha {alpha!r} should be numbers over 0")
+    path, settings = folder / CONFIG_FILE, read_json(folder / CONFIG_FILE)
+    if settings.get("peft_type", "LORA") != "LORA" or settings.get("bias", "none") != "none":
+        kind, bias = (str(settings.get(key))[:60] for key in ("peft_type", "bias"))
+        raise ValueError(f"{path}: peft_type {kind} with bias {bias} is not known here, only LORA with none")
+    for key in settings.keys() - _READ - _SPENT:
+        if settings[key] not in (None, False, [], {}):
+            raise ValueError(f"{path}: {key[:60]} {str(settings[key])[:60]!r} is not known here, only an empty one")
+    rank, alpha, is_root = settings.get("r"), settings.get("lora_alpha"), settings.get("use_rslora") or False
+    if type(rank) is not int or not 1 <= rank <= MAX_RANK:
+        raise ValueError(f"{path}: r {str(rank)[:60]} should be a whole number from 1 to {MAX_RANK}")
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= MAX_ALPHA:
+        raise ValueError(f"{path}: lora_alpha {str(alpha)[:60]} should be a number over 0, to {MAX_ALPHA:g}")
+    if not isinstance(is_root, bool):
+        raise ValueError(f"{path}: use_rslora {str(is_root)[:60]!r} should be true or false")
+    alpha *= rank**0.5 if is_root else 1  # https://arxiv.org/abs/2312.03732: scaled by alpha / sqrt(rank)
     tensors = _read_tensors(folder / WEIGHTS_FILE)
     shapes = _shapes(folder / WEIGHTS_FILE, tensors, rank)
     lora = LoRA(shapes, rank, alpha)
@@ -266,12 +267,12 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _shapes(path: Path, tensors: Mapping[str, Tensor], rank: int) -> dict[str, tuple[int, int]]:
     """(I, O) of each layer; ValueError unless the file holds whole pairs of this rank and nothing else."""
-    pattern = re.compile(re.escape(_PREFIX) + r"(.+)\.lora_[AB]\.weight")
+    pattern = re.compile(re.escape(_PREFIX) + r"([\w.]{1,200})\.lora_[AB]\.weight")
     names = set()
     for key in tensors or ("nothing",):
         match = pattern.fullmatch(key)
         if match is None:
-            raise ValueError(f"{path}: holds {key}, which is not part of a LoRA")
+            raise ValueError(f"{path}: holds {key[:200]!r}, which is not part of a LoRA")
         names.add(match[1])
     shapes = {}
     for name in sorted(names):
@@ -319,12 +320,20 @@ def save(folder: str | Path, loras: Mapping[str, LoRA], base: Mapping[str, str],
     return folder
 
 
-def load(adapter: Adapter, device: str | torch.device = "cpu") -> LoadedAdapter:
-    """The adapter in a folder; ValueError, in one line, for a folder without a complete one."""
+def load(
+    adapter: Adapter, device: str | torch.device = "cpu", model: Callable[[str], nn.Module] | None = None
+) -> LoadedAdapter:
+    """The adapter in a folder; ValueError, in one line, for a folder without a complete one.
+
+    model: the module of a stage, asked for where PEFT alone wrote the folder: it does not say which model it is for.
+    """
     folder = expand_user(adapter.path)
+    if model is not None and not (folder / FACTS_FILE).is_file() and (found := _load_peft(folder, model)):
+        own = {stage: sha256(place / WEIGHTS_FILE) for stage, (place, _) in found.items()}
+        return LoadedAdapter(adapter, {stage: lora.to(device) for stage, (_, lora) in found.items()}, {}, own)
     if not (folder / FACTS_FILE).is_file():
-        found = f"does not contain {FACTS_FILE}" if folder.is_dir() else "is not a folder"
-        raise ValueError(f"adapter {str(adapter.path)!r} {found}; make one with: hybridgen finetune SONGS -o my-style")
+        what = f"contains neither {FACTS_FILE} nor {CONFIG_FILE}" if folder.is_dir() else "is not a folder"
+        raise ValueError(f"adapter {str(adapter.path)!r} {what}; make one with: hybridgen finetune SONGS -o my-style")
     facts = read_json(folder / FACTS_FILE)
     if facts.get("format") != FORMAT:
         raise ValueError(f"{folder / FACTS_FILE}: format {facts.get('format')!r} is not {FORMAT}, the one known here")
@@ -333,20 +342,56 @@ def load(adapter: Adapter, device: str | torch.device = "cpu") -> LoadedAdapter:
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / stage / name).is_file():
                 raise ValueError(f"adapter {str(adapter.path)!r} lacks {stage}/{name}")
-        found = sha256(folder / stage / WEIGHTS_FILE)
-        if found != digest:
-            raise ValueError(f"{folder / stage / WEIGHTS_FILE}: its SHA-256 is {found}, {FACTS_FILE} says {digest}")
+        actual = sha256(folder / stage / WEIGHTS_FILE)
+        if actual != digest:
+            raise ValueError(f"{folder / stage / WEIGHTS_FILE}: its SHA-256 is {actual}, {FACTS_FILE} says {digest}")
     loras = {stage: load_lora(folder / stage).to(device) for stage in own}
     return LoadedAdapter(adapter, loras, base, own)
 
 
+def _load_peft(folder: Path, model: Callable[[str], nn.Module]) -> dict[str, tuple[Path, LoRA]]:
+    """Stage -> place and LoRA of what PEFT wrote into a folder, or into one for each stage; none where it did not."""
+    places = {stage: folder / stage for stage in STAGES if (folder / stage / CONFIG_FILE).is_file()}
+    if places:
+        return {stage: (place, load_lora(place)) for stage, place in places.items()}
+    if not (folder / CONFIG_FILE).is_file():
+        return {}
+    lora = load_lora(folder)
+    return {_stage_of(lora, folder, model): (folder, lora)}
+
+
+def _stage_of(lora: LoRA, folder: Path, model: Callable[[str], nn.Module]) -> str:
+    """The stage whose linear layers have the names and widths of the pairs; ValueError where none has, or both have."""
+    found = [stage for stage in STAGES if _fits(lora, model(stage))]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(list(lora.pairs)[:3])
+    if not found:
+        raise ValueError(f"{folder}: its layers ({names} ...) are not those of the model's {' or '.join(STAGES)}")
+    both = " and in ".join(found)
+    raise ValueError(f"{folder}: its layers ({names} ...) are in {both}; put it into a folder of that name")
+
+
+def _fits(lora: LoRA, module: nn.Module) -> bool:
+    layers = {name: one for name, one in module.named_modules() if isinstance(one, nn.Linear)}
+    widths = {name: (layer.in_features, layer.out_features) for name, layer in layers.items()}
+    pairs = lora.pairs.items()
+    return all(widths.get(name) == (pair.lora_A.in_features, pair.lora_B.out_features) for name, pair in pairs)
+
+
 def find(
-    record: AdapterRecord, folders: Sequence[str | Path] = (), device: str | torch.device = "cpu"
+    record: AdapterRecord,
+    folders: Sequence[str | Path] = (),
+    device: str | torch.device = "cpu",
+    model: Callable[[str], nn.Module] | None = None,
 ) -> LoadedAdapter:
-    """The adapter of a record in one of `folders`, or at its recorded path; ValueError if it is not found there."""
+    """The adapter of a record in one of `folders`, or at its recorded path; ValueError if it is not found there.
+
+    model: as in `load`.
+    """
     places = folders or (record.path,)
     for place in places:
-        loaded = load(Adapter(place, record.strength), device)
+        loaded = load(Adapter(place, record.strength), device, model)
         if loaded.sha256 == record.sha256:
             return replace(loaded, adapter=replace(loaded.adapter, path=record.path))
     raise ValueError(
@@ -362,9 +407,11 @@ def _hashes(path: Path, facts: Mapping[str, Any], part: str) -> dict[str, str]:
 
 
 def check_base(loaded: LoadedAdapter, model: str, weights: Mapping[str, str]) -> None:
-    """ValueError unless the adapter was trained on these weights (file name -> SHA-256)."""
+    """ValueError if the adapter was trained on others than these weights (file name -> SHA-256)."""
     for stage in loaded.loras:
-        here, there = weights.get(f"{stage}.safetensors", "none"), loaded.base.get(stage, "none")
+        if stage not in loaded.base:
+            continue  # it does not say
+        here, there = weights.get(f"{stage}.safetensors", "none"), loaded.base[stage]
         if here != there:
             raise ValueError(
                 f"adapter {str(loaded.adapter.path)!r} was trained on a {stage} with SHA-256 {there[:12]}..., "

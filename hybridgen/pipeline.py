@@ -12,11 +12,12 @@ Shapes: N samples, T latent frames, C latent channels.
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import Self, TypeVar, Unpack
 
 import numpy as np
 
 from hybridgen import manifest, planning
+from hybridgen.adapters import Adapter
 from hybridgen.analysis.detection import find_bars
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
@@ -62,6 +63,14 @@ class Pipeline(Stages):
     def understand(prompt: str) -> Understanding:
         """What the words of a prompt fix, as `plan` and `generate` read them; no model is needed for it."""
         return understand(prompt)
+
+    def with_adapters(self, adapters_: Iterable[Adapter]) -> Self:
+        """As `Stages.with_adapters`, with a warning for an adapter that does not say which model it was trained on."""
+        other = super().with_adapters(adapters_)
+        for one in other.adapters:
+            if not one.loras.keys() <= one.base.keys():
+                _warn([f"adapter {str(one.adapter.path)!r} does not say which model it was trained on"])
+        return other
 
     def write_codes(self, plan: Plan, progress: Progress | None = None) -> Plan:
         """The plan with every unset code written, the others as they are; itself where none is unset."""

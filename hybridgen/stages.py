@@ -230,6 +230,11 @@ class Stages:
         if files.sha256(path) != self.weight_hashes[path.name]:
             raise ValueError(f"{path}: has changed since the model was opened")
 
+    def _plain(self, stage: str) -> nn.Module:
+        """The module of a stage without any adapter."""
+        getattr(self, stage)
+        return self._loaded[stage]
+
     def _adapt(self, stage: str, module: T) -> T:
         everywhere, _ = adapters.group_by_bars(self.adapters)
         loras = [(one.loras[stage], one.adapter.strength) for one in everywhere if stage in one.loras]
@@ -273,7 +278,7 @@ class Stages:
         changes how these sound and how the planner writes their codes, but not the score; all other bars stay, bit for
         bit, what they are without it. ValueError for a folder that holds no adapter, or one of another model.
         """
-        return self.adapted([adapters.load(one, self.device) for one in adapters_])
+        return self.adapted([adapters.load(one, self.device, self._plain) for one in adapters_])
 
     def adapted(self, loaded: Sequence[LoadedAdapter]) -> Self:
         """`with_adapters` of adapters in memory; those of strength 0 are left out."""
@@ -290,7 +295,8 @@ class Stages:
         self, sampling: SamplingConfig, records: Sequence[AdapterRecord], folders: Sequence[str | Path]
     ) -> Self:
         """These stages as a manifest says that some were: their sampling, and their adapters from any of `folders`."""
-        return self.adapted([adapters.find(one, folders, self.device) for one in records]).with_sampling(sampling)
+        found = [adapters.find(one, folders, self.device, self._plain) for one in records]
+        return self.adapted(found).with_sampling(sampling)
 
     # ---- files
 

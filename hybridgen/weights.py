@@ -120,6 +120,8 @@ def make_within(make: Callable[[], M], path: str | Path) -> M:
 
 def check_header(path: str | Path) -> None:
     """ValueError unless the file is as long as its own header says, and that header is of a sane size."""
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError(f"{path}: is not a file")
     size = Path(path).stat().st_size
     with Path(path).open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -159,17 +161,22 @@ def audio_of_latents(path: str | Path) -> str:
 def load_latents(path: str | Path) -> tuple[np.ndarray, int]:
     """Latents (T, C) float32 and the samples of their track."""
     latents, metadata = _read_latents(path)
-    if latents.ndim != 2 or latents.dtype != np.float32 or not np.isfinite(latents).all():
-        raise ValueError(f"{path}: latents of {latents.dtype} {latents.shape} should be finite float32 (T, C)")
-    if not metadata.get("n_samples", "").isdecimal():
-        raise ValueError(f"{path}: n_samples {metadata.get('n_samples')!r} is not a sample count")
-    return latents, int(metadata["n_samples"])
+    if not np.isfinite(latents).all():
+        raise ValueError(f"{path}: its latents are not all finite")
+    n_samples = metadata.get("n_samples", "")
+    if not re.fullmatch(r"[0-9]{1,12}", n_samples):
+        raise ValueError(f"{path}: n_samples {n_samples[:40]!r} is not a sample count")
+    return latents, int(n_samples)
 
 
 def _read_latents(path: str | Path) -> tuple[np.ndarray, dict[str, str]]:
     check_header(path)
     try:
         with safetensors.safe_open(path, framework="np") as file:
+            kept = file.get_slice("latents")
+            kind, shape = kept.get_dtype(), tuple(kept.get_shape())
+            if kind != "F32" or len(shape) != 2 or 0 in shape:
+                raise ValueError(f"{path}: latents of {kind} {shape} should be F32 (T, C) with T > 0")
             return file.get_tensor("latents"), file.metadata() or {}
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a whole latents file: {error}") from None

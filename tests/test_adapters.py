@@ -183,7 +183,17 @@ def copied(folder: Path, to: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("use_dora", True), ("bias", "all"), ("peft_type", "LOHA"), ("rank_pattern", {"wq": 9})]
+    ("key", "value"),
+    [
+        *(
+            ("use_dora", True),
+            ("bias", "all"),
+            ("peft_type", "LOHA"),
+            ("rank_pattern", {"wq": 9}),
+            ("use_qalora", True),
+        ),
+        *(("arrow_config", {"top_k": 3}), ("layer_replication", [[0, 4]]), ("anything_new", 1)),
+    ],
 )
 def test_what_is_not_done_here_is_refused(key: str, value: object, folders: dict[str, Path], tmp_path: Path):
     folder = copied(folders["composes"] / "planner", tmp_path / "planner")
@@ -196,7 +206,7 @@ def test_what_is_not_done_here_is_refused(key: str, value: object, folders: dict
 def test_a_corrupt_or_foreign_folder_is_one_line(folders: dict[str, Path], tmp_path: Path):
     with pytest.raises(ValueError, match="is not a folder; make one with: hybridgen finetune"):
         adapters.load(Adapter(tmp_path / "nothing"))
-    with pytest.raises(ValueError, match=r"does not contain adapter\.json"):
+    with pytest.raises(ValueError, match=r"contains neither adapter\.json nor adapter_config\.json"):
         adapters.load(Adapter(tmp_path))
     folder = copied(folders["sounds"], tmp_path / "corrupt")
     weights = folder / "renderer" / adapters.WEIGHTS_FILE
@@ -211,6 +221,70 @@ def test_a_corrupt_or_foreign_folder_is_one_line(folders: dict[str, Path], tmp_p
         adapters.load(Adapter(folder))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("lora_alpha", value) for value in (float("nan"), float("inf"), 10**400, -1, 0, 1e7, "8", None, True)),
+        *(("r", value) for value in (0, -1, 10**400, 2.0, None, True, 5000)),
+        ("use_rslora", 1),
+    ],
+)
+def test_numbers_out_of_range_are_named(key: str, value: object, folders: dict[str, Path], tmp_path: Path):
+    folder = copied(folders["composes"] / "planner", tmp_path / "planner")
+    settings_file = folder / adapters.CONFIG_FILE
+    settings_file.write_text(json.dumps(json.loads(settings_file.read_text()) | {key: value}))
+    with pytest.raises(ValueError, match=f"{key} .* should be"):
+        adapters.load_lora(folder)
+
+
+@pytest.mark.parametrize("name", ["__class__", "keys", "a/b", "", "x" * 300])
+def test_names_of_no_layer_are_refused(name: str, folders: dict[str, Path], tmp_path: Path, pipe: Pipeline):
+    folder = copied(folders["composes"] / "planner", tmp_path / "planner")
+    tensors = safetensors.torch.load_file(folder / adapters.WEIGHTS_FILE)
+    pair = {part: next(t for key, t in tensors.items() if f".lora_{part}." in key) for part in "AB"}
+    named = {f"base_model.model.{name}.lora_{part}.weight": tensor for part, tensor in pair.items()}
+    safetensors.torch.save_file(named, folder / adapters.WEIGHTS_FILE)
+    with pytest.raises(ValueError, match=r"not part of a LoRA|not a pair|not a linear layer"):
+        adapters.adapt(pipe.planner, [(adapters.load_lora(folder), 1.0)])
+
+
+@pytest.mark.parametrize("stage", adapters.STAGES)
+@pytest.mark.parametrize("is_root", [False, True])
+def test_a_folder_that_peft_wrote_is_an_adapter(saved: Pipeline, stage: str, is_root: bool, tmp_path: Path):
+    layers = {"planner": ["wq", "depth_head.ffn.w_out"], "renderer": ["cross.wq", "w_out"]}[stage]
+    config = peft.LoraConfig(r=2, lora_alpha=6, target_modules=layers, init_lora_weights=False, use_rslora=is_root)
+    theirs = peft.get_peft_model(copy.deepcopy(getattr(saved, stage)), config)
+    theirs.save_pretrained(str(tmp_path))
+    with pytest.warns(UserWarning, match="does not say which model it was trained on"):
+        ours = saved.with_adapters([Adapter(tmp_path)])
+    [loaded] = ours.adapters
+    assert list(loaded.loras) == [stage]
+    for name in loaded.loras[stage].pairs:
+        own = getattr(ours, stage).get_submodule(name)
+        x = torch.randn(3, own.base.in_features)
+        torch.testing.assert_close(theirs.get_base_model().get_submodule(name)(x), own(x))
+    track = ours.render(PLAN, seed=5)
+    assert np.array_equal(saved.replay(track.manifest).samples, track.samples)
+
+
+def test_where_both_stages_have_the_layers_the_name_of_the_folder_says_which(saved: Pipeline, tmp_path: Path):
+    config = peft.LoraConfig(r=2, target_modules=["ffn.w_out"])
+    peft.get_peft_model(copy.deepcopy(saved.renderer), config).save_pretrained(str(tmp_path / "style"))
+    with pytest.raises(ValueError, match="are in planner and in renderer; put it into a folder of that name"):
+        saved.with_adapters([Adapter(tmp_path / "style")])
+    (tmp_path / "style").rename(tmp_path / "renderer")
+    with pytest.warns(UserWarning, match="does not say"):
+        [loaded] = saved.with_adapters([Adapter(tmp_path)]).adapters
+    assert list(loaded.loras) == ["renderer"]
+
+
+def test_a_folder_that_peft_wrote_for_another_model_is_refused(saved: Pipeline, tmp_path: Path):
+    other = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    peft.get_peft_model(other, peft.LoraConfig(r=2, target_modules=["0"])).save_pretrained(str(tmp_path))
+    with pytest.raises(ValueError, match=r"its layers \(0 ...\) are not those of the model's planner or renderer"):
+        saved.with_adapters([Adapter(tmp_path)])
+
+
 def test_half_a_pair_or_no_number_is_refused(folders: dict[str, Path], tmp_path: Path):
     folder = copied(folders["composes"] / "planner", tmp_path / "planner")
     path = folder / adapters.WEIGHTS_FILE
@@ -223,7 +297,7 @@ def test_half_a_pair_or_no_number_is_refused(folders: dict[str, Path], tmp_path:
     with pytest.raises(ValueError, match="not finite"):
         adapters.load_lora(folder)
     safetensors.torch.save_file(tensors | {"odd": torch.ones(1)}, path)
-    with pytest.raises(ValueError, match="holds odd"):
+    with pytest.raises(ValueError, match="holds 'odd'"):
         adapters.load_lora(folder)
 
 

@@ -1,12 +1,14 @@
 """A model folder is data: whole, strict, half precision on disk, and never more than it should be."""
 
 import json
+import os
 from pathlib import Path
 
 import huggingface_hub
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 import torch
 from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
@@ -195,9 +197,21 @@ def test_latents_belong_to_one_audio_file(tmp_path):
     assert np.array_equal(loaded, latents)
     assert n_samples == 5000
     assert weights.audio_of_latents(path) == "a" * 64
-    safetensors.numpy.save_file({"latents": np.zeros((5, 3), np.int32)}, tmp_path / "whole", {"n_samples": "5000"})
-    with pytest.raises(ValueError, match="latents of int32"):
-        weights.load_latents(tmp_path / "whole")
+    bad = [np.zeros((5, 3), np.int32), np.zeros((5, 3), np.float16), np.zeros((0, 3), np.float32), latents[0]]
+    for array in bad:
+        safetensors.numpy.save_file({"latents": array}, tmp_path / "bad", {"n_samples": "5000"})
+        with pytest.raises(ValueError, match=r"latents of [IF]\d\d .* should be F32"):
+            weights.load_latents(tmp_path / "bad")
+    safetensors.torch.save_file({"latents": torch.zeros(5, 3, dtype=torch.bfloat16)}, tmp_path / "bad")
+    with pytest.raises(ValueError, match="latents of BF16"):
+        weights.load_latents(tmp_path / "bad")
+    for count in ("", "-1", "1.5", "\u0663", "9" * 13):
+        safetensors.numpy.save_file({"latents": latents}, tmp_path / "bad", {"n_samples": count})
+        with pytest.raises(ValueError, match="is not a sample count"):
+            weights.load_latents(tmp_path / "bad")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is not a file"):
+        weights.load_latents(tmp_path / "pipe")
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="promises"):
         weights.load_latents(path)

@@ -214,7 +214,13 @@ def encode_file(stages: Stages, path: str | Path, progress: Progress | None = No
 
 
 def decode(stages: Stages, latents: np.ndarray, n_samples: int | None = None) -> np.ndarray:
-    """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it."""
+    """Samples (2, N) float32 of latents (T, C), not mastered; N = T * hop_length unless `n_samples` cuts it.
+
+    ValueError for `n_samples` that would need more or fewer latents.
+    """
+    hop = stages.codec.hop_length
+    if n_samples is not None and not (len(latents) - 1) * hop < n_samples <= len(latents) * hop:
+        raise ValueError(f"n_samples {n_samples} do not fit {len(latents)} latent frames of {hop} samples")
     frames = torch.from_numpy(latents).to(stages.device)
     samples = np.zeros((2, len(latents) * stages.codec.hop_length), dtype=np.float32)
     for first, block in stages.codec.decode_blocks(frames):
