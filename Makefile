@@ -37,12 +37,12 @@ mutants: .setup/dev .setup/soundfont ## does some test notice each of many small
 # torch first and alone, so that no resolver chooses another build; then the pinned rest
 .setup/core: .setup/venv requirements/core.txt pyproject.toml
 	$(BIN)/pip install -q torch==2.13.0
-	$(BIN)/pip install -q --no-deps -r requirements/core.txt
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements/core.txt
 	$(BIN)/pip install -q --no-deps -e .
 	@touch $@
 
 .setup/dev: .setup/core requirements/dev.txt
-	$(BIN)/pip install -q --no-deps -r requirements/dev.txt
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
 # FluidSynth and its soundfont come from the system's packages; making a track never needs them

@@ -25,6 +25,15 @@ def read_head(path: str | Path) -> bytes:
     return b"".join(body for _, _, body in _pages(head)) if head.startswith(b"OggS") else head
 
 
+def is_marked(path: str | Path) -> bool:
+    """Whether a file says in plain tags that it is AI-generated, as ours do even where a tool has lost the rest."""
+    with Path(path).open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(max(0, Path(path).stat().st_size - _BLOCK))  # some tools put the tags behind the sound
+        tail = file.read(_BLOCK)
+    return any(MARK.encode(encoding) in part for part in (head, tail) for encoding in ("utf-8", "utf-16-le"))
+
+
 def tagged(path: str | Path, file: BinaryIO, text: str, generator: str) -> Iterator[bytes]:
     """The file opened as `file`, with `text` in it in place of any other; ValueError for another format."""
     magic = file.read(12)

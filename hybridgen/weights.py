@@ -36,10 +36,18 @@ def resolve(name: str | Path | None = None, revision: str | None = None) -> Path
         path = _fetch(name, revision)
     elif revision is not None:
         raise ValueError(f"revision {revision!r} needs a Hub id, got model {str(name)!r}")
+    _check_link(path / "config.yaml")
     if not (path / "config.yaml").is_file():
         found = "has no config.yaml" if path.is_dir() else "is not a folder, a shipped model or a Hub id owner/name"
         raise ValueError(f"model {str(path)!r} {found}")
     return path
+
+
+def _check_link(path: Path) -> None:
+    """ValueError for a link out of a model's folder, whose target's words would be in the errors about it."""
+    blobs = path.resolve().parent.name == "blobs"  # as in the cache of the Hub
+    if path.is_symlink() and not blobs and not path.resolve().is_relative_to(path.parent.resolve()):
+        raise ValueError(f"{path}: is a link to a file outside of its folder")
 
 
 def push(folder: str | Path, repo_id: str, private: bool = True) -> str:

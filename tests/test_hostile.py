@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from hybridgen import config, manifest, weights
+from hybridgen.audio import Audio
 from hybridgen.cli import main
 from hybridgen.cli.options import printable
 from hybridgen.history import AdapterRecord, Edit, Import, ModelRecord, Render
@@ -24,6 +26,7 @@ from hybridgen.plan.parts import Bar, Ending, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig, SamplingParams
 from hybridgen.stages import PipelineConfig
+from hybridgen.text.encoder import TextConfig, TextEncoder, find_folder
 from hybridgen.track import Track
 from tests.conftest import MICRO
 
@@ -223,3 +226,81 @@ def test_no_more_memory_is_asked_for_than_the_weights_fill(pipe: Pipeline, tmp_p
     with pytest.raises(ValueError, match=f"{section}.safetensors: the shapes in config.yaml ask for more than fits"):
         Pipeline.from_pretrained(folder).load()
     assert weights.SPARE < 10**7
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.safetensors"])
+def test_files_of_the_text_encoder_are_held_to_their_hashes(tmp_path, name):
+    folder = find_folder(TextConfig())
+    for path in folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    content = (folder / name).read_bytes()
+    (tmp_path / name).unlink()
+    (tmp_path / name).write_bytes(content[:-1] + b" ")
+    with pytest.raises(ValueError, match=f"{name} has sha256"):
+        TextEncoder(replace(TextConfig(), folder=str(tmp_path)))
+
+
+def test_a_config_that_is_a_link_out_of_its_folder_says_nothing_of_its_target(pipe: Pipeline, tmp_path):
+    folder = pipe.save_pretrained(tmp_path / "model")
+    (tmp_path / "secret").write_text("password: hunter2")
+    (folder / "config.yaml").unlink()
+    (folder / "config.yaml").symlink_to(tmp_path / "secret")
+    with pytest.raises(ValueError, match="is a link to a file outside of its folder") as error:
+        Pipeline.from_pretrained(folder)
+    assert "password" not in str(error.value)
+    (tmp_path / "models--a--b/blobs").mkdir(parents=True)
+    (tmp_path / "models--a--b/snapshots/1").mkdir(parents=True)
+    (tmp_path / "models--a--b/blobs/x").write_bytes((pipe.save_pretrained(tmp_path / "m") / "config.yaml").read_bytes())
+    (tmp_path / "models--a--b/snapshots/1/config.yaml").symlink_to("../../blobs/x")
+    assert weights.resolve(tmp_path / "models--a--b/snapshots/1")
+
+
+# ---- what other tools lose, and what a machine lacks
+
+
+@pytest.mark.parametrize("ending", [".wav", ".flac", ".ogg", ".mp3"])
+def test_a_file_that_lost_its_manifest_still_says_what_it_is(track, ending, tmp_path, capsys):
+    path = track[0].save(tmp_path / f"a{ending}", latents=False)
+    lost = path.read_bytes().replace(b'{"sha256":"', b'{"sha000":"').replace(b"hgen", b"junk")
+    path.write_bytes(lost)
+    if ending != ".ogg":  # whose pages then have other checksums
+        assert main(["inspect", str(path)]) == 0
+        assert "AI-generated music" in capsys.readouterr().out
+        assert main(["inspect", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"ai_generated": True}
+    Audio(np.zeros((2, 4410), np.float32), 44_100).save(tmp_path / "mine.wav")
+    assert main(["inspect", str(tmp_path / "mine.wav")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: you tried to allocate 4460800 bytes."),
+            "4460800 bytes",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has"), "2.50 GiB"),
+        (MemoryError("Unable to allocate 1.50 GiB for an array with shape (2,)"), "1.50 GiB"),
+        (RuntimeError("unable to mmap 90868376 bytes from file <x>: Cannot allocate memory (12)"), "90868376 bytes"),
+        (MemoryError(), "could not be loaded"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "could not be loaded"),
+        (RuntimeError("can't start new thread"), "could not be loaded"),
+    ],
+)
+def test_too_little_memory_is_one_line(error, words, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("hybridgen.cli.inspect.run_info", fail)
+    assert main(["info"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hybridgen: not enough memory") and words in said and len(said.splitlines()) == 1
+
+
+def test_an_error_of_ours_is_not_taken_for_too_little_memory(monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr("hybridgen.cli.inspect.run_info", fail)
+    with pytest.raises(RuntimeError, match="shapes"):
+        main(["info"])

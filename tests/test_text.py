@@ -127,7 +127,7 @@ def test_bert_is_that_of_transformers_bit_for_bit(encoder):
 def test_what_a_checkpoint_lacks_is_named(tmp_path, encoder, kind):
     config = save_tiny_t5(tmp_path, kind) if kind == "T5" else copy_bert(tmp_path, encoder.config)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(ValueError, match=r"tokenizer .*tokenizer.json is missing"):
+    with pytest.raises(ValueError, match=r"file .*tokenizer.json is missing"):
         TextEncoder(config)
 
 
@@ -146,7 +146,7 @@ def test_a_bert_of_another_kind_is_refused(tmp_path, encoder, change, error):
     stored = json.loads(path.read_text()) | change
     path.write_text(json.dumps({name: value for name, value in stored.items() if value is not None}))
     with pytest.raises(ValueError, match=error):
-        TextEncoder(config)
+        TextEncoder(replace(config, sha256=None))  # whatever the hashes
 
 
 def copy_bert(folder, config: TextConfig) -> TextConfig:
@@ -185,7 +185,7 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     with pytest.raises(ValueError, match="model type 'llama', allowed: bert, t5, mt5"):
         TextEncoder(config)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"weights .* are missing"):
+    with pytest.raises(ValueError, match=r"file .*model.safetensors is missing"):
         TextEncoder(config)
     shutil.rmtree(tmp_path)
     with pytest.raises(ValueError, match="does not exist"):

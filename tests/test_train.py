@@ -14,6 +14,7 @@ from hybridgen import config
 from hybridgen.data import corpus
 from hybridgen.pipeline import Pipeline
 from hybridgen.training import configs, objectives
+from hybridgen.training.run import only_one
 
 ROOT = Path(__file__).parents[1]
 N_SONGS = 20  # the last is the first that is held out
@@ -116,3 +117,11 @@ def test_the_renderer_meets_codes_and_context_as_spoilt_as_they_will_be():
     noise = objectives.noise_context(torch.zeros(200, 50, 4), 0.2, rng).std(dim=(1, 2))
     assert noise.min() < 0.02 and 0.17 < noise.max() < 0.23
     assert torch.equal(objectives.noise_context(codes.float(), 0.0, rng), codes.float())
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path):
+    words = "another process is training in this folder"
+    with only_one(tmp_path), pytest.raises(ValueError, match=words), only_one(tmp_path):
+        pass
+    with only_one(tmp_path):
+        pass

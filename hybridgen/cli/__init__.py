@@ -5,6 +5,7 @@ left behind by a command that fails.
 """
 
 import argparse
+import re
 import sys
 import warnings
 from typing import TextIO
@@ -38,6 +39,11 @@ def main(argv: list[str] | None = None) -> int:
         except (ValueError, OSError) as error:
             print(f"hybridgen: {printable(_one_line(error))}", file=sys.stderr)
             return 2
+        except (MemoryError, RuntimeError, ImportError) as error:
+            if (wanted := _memory_wanted(error)) is None:
+                raise
+            print(f"hybridgen: not enough memory: {wanted}", file=sys.stderr)
+            return 2
 
 
 def build_parser() -> Parser:
@@ -65,6 +71,19 @@ def _print_note(
 ) -> None:
     if category is UserWarning:
         print(f"hybridgen: note: {printable(str(message))}", file=sys.stderr)
+
+
+def _memory_wanted(error: BaseException) -> str | None:
+    """What an error says of the memory that was wanted; None where it is about something else."""
+    text = " ".join(str(error).split())
+    if found := re.search(r"[Tt]ried to allocate (\d[\d.]* ?(?:bytes|[KMG]i?B))", text):
+        return f"{found[1]} more were wanted"
+    if found := re.search(r"Unable to allocate (\d[\d.]* ?[KMG]iB)", text):  # NumPy
+        return f"{found[1]} more were wanted"
+    if found := re.search(r"unable to mmap (\d+ bytes)", text):
+        return f"{found[1]} more were wanted"
+    is_full = any(words in text.lower() for words in ("failed to map segment", "allocate memory", "start new thread"))
+    return "a part of the program could not be loaded" if is_full or isinstance(error, MemoryError) else None
 
 
 def _one_line(error: Exception) -> str:

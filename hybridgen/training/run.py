@@ -5,13 +5,14 @@ of a step are functions of (seed, step, row), so a resumed run continues as if i
 """
 
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+import filelock
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -89,6 +90,17 @@ def run_script(main: Callable[..., None], usage: str | None) -> None:
     distributed.shutdown()
 
 
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """While it is open, no other process trains in this folder; ValueError where one does already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise ValueError(f"{folder}: another process is training in this folder") from None
+
+
 class Run:
     """A context manager around a loop; `engines` and `tensors` are what it changes, all of it saved and restored.
 
@@ -110,13 +122,15 @@ class Run:
         self.engines, self.tensors = dict(engines), dict(tensors or {})
         self.engine = next(iter(self.engines.values()))
         self.is_first = self.engine.rank == 0
+        self._stack = ExitStack()
+        if self.is_first:
+            self._stack.enter_context(only_one(self.out))
         self.identity = checkpoints.identity(script, train=train, shapes=shapes)
         self.best: dict[str, Any] = {}
         self.guard = Guard(lambda value: self.engine.all_reduce(torch.tensor(value, dtype=torch.float64)).item())
         self._verdict: Verdict = "apply"
         self.step = self._resume()
         self.log, self.meter = Log(self.out if self.is_first else None, self.step, self.config.wandb), Meter()
-        self._stack = ExitStack()
 
     @property
     def is_finished(self) -> bool:
