@@ -127,7 +127,7 @@ def test_bert_is_that_of_transformers_bit_for_bit(encoder):
 def test_what_a_checkpoint_lacks_is_named(tmp_path, encoder, kind):
     config = save_tiny_t5(tmp_path, kind) if kind == "T5" else copy_bert(tmp_path, encoder.config)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(ValueError, match=r"file .*tokenizer.json is missing"):
+    with pytest.raises(ValueError, match=r"tokenizer.json is missing"):
         TextEncoder(config)
 
 
