@@ -284,6 +284,8 @@ def _open_ffmpeg(stack: contextlib.ExitStack, path: Path) -> Source:
     if not container.streams.audio:
         raise ValueError(f"{path}: contains no audio")
     stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise ValueError(f"{path}: not audio that can be read (no decoder for it)")
     _check_channels(path, stream.codec_context.channels)
     promised = None
     if stream.duration is not None and stream.time_base is not None:

@@ -129,6 +129,15 @@ def test_without_ffmpeg_the_extra_is_named(sound, tmp_path, monkeypatch):
         Audio.load(tmp_path / "x.m4a")
 
 
+@pytest.mark.parametrize("bits", [0, 33])
+def test_sound_of_no_bits_that_anyone_decodes_is_one_line(tmp_path, bits):
+    header = struct.pack("<HHIIHH", 1, 2, RATE, RATE * 4, 2 * bits // 8, bits)
+    data = b"WAVEfmt " + struct.pack("<I", 16) + header + b"data" + struct.pack("<I", 4000) + bytes(4000)
+    (tmp_path / "x.wav").write_bytes(b"RIFF" + struct.pack("<I", len(data)) + data)
+    with pytest.raises(ValueError, match="not audio that can be read"):
+        Audio.load(tmp_path / "x.wav")
+
+
 # ---- limits
 
 
