@@ -2,7 +2,7 @@
 
 The dataclass is the schema: an unknown key, a missing key, a wrong type or a number out of its range is one
 `ValueError` line that names it.
-Files are data and nothing else: safe YAML, no anchors, no repeated keys, at most 1 MB and 32 levels.
+Files are data and nothing else: safe YAML, no anchors, no repeated keys, at most 128 kB and 32 levels.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 17
 MAX_DEPTH = 32
 MAX_INT = 2**53  # of whole numbers without a range of their own; exact in JSON wherever it is read
 MAX_VALUES = 10_000  # in a list
@@ -82,7 +82,7 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
     mapping = _updated(cls, mapping, where)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     if unknown := [key for key in mapping if key not in fields]:
-        raise ValueError(f"{where or cls.__name__}: unknown {unknown}; known {list(fields)}")
+        raise ValueError(f"{where or cls.__name__}: unknown {[str(key)[:60] for key in unknown[:5]]}; known {list(fields)}")
     if missing := [name for name, field in fields.items() if name not in mapping and _required(field)]:
         raise ValueError(f"{where or cls.__name__}: missing {missing}")
     hints = typing.get_type_hints(cls, include_extras=True)
