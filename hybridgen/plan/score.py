@@ -3,6 +3,7 @@
 All positions are counted in samples of the plan's time base; the sample index is the master.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -10,9 +11,11 @@ from typing import Self
 import numpy as np
 
 from hybridgen.plan.harmony import METER_BEATS, meter_quarters, parse_key
+from hybridgen.plan.notes import TICKS, Note, NoteBar, Part, Swing, parse_swing, pitch_name, swung
 from hybridgen.plan.parts import (
     MAX_BARS,
     MAX_SECONDS,
+    ROLES,
     Bar,
     Ending,
     Section,
@@ -40,6 +43,8 @@ class Score:
     and of the one after them (played music), or there are no bars at all and `n_samples` says how long the track is.
     n_samples: exact length; None = exactly the bars. It may reach past the last bar (ring-out) or cut into it.
     codes: (Q, P) integers, -1 where unset; () = none set. A code frame is `time_base.code_hop` samples.
+    notes: what each role plays in each bar, as far as it is known; roles of which nothing is known are left out.
+    swing: how late every second eighth or sixteenth is; None = unknown, and notes sound where they are written.
     ending: how the track ends; None = not chosen yet, which a render does. Tracks older than endings keep None.
     Raises ValueError, naming the field and the bar, for anything that is no plan.
     """
@@ -56,6 +61,8 @@ class Score:
     seed: int = 0
     time_base: TimeBase = TIME_BASE
     ending: Ending | None = None
+    notes: tuple[Part, ...] = ()
+    swing: Swing | None = None
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -72,6 +79,7 @@ class Score:
         self._check_roles()
         self._check_length()
         self._check_ending()
+        self._check_notes()
         if any(len(row) != self.n_code_frames for row in self.codes):
             raise ValueError(f"codes have {len(self.codes[0])} frames, the plan's length needs {self.n_code_frames}")
 
@@ -126,6 +134,70 @@ class Score:
         object.__setattr__(self, "ending", parse_ending(self.ending))
         if self.ending.bars is not None and self.ending.bars > self.n_bars:
             raise ValueError(f"ending: a fade over {self.ending.bars} bars, but the plan has {self.n_bars}")
+
+    def _check_notes(self) -> None:
+        known = [part for part in self.notes if not part.is_unknown]
+        object.__setattr__(self, "notes", tuple(sorted(known, key=lambda part: ROLES.index(part.role))))
+        if self.swing is not None:
+            object.__setattr__(self, "swing", parse_swing(self.swing))
+        roles, instruments = [part.role for part in self.notes], dict(self.instruments)
+        playing = [section.roles for section in self.sections for _ in section.bars]
+        for part in self.notes:
+            if roles.count(part.role) > 1 or part.role not in instruments:
+                what = "has two parts" if roles.count(part.role) > 1 else "has no entry in instruments"
+                raise ValueError(f"notes: {part.role} {what}")
+            if len(part.bars) != self.n_bars:
+                raise ValueError(f"notes: {part.role} has {len(part.bars)} bars, the plan {self.n_bars}")
+            for number, (bar, who) in enumerate(zip(part.bars, playing, strict=True), start=1):
+                self._check_bar(part.role, number, bar, who)
+
+    def _check_bar(self, role: str, number: int, bar: NoteBar, who: tuple[str, ...] | None) -> None:
+        if bar and who is not None and role not in who:
+            raise ValueError(f"notes: {role} has notes in bar {number}, but does not play there")
+        if bar and bar[-1].tick >= self.bar_ticks:
+            raise ValueError(
+                f"notes: {role}, bar {number}: {pitch_name(bar[-1].pitch, role)} begins at tick {bar[-1].tick}, a bar "
+                f"of {self.meter} has {self.bar_ticks}"
+            )
+
+    @property
+    def bar_ticks(self) -> int:
+        """Ticks in a bar; for a plan with bars."""
+        return round(self._bar_quarters * TICKS)
+
+    def part(self, role: str) -> Part:
+        """What a role plays, a bar each; all unknown where nothing is known."""
+        return next((part for part in self.notes if part.role == role), Part(role, (None,) * self.n_bars))
+
+    def with_parts(self, parts: Iterable[Part]) -> Self:
+        """The score with these parts in place of those of the same roles."""
+        new = {part.role: part for part in self.notes} | {part.role: part for part in parts}
+        return replace(self, notes=tuple(new.values()))
+
+    def note_samples(self, role: str) -> tuple[np.ndarray, list[Note]]:
+        """(n, 2): sample at which each known note of a role begins and ends, in order, as it sounds; and the notes.
+
+        Swing is in it. A note ends where its pitch begins anew, and with the track.
+        """
+        placed = [
+            (number * self.bar_ticks + note.tick, note)
+            for number, bar in enumerate(self.part(role).bars)
+            for note in bar or ()
+        ]
+        placed.sort(key=lambda one: (one[0], one[1].pitch))
+        notes = [note for _, note in placed]
+        if not placed or self.tempo_map is None:
+            return np.zeros((0, 2), dtype=np.int64), notes
+        starts = np.array([tick for tick, _ in placed])
+        stops = starts + np.array([note.length for note in notes])
+        following: dict[int, int] = {}
+        for i in range(len(placed) - 1, -1, -1):
+            pitch = notes[i].pitch
+            stops[i] = min(stops[i], following.get(pitch, stops[i]))
+            following[pitch] = int(starts[i])
+        quarters = np.stack([starts, stops], 1) / TICKS
+        samples = self._samples(self.tempo_map, swung(quarters, self.swing, self._bar_quarters))
+        return np.clip(samples, 0, self.length), notes
 
     @cached_property
     def bars(self) -> tuple[Bar, ...]:

@@ -1,14 +1,17 @@
 """Plan <-> JSON, and the plan as a page of text.
 
 In JSON a constant tempo is a number, marks are a list; a section lists one string of chords a bar ("Am", "F G", or
-null where unknown); an ending is "ring-out", "cut" or "fade 4". Errors name the field and the bar, for people who edit
+null where unknown); an ending is "ring-out", "cut" or "fade 4"; notes are written as `notes` says. Errors name the field and the bar, for people who edit
 the file by hand.
 """
 
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 from typing import Any
 
+from hybridgen.plan.notes import NoteBar, Part, bar_text, parse_swing
+from hybridgen.plan.notes import parse_bar as parse_notes
 from hybridgen.plan.parts import MAX_SECONDS, Bar, Section, Tempo, parse_bar
 from hybridgen.plan.score import Score
 from hybridgen.plan.time_base import TimeBase
@@ -26,6 +29,8 @@ FIELDS = (
     "sections",
     "beats",
     "ending",
+    "swing",
+    "notes",
     "codes",
     "time_base",
 )
@@ -49,8 +54,12 @@ def to_dict(plan: Score) -> dict[str, Any]:
         data["time_base"] = asdict(plan.time_base)
     if plan.ending is not None:
         data["ending"] = str(plan.ending)
+    if plan.swing is not None:
+        data["swing"] = str(plan.swing)
     if plan.beats:
         data["beats"] = list(plan.beats)
+    if plan.notes:
+        data["notes"] = {part.role: _part_value(part) for part in plan.notes}
     if plan.codes:
         data["codes"] = [list(row) for row in plan.codes]
     return data
@@ -64,6 +73,9 @@ def to_json(plan: Score) -> str:
 
 
 def _value_text(name: str, value: Any) -> str:
+    if name == "notes":
+        parts = [f"    {json.dumps(role)}: {_part_text(bars)}" for role, bars in value.items()]
+        return "{\n" + ",\n".join(parts) + "\n  }"
     if name not in ("sections", "codes"):
         return json.dumps(value, ensure_ascii=False)
     rows = ",\n".join("    " + json.dumps(row) for row in value)
@@ -76,6 +88,23 @@ def _tempo_value(marks: tuple[Tempo, ...]) -> float | list[dict] | None:
     if len(marks) == 1 and not marks[0].ramp:
         return marks[0].bpm
     return [{"bar": mark.bar, "bpm": mark.bpm, **({"ramp": True} if mark.ramp else {})} for mark in marks]
+
+
+def _part_value(part: Part) -> dict[str, str]:
+    """Number -> notes of each known bar; one that repeats an earlier bar says so."""
+    first: dict[NoteBar, int] = {}
+    values = {}
+    for number, bar in enumerate(part.bars, start=1):
+        if bar is None:
+            continue
+        values[str(number)] = f"as {first[bar]}" if bar and bar in first else bar_text(bar, part.role)
+        first.setdefault(bar, number)
+    return values
+
+
+def _part_text(bars: dict[str, str]) -> str:
+    lines = [f"      {json.dumps(number)}: {json.dumps(text, ensure_ascii=False)}" for number, text in bars.items()]
+    return "{\n" + ",\n".join(lines) + "\n    }" if lines else "{}"
 
 
 def _section_value(section: Section) -> dict:
@@ -114,6 +143,8 @@ def fields(data: Any) -> dict[str, Any]:
         "sections": _read_sections(_expect(data.get("sections", []), list, "sections")),
         "beats": tuple(_expect(t, int | float, "beats") for t in _expect(data.get("beats", []), list, "beats")),
         "ending": _expect(data.get("ending"), str | None, "ending"),
+        "swing": _read_swing(data.get("swing")),
+        "notes": _read_notes(_expect(data.get("notes", {}), dict, "notes"), data.get("sections", [])),
         "codes": _read_codes(_expect(data.get("codes", []), list, "codes")),
         "time_base": _read_time_base(_expect(data.get("time_base", {}), dict, "time_base")),
     }
@@ -153,6 +184,27 @@ def _read_time_base(values: dict) -> TimeBase:
     if unknown := sorted(set(values) - set(known)):
         raise ValueError(f"plan: time_base: unknown {unknown}")
     return TimeBase(**{name: _expect(value, int, f"time_base {name}") for name, value in values.items()})
+
+
+def _read_swing(value: Any) -> Any:
+    return None if value is None else parse_swing(_expect(value, str | int | float, "swing"))
+
+
+def _read_notes(values: dict, sections: list) -> tuple[Part, ...]:
+    """Parts from role -> bar number -> text, bars in any order; "as n" means a bar that is written before it."""
+    n_bars = sum(len(section.get("chords", [])) for section in sections)
+    return tuple(_read_part(role, _expect(bars, dict, f"notes: {role}"), n_bars) for role, bars in values.items())
+
+
+def _read_part(role: str, values: dict, n_bars: int) -> Part:
+    part = Part(role, (None,) * n_bars)
+    found: dict[int, NoteBar] = {}
+    for number, text in values.items():
+        where = f"plan: notes: {role}, bar {number[:20]}"
+        if not re.fullmatch(r"[0-9]{1,4}", number) or not 1 <= int(number) <= n_bars:
+            raise ValueError(f"{where}: is outside 1-{n_bars}")
+        found[int(number)] = parse_notes(_expect(text, str, where.removeprefix("plan: ")), role, found.get, where)
+    return replace(part, bars=tuple(found.get(number) for number in range(1, n_bars + 1)))
 
 
 def _read_instruments(value: Any) -> tuple[tuple[str, int | None], ...]:
