@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hybridgen.plan.harmony import LETTERS, PITCHES
 from hybridgen.plan.parts import ROLES, show, whole
 
 TICKS = 480  # in a quarter note
@@ -24,7 +25,6 @@ MAX_NOTES = 512  # of a role in a bar
 MAX_VELOCITY = 127
 DEFAULT_VELOCITY = 80
 UNPITCHED = ("drums", "percussion")  # roles whose pitches are instruments
-NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 PERCUSSION = dict(  # General MIDI level 1, keys 35-81
     enumerate(
         [
@@ -40,7 +40,6 @@ PERCUSSION = dict(  # General MIDI level 1, keys 35-81
     )
 )
 _KEYS = {name: key for key, name in PERCUSSION.items()}
-_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _PITCH = re.compile(r"([A-Ga-g])([#b♯♭]?)(-?\d)")
 _NOTE = re.compile(r"(?P<pitches>\S+)\s+(?P<tick>\d{1,7})\s+(?P<length>\d{1,7})(?:\s+v(?P<velocity>\d{1,3}))?")
 _AS = re.compile(r"as\s+(?P<bar>\d{1,4})(?:\s+(?P<moved>[+-]\d{1,2}))?")
@@ -131,7 +130,7 @@ def pitch_name(pitch: int, role: str) -> str:
     """ "A1", or "kick" for a role without pitch; its number where the General MIDI map has no name."""
     if role in UNPITCHED:
         return PERCUSSION.get(pitch, str(pitch))
-    return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
+    return f"{PITCHES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def parse_pitch(text: str, role: str) -> int:
@@ -146,7 +145,7 @@ def parse_pitch(text: str, role: str) -> int:
     if match is None:
         raise ValueError(f"{text[:40]!r} is no pitch such as A1 or F#4")
     step, accidental, octave = match.groups()
-    return _STEPS[step.upper()] + {"#": 1, "♯": 1, "b": -1, "♭": -1}.get(accidental, 0) + 12 * (int(octave) + 1)
+    return LETTERS[step.upper()] + {"#": 1, "♯": 1, "b": -1, "♭": -1}.get(accidental, 0) + 12 * (int(octave) + 1)
 
 
 def bar_text(bar: tuple[Note, ...], role: str) -> str:
