@@ -10,6 +10,7 @@ from typing import Any, TypedDict, TypeVar
 
 from hybridgen.plan.harmony import MODES, parse_key
 from hybridgen.plan.instruments import Programs, name_of, parse_exclusions, parse_instruments
+from hybridgen.plan.notes import Swing, Written, check_written, parse_swing
 from hybridgen.plan.parts import (
     LABELS,
     MAX_BARS,
@@ -83,6 +84,14 @@ def _instrument(text: str) -> dict[str, int | str]:
     return {role: int(name) if name.isdecimal() else name}
 
 
+def _notes(text: str) -> dict[str, list[str]]:
+    """ "bass=A1 0 480; as 1" -> {"bass": ["A1 0 480", "as 1"]}."""
+    role, equals, bars = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not role=notes")
+    return {role.strip(): [bar.strip() for bar in bars.split(";")]}
+
+
 @dataclass(frozen=True)
 class Controls:
     """What is fixed; None = free in a request, unchanged in an edit. `bars` and `seconds` exclude each other.
@@ -123,6 +132,18 @@ class Controls:
     ending: Ending | None = _option(  # noqa: RUF009, a field like the others
         "request edit", "how it ends: ring-out, cut (at the last bar line) or a fade over some bars", str, '"fade 4"'
     )
+    swing: Swing | None = _option(  # noqa: RUF009, a field like the others
+        "edit", "how late every second eighth or sixteenth is: straight, 62% or 58% of 16ths", str, '"62%"'
+    )
+    notes: tuple[tuple[str, Written], ...] | None = _option(
+        "edit",
+        "what a role plays, an entry a bar, repeated: PITCH TICK LENGTH vVELOCITY",
+        _notes,
+        '"bass=A1 0 480 v80"',
+        "notes",
+    )
+    clear: tuple[str, ...] | None = _option("edit", "roles whose notes are written anew", _words, '"lead bass"')
+    keep_notes: bool | None = _option("edit", "notes stay where chords, key, energy or words change")
     label: str | None = _option("edit", "what kind of section: " + " ".join(LABELS), str, "chorus")
     energy: int | None = _option("edit", f"0 to {MAX_ENERGY}", int, f"0-{MAX_ENERGY}")
     roles: tuple[str, ...] | None = _option(
@@ -257,6 +278,9 @@ _CANONICAL: dict[str, Callable[[Any], Any]] = {
     "chords": _chords,
     "instruments": parse_instruments,
     "ending": parse_ending,
+    "swing": parse_swing,
+    "notes": check_written,
+    "clear": order_roles,
     "label": lambda value: check_label(words(value, "label")),
     "energy": lambda value: check_energy(whole(value, "energy")),
     "roles": order_roles,
@@ -302,6 +326,10 @@ class EditArgs(TypedDict, total=False):
     chords: Sequence[str | Sequence[str] | None] | None
     instruments: Mapping[str, InstrumentArg] | None
     ending: Ending | str | None
+    swing: Swing | str | float | None
+    notes: Mapping[str, Any] | None  # role -> a bar of notes ("A1 0 480 v80", or a list of Note), or a list of bars
+    clear: Sequence[str] | None  # roles whose notes are written anew
+    keep_notes: bool | None  # where chords, key, energy, label or words change
     label: str | None
     energy: int | None
     roles: Sequence[str] | None

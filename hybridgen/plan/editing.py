@@ -1,13 +1,15 @@
 """Plan edits by bar range: what changes, what must stay, and which codes must be written again."""
 
 import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from hybridgen.plan.controls import Controls
-from hybridgen.plan.harmony import rekey_chord
+from hybridgen.plan.harmony import rekey_chord, split_key
+from hybridgen.plan.notes import UNPITCHED, NoteBar, Part, Written, parse_bar, transposed
 from hybridgen.plan.parts import (
     Bar,
     Section,
@@ -26,7 +28,7 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
         raise ValueError("bars: the plan has none, so there is nothing to edit by bars")
     first, last = check_bars((1, plan.n_bars) if bars is None else bars, plan.n_bars)
     everywhere = (first, last) == (1, plan.n_bars)
-    new = _edit_instruments(plan, change)
+    new = _edit_instruments(_without_stale_notes(plan, first, last, change), change)
     new = _edit_sections(new, first, last, change)
     if change.chords is not None or change.key is not None:
         new = _edit_chords(new, first, last, change)
@@ -38,12 +40,46 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
         new = _edit_tempo(new, first, last, change.tempo)
     if change.prompt is not None:
         new = replace(new, prompt=change.prompt)
+    if change.swing is not None:
+        new = replace(new, swing=change.swing)
+    if change.notes is not None:
+        new = _write_notes(new, first, last, change.notes)
     if change.ending is not None:
         new = replace(new, ending=change.ending)
         if change == Controls(ending=change.ending):
             return new  # no bar plays anything else
-    all_codes = change.tempo is not None or change.prompt is not None or change.instruments is not None
+    all_codes = any(value is not None for value in (change.tempo, change.prompt, change.instruments, change.swing))
     return _unset_codes(new, (1, plan.n_bars) if all_codes else (first, last))
+
+
+def transpose(plan: P, bars: tuple[int, int] | None, semitones: int, roles: Sequence[str] | None = None) -> P:
+    """The plan with the notes of pitched roles (all, or these) higher in some bars or all; their codes are unset."""
+    first, last = check_bars((1, plan.n_bars) if bars is None else bars, plan.n_bars)
+    chosen = [part for part in plan.notes if part.role not in UNPITCHED and (roles is None or part.role in roles)]
+    parts = [
+        part.with_bars(first, [transposed(bar, semitones) for bar in part.bars[first - 1 : last]]) for part in chosen
+    ]
+    return _unset_codes(plan.with_parts(parts), (first, last))
+
+
+def copy(plan: P, bars: tuple[int, int], to: int, roles: Sequence[str] | None = None) -> P:
+    """The plan with what is played in bars first..last played from bar `to` on too: chords, and notes (of these roles).
+
+    A role that does not play in a bar there has no notes in it. ValueError where the bars run over the end.
+    """
+    first, last = check_bars(bars, plan.n_bars)
+    stop = to + last - first
+    check_bars((to, stop), plan.n_bars)
+    new_bars = list(plan.bars)
+    new_bars[to - 1 : stop] = plan.bars[first - 1 : last]
+    new = _with_bars(plan, new_bars) if roles is None else plan
+    playing = [section.roles for section in plan.sections for _ in section.bars][to - 1 : stop]
+    parts = []
+    for part in plan.notes:
+        if roles is None or part.role in roles:
+            pairs = zip(part.bars[first - 1 : last], playing, strict=True)
+            parts.append(part.with_bars(to, [bar if who is None or part.role in who else None for bar, who in pairs]))
+    return _unset_codes(new.with_parts(parts), (to, stop))
 
 
 def check_same_time(old: P, new: P, bars: tuple[int, int]) -> None:
@@ -113,8 +149,58 @@ def _edit_chords(plan: P, first: int, last: int, change: Controls) -> P:
         if old_key and new_key and written is None and chords is not None:
             chords = tuple(rekey_chord(chord, old_key, new_key) for chord in chords)
         new_bars[i] = Bar(chords)
+    return _with_bars(plan, new_bars)
+
+
+def _with_bars(plan: P, new_bars: Iterable[Bar]) -> P:
     bars = iter(new_bars)
     return replace(plan, sections=tuple(replace(s, bars=tuple(next(bars) for _ in s.bars)) for s in plan.sections))
+
+
+def _without_stale_notes(plan: P, first: int, last: int, change: Controls) -> P:
+    """The plan without the notes that `change` makes wrong; a new key moves those of pitched roles."""
+    moved = _key_distance(plan, change)
+    rewords = any(value is not None for value in (change.energy, change.label, change.prompt))
+
+    def changed(role: str, bar: NoteBar) -> NoteBar:
+        if role in (change.clear or ()) or (change.roles is not None and role not in change.roles):
+            return None
+        if change.keep_notes:
+            return bar
+        is_pitched = role not in UNPITCHED
+        if rewords or (is_pitched and (change.chords is not None or (change.key is not None and moved is None))):
+            return None
+        return transposed(bar, moved) if moved and is_pitched else bar
+
+    parts = [
+        part.with_bars(first, [changed(part.role, bar) for bar in part.bars[first - 1 : last]]) for part in plan.notes
+    ]
+    return plan.with_parts(parts)
+
+
+def _key_distance(plan: Score, change: Controls) -> int | None:
+    """Semitones, -5 to 6, from the plan's key to another of the same mode; None where there is none such."""
+    if change.key is None or plan.key is None:
+        return None
+    (old, old_mode), (new, new_mode) = split_key(plan.key), split_key(change.key)
+    return (new - old + 5) % 12 - 5 if old_mode == new_mode else None
+
+
+def _write_notes(plan: P, first: int, last: int, notes: Sequence[tuple[str, Written]]) -> P:
+    parts = []
+    for role, written in notes:
+        part = plan.part(role)
+        for number in range(first, last + 1):
+            text = written[(number - first) % len(written)]
+            where = f"notes: {role}, bar {number}"
+
+            def earlier(bar: int, part: Part = part) -> NoteBar:
+                return part.bars[bar - 1] if 1 <= bar <= len(part.bars) else None
+
+            bar = parse_bar(text, role, earlier, where) if isinstance(text, str) else text
+            part = part.with_bars(number, [bar])
+        parts.append(part)
+    return plan.with_parts(parts)
 
 
 def _edit_tempo(plan: P, first: int, last: int, bpm: float) -> P:

@@ -11,13 +11,14 @@ leaves those to be written anew that it makes wrong. Written by hand a bar reads
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from hybridgen.plan.harmony import LETTERS, PITCHES
-from hybridgen.plan.parts import ROLES, show, whole
+from hybridgen.plan.parts import ROLES, order_roles, show, whole
 
 TICKS = 480  # in a quarter note
 MAX_LENGTH = 1 << 20  # ticks of a note; more than any track holds at 300 BPM in ten minutes is not needed
@@ -236,3 +237,26 @@ def swung(quarters: np.ndarray, swing: Swing | None, bar_quarters: float) -> np.
     phase = np.clip(quarters / pair - pairs, 0, 1)
     late = np.where(phase < 0.5, 2 * phase * swing.ratio, swing.ratio + (2 * phase - 1) * (1 - swing.ratio))
     return (pairs + late) * pair
+
+
+# ---- in an edit
+
+Written = tuple[str | tuple[Note, ...], ...]  # of a role, an entry a bar, repeated
+
+
+def check_written(notes: Mapping[str, Any]) -> tuple[tuple[str, Written], ...]:
+    """What an edit writes: role -> one bar as text or as notes, or a list of such bars; TypeError for anything else."""
+    if not isinstance(notes, Mapping):
+        notes = dict(notes)
+    return tuple((role, _written(role, notes[role])) for role in order_roles(notes, "notes"))
+
+
+def _written(role: str, value: Any) -> Written:
+    is_one = isinstance(value, str) or (isinstance(value, Sequence) and all(isinstance(one, Note) for one in value))
+    bars = (value,) if is_one and value != [] else tuple(value) if isinstance(value, Sequence) else ()
+    if not bars:
+        raise TypeError(f"notes of {role} should be text, a list of Note, or a list of such bars")
+    for bar in bars:
+        if not isinstance(bar, str) and not all(isinstance(note, Note) for note in bar):
+            raise TypeError(f"notes of {role}: a bar should be text or a list of Note")
+    return tuple(bar if isinstance(bar, str) else tuple(bar) for bar in bars)

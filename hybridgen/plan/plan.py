@@ -1,12 +1,12 @@
 """Plan: a score with all that is done with it: frames for the models, JSON, a page to read, edits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
 
-from hybridgen.plan import editing, features, html, serial
+from hybridgen.plan import editing, features, html, rolls, serial
 from hybridgen.plan.controls import Controls, EditArgs
 from hybridgen.plan.score import Score
 
@@ -48,9 +48,9 @@ class Plan(Score):
         """The plan in plain JSON values; ValueError naming the field, and the bar, of what is wrong."""
         return cls(**serial.fields(data))
 
-    def text(self) -> str:
-        """The plan as a page to read: a line of facts, then the sections with their chords bar by bar."""
-        return serial.page(self)
+    def text(self, notes: bool = False) -> str:
+        """The plan as a page to read: a line of facts, then the sections with their chords bar by bar, and the notes."""
+        return serial.page(self, notes)
 
     def edit(self, bars: tuple[int, int] | None = None, **changes: Unpack[EditArgs]) -> "Plan":
         """The plan with these fields changed in bars first..last (from 1, both included), or in all bars.
@@ -58,9 +58,24 @@ class Plan(Score):
         tempo sets the tempo of the bars; key transposes their chords, and is the plan's key when all bars are meant;
         chords, one entry a bar (two chords: "F,G" or a pair), repeat over the bars; label, energy and roles split
         sections where they must; instruments change or add programs; prompt re-words the whole plan (who plays is
-        changed by `request.reworded`); ending is the plan's own, whatever the bars, and alone touches no codes. The
+        changed by `request.reworded`); ending is the plan's own, whatever the bars, and alone touches no codes.
+        notes writes what a role plays, an entry a bar, repeated; clear has a role's notes written anew. A change of chords
+        clears the pitched roles of the bars, a change of key moves them, other energy, label or words clear all, unless
+        keep_notes. swing is that of the whole plan. The
         codes of the bars touched are unset (all codes after a change of tempo, instruments or prompt), to be written
         again.
         Raises ValueError naming the field, like the plan itself.
         """
         return editing.edit(self, bars, Controls.of("edit", changes))
+
+    def transpose(self, bars: tuple[int, int] | None, semitones: int, roles: Sequence[str] | None = None) -> "Plan":
+        """The notes of pitched roles (all, or these) higher in bars first..last, or in all; chords and key stay."""
+        return editing.transpose(self, bars, semitones, roles)
+
+    def copy(self, bars: tuple[int, int], to: int, roles: Sequence[str] | None = None) -> "Plan":
+        """What is played in bars first..last played again from bar `to` on: chords and notes, or notes of these roles."""
+        return editing.copy(self, bars, to, roles)
+
+    def note_rolls(self, hop: int, start: int = 0, stop: int | None = None) -> rolls.NoteRolls:
+        """What begins and sounds in frames of `hop` samples, by role and pitch; see `rolls.note_rolls`."""
+        return rolls.note_rolls(self, hop, start, stop)

@@ -7,6 +7,7 @@ field and the bar, for people who edit the file by hand.
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -252,8 +253,8 @@ def _read_codes(rows: list) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in rows)
 
 
-def page(plan: Score) -> str:
-    """A line of facts, the instruments, then each section with its chords, `BARS_A_LINE` bars a line."""
+def page(plan: Score, notes: bool = False) -> str:
+    """A line of facts, the instruments, then each section with its chords, `BARS_A_LINE` bars a line; and its notes."""
     lines = [_facts(plan), "  ".join(f"{role}:{'?' if p is None else p}" for role, p in plan.instruments)]
     first = 1
     for section in plan.sections:
@@ -264,8 +265,18 @@ def page(plan: Score) -> str:
         chords = ["?" if bar.chords is None else " ".join(bar.chords) for bar in section.bars]
         for i in range(0, len(chords), BARS_A_LINE):
             lines.append(f"{first + i:5d} | " + " | ".join(f"{c:<7}" for c in chords[i : i + BARS_A_LINE]) + " |")
+        lines += _note_lines(plan, first, last) if notes else []
         first = last + 1
     return "\n".join(lines) + "\n"
+
+
+def _note_lines(plan: Score, first: int, last: int) -> Iterator[str]:
+    """A line for each role and bar whose notes are known."""
+    for part in plan.notes:
+        for number in range(first, last + 1):
+            bar = part.bars[number - 1]
+            if bar is not None:
+                yield f"      {part.role} {number}: {bar_text(bar, part.role) or 'silence'}"
 
 
 def summary(plan: Score) -> str:
@@ -283,6 +294,7 @@ def _facts(plan: Score) -> str:
     written = sum(code >= 0 for code in plan.codes[0]) if plan.codes else 0
     minutes, seconds = divmod(plan.seconds, 60)
     facts = (
+        *([] if plan.swing is None else [f"swing {plan.swing}"]),
         plan.key or "key unknown",
         plan.meter or "meter unknown",
         tempo,
