@@ -49,7 +49,7 @@ class Plan(Score):
         return cls(**serial.fields(data))
 
     def text(self, notes: bool = False) -> str:
-        """The plan as a page to read: a line of facts, then the sections with their chords bar by bar, and the notes."""
+        """The plan as a page to read: a line of facts, then the sections with their chords, and their notes."""
         return serial.page(self, notes)
 
     def edit(self, bars: tuple[int, int] | None = None, **changes: Unpack[EditArgs]) -> "Plan":
@@ -59,9 +59,9 @@ class Plan(Score):
         chords, one entry a bar (two chords: "F,G" or a pair), repeat over the bars; label, energy and roles split
         sections where they must; instruments change or add programs; prompt re-words the whole plan (who plays is
         changed by `request.reworded`); ending is the plan's own, whatever the bars, and alone touches no codes.
-        notes writes what a role plays, an entry a bar, repeated; clear has a role's notes written anew. A change of chords
-        clears the pitched roles of the bars, a change of key moves them, other energy, label or words clear all, unless
-        keep_notes. swing is that of the whole plan. The
+        notes writes what a role plays, an entry a bar, repeated; clear has a role's notes written anew. A change of
+        chords clears the pitched roles of the bars, a change of key moves them, other energy, label or words clear
+        all, unless keep_notes. swing is that of the whole plan. The
         codes of the bars touched are unset (all codes after a change of tempo, instruments or prompt), to be written
         again.
         Raises ValueError naming the field, like the plan itself.
@@ -73,7 +73,7 @@ class Plan(Score):
         return editing.transpose(self, bars, semitones, roles)
 
     def copy(self, bars: tuple[int, int], to: int, roles: Sequence[str] | None = None) -> "Plan":
-        """What is played in bars first..last played again from bar `to` on: chords and notes, or notes of these roles."""
+        """What is played in bars first..last played from bar `to` on too: chords and notes, or notes of these roles."""
         return editing.copy(self, bars, to, roles)
 
     def note_rolls(self, hop: int, start: int = 0, stop: int | None = None) -> rolls.NoteRolls:
