@@ -82,9 +82,8 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
     mapping = _updated(cls, mapping, where)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     if unknown := [key for key in mapping if key not in fields]:
-        raise ValueError(
-            f"{where or cls.__name__}: unknown {[str(key)[:60] for key in unknown[:5]]}; known {list(fields)}"
-        )
+        names = [str(key)[:60] for key in unknown[:5]]
+        raise ValueError(f"{where or cls.__name__}: unknown {names}; known {list(fields)}")
     if missing := [name for name, field in fields.items() if name not in mapping and _required(field)]:
         raise ValueError(f"{where or cls.__name__}: missing {missing}")
     hints = typing.get_type_hints(cls, include_extras=True)
