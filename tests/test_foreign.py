@@ -96,6 +96,29 @@ def test_new_bars_are_as_loud_as_those_beside_them_unless_other_energy_is_asked(
     assert power(louder.samples[:, inside]) - power(track.samples[:, inside]) == pytest.approx(-4, abs=0.3)
 
 
+def test_what_the_limiter_takes_off_new_bars_is_given_back(pipe: Pipeline, tmp_path, monkeypatch):
+    track = pipe.open(write(tmp_path / "a.wav", sound(level=0.2)), tempo=BPM, downbeat=0.0)
+    start, stop = (one * LATENT_HOP for one in track.plan.frame_range((3, 3), LATENT_HOP))
+
+    def decoded(stages, latents, first, last):  # of the same power, but in high peaks
+        samples = track.samples[:, first * LATENT_HOP : last * LATENT_HOP] * 10 ** (-track.manifest.gain_db / 20)
+        if not np.array_equal(latents.numpy(), track.latents):
+            inside = slice(max(0, start - first * LATENT_HOP), stop - first * LATENT_HOP)
+            at = (np.arange(samples.shape[1]) % 4410) < 1000
+            samples[:, inside] *= np.where(at, 2.1, 0.0)[inside]
+        return samples.astype(np.float32)
+
+    monkeypatch.setattr(editing, "_decoded", decoded)
+
+    def gap() -> float:
+        new = pipe.rerender(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1).samples[:, start:stop]
+        return editing._power_db(new) - editing._power_db(np.delete(track.samples, slice(start, stop), axis=1))
+
+    mended = gap()
+    monkeypatch.setattr(editing, "ROUNDS", 1)
+    assert gap() < -1.5 and mended > gap() + 0.5
+
+
 def test_new_bars_of_a_mono_recording_are_about_mono(pipe: Pipeline, tmp_path):
     samples = sound()
     samples[1] = samples[0]

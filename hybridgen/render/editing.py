@@ -25,6 +25,7 @@ FADE = 2048  # samples from a recording's own sound to new bars
 NEAR = 128  # latent frames on each side of them from which their level is taken
 FREE_DB = 1.0  # by which they may differ from it
 MAX_MATCH_DB = 6.0  # either way
+ROUNDS = 4  # in which they come to that level
 
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
@@ -124,37 +125,40 @@ def _splice(
     """Writes into the track's samples those that frames start..stop reach, decoded and mastered again."""
     hop, reach = stages.codec.hop_length, stages.codec.reach * stages.codec.hop_length + audio.LIMITER_REACH
     low, high = max(0, frames[0] * hop - reach), min(plan.length, frames[1] * hop + reach)
-    if track.manifest.is_recording:  # its own sound is not what the codec makes of it: fade from one to the other
-        fresh = _remade(stages, track, plan, latents, (low, high), *_match(stages, track, plan, latents, frames))
-        ramp = np.minimum(np.arange(high - low), np.arange(high - low)[::-1]) / FADE
-        fresh = samples[:, low:high] + np.minimum(ramp, 1).astype(np.float32) * (fresh - samples[:, low:high])
-    else:
-        fresh = _remade(stages, track, plan, latents, (low, high))
-    samples[:, low:high] = fresh
+    if not track.manifest.is_recording:
+        samples[:, low:high] = _remade(stages, track, plan, latents, (low, high))
+        return
+    gain_db, narrow, level_db = _match(stages, track, plan, frames)
+    inside, added_db = slice(frames[0] * hop - low, frames[1] * hop - low), 0.0
+    for _ in range(ROUNDS):  # each masters the bars: the limiter takes off what cannot be known before
+        fresh = _remade(stages, track, plan, latents, (low, high), gain_db + added_db, narrow)
+        apart_db = 0.0 if level_db is None or not fresh[:, inside].any() else level_db - _power_db(fresh[:, inside])
+        if abs(apart_db) <= FREE_DB:
+            break
+        added_db = _clipped(added_db + apart_db - math.copysign(FREE_DB, apart_db), MAX_MATCH_DB)
+    # its own sound is not what the codec makes of it: fade from one to the other
+    ramp = np.minimum(np.arange(high - low), np.arange(high - low)[::-1]) / FADE
+    samples[:, low:high] += np.minimum(ramp, 1).astype(np.float32) * (fresh - samples[:, low:high])
 
 
-def _match(stages: Stages, track: Track, plan: Plan, latents: Tensor, frames: tuple[int, int]) -> tuple[float, float]:
-    """Gain in dB, and a factor for the side, that make new frames start..stop of a recording like what is beside them.
+def _match(stages: Stages, track: Track, plan: Plan, frames: tuple[int, int]) -> tuple[float, float, float | None]:
+    """Gain in dB, a factor for the side, and the level in dB that make frames start..stop like those beside them.
 
     The codec takes a decibel or two off most recordings, and makes mono ones a little wide; and new bars are as loud as
-    their neighbours unless the plan changes who plays or how loud. (0, 1) where nothing sounds beside them.
+    their neighbours, unless the plan changes who plays or how loud, or nothing sounds beside them: then the level is
+    None.
     """
     hop, old = stages.codec.hop_length, torch.from_numpy(track.latents.copy()).to(stages.device)
     beside = (max(0, frames[0] - NEAR), frames[0]), (frames[1], min(len(old), frames[1] + NEAR))
     own = np.concatenate([track.samples[:, start * hop : stop * hop] for start, stop in beside], axis=1)
     made = np.concatenate([_decoded(stages, old, start, stop) for start, stop in beside], axis=1)
     if not own.any() or not made.any():
-        return 0.0, 1.0
+        return 0.0, 1.0, None
     own_width, made_width = stereo.width(own), stereo.width(made)
     narrow = own_width / made_width if stereo.is_narrow(own_width) and made_width else 1.0
-    target_db = _power_db(own) - track.manifest.gain_db
-    gain_db = _clipped(target_db - _power_db(stereo.narrowed(made, narrow)), MAX_MATCH_DB)
-    fresh = stereo.narrowed(_decoded(stages, latents, *frames), narrow)
+    lost_db = _power_db(own) - track.manifest.gain_db - _power_db(stereo.narrowed(made, narrow))
     loudness = [[(one.energy, one.roles, one.label) for one in each.sections] for each in (plan, track.plan)]
-    if loudness[0] == loudness[1] and fresh.any():  # nobody asked for another level
-        apart_db = target_db - gain_db - _power_db(fresh)
-        gain_db += _clipped(apart_db - _clipped(apart_db, FREE_DB), MAX_MATCH_DB)
-    return gain_db, narrow
+    return _clipped(lost_db, MAX_MATCH_DB), narrow, _power_db(own) if loudness[0] == loudness[1] else None
 
 
 def _clipped(decibels: float, limit: float) -> float:
