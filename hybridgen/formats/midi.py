@@ -5,22 +5,34 @@ The first track holds tempo, meter, key, a marker for each section and, as text,
 tenth channel for drums and percussion, where "notes unknown: 4 bars" marks what is not written yet.
 """
 
+import difflib
 import io
+import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import mido
 import numpy as np
 
 from hybridgen.formats.found import find_chords, find_key
-from hybridgen.formats.midi_events import Event, Sequence, meta_text, read_events, text_of
-from hybridgen.formats.voices import DRUM_CHANNEL, Sounding, Voice, assign, merged
-from hybridgen.plan.harmony import METER_BEATS, METERS, parse_chord, parse_key
+from hybridgen.formats.midi_events import Sequence, meta_text, read_events, text_of
+from hybridgen.formats.listener import Listener
+from hybridgen.formats.voices import DRUM_CHANNEL, NAMED, Voice, assign, merged
+from hybridgen.plan.harmony import METERS, meter_quarters, parse_chord, parse_key
 from hybridgen.plan.notes import TICKS, UNPITCHED, Part, Swing, parse_swing
 from hybridgen.plan.parts import (
-    LABELS, MAX_BARS, MAX_ENERGY, MAX_PROMPT, ROLES, Bar, Section, Tempo, check_tempo, instance, show,
+    LABELS,
+    MAX_BARS,
+    MAX_PROMPT,
+    ROLES,
+    Bar,
+    Section,
+    Tempo,
+    check_tempo,
+    instance,
+    show,
 )
 from hybridgen.plan.plan import Plan
 from hybridgen.text.form import PARTS
@@ -29,7 +41,7 @@ RAMP_STEP = 0.25  # quarter notes
 MAX_MICROSECONDS = 0xFFFFFF  # of a quarter note; MIDI counts no slower tempo
 UNLABELLED = "section"
 LATE = 120  # ticks that a last note may run on into a bar without making it one more
-LABEL_WORDS = PARTS | {"pre-chorus": "build", "prechorus": "build", "theme": "verse", "interlude": "interlude"}
+LABEL_WORDS = PARTS | {"pre-chorus": "build", "prechorus": "build", "theme": "verse"}
 
 Timed = tuple[int, mido.Message | mido.MetaMessage]
 
@@ -161,16 +173,257 @@ def from_midi(data: bytes, name: str = "MIDI") -> tuple[Plan, tuple[str, ...]]:
 
 
 def _read(sequence: Sequence) -> tuple[Plan, tuple[str, ...]]:
-    remarks = list(sequence.remarks)
-    tracks = _Tracks(sequence)
-    voices = [voice for voice in tracks.voices.values() if voice.notes]
-    if not voices:
+    listener = Listener()
+    voices = listener.voices(sequence)
+    if not any(voice.notes for voice in voices):
         raise ValueError("the file has no notes")
-    remarks += tracks.remarks
+    facts = _Facts(sequence)
+    remarks = [*sequence.remarks, *listener.remarks()]
+    grid = _grid(sequence, voices)
+    tempo = _tempo(facts.tempos, grid, remarks)
+    parts, instruments = _parts(voices, facts.said["notes unknown"], grid, remarks)
+    key = _key(facts.keys, parts, grid, remarks)
+    chords = _chords(facts.said["chord"], parts, key, grid, remarks)
+    plan = Plan(
+        sections=_sections(facts, parts, chords, grid, remarks),
+        tempo=tempo,
+        meter=grid.meter,
+        key=key,
+        instruments=instruments,
+        prompt=next((text for _, _, text in facts.said["prompt"]), "")[:MAX_PROMPT],
+        notes=tuple(parts),
+        swing=_swing(facts.said["swing"], remarks),
+    )
+    return plan, tuple(remarks)
+
+
+class _Facts:
+    """What the meta events of a file say, each with its tick, and in `said` also with its track."""
+
+    def __init__(self, sequence: Sequence) -> None:
+        self.tempos: list[tuple[int, int]] = []  # microseconds of a quarter note
+        self.keys: list[tuple[int, str]] = []
+        self.markers: list[tuple[int, str]] = []
+        self.said: dict[str, list[tuple[int, int, str]]] = defaultdict(list)  # by the word before the colon
+        for event in sequence.events:
+            message = event.message
+            if message.type == "set_tempo":
+                self.tempos.append((event.tick, message.tempo))
+            elif message.type == "key_signature":
+                self.keys.append((event.tick, parse_key(message.key)))
+            elif message.type == "marker":
+                self.markers.append((event.tick, text_of(message).strip()))
+            elif message.type == "text":
+                what, _, text = text_of(message).partition(": ")
+                self.said[what].append((event.tick, event.track, text))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The bars of a file."""
+
+    meter: str
+    bar_ticks: int
+    n_bars: int
+
+
+def _grid(sequence: Sequence, voices: list[Voice]) -> _Grid:
     starts = [note.start for voice in voices for note in voice.notes]
-    meter = _meter(sequence.events, min(starts))
-    grid = _Grid(meter, round(4 * TICKS * int(meter.split("/")[0]) / int(meter.split("/")[1])))
-    n_bars = grid.count(sequence.stops[0], max(starts), max(note.stop for voice in voices for note in voice.notes))
+    meter = _meter(sequence, min(starts))
+    bar_ticks = round(meter_quarters(meter) * TICKS)
+    end, n_bars = sequence.stops[0], max(starts) // bar_ticks + 1
+    if end % bar_ticks or end < n_bars * bar_ticks:
+        end = max(note.stop for voice in voices for note in voice.notes) - LATE
+    n_bars = max(n_bars, -(-end // bar_ticks))
     if n_bars > MAX_BARS:
         raise ValueError(f"{n_bars} bars are more than {MAX_BARS}")
-    return Plan(), ()
+    return _Grid(meter, bar_ticks, n_bars)
+
+
+def _meter(sequence: Sequence, first_start: int) -> str:
+    """The only meter of a file, 4/4 if it says none; ValueError, naming the bar, for another or one that is unknown."""
+    signatures = [event for event in sequence.events if event.message.type == "time_signature"]
+    meters = [(one.tick, f"{one.message.numerator}/{show(one.message.denominator)}") for one in signatures]
+    if not meters or meters[0][0] > first_start:
+        meters.insert(0, (0, "4/4"))
+    meter = meters[0][1]
+    if meter not in METERS:
+        raise ValueError(f"bar 1: meter {meter} is none of {', '.join(METERS)}")
+    for tick, other in meters:
+        if other != meter:
+            bar = tick // round(meter_quarters(meter) * TICKS) + 1
+            raise ValueError(f"bar {bar}: the meter changes from {meter} to {other}, but a plan has one meter")
+    return meter
+
+
+def _tempo(tempos: list[tuple[int, int]], grid: _Grid, remarks: list[str]) -> tuple[Tempo, ...]:
+    """A mark at each bar that begins with another tempo; a single change inside a bar moves to the bar's start."""
+    changes: dict[int, dict[int, int]] = defaultdict(dict)  # bar -> tick in it -> microseconds
+    for tick, length in tempos:
+        changes[tick // grid.bar_ticks][tick % grid.bar_ticks] = length
+    if 0 not in changes[0]:
+        remarks.append("the file begins without a tempo, which means 120 BPM")
+    counts: Counter[str] = Counter()
+    current, marks = 500_000, []
+    for bar in range(grid.n_bars):
+        inside = changes.get(bar, {})
+        has_moved = len(inside) == 1 and 0 not in inside
+        length = next(iter(inside.values())) if has_moved else inside.get(0, current)
+        counts["moved"] += has_moved
+        counts["dropped"] += 0 if has_moved else len(inside.keys() - {0})
+        bpm = check_tempo(round(6e7 / max(length, 1), 1), f"bar {bar + 1}: tempo")
+        if not marks or marks[-1].bpm != bpm:
+            marks.append(Tempo(bar + 1, bpm))
+        current = inside[max(inside)] if inside else length
+    if counts["moved"]:
+        remarks.append(f"{counts['moved']} tempo changes inside a bar were moved to its start")
+    if counts["dropped"]:
+        remarks.append(
+            f"{counts['dropped']} tempo changes inside bars were left out: bars keep the tempo they begin with"
+        )
+    return tuple(marks)
+
+
+def _parts(
+    voices: list[Voice], unknown: list[tuple[int, int, str]], grid: _Grid, remarks: list[str]
+) -> tuple[list[Part], dict[str, int | None]]:
+    """What each role plays, and its first program."""
+    members, merges = assign(voices)
+    remarks += merges
+    parts, instruments = [], {}
+    for role, own in members.items():
+        part, lost = merged(role, own, grid.n_bars, grid.bar_ticks)
+        remarks += lost
+        tracks = {voice.track for voice in own}
+        gaps = [(tick, text) for tick, track, text in unknown if track in tracks and own[0].named_role == role]
+        parts.append(_with_unknown(part, gaps, grid))
+        instruments[role] = next((voice.program for voice in own if voice.program is not None), None)
+    return parts, instruments
+
+
+def _with_unknown(part: Part, gaps: list[tuple[int, str]], grid: _Grid) -> Part:
+    """The part with bars unknown that a text says are, unless they have notes."""
+    bars = list(part.bars)
+    for tick, text in gaps:
+        if match := re.fullmatch(r"(\d{1,4}) bars", text):
+            first = tick // grid.bar_ticks
+            for i in range(first, min(first + int(match[1]), grid.n_bars)):
+                bars[i] = bars[i] or None
+    return Part(part.role, tuple(bars))
+
+
+def _key(keys: list[tuple[int, str]], parts: list[Part], grid: _Grid, remarks: list[str]) -> str | None:
+    if keys:
+        changes = sum(a[1] != b[1] for a, b in itertools.pairwise(keys))
+        if changes:
+            remarks.append(f"{changes} changes of key were left out: the plan is in {keys[0][1]}")
+        return keys[0][1]
+    key = find_key(_pitched(parts, grid))
+    if key is not None:
+        remarks.append(f"the key {key} was found from its notes, as the file says none")
+    return key
+
+
+def _pitched(parts: list[Part], grid: _Grid) -> np.ndarray:
+    """(N, 3): ticks at which the notes of the pitched roles begin and end, and their pitches."""
+    notes = [
+        (number * grid.bar_ticks + note.tick, number * grid.bar_ticks + note.tick + note.length, note.pitch)
+        for part in parts
+        if part.role not in UNPITCHED
+        for number, bar in enumerate(part.bars)
+        for note in bar or ()
+    ]
+    return np.array(notes, dtype=np.int64).reshape(-1, 3)
+
+
+def _chords(
+    said: list[tuple[int, int, str]], parts: list[Part], key: str | None, grid: _Grid, remarks: list[str]
+) -> list[tuple[str, ...] | None]:
+    """The chords of each bar: as the file says, or as its notes say."""
+    if not said:
+        remarks.append("the chords were found from its notes, as the file says none")
+        return [*find_chords(_pitched(parts, grid), grid.n_bars, grid.bar_ticks, key)]
+    halves: dict[int, str] = {}  # number of the half bar -> chord
+    unread = 0
+    for tick, _, text in said:
+        try:
+            halves[round(2 * tick / grid.bar_ticks)] = parse_chord(text)
+        except ValueError:
+            unread += 1
+    if unread:
+        remarks.append(f"{unread} chords have no name that plans know and were left out")
+    found: list[tuple[str, ...] | None] = []
+    current = None
+    for bar in range(grid.n_bars):
+        first, second = halves.get(2 * bar), halves.get(2 * bar + 1)
+        if first is None and second is not None:
+            first = current
+        names = tuple(name for name in (first, second) if name is not None)
+        current = names[-1] if names else None
+        found.append(names or None)
+    return found
+
+
+def _sections(
+    facts: _Facts, parts: list[Part], chords: list[tuple[str, ...] | None], grid: _Grid, remarks: list[str]
+) -> tuple[Section, ...]:
+    labels = _labels(facts.markers, grid, remarks)
+    energies = {tick // grid.bar_ticks: text for tick, _, text in facts.said["energy"]}
+    casts = {tick // grid.bar_ticks: text for tick, _, text in facts.said["roles"]}
+    firsts = sorted(labels)
+    sections = []
+    for first, stop in itertools.pairwise([*firsts, grid.n_bars]):
+        bars = tuple(Bar(names) for names in chords[first:stop])
+        energy = energies.get(first, "")
+        level = int(energy) if re.fullmatch(r"[0-7]", energy) else None
+        sections.append(Section(labels[first], bars, level, _cast(casts.get(first), parts, first, stop)))
+    return tuple(sections)
+
+
+def _labels(markers: list[tuple[int, str]], grid: _Grid, remarks: list[str]) -> dict[int, str | None]:
+    """The label of the section that begins with each bar (from 0), None where the file has none that plans know."""
+    labels: dict[int, str | None] = {}
+    counts: Counter[str] = Counter()
+    read_as: dict[str, str] = {}
+    for tick, text in markers:
+        bar = (2 * tick + grid.bar_ticks) // (2 * grid.bar_ticks)
+        if bar >= grid.n_bars or bar in labels:
+            counts["left out, as no section begins there"] += 1
+            continue
+        counts["moved to the nearest bar"] += tick % grid.bar_ticks > 0
+        labels[bar] = label = _label(text)
+        if text.lower() not in (label, UNLABELLED):
+            read_as[repr(text[:40])] = label or "a section without a label"
+    remarks += [f"{count} markers were {what}" for what, count in counts.items() if count]
+    shown = [f"{text} as {label}" for text, label in list(read_as.items())[:NAMED]]
+    if shown:
+        more = f" and {len(read_as) - NAMED} more" if len(read_as) > NAMED else ""
+        remarks.append(f"markers were read: {', '.join(shown)}{more}")
+    return {0: None} | labels
+
+
+def _label(text: str) -> str | None:
+    """The label that a marker names, "Verse 2" or "Hook", or nearly names; None if there is none."""
+    words = re.findall(r"[a-z]+(?:-[a-z]+)*", text[:100].lower())
+    exact = next((LABEL_WORDS[word] for word in words if word in LABEL_WORDS), None)
+    close = difflib.get_close_matches(words[0][:20], LABELS, 1, 0.75) if words else []
+    return exact or (close[0] if close else None)
+
+
+def _cast(text: str | None, parts: list[Part], first: int, stop: int) -> tuple[str, ...] | None:
+    """Who plays in some bars: whom the file names and whoever has notes; None where neither says all."""
+    bars = {part.role: part.bars[first:stop] for part in parts}
+    named = [role for role in ROLES if text is not None and role in text.split() and role in bars]
+    if text is None and any(bar is None for own in bars.values() for bar in own):
+        return None
+    return tuple(role for role in ROLES if role in named or any(bars.get(role, ())))
+
+
+def _swing(said: list[tuple[int, int, str]], remarks: list[str]) -> Swing | None:
+    if not said:
+        return None
+    try:
+        return parse_swing(said[0][2])
+    except ValueError as error:
+        remarks.append(f"{error}: left out")
+        return None

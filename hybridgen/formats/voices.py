@@ -31,6 +31,7 @@ class Sounding:
 class Voice:
     """What one track plays on one channel with one program (None: none is chosen)."""
 
+    track: int  # from 0
     name: str
     channel: int
     program: int | None
