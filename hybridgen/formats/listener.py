@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from mido import Message
 
 from hybridgen.formats.midi_events import Event, Sequence, text_of
-from hybridgen.formats.voices import Sounding, Voice, notes_of
+from hybridgen.formats.voices import DRUM_CHANNEL, Sounding, Voice, notes_of
+from hybridgen.plan.notes import UNPITCHED
 
 PEDAL, PEDAL_DOWN = 64, 64  # controller, and the least value that is down
 
@@ -35,10 +36,9 @@ class Listener:
             self._counts["endless"] += len(sounding)
             self._stop_all(channel, end)
         playing = {track for track, _, _ in self._voices}
-        for (track, channel), program in self._programs.items():
-            voice = Voice(track, self._names.get(track, ""), channel, program)
-            if track not in playing and voice.named_role:
-                self._voices[track, channel, program] = voice
+        for track, name in self._names.items():
+            if track not in playing:
+                self._add_silent(track, name)
         return list(self._voices.values())
 
     def remarks(self) -> list[str]:
@@ -68,6 +68,16 @@ class Listener:
         if voice is None:
             voice = self._voices[track, channel, program] = Voice(track, self._names.get(track, ""), channel, program)
         return voice
+
+    def _add_silent(self, track: int, name: str) -> None:
+        """A track that bears the name of a role but has no notes."""
+        usual = DRUM_CHANNEL if name in UNPITCHED else 0
+        channel, program = next(
+            ((channel, program) for (one, channel), program in self._programs.items() if one == track), (usual, None)
+        )
+        voice = Voice(track, name, channel, program)
+        if voice.named_role:
+            self._voices[track, channel, program] = voice
 
     def _control(self, channel: int, control: int, value: int, tick: int) -> None:
         if control != PEDAL:

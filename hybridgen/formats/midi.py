@@ -1,8 +1,8 @@
 """Plan <-> Standard MIDI File.
 
-The first track holds tempo, meter, key, a marker for each section and, as text, what MIDI has no event for: "chord: Am7",
-"prompt: ...", "swing: 62% of eighths", "energy: 5", "roles: drums bass". Then each role has a track of its name, on the
-tenth channel for drums and percussion, where "notes unknown: 4 bars" marks what is not written yet.
+The first track holds tempo, meter, key, a marker for each section and, as text, what MIDI has no event for:
+"chord: Am7", "prompt: ...", "swing: 62% of eighths", "energy: 5", "roles: drums bass". Then each role has a track of its
+name, on the tenth channel for drums and percussion, where "notes unknown: 4 bars" marks what is not written yet.
 """
 
 import difflib
@@ -17,8 +17,8 @@ import mido
 import numpy as np
 
 from hybridgen.formats.found import find_chords, find_key
-from hybridgen.formats.midi_events import Sequence, meta_text, read_events, text_of
 from hybridgen.formats.listener import Listener
+from hybridgen.formats.midi_events import Sequence, meta_text, read_events, text_of
 from hybridgen.formats.voices import DRUM_CHANNEL, NAMED, Voice, assign, merged
 from hybridgen.plan.harmony import METERS, meter_quarters, parse_chord, parse_key
 from hybridgen.plan.notes import TICKS, UNPITCHED, Part, Swing, parse_swing
@@ -113,7 +113,7 @@ def _key_signature(key: str) -> str:
 
 
 def _tempo_events(plan: Plan) -> Iterator[Timed]:
-    """A tempo for each piece of the plan's map, for each step of one that is a ramp, as long as the plan has it last."""
+    """A tempo for each piece of the plan's map, or each step of one that is a ramp: what keeps it as long as it is."""
     time = plan.tempo_map
     assert time is not None
     end = plan.n_bars * plan.bar_ticks / TICKS
@@ -162,8 +162,8 @@ def from_midi(data: bytes, name: str = "MIDI") -> tuple[Plan, tuple[str, ...]]:
     """The plan that a MIDI file of format 0, 1 or 2 holds, and notes, a line each, on what it could not carry.
 
     Ticks are rounded to 480 a quarter note, sustain pedals lengthen notes, parts are merged into roles (see `assign`).
-    The bars are those of the first track where it ends with a bar, otherwise those of the notes. Key and chords that the
-    file does not say are found from its notes. ValueError, one line that begins with `name`, for what is no MIDI file,
+    The bars are those of the first track where it ends with a bar, otherwise those of the notes. Key and chords that
+    the file does not say are found from its notes. ValueError, one line that begins with `name`, for what is no MIDI file,
     has no notes, changes its meter or has one that plans have not, or is over the limits of a plan or `MAX_EVENTS`.
     """
     try:
@@ -189,7 +189,7 @@ def _read(sequence: Sequence) -> tuple[Plan, tuple[str, ...]]:
         tempo=tempo,
         meter=grid.meter,
         key=key,
-        instruments=instruments,
+        instruments=tuple(instruments.items()),
         prompt=next((text for _, _, text in facts.said["prompt"]), "")[:MAX_PROMPT],
         notes=tuple(parts),
         swing=_swing(facts.said["swing"], remarks),
@@ -264,7 +264,8 @@ def _tempo(tempos: list[tuple[int, int]], grid: _Grid, remarks: list[str]) -> tu
     if 0 not in changes[0]:
         remarks.append("the file begins without a tempo, which means 120 BPM")
     counts: Counter[str] = Counter()
-    current, marks = 500_000, []
+    current = 500_000
+    marks: list[Tempo] = []
     for bar in range(grid.n_bars):
         inside = changes.get(bar, {})
         has_moved = len(inside) == 1 and 0 not in inside
@@ -290,7 +291,8 @@ def _parts(
     """What each role plays, and its first program."""
     members, merges = assign(voices)
     remarks += merges
-    parts, instruments = [], {}
+    parts: list[Part] = []
+    instruments: dict[str, int | None] = {}
     for role, own in members.items():
         part, lost = merged(role, own, grid.n_bars, grid.bar_ticks)
         remarks += lost
@@ -347,7 +349,7 @@ def _chords(
     unread = 0
     for tick, _, text in said:
         try:
-            halves[round(2 * tick / grid.bar_ticks)] = parse_chord(text)
+            halves[(4 * tick + grid.bar_ticks) // (2 * grid.bar_ticks)] = parse_chord(text)
         except ValueError:
             unread += 1
     if unread:

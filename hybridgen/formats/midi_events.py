@@ -22,7 +22,7 @@ END_OF_TRACK = 0x2F
 KEPT_CONTROLS = {64, 120, 123}  # sustain pedal, all sound off, all notes off
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """A message of one track at a tick, 480 a quarter note, from the start of the file."""
 
@@ -43,7 +43,7 @@ class Sequence:
 def read_events(data: bytes) -> Sequence:
     """The events of a file of format 0, 1 or 2 (of which only the first sequence is read).
 
-    ValueError for what is no such file, is cut off, counts time in SMPTE frames, or is over `MAX_BYTES` or `MAX_EVENTS`.
+    ValueError for what is no such file, is cut off, counts time in SMPTE frames, or is over a limit above.
     """
     if not data:
         raise ValueError("the file is empty")

@@ -1,8 +1,10 @@
 """The parts of a file, which may be many, merged into the nine roles of a plan."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hybridgen.plan.instruments import PERCUSSION_WORDS, home_role
 from hybridgen.plan.notes import MAX_LENGTH, MAX_NOTES, UNPITCHED, Note, Part
@@ -17,8 +19,7 @@ OVERLAP = 60  # ticks: notes that overlap by less are one melody
 NAMED = 6  # parts in a message
 
 
-@dataclass(frozen=True, order=True)
-class Sounding:
+class Sounding(NamedTuple):
     """A note in the time of the file, in ticks from its start."""
 
     start: int
@@ -52,7 +53,7 @@ class Voice:
     def is_monophonic(self) -> bool:
         """Whether hardly any note begins while another one sounds."""
         notes = sorted(self.notes)
-        overlaps = sum(a.stop - b.start > OVERLAP for a, b in zip(notes, notes[1:], strict=False))
+        overlaps = sum(a.stop - b.start > OVERLAP for a, b in itertools.pairwise(notes))
         return overlaps <= 0.1 * len(notes)
 
     def __str__(self) -> str:
