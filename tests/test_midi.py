@@ -9,7 +9,6 @@ import mido
 import numpy as np
 import pytest
 
-from hybridgen.formats import midi
 from hybridgen.formats.found import find_chords, find_key
 from hybridgen.formats.midi import from_midi, to_midi
 from hybridgen.plan.harmony import KEYS, METERS, PITCHES, QUALITIES, chord_pitches, meter_quarters
@@ -127,7 +126,7 @@ def test_unknown_notes_are_tracks_without_notes():
     file = mido.MidiFile(file=io.BytesIO(to_midi(plan)))
     assert [track.name for track in file.tracks] == ["", "keys", "lead"]
     assert not [message for track in file.tracks for message in track if message.type == "note_on"]
-    with pytest.raises(ValueError, match="^MIDI: the file has no notes$"):
+    with pytest.raises(ValueError, match=r"^MIDI: the file has no notes$"):
         from_midi(to_midi(plan))
 
 
@@ -210,7 +209,7 @@ def test_any_division_is_rounded_to_the_nearest_tick(division: int):
 def test_smpte_time_is_refused():
     data = bytearray(file_of(note(0, 480, 60)))
     data[12:14] = bytes([0xE7, 40])
-    with pytest.raises(ValueError, match="^song: time is counted in SMPTE"):
+    with pytest.raises(ValueError, match=r"^song: time is counted in SMPTE"):
         from_midi(bytes(data), "song")
 
 
@@ -238,13 +237,13 @@ def test_the_pedal_of_one_channel_holds_no_other():
     events = [program(33, 1), *note(0, 100, 40, channel=1), *note(0, 100, 60), *note(200, 300, 60)]
     plan, _ = from_midi(file_of([control(0, 64, 127), control(900, 64, 0), *events]))
     assert notes_of(plan, "bass") == [(0, 100, 40)]
-    assert notes_of(plan, "keys") == [(0, 200, 60), (200, 900, 60)]
+    assert notes_of(plan, "lead") == [(0, 200, 60), (200, 900, 60)]
 
 
 def test_notes_without_an_end_last_to_the_end_of_the_file():
     plan, remarks = from_midi(file_of([note(0, 480, 60)[0], *note(0, 1920, 64)]))
     assert notes_of(plan, "keys") == [(0, 1920, 60), (0, 1920, 64)]
-    assert any("1 note have no end" in one or "1 note has no end" in one for one in remarks)
+    assert any(one.startswith("1 note without an end") for one in remarks)
 
 
 def test_all_notes_off():
@@ -253,27 +252,28 @@ def test_all_notes_off():
 
 
 def test_of_two_overlapping_notes_of_a_pitch_the_earlier_ends():
-    tracks = [
-        [meta(0, "track_name", name=name), *one] for name, one in (("A", note(0, 960, 60)), ("B", note(480, 1440, 60)))
-    ]
+    name = meta(0, "track_name", name="Keys")
+    tracks = [[name, *note(0, 960, 60)], [name, *note(480, 1440, 60)]]
     plan, _ = from_midi(file_of(*tracks))
     assert notes_of(plan, "keys") == [(0, 480, 60), (480, 1440, 60)]
 
 
 def test_doubled_notes_are_counted():
-    plan, remarks = from_midi(file_of(note(0, 480, 60), note(0, 960, 60), [program(4, 2), *note(0, 100, 60, 2)]))
+    plan, remarks = from_midi(
+        file_of(*([meta(0, "track_name", name="keys"), *note(0, stop, 60)] for stop in (480, 960, 100)))
+    )
     assert notes_of(plan, "keys") == [(0, 960, 60)]
-    assert "keys: 2 notes that another one doubles were left out" in remarks
+    assert "keys: 2 notes left out, as another one has the same pitch and start" in remarks
 
 
 def test_a_very_long_note_is_cut_and_crowded_bars_are_thinned():
     many = [event for i in range(600) for event in note(i * 2, i * 2 + 1, i % 128)]
     held = [program(90, 1), *note(0, 480 * 2500, 60, channel=1), meta(0, "set_tempo", tempo=200_000)]
-    plan, remarks = from_midi(file_of(many, held))
+    plan, remarks = from_midi(file_of([meta(0, "track_name", name="keys"), *many], held))
     assert len(plan.part("keys").bars[0]) == 512
-    assert "keys: 88 notes above 512 in a bar were left out" in remarks
+    assert "keys: 88 notes left out, as a bar has more than 512" in remarks
     assert notes_of(plan, "pad") == [(0, 1 << 20, 60)]
-    assert f"pad: 1 note was cut to {1 << 20} ticks" in remarks or any("cut to" in one for one in remarks)
+    assert f"pad: 1 note cut to {1 << 20} ticks" in remarks
 
 
 PROGRAMS = {0: "keys", 23: "keys", 24: "guitar", 31: "guitar", 32: "bass", 39: "bass", 40: "strings", 51: "strings"}
@@ -318,8 +318,8 @@ def test_tempo_inside_bars():
     marks = [meta(tick, "set_tempo", tempo=round(6e7 / bpm)) for tick, bpm in tempos]
     plan, remarks = from_midi(file_of([*marks, *bars]))
     assert plan.tempo == (Tempo(1, 120), Tempo(2, 90), Tempo(3, 100), Tempo(4, 130))
-    assert any(one.startswith("1 tempo change") and "moved" in one for one in remarks)
-    assert any(one.startswith("2 tempo changes") and "left out" in one for one in remarks)
+    assert "tempo changes inside a bar that were moved to its start: 1" in remarks
+    assert "tempo changes inside bars that were left out, as bars keep their first: 2" in remarks
 
 
 @pytest.mark.parametrize(
@@ -349,8 +349,8 @@ def test_markers_become_sections():
     assert [len(section.bars) for section in plan.sections] == [1] * 5
     said = " ".join(remarks)
     assert "'Hook' as chorus" in said and "'Zxy' as a section without a label" in said
-    assert "1 markers were moved" in said or "1 marker was moved" in said
-    assert "2 markers were left out" in said
+    assert "markers that were moved to the nearest bar: 1" in remarks
+    assert "markers that were left out, as no section begins there: 2" in remarks
 
 
 def test_who_plays_in_a_section_is_who_has_notes():
@@ -397,14 +397,14 @@ def test_chords_that_plans_do_not_know_are_counted():
     ]
     plan, remarks = from_midi(file_of([*texts, *note(0, 480, 60), *note(1920, 2400, 60)]))
     assert [bar.chords for bar in plan.bars] == [None, ("Bbmaj7",)]
-    assert any("1 chord" in one for one in remarks)
+    assert "chords whose names plans do not know and that were left out: 1" in remarks
 
 
 def test_key_changes_and_wrong_key_signatures_are_said():
     events = [meta(0, "key_signature", key="Cb"), meta(960, "key_signature", key="Am"), *note(0, 480, 60)]
     plan, remarks = from_midi(file_of(events))
     assert plan.key == "B major"
-    assert any("change" in one and "key" in one for one in remarks)
+    assert "changes of key that were left out, as the plan stays in B major: 1" in remarks
     wrong = file_of(events).replace(b"\xff\x59\x02\xf9\x00", b"\xff\x59\x02\x31\x00")
     plan, remarks = from_midi(wrong)
     assert plan.key == "A minor" and any("key signature" in one for one in remarks)
@@ -466,16 +466,16 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     """The file with some bytes flipped, cut out, put in or cut off."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, 8)):
-        at = rng.randrange(len(changed))
+        at = rng.randrange(max(len(changed), 1))
         match rng.randrange(4):
             case 0:
-                changed[at] ^= 1 << rng.randrange(8)
+                changed[at : at + 1] = bytes(byte ^ 1 << rng.randrange(8) for byte in changed[at : at + 1])
             case 1:
                 del changed[at : at + rng.randint(1, 9)]
             case 2:
                 changed[at:at] = rng.randbytes(rng.randint(1, 9))
             case 3 if rng.random() < 0.2:
-                del changed[max(at, 1) :]
+                del changed[at:]
     return bytes(changed)
 
 

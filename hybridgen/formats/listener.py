@@ -31,7 +31,7 @@ class Listener:
         for event in sequence.events:
             if isinstance(event.message, Message):
                 self._hear(event, event.message)
-        end = max([*sequence.stops, *(event.tick for event in sequence.events[-1:])])
+        end = max(sequence.stops, default=0)
         for channel, sounding in self._sounding.items():
             self._counts["endless"] += len(sounding)
             self._stop_all(channel, end)
@@ -43,7 +43,7 @@ class Listener:
 
     def remarks(self) -> list[str]:
         """What people should know of it."""
-        texts = {"held": "last as long as the sustain pedal", "endless": "have no end and last until that of the file"}
+        texts = {"held": "held by the sustain pedal", "endless": "without an end last until that of the file"}
         return [f"{notes_of(self._counts[what])} {text}" for what, text in texts.items() if self._counts[what]]
 
     def _hear(self, event: Event, message: Message) -> None:
@@ -63,15 +63,18 @@ class Listener:
                 self._stop(channel, (event.track, message.note), event.tick)
 
     def _voice(self, track: int, channel: int) -> Voice:
-        program = self._programs.get((track, channel), self._channel_programs.get(channel))
-        voice = self._voices.get((track, channel, program))
-        if voice is None:
-            voice = self._voices[track, channel, program] = Voice(track, self._names.get(track, ""), channel, program)
-        return voice
+        """Who plays now: with the track's own program, or the one that another track chose for its channel.
+
+        Not so for tracks called drums or percussion, which share a channel and nothing else.
+        """
+        name = self._names.get(track, "")
+        chosen = None if name.lower() in UNPITCHED else self._channel_programs.get(channel)
+        program = self._programs.get((track, channel), chosen)
+        return self._voices.setdefault((track, channel, program), Voice(track, name, channel, program))
 
     def _add_silent(self, track: int, name: str) -> None:
         """A track that bears the name of a role but has no notes."""
-        usual = DRUM_CHANNEL if name in UNPITCHED else 0
+        usual = DRUM_CHANNEL if name.lower() in UNPITCHED else 0
         channel, program = next(
             ((channel, program) for (one, channel), program in self._programs.items() if one == track), (usual, None)
         )
@@ -109,5 +112,5 @@ def _track_names(sequence: Sequence) -> dict[int, str]:
         if isinstance(event.message, Message):
             channels[event.track].add(event.message.channel)
         elif event.message.type == "track_name":
-            names.setdefault(event.track, text_of(event.message))
+            names.setdefault(event.track, text_of(event.message).strip())
     return {track: name for track, name in names.items() if len(channels[track]) <= 1}

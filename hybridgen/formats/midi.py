@@ -1,8 +1,8 @@
 """Plan <-> Standard MIDI File.
 
 The first track holds tempo, meter, key, a marker for each section and, as text, what MIDI has no event for:
-"chord: Am7", "prompt: ...", "swing: 62% of eighths", "energy: 5", "roles: drums bass". Then each role has a track of its
-name, on the tenth channel for drums and percussion, where "notes unknown: 4 bars" marks what is not written yet.
+"chord: Am7", "prompt: ...", "swing: 62% of eighths", "energy: 5", "roles: drums bass". Then each role has a track of
+its name, on the tenth channel for drums and percussion; "notes unknown: 4 bars" in it marks what is not written yet.
 """
 
 import difflib
@@ -133,17 +133,17 @@ def _role_events(plan: Plan, role: str, channel: int) -> Iterator[Timed]:
     program = dict(plan.instruments)[role]
     if program is not None:
         yield 0, mido.Message("program_change", channel=channel, program=program)
-    starts: list[Timed] = []
+    notes: list[tuple[int, bool, int, int]] = []  # tick, whether it begins there, pitch, velocity
     following: dict[int, int] = {}
     for number, bar in reversed(tuple(enumerate(plan.part(role).bars))):
         for note in reversed(bar or ()):
             start = number * plan.bar_ticks + note.tick
             stop = min(start + note.length, following.get(note.pitch, start + note.length))
             following[note.pitch] = start
-            yield stop, mido.Message("note_off", channel=channel, note=note.pitch, velocity=64)
-            on = mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
-            starts.append((start, on))
-    yield from starts  # after the ends, of which some are at the same tick
+            notes += [(start, True, note.pitch, note.velocity), (stop, False, note.pitch, 64)]
+    for tick, begins, pitch, velocity in sorted(notes):  # at one tick ends come first
+        kind = "note_on" if begins else "note_off"
+        yield tick, mido.Message(kind, channel=channel, note=pitch, velocity=velocity)
     yield from _unknown_events(plan, role)
 
 
@@ -163,8 +163,9 @@ def from_midi(data: bytes, name: str = "MIDI") -> tuple[Plan, tuple[str, ...]]:
 
     Ticks are rounded to 480 a quarter note, sustain pedals lengthen notes, parts are merged into roles (see `assign`).
     The bars are those of the first track where it ends with a bar, otherwise those of the notes. Key and chords that
-    the file does not say are found from its notes. ValueError, one line that begins with `name`, for what is no MIDI file,
-    has no notes, changes its meter or has one that plans have not, or is over the limits of a plan or `MAX_EVENTS`.
+    the file does not say are found from its notes. ValueError, one line that begins with `name`, for what is no MIDI
+    file, has no notes, changes its meter or has one that plans have not, or is over the limits of a plan (10 minutes,
+    `MAX_BARS`) or of a file (`MAX_EVENTS`, `MAX_BYTES`).
     """
     try:
         return _read(read_events(instance(data, bytes, "data")))
@@ -318,7 +319,7 @@ def _key(keys: list[tuple[int, str]], parts: list[Part], grid: _Grid, remarks: l
     if keys:
         changes = sum(a[1] != b[1] for a, b in itertools.pairwise(keys))
         if changes:
-            remarks.append(f"{changes} changes of key were left out: the plan is in {keys[0][1]}")
+            remarks.append(f"changes of key that were left out, as the plan stays in {keys[0][1]}: {changes}")
         return keys[0][1]
     key = find_key(_pitched(parts, grid))
     if key is not None:
@@ -353,7 +354,7 @@ def _chords(
         except ValueError:
             unread += 1
     if unread:
-        remarks.append(f"{unread} chords have no name that plans know and were left out")
+        remarks.append(f"chords whose names plans do not know and that were left out: {unread}")
     found: list[tuple[str, ...] | None] = []
     current = None
     for bar in range(grid.n_bars):
@@ -396,7 +397,7 @@ def _labels(markers: list[tuple[int, str]], grid: _Grid, remarks: list[str]) -> 
         labels[bar] = label = _label(text)
         if text.lower() not in (label, UNLABELLED):
             read_as[repr(text[:40])] = label or "a section without a label"
-    remarks += [f"{count} markers were {what}" for what, count in counts.items() if count]
+    remarks += [f"markers that were {what}: {count}" for what, count in counts.items() if count]
     shown = [f"{text} as {label}" for text, label in list(read_as.items())[:NAMED]]
     if shown:
         more = f" and {len(read_as) - NAMED} more" if len(read_as) > NAMED else ""

@@ -100,7 +100,7 @@ def _sequence(tracks: list[bytes], division: int, remarks: list[str]) -> Sequenc
             if message := _message(raw, skipped):
                 events.append(Event(tick, number, message))
         stops.append(tick)
-    remarks += [f"{count} {what} could not be read and were left out" for what, count in sorted(skipped.items())]
+    remarks += [f"{what} that could not be read and were left out: {count}" for what, count in sorted(skipped.items())]
     return Sequence(tuple(sorted(events, key=lambda event: event.tick)), tuple(stops), tuple(remarks))
 
 

@@ -41,7 +41,7 @@ class Voice:
     @property
     def named_role(self) -> str | None:
         """The role whose name the track bears."""
-        name = self.name.strip().lower()
+        name = self.name.lower()
         return name if name in ROLES and (name in UNPITCHED) == (self.channel == DRUM_CHANNEL) else None
 
     @property
@@ -57,7 +57,7 @@ class Voice:
         return overlaps <= 0.1 * len(notes)
 
     def __str__(self) -> str:
-        name = repr(self.name.strip()[:40]) if self.name.strip() else f"channel {self.channel + 1}"
+        name = repr(self.name[:40]) if self.name else f"channel {self.channel + 1}"
         return name if self.program is None else f"{name} (program {self.program})"
 
 
@@ -119,9 +119,9 @@ def merged(role: str, voices: Iterable[Voice], n_bars: int, bar_ticks: int) -> t
         bar_notes.reverse()
         counts["crowded"] += max(0, len(bar_notes) - MAX_NOTES)
     reasons = {
-        "doubled": "that another one doubles were left out",
-        "cut": f"were cut to {MAX_LENGTH} ticks",
-        "crowded": f"above {MAX_NOTES} in a bar were left out",
+        "doubled": "left out, as another one has the same pitch and start",
+        "cut": f"cut to {MAX_LENGTH} ticks",
+        "crowded": f"left out, as a bar has more than {MAX_NOTES}",
     }
     remarks = [f"{role}: {notes_of(counts[what])} {why}" for what, why in reasons.items() if counts[what]]
     return Part(role, tuple(tuple(bar[:MAX_NOTES]) for bar in bars)), remarks
