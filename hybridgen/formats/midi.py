@@ -278,11 +278,9 @@ def _tempo(tempos: list[tuple[int, int]], grid: _Grid, remarks: list[str]) -> tu
             marks.append(Tempo(bar + 1, bpm))
         current = inside[max(inside)] if inside else length
     if counts["moved"]:
-        remarks.append(f"{counts['moved']} tempo changes inside a bar were moved to its start")
+        remarks.append(f"tempo changes inside a bar that were moved to its start: {counts['moved']}")
     if counts["dropped"]:
-        remarks.append(
-            f"{counts['dropped']} tempo changes inside bars were left out: bars keep the tempo they begin with"
-        )
+        remarks.append(f"tempo changes inside bars that were left out, as bars keep their first: {counts['dropped']}")
     return tuple(marks)
 
 

@@ -66,13 +66,13 @@ def assign(voices: Sequence[Voice]) -> tuple[dict[str, list[Voice]], list[str]]:
 
     A track that bears the name of a role plays it. Of the others those on the tenth channel are drums, or percussion
     where most notes are hand percussion; programs go by their family; without a bass the lowest melody, if it is low,
-    is the bass, and without a lead the highest one, if it is high, is the lead.
+    is the bass, and without a lead the highest one that is no pad, if it is high, is the lead.
     """
     roles = {id(voice): voice.named_role or _usual_role(voice) for voice in voices}
     pitched = [voice for voice in voices if voice.channel != DRUM_CHANNEL]
     remarks = []
     for role, sign in (("bass", -1), ("lead", 1)):
-        free = [one for one in pitched if one.named_role is None and roles[id(one)] not in ("bass", "lead")]
+        free = [one for one in pitched if one.named_role is None and roles[id(one)] not in ("bass", "lead", "pad")]
         if role in roles.values() or len(pitched) < 2 or not free:
             continue
         outer = max(free, key=lambda voice: sign * voice.mean_pitch)
