@@ -2,6 +2,7 @@
 
 import io
 import random
+import time
 import tracemalloc
 from dataclasses import replace
 
@@ -460,6 +461,19 @@ def test_many_events_are_read_in_bounded_memory_and_more_are_refused():
     kept = sum(len(bar) for bar in plan.part("keys").bars)
     said = sum(int(one.split()[1]) for one in remarks if one.startswith("keys: "))
     assert kept + said == 99_995
+
+
+def test_repeated_texts_and_tracks_take_no_longer_than_their_bytes():
+    texts = [
+        meta(0, "track_name", name="keys"),
+        *[meta(i, "text", text="notes unknown: 4095 bars") for i in range(9000)],
+    ]
+    silent = [[meta(0, "track_name", name="pad"), program(90, 1)]] * 3000
+    began = time.monotonic()
+    plan, _ = from_midi(file_of([*texts, *note(0, 480, 60), *note(1920 * 250, 1920 * 250 + 480, 60)], *silent))
+    assert time.monotonic() - began < 20
+    assert [bar is None for bar in plan.part("keys").bars] == [False, *[True] * 249, False]
+    assert plan.part("pad").bars == ((),) * 251
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:

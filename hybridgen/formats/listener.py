@@ -36,9 +36,12 @@ class Listener:
             self._counts["endless"] += len(sounding)
             self._stop_all(channel, end)
         playing = {track for track, _, _ in self._voices}
+        chosen = {track: (channel, program) for (track, channel), program in self._programs.items()}
         for track, name in self._names.items():
-            if track not in playing:
-                self._add_silent(track, name)
+            usual = DRUM_CHANNEL if name.lower() in UNPITCHED else 0
+            voice = Voice(track, name, *chosen.get(track, (usual, None)))
+            if track not in playing and voice.named_role:
+                self._voices[track, voice.channel, voice.program] = voice
         return list(self._voices.values())
 
     def remarks(self) -> list[str]:
@@ -71,16 +74,6 @@ class Listener:
         chosen = None if name.lower() in UNPITCHED else self._channel_programs.get(channel)
         program = self._programs.get((track, channel), chosen)
         return self._voices.setdefault((track, channel, program), Voice(track, name, channel, program))
-
-    def _add_silent(self, track: int, name: str) -> None:
-        """A track that bears the name of a role but has no notes."""
-        usual = DRUM_CHANNEL if name.lower() in UNPITCHED else 0
-        channel, program = next(
-            ((channel, program) for (one, channel), program in self._programs.items() if one == track), (usual, None)
-        )
-        voice = Voice(track, name, channel, program)
-        if voice.named_role:
-            self._voices[track, channel, program] = voice
 
     def _control(self, channel: int, control: int, value: int, tick: int) -> None:
         if control != PEDAL:

@@ -21,7 +21,7 @@ from hybridgen.formats.listener import Listener
 from hybridgen.formats.midi_events import Sequence, meta_text, read_events, text_of
 from hybridgen.formats.voices import DRUM_CHANNEL, NAMED, Voice, assign, merged
 from hybridgen.plan.harmony import METERS, meter_quarters, parse_chord, parse_key
-from hybridgen.plan.notes import TICKS, UNPITCHED, Part, Swing, parse_swing
+from hybridgen.plan.notes import TICKS, UNPITCHED, NoteBar, Part, Swing, parse_swing
 from hybridgen.plan.parts import (
     LABELS,
     MAX_BARS,
@@ -304,12 +304,15 @@ def _parts(
 
 def _with_unknown(part: Part, gaps: list[tuple[int, str]], grid: _Grid) -> Part:
     """The part with bars unknown that a text says are, unless they have notes."""
-    bars = list(part.bars)
+    lengths: dict[int, int] = {}  # by first bar, from 0
     for tick, text in gaps:
         if match := re.fullmatch(r"(\d{1,4}) bars", text):
-            first = tick // grid.bar_ticks
-            for i in range(first, min(first + int(match[1]), grid.n_bars)):
-                bars[i] = bars[i] or None
+            lengths[tick // grid.bar_ticks] = int(match[1])
+    bars: list[NoteBar] = []
+    stop = 0
+    for number, bar in enumerate(part.bars):
+        stop = max(stop, number + lengths.get(number, 0))
+        bars.append(None if number < stop and not bar else bar)
     return Part(part.role, tuple(bars))
 
 
