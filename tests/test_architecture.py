@@ -29,6 +29,7 @@ SHELVES = {
     "text": 2,
     "weights": 2,
     "codecs": 3,
+    "formats": 3,
     "history": 3,
     "planner": 3,
     "quantizer": 3,

@@ -1,0 +1,1 @@
+"""A plan in the formats that musicians exchange: chord charts, ABC, MusicXML lead sheets, labels."""
