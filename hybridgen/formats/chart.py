@@ -21,6 +21,7 @@ from hybridgen.formats.sheet import (
     bar_ticks,
     check_has_bars,
     first_tempo,
+    passes_named,
     plan_of,
 )
 from hybridgen.formats.symbols import UNKNOWN, read_symbol
@@ -188,17 +189,8 @@ def _bar_line(chart: _Chart, line: str, endings: str | None, place: str) -> None
     if line != "|":
         chart.endings = ()
     if endings:
-        chart.endings = numbers(endings)
+        chart.endings = passes_named(endings, place)
     chart.begins = chart.begins or (line.endswith(":") and line != ":")
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """The passes of an ending: "1", "1,3" or "1-3"."""
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found |= set(range(int(first), int(last or first) + 1))
-    return tuple(sorted(found - {0}))
 
 
 def _times(chart: _Chart, times: int, place: str) -> None:

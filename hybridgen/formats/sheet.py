@@ -4,6 +4,7 @@ Readers make `Measure`s and `plan_of` makes the plan; writers ask `written_bars`
 Positions are ticks, 480 a quarter note.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -75,6 +76,18 @@ def to_ticks(position: Fraction, remarks: Remarks) -> int:
     if position.denominator != 1:
         remarks.add(f"a position or length is moved to the nearest of {TICKS} ticks a quarter note")
     return round(position)
+
+
+def passes_named(text: str, place: str) -> tuple[int, ...]:
+    """The passes of an ending, "1", "1,3" or "1-3"; ValueError, beginning with the place, for what names none."""
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,2})(?:-(\d{1,2}))?\s*\.?", part)
+        passes = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not passes or passes[0] == 0:
+            raise ValueError(f"{place}: ending {text[:20]!r} should read 1, 1,3 or 1-3")
+        found |= set(passes)
+    return tuple(sorted(found))
 
 
 # ---- in
