@@ -524,10 +524,8 @@ class _Writer:
 
     def _event(self, event: Event, factor: Fraction) -> str:
         length = Fraction(event.length) * factor / (UNIT * WHOLE)
-        text = (
-            ("" if length.numerator == 1 and length.denominator > 1 else str(length.numerator)) if length != 1 else ""
-        )
-        text += f"/{length.denominator}" if length.denominator > 1 else ""
+        text = "" if length.numerator == 1 else str(length.numerator)
+        text += "" if length.denominator == 1 else f"/{length.denominator}"
         if not event.pitches:
             self.tied = {}
             return ("x" if event.is_hidden else "z") + text

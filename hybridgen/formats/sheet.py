@@ -199,7 +199,7 @@ def _settled(measures: Sequence[Measure], tempo: float) -> list[_Settled]:
 
 
 def _whole(played: Sequence[_Settled], ticks: int, remarks: Remarks) -> list[_Settled]:
-    """Whole bars: two short measures may make one, a short first one is an upbeat, others end in silence."""
+    """Whole bars: two short measures may make one; one alone is an upbeat where a part begins, or ends in silence."""
     bars: list[_Settled] = []
     for measure in played:
         if bars and 0 < bars[-1].length < ticks and bars[-1].length + measure.length == ticks:
@@ -207,10 +207,10 @@ def _whole(played: Sequence[_Settled], ticks: int, remarks: Remarks) -> list[_Se
         else:
             bars.append(replace(measure, chords=list(measure.chords), notes=list(measure.notes)))
     for number, bar in enumerate(bars):
-        if bar.length < ticks and number == 0 and len(bars) > 1:
-            upbeat = replace(bar, length=ticks - bar.length, chords=[], notes=[])
-            _append(upbeat, bar, ticks - bar.length)
-            bars[0] = upbeat
+        is_first = number == 0 or bar.measure.begins or bar.measure.heading is not None
+        if bar.length < ticks and is_first and len(bars) > 1:
+            bars[number] = replace(bar, length=ticks - bar.length, chords=[], notes=[])
+            _append(bars[number], bar, ticks - bar.length)
             remarks.add(f"{bar.measure.place}: an upbeat, at the end of a whole bar")
         elif bar.length < ticks:
             remarks.add(f"{bar.measure.place}: {bar.length} of {ticks} ticks, filled with silence")
