@@ -80,7 +80,7 @@ QUALITIES = {kind: quality for quality, kind in reversed(KINDS.items())} | {
     "pedal": "1",
 }
 ACCIDENTALS = {-2: "bb", -1: "b", 0: "", 1: "#", 2: "##"}
-BEATS = {"whole": 4, "half": 2, "quarter": 1, "eighth": Fraction(1, 2), "16th": Fraction(1, 4)}  # quarter notes
+BEATS = {"whole": 4.0, "half": 2.0, "quarter": 1.0, "eighth": 0.5, "16th": 0.25}  # quarter notes
 NAMES = (
     "128th",
     "64th",
