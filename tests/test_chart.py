@@ -98,7 +98,7 @@ def test_arguments_stand_in_for_headers():
     [
         *[("C13", "C9"), ("Cm11", "Cm9"), ("C6/9", "C6"), ("C7b9", "C7"), ("C7#5", "C7"), ("C+7", "C7")],
         *[("Cm(maj7)", "Cm"), ("C7sus4", "Csus4"), ("Cmaj7#11", "Cmaj7"), ("C7alt", "C7"), ("Cmadd9", "Cm")],
-        *[("C:minmaj7", "Cm"), ("C:(1,5,b7)", "C7"), ("C:1", "C5"), ("Cadd11", "C"), ("Cdim(maj7)", "Cdim")],
+        *[("C:minmaj7", "Cm"), ("C:(1,5,b7)", "C5"), ("C:1", "C5"), ("Cadd11", "C"), ("Cdim(maj7)", "Cdim")],
     ],
 )
 def test_other_chords_become_the_nearest(symbol: str, expected: str):

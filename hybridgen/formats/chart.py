@@ -116,7 +116,7 @@ def from_chart(text: str, tempo: float = 120.0, meter: str = "4/4") -> tuple[Pla
     what cannot be read.
     """
     if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"chart of {len(text)} characters is over the limit of {MAX_CHARACTERS}")
+        raise ValueError(f"chart: {len(text)} characters are over the limit of {MAX_CHARACTERS}")
     lines = [(f"chart: line {number}", line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [(place, line) for place, line in lines if line and not line.startswith("#")]
     key = None
