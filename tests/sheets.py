@@ -38,7 +38,7 @@ def random_lead(rng: random.Random, meter: str, n_bars: int) -> Part:
     bars: list[list[Note] | None] = [None if number in unknown else [] for number in range(n_bars)]
     ends: dict[int, int] = {}  # pitch -> when it is over
     walls = [number * ticks for number in sorted(unknown)] + [end]
-    for begin in range(0, end, grid * rng.randint(1, 6)):
+    for begin in range(0, end, max(grid * rng.randint(1, 6), 50 // grid * grid)):
         if begin // ticks in free or rng.random() < 0.3:
             continue
         limit = min(wall for wall in walls if wall > begin) - begin

@@ -7,7 +7,8 @@ import zipfile
 import pytest
 
 from hybridgen.formats.musicxml import MAX_BYTES, from_musicxml, to_musicxml
-from hybridgen.plan.harmony import KEYS, PITCHES, QUALITIES
+from hybridgen.formats.sheet import chord_changes
+from hybridgen.plan.harmony import KEYS, PITCHES, QUALITIES, split_chord
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from tests.sheets import random_sheet, refused_in_one_line
@@ -242,9 +243,22 @@ def test_music21_reads_the_same_chords_and_notes():
     for _ in range(5):
         plan = random_sheet(rng)
         score = converter.parse(to_musicxml(plan).decode(), format="musicxml")
-        found = [one for one in score.stripTies().flatten().notes if not isinstance(one, harmony_type)]
-        theirs = sorted((round(float(one.offset) * 480), p.midi) for one in found for p in one.pitches)
-        assert sorted({(tick, pitch) for tick, _, pitch in lead(plan)}) == sorted(set(theirs))
-        symbols = [one for one in score.flatten().getElementsByClass(harmony_type)]
-        roots = [chord for bar in plan.bars for chord in bar.chords or () if chord != "N"]
-        assert len(symbols) <= len(roots) + plan.n_bars
+        heads = [one for one in score.flatten().notes if not isinstance(one, harmony_type)]
+        theirs = [
+            (round(float(head.offset) * 480), note.pitch.midi)
+            for head in heads
+            for note in (head.notes if head.isChord else (head,))
+            if note.tie is None or note.tie.type == "start"
+        ]
+        assert sorted(theirs) == sorted((tick, pitch) for tick, _, pitch in lead(plan))
+        symbols = [symbol for symbol in score.flatten().getElementsByClass(harmony_type) if symbol.figure != "N.C."]
+        theirs = [
+            (symbol.root().pitchClass, float(symbol.offset) * 480) for symbol in symbols if symbol.chordKind != "none"
+        ]
+        ours = [
+            (split_chord(chord)[0], number * plan.bar_ticks + tick)
+            for number, changes in enumerate(chord_changes(plan))
+            for tick, chord in changes
+            if chord not in (None, "N")
+        ]
+        assert theirs == ours

@@ -36,6 +36,8 @@ from hybridgen.plan.score import Score
 
 MAX_CHARACTERS = 1_000_000
 MAX_TITLE = 200  # characters
+MAX_HEADS = 4096  # notes and rests of a bar
+MAX_BELOW = 1024  # of the fraction that a length is
 BARS_A_LINE = 4
 UNIT = Fraction(1, 8)  # of a whole note, for what is written
 WHOLE = 4 * TICKS
@@ -202,7 +204,7 @@ class _Tune:
     def read_tempo(self, value: str) -> float | None:
         """Quarter notes a minute; None, said, where only words are given."""
         plain = re.sub(r'"[^"]*"', "", value).strip()
-        match = re.fullmatch(r"((?:\d{1,2}/\d{1,2}\s*)+)=\s*(\d{1,4}(?:\.\d{1,4})?)", plain)
+        match = re.fullmatch(r"(\d{1,2}/\d{1,2}(?:\s+\d{1,2}/\d{1,2})*)\s*=\s*(\d{1,4}(?:\.\d{1,4})?)", plain)
         alone = re.fullmatch(r"(?:C\d?\s*=\s*)?(\d{1,4})", plain)
         if match and not re.search(r"/0", match[1]):
             beat = sum((Fraction(one) for one in match[1].split()), Fraction(0))
@@ -229,7 +231,7 @@ class _Tune:
             elif self.is_other_voice:
                 self.remarks.add("voices after the first are passed over")
 
-    def _read_token(self, match: re.Match) -> None:
+    def _read_token(self, match: re.Match[str]) -> None:
         if match["line"]:
             self._bar_line(match["line"], match["endings"])
         elif match["volta"]:
@@ -257,7 +259,7 @@ class _Tune:
         else:
             self._pass_over(match)
 
-    def _pass_over(self, match: re.Match) -> None:
+    def _pass_over(self, match: re.Match[str]) -> None:
         self.is_overlay = self.is_overlay or bool(match["overlay"])
         names = {"decoration": "decorations", "grace": "grace notes", "slur": "slurs", "overlay": "voice overlays (&)"}
         for name, words in names.items():
@@ -279,7 +281,7 @@ class _Tune:
                 self.remarks.add(lost)
             self.symbols.append(chord)
 
-    def _read_tuplet(self, match: re.Match) -> None:
+    def _read_tuplet(self, match: re.Match[str]) -> None:
         notes = int(match["tuplet"])
         three = 3 if self.meter in COMPOUND else 2
         usual = {2: 3, 3: 2, 4: 3, 5: three, 6: 2, 7: three, 8: 3, 9: three}
@@ -309,7 +311,7 @@ class _Tune:
         assert match is not None and self.unit is not None
         above = int(match[1] or 1)
         below = int(match[3]) if match[3] else 2 ** min(len(match[2]), 10)
-        if above == 0 or below == 0:
+        if above == 0 or not 1 <= below <= MAX_BELOW:
             raise ValueError(f"{self.place}: {text} is no length")
         return Fraction(above, below) * self.unit * WHOLE
 
@@ -350,6 +352,8 @@ class _Tune:
         return self.altered.get(where, self.signs[letter])
 
     def _add(self, head: _Head) -> None:
+        if len(self.heads) >= MAX_HEADS:
+            raise ValueError(f"{self.place}: more than {MAX_HEADS} notes and rests")
         factor, left = self.tuplet
         if left:
             head.stretch(factor)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from hybridgen.formats.symbols import UNKNOWN
 from hybridgen.plan.harmony import meter_quarters
 from hybridgen.plan.score import Score
 
 KINDS = ("sections", "bars", "chords")
-UNKNOWN = "?"
 
 
 def to_labels(plan: Score, kind: str = "sections") -> str:

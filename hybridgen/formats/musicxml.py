@@ -19,6 +19,7 @@ from xml.parsers import expat
 
 from hybridgen.formats.pitches import key_of, midi, signature, spell
 from hybridgen.formats.sheet import (
+    MAX_REPEATS,
     NO_LABEL,
     PLAIN,
     TRIPLETS,
@@ -47,7 +48,6 @@ MAX_ELEMENTS = 100_000
 MAX_DEPTH = 40
 MAX_TITLE = 200  # characters
 MAX_DIVISIONS = 100_000  # of a quarter note
-MAX_PASSES = 99
 KINDS = {  # quality of ours -> kind
     "": "major",
     "m": "minor",
@@ -260,6 +260,8 @@ class _Sheet:
             self.divisions = self._number(element, "divisions")
             if not 1 <= self.divisions <= MAX_DIVISIONS:
                 raise ValueError(f"{self.place}: divisions {self.divisions} are outside 1-{MAX_DIVISIONS}")
+            if self.cursor:
+                raise ValueError(f"{self.place}: the divisions change inside the measure")
         if element.find("time") is not None:
             self._read_time(element)
         if element.find("key") is not None:
@@ -416,8 +418,8 @@ class _Sheet:
             measure.begins = True
         elif repeat is not None:
             times = repeat.get("times", "2")
-            if not re.fullmatch(r"\d{1,2}", times) or not 1 <= int(times) <= MAX_PASSES:
-                raise ValueError(f"{self.place}: a repeat {times[:20]!r} times is outside 1-{MAX_PASSES}")
+            if not re.fullmatch(r"\d{1,2}", times) or not 1 <= int(times) <= MAX_REPEATS:
+                raise ValueError(f"{self.place}: a repeat {times[:20]!r} times is outside 1-{MAX_REPEATS}")
             measure.passes = int(times)
 
 
@@ -449,7 +451,8 @@ def to_musicxml(plan: Score) -> bytes:
             _write_tempo(measure, tempi[number])
         writer.bar(measure, events[number - 1], dict(changes[number - 1]))
     indent(root)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + _DOCTYPE + tostring(root, encoding="utf-8") + b"\n"
+    text = tostring(root, encoding="unicode")
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + _DOCTYPE + text.encode() + b"\n"
 
 
 def _headings(plan: Score) -> dict[int, str]:

@@ -6,7 +6,6 @@ tonic: its sharps, or its flats below 0.
 
 from hybridgen.plan.harmony import LETTERS, MODES, PITCHES, split_key
 
-SIGNS = {"#": 1, "♯": 1, "b": -1, "♭": -1, "": 0}
 _LINE = "FCGDAEB"
 _MAX_SIGNATURE = 7
 # the signature of a mode on C
