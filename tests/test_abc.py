@@ -171,7 +171,7 @@ def test_tempo_marks():
         (HEAD + "|>C|", "> has no note before"),
         (HEAD, "no bars"),
         ("X:1\nK:Q\nC|", "no key"),
-        ("X:1\nQ:fast1\nK:C\nC|", "no tempo"),
+        ("X:1\nQ:fast1\nK:C\nC|", "abc: head: Q:fast1 is no tempo"),
         ("X:1\nQ:1/4=9999\nK:C\nC|", "9999"),
         (HEAD + "c'''''''''4|", "outside"),
     ],

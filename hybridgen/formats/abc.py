@@ -39,6 +39,7 @@ MAX_TITLE = 200  # characters
 MAX_HEADS = 4096  # notes and rests of a bar
 MAX_BELOW = 1024  # of the fraction that a length is
 BARS_A_LINE = 4
+DEFAULT_TEMPO = 120.0  # quarter notes a minute
 UNIT = Fraction(1, 8)  # of a whole note, for what is written
 WHOLE = 4 * TICKS
 MODES = {
@@ -90,7 +91,8 @@ class _Tune:
     title: str = ""
     meter: str | None = None
     unit: Fraction | None = None  # of a whole note
-    tempo: str | None = None
+    tempo: str = ""  # as it stands in the head
+    bpm: float | None = None  # quarter notes a minute
     key: str | None = None
     in_body: bool = False
     signs: dict[str, int] = field(default_factory=dict)  # of the key signature
@@ -116,7 +118,7 @@ class _Tune:
     @property
     def place(self) -> str:
         """The measure that is open, for messages."""
-        return f"abc: bar {len(self.measures) + 1}"
+        return f"abc: bar {len(self.measures) + 1}" if self.in_body else "abc: head"
 
     # ---- fields
 
@@ -197,9 +199,20 @@ class _Tune:
         self.signs = sharpened(fifths)
         self.signs |= {letter.upper(): ALTERS[sign] for sign, letter in re.findall(r"(?<!\S)([\^_=])([a-gA-G])", value)}
         if not self.in_body:
-            self.key, self.in_body = key, True
+            self.key = key
+            self._close_head()
+            self.in_body = True
         elif key != self.key:
             self.remarks.add(f"the change of key to {key} is kept in the notes alone")
+
+    def _close_head(self) -> None:
+        """What the head leaves out, and its tempo, which may count in its unit."""
+        if self.meter is None:
+            self.meter = "4/4"
+            self.remarks.add("no meter (M:), 4/4 is taken")
+        if self.unit is None:
+            self.unit = Fraction(1, 16) if bar_ticks(self.meter) < WHOLE * 3 // 4 else Fraction(1, 8)
+        self.bpm = self.read_tempo(self.tempo) if self.tempo else None
 
     def read_tempo(self, value: str) -> float | None:
         """Quarter notes a minute; None, said, where only words are given."""
@@ -421,15 +434,18 @@ def from_abc(text: str) -> tuple[Plan, tuple[str, ...]]:
             tune.read_music(line)
         elif not (tune.is_other_voice and match[1] != "V"):
             tune.read_field(match[1], match[2].strip())
-            _complete_head(tune, match[1])
     if not tune.in_body:
         raise ValueError("abc: no tune with a key (K:) is found")
     tune.close()
     assert tune.meter is not None
-    bpm = tune.read_tempo(tune.tempo) if tune.tempo else None
     try:
         plan = plan_of(
-            tune.measures, tune.remarks, meter=tune.meter, tempo=bpm or 120.0, key=tune.key, prompt=tune.title
+            tune.measures,
+            tune.remarks,
+            meter=tune.meter,
+            tempo=tune.bpm or DEFAULT_TEMPO,
+            key=tune.key,
+            prompt=tune.title,
         )
     except ValueError as error:
         raise ValueError(f"abc: {str(error).removeprefix('abc: ')}") from None
@@ -454,17 +470,6 @@ def _tune_lines(text: str, remarks: Remarks) -> list[str]:
     if any(line.startswith("X:") for line in lines[first + 1 :]):
         remarks.add("tunes after the first are passed over")
     return found
-
-
-def _complete_head(tune: _Tune, name: str) -> None:
-    """At the end of the head: the meter and the unit that it leaves out."""
-    if name != "K" or (tune.unit is not None and tune.meter is not None):
-        return
-    if tune.meter is None:
-        tune.meter = "4/4"
-        tune.remarks.add("no meter (M:), 4/4 is taken")
-    if tune.unit is None:
-        tune.unit = Fraction(1, 16) if bar_ticks(tune.meter) < WHOLE * 3 // 4 else Fraction(1, 8)
 
 
 # ---- out
