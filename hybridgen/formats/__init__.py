@@ -1,1 +1,1 @@
-"""The plan in the formats of other programs: what is read in, and what is written out."""
+"""Doors: files of scores into plans, and plans into such files; each says what it could not carry."""
