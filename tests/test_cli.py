@@ -154,7 +154,7 @@ GENERATE = ("generate", "x", "-o", "t.wav")
         (("generate", "--prompt-file", "none.txt", "-o", "t.wav"), "none.txt"),
         (("generate", "--prompt-file", "bytes.bin", "-o", "t.wav"), "UTF-8"),
         (("render", "bad.json", "-o", "t.wav"), "bar 2"),
-        (("render", "text.txt", "-o", "t.wav"), "not JSON"),
+        (("render", "text.txt", "-o", "t.wav"), "no chord symbol"),
         (("render", "none.json", "-o", "t.wav"), "none.json"),
         (("inspect", "text.txt"), "no hybridgen manifest"),
         (("replay", "text.txt", "-o", "t.wav"), "no hybridgen manifest"),

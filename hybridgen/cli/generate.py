@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from hybridgen import formats
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands, Parser
 
@@ -30,14 +31,22 @@ def add_commands(commands: Commands) -> None:
     options.add_adapters(plan, "FOLDER[:STRENGTH]", learned)
     options.add_model(plan)
     options.add_out(plan, "plan.json", "where the plan goes")
+    plan.epilog = "Instead of a prompt, a score to take the plan from: song.mid, .abc, .musicxml, .mxl or chart.txt"
 
     understand = options.command(commands, "understand", run_understand, "what the words of a prompt fix, and what not")
     options.add_prompt(understand)
     understand.add_argument("--json", action="store_true", help="as JSON")
 
     render = options.command(commands, "render", run_render, "the track of a plan")
-    render.add_argument("plan", type=Path, metavar="plan.json")
+    render.add_argument("plan", type=Path, metavar="plan.json", help="or .mid .abc .musicxml .mxl, or a chart in .txt")
     _add_rendering(render)
+
+    what = "the plan of a track as MIDI, ABC, MusicXML, chart or labels"
+    export = options.command(commands, "export", run_export, what)
+    export.add_argument("file", type=Path, metavar="track.flac", help="a track, or a plan in any format that is read")
+    what = "positions for Audacity, written as text, in place of the plan"
+    export.add_argument("--labels", choices=("sections", "bars", "chords"), help=what)
+    options.add_out(export, "song.mid", f"the ending chooses: {' '.join(formats.WRITES)}")
 
 
 def _add_rendering(parser: Parser) -> None:
@@ -96,6 +105,9 @@ def run_understand(args: argparse.Namespace) -> None:
 
 
 def run_plan(args: argparse.Namespace) -> None:
+    if args.prompt and (score := Path(args.prompt)).suffix.lower() in formats.READS and score.is_file():
+        _import_plan(score, args)
+        return
     prompt = options.read_prompt(args)
     controls = options.read_controls(args, "request")
     paths = [args.out]
@@ -112,6 +124,36 @@ def run_plan(args: argparse.Namespace) -> None:
     options.write_texts({path: plan.to_json() for path, plan in zip(paths, plans, strict=True)})
     for path, plan in zip(paths, plans, strict=True):
         print(f"{path}: {plan.text()}")
+
+
+def _import_plan(score: Path, args: argparse.Namespace) -> None:
+    """The plan of a score in another format; nothing is left for a planner to choose."""
+    given = [name for name, value in options.read_controls(args, "request").items() if value is not None]
+    if given or args.n > 1:
+        option = given[0] if given else "n"
+        raise ValueError(f"--{option} is for a prompt, and {score} is a score: edit its plan instead")
+    options.check_outputs(args, None, args.out, inputs=[score])
+    plan = options.read_plan(score)
+    options.write_texts({args.out: plan.to_json()})
+    print(f"{args.out}: {plan.text()}")
+
+
+def run_export(args: argparse.Namespace) -> None:
+    from hybridgen import manifest
+    from hybridgen.files import Outputs
+
+    options.check_outputs(args, None, args.out, inputs=[args.file])
+    is_track = args.file.suffix.lower() in options.AUDIO_ENDINGS
+    plan = manifest.read(args.file).plan if is_track else options.read_plan(args.file)
+    if args.labels is not None:
+        from hybridgen.formats.labels import to_labels
+
+        data = to_labels(plan, args.labels).encode()
+    else:
+        data = formats.dump(plan, args.out.suffix.lower())
+    with Outputs() as together:
+        together.add(args.out).write_bytes(data)
+    print(f"{args.out}: {len(data):,} bytes")
 
 
 def run_render(args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import itertools
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -187,15 +188,13 @@ def print_understood(prompt: str, controls: dict[str, Any]) -> None:
 
 
 def read_plan(path: Path) -> "Plan":
-    """The plan in a JSON file; ValueError that names the file."""
-    from hybridgen.plan.plan import Plan
+    """The plan in a JSON, MIDI, ABC, MusicXML or chord chart file, with notes on what it could not carry."""
+    from hybridgen import formats
 
-    try:
-        return Plan.from_json(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8 text, so not a plan") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    plan, notes = formats.read(path)
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+    return plan
 
 
 def parse_bars(text: str) -> list[tuple[int, int]]:
