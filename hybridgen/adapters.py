@@ -338,6 +338,10 @@ def load(
     if facts.get("format") != FORMAT:
         raise ValueError(f"{folder / FACTS_FILE}: format {facts.get('format')!r} is not {FORMAT}, the one known here")
     base, own = (_hashes(folder / FACTS_FILE, facts, part) for part in ("base", "sha256"))
+    if missing := own.keys() - base.keys():
+        raise ValueError(
+            f"{folder / FACTS_FILE}: base does not say which {', '.join(sorted(missing))} it was trained on"
+        )
     for stage, digest in own.items():
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / stage / name).is_file():

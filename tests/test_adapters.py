@@ -285,6 +285,16 @@ def test_a_folder_that_peft_wrote_for_another_model_is_refused(saved: Pipeline, 
         saved.with_adapters([Adapter(tmp_path)])
 
 
+def test_facts_that_do_not_say_which_weights_a_stage_was_trained_on_are_refused(
+    folders: dict[str, Path], tmp_path: Path
+):
+    folder = copied(folders["composes"], tmp_path / "style")
+    facts = json.loads((folder / adapters.FACTS_FILE).read_text())
+    (folder / adapters.FACTS_FILE).write_text(json.dumps(facts | {"base": {"renderer": "0" * 64}}))
+    with pytest.raises(ValueError, match="base does not say which planner it was trained on"):
+        adapters.load(Adapter(folder))
+
+
 def test_half_a_pair_or_no_number_is_refused(folders: dict[str, Path], tmp_path: Path):
     folder = copied(folders["composes"] / "planner", tmp_path / "planner")
     path = folder / adapters.WEIGHTS_FILE
