@@ -25,6 +25,8 @@ MAX_LENGTH = 1 << 20  # ticks of a note; more than any track holds at 300 BPM in
 MAX_NOTES = 512  # of a role in a bar
 MAX_VELOCITY = 127
 DEFAULT_VELOCITY = 80
+GRID = 20  # ticks: the planner writes on a grid of 24 a quarter note
+VELOCITY_STEP = 4  # and velocities in steps
 UNPITCHED = ("drums", "percussion")  # roles whose pitches are instruments
 PERCUSSION = dict(  # General MIDI level 1, keys 35-81
     enumerate(

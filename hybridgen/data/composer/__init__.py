@@ -2,7 +2,7 @@
 
 The files in the order of the work: `genres` (the style table: `electronic`, `ensembles`, `bands`, with `figures` and
 `progressions`), `form` (sections), `harmony` (chords), `rhythm` (figures in any meter), `players`, `drums` and `melody`
-(notes on the grid), `performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed,
+(notes on the grid), `notation` (those notes in the plan), `performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed,
 index, seconds) gives the same song anywhere.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hybridgen.data.composer import notation
 from hybridgen.data.composer.context import Event, Passage, SongContext
 from hybridgen.data.composer.form import Shape, shape_track
 from hybridgen.data.composer.genres import STYLES, style_named
@@ -22,6 +23,7 @@ from hybridgen.data.composer.rhythm import STEP, Grid, grid
 from hybridgen.data.composer.style import Style
 from hybridgen.data.song import SAMPLE_RATE, Song
 from hybridgen.plan.harmony import KEYS, METERS
+from hybridgen.plan.notes import Swing
 from hybridgen.plan.parts import MAX_SECONDS, ROLES, Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 
@@ -56,9 +58,10 @@ def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> S
     events, roles = _play(cast, context, passages)
     playing = tuple(role for role in ROLES if any(role in present for present in roles))
     plan = _write_plan(context, passages, roles, marks, tuple((role, programs[role]) for role in playing), tail)
-    swing = rng.uniform(*style.swing)
+    dynamics = _dynamics(context, passages)
     played = {role: events[role] for role in playing}
-    notes = perform(played, _dynamics(context, passages), plan, bar_grid, style, swing, rng.randrange(2**32))
+    plan = notation.write(plan, played, dynamics, _draw_swing(rng, style, bar_grid))
+    notes = perform(played, dynamics, plan, bar_grid, style, rng.randrange(2**32))
     first_parts = {part.role: part for part in reversed(cast)}
     channels = tuple(mix_channel(first_parts[role], programs[role], rng) for role in playing)
     return Song(index, seed, style.name, _draw_mood(rng, style, key, marks[0].bpm, shapes), plan, notes, channels)
@@ -102,6 +105,11 @@ def _draw_time(
         end = round(max(40.0, bpm * rng.uniform(0.65, 0.85)), 1)
         return (Tempo(1, bpm), Tempo(n_bars - 2, bpm, ramp=True), Tempo(n_bars, end)), n_bars, tail
     return (Tempo(1, bpm),), n_bars, tail
+
+
+def _draw_swing(rng: random.Random, style: Style, bar_grid: Grid) -> Swing:
+    ratio = round(rng.uniform(*style.swing), 2)
+    return Swing(0.5 if bar_grid.compound else ratio, 16 if style.swing_unit == 0.25 else 8)
 
 
 def _write_harmony(

@@ -84,7 +84,7 @@ def _play_melody(part: Part, context: SongContext, passage: Passage, voice: Voic
         chord = chord_pitches(passage.bars[-1][0])
         last = events[-1].pitch if events else part.center
         pitch = _in_range(near(chord[rng.choice((0, 0, 2, 1))], last), part.center)
-        events.append(ring(part, context, passage, pitch, rng))
+        events.append(ring(part, context, passage, pitch))
     return events
 
 
@@ -154,7 +154,7 @@ def _sing(
         options = [near(pitch, target) for pitch in choice]
         costs = [abs(pitch - target) + 0.4 * abs(pitch - last) for pitch in options]
         last = _in_range(options[costs.index(min(costs))], part.center)
-        level = loudness(part, context, passage, stroke.step, stroke.accent, rng)
+        level = loudness(part, context, passage, stroke.step, stroke.accent)
         length = stroke.length * STEP * 0.95
         events.append(Event(last, context.quarter(passage, bar, stroke.step), length, level))
     return events

@@ -9,25 +9,15 @@ from hybridgen.data.composer.players import Part
 from hybridgen.data.composer.rhythm import Grid
 from hybridgen.data.composer.style import Style
 from hybridgen.data.song import SAMPLE_RATE, Channel, Note
+from hybridgen.plan.notes import swung
 from hybridgen.plan.plan import Plan
 
 MAX_SHIFT = 0.018  # seconds by which a note may be early or late
+MAX_TOUCH = 4  # velocity by which it may be softer or harder
 CHORD_SPREAD = 0.15  # share of the timing deviation that is each note's own; the rest moves a chord as one
 STRUM = 0.003  # seconds from string to string of a strummed chord
 GAIN_DB = {"drums": -6.5, "percussion": -7.0, "bass": -2.5, "keys": 0.0, "guitar": 0.0}
 OTHER_GAIN_DB = -1.5
-
-
-def swing_quarters(quarters: np.ndarray, grid: Grid, unit: float, ratio: float) -> np.ndarray:
-    """Positions with every second `unit` (quarter notes) late, so that the first takes `ratio` of the pair."""
-    pairs = grid.quarters / (2 * unit) if unit else 0.5
-    if grid.compound or pairs != int(pairs):
-        return quarters
-    phase = quarters / (2 * unit)
-    whole = np.floor(phase + 1e-9)
-    part = np.clip(phase - whole, 0, 1)
-    bent = np.where(part < 0.5, part * 2 * ratio, ratio + (part - 0.5) * 2 * (1 - ratio))
-    return (whole + bent) * 2 * unit
 
 
 def perform(
@@ -36,10 +26,9 @@ def perform(
     plan: Plan,
     grid: Grid,
     style: Style,
-    swing: float,
     seed: int,
 ) -> tuple[Note, ...]:
-    """Notes in order of time; swing is the share of a swung pair that its first note takes.
+    """Notes in order of time: swung as the plan says, never quite on the beat, and not all equally loud.
 
     dynamics: positions in quarter notes and the change of velocity there, linear in between.
     No note is more than `MAX_SHIFT` off its (swung) position, starts before the track or ends after it.
@@ -55,10 +44,11 @@ def perform(
     is_strummed = role_numbers == list(events).index("guitar") if "guitar" in events else np.zeros(len(starts), bool)
     shift = _shifts(rng, role_numbers, starts, style.human_ms / 1000, is_strummed)
     at, change = np.array(dynamics).T
-    levels = np.array([event.velocity for event in played]) + np.interp(starts, at, change)
+    touch = rng.integers(-MAX_TOUCH, MAX_TOUCH + 1, len(played))
+    levels = np.array([event.velocity for event in played]) + np.interp(starts, at, change) + touch
     velocities = np.clip(np.rint(levels), 10, 127).astype(int).tolist()
-    begins = time.seconds_at(swing_quarters(starts, grid, style.swing_unit, swing)) + shift
-    ends = time.seconds_at(swing_quarters(starts + lengths, grid, style.swing_unit, swing)) + shift
+    begins = time.seconds_at(swung(starts, plan.swing, grid.quarters)) + shift
+    ends = time.seconds_at(swung(starts + lengths, plan.swing, grid.quarters)) + shift
     begins = np.clip(begins, 0, None)
     durations = np.maximum(np.minimum(ends, plan.length / SAMPLE_RATE - 0.01) - begins, 0.02)
     order = np.argsort(begins, kind="stable").tolist()

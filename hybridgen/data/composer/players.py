@@ -12,6 +12,7 @@ from hybridgen.data.composer.context import Event, Passage, SongContext
 from hybridgen.data.composer.harmony import ladder, scale_over, voicing
 from hybridgen.data.composer.rhythm import STEP, Stroke, fit, strokes
 from hybridgen.plan.harmony import chord_pitches, split_chord
+from hybridgen.plan.notes import VELOCITY_STEP
 
 Player = Callable[["Part", SongContext, Passage], list[Event]]
 
@@ -48,10 +49,10 @@ class Groove:
     velocity: int = 0
 
 
-def loudness(part: Part, context: SongContext, passage: Passage, step: int, accent: bool, rng: random.Random) -> int:
-    """Velocity 20-127 of a note at `step`, from energy, metrical weight, accent and a little randomness."""
-    level = 62 + 5 * passage.energy + part.velocity
-    level += (-12, -6, 3, 10)[context.weight(step)] + (9 if accent else 0) + rng.randint(-4, 4)
+def loudness(part: Part, context: SongContext, passage: Passage, step: int, accent: bool) -> int:
+    """Velocity 20-127 of a note at `step`, from energy, metrical weight and accent."""
+    level = 64 + VELOCITY_STEP * passage.energy + part.velocity
+    level += (-12, -6, 3, 10)[context.weight(step)] + (9 if accent else 0)
     return max(20, min(127, level))
 
 
@@ -74,19 +75,19 @@ def near(pitch_class: int, center: int) -> int:
 
 def bass(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     """Signs: r root, o octave above, f fifth, t third, s seventh or sixth, a a step that leads to the next root."""
-    figure, rng = figure_for(part, context, passage), context.choices("bass", part.role, part.center, passage.first_bar)
+    figure = figure_for(part, context, passage)
     events = []
     for bar in range(passage.n_played):
         for stroke in bar_strokes(figure, context, passage, bar):
             chord = passage.chord_at(bar, stroke.step, context.grid)
             following = _following_chord(passage, bar, stroke.step + stroke.length, context)
             pitch = _bass_pitch(stroke.sign, chord, following, part.center)
-            level = loudness(part, context, passage, stroke.step, stroke.accent, rng)
+            level = loudness(part, context, passage, stroke.step, stroke.accent)
             length = stroke.length * STEP * (0.95 if stroke.length > 1 else 0.85)
             events.append(Event(pitch, context.quarter(passage, bar, stroke.step), length, level))
     if passage.closing:
         root = split_chord(passage.bars[-1][0])[0]
-        events.append(ring(part, context, passage, near(root, part.center), rng))
+        events.append(ring(part, context, passage, near(root, part.center)))
     return events
 
 
@@ -110,12 +111,10 @@ def _bass_pitch(sign: str, chord: str, following: str, center: int) -> int:
     return root + (pitches[index] - pitches[0]) % 12
 
 
-def ring(
-    part: Part, context: SongContext, passage: Passage, pitch: int, rng: random.Random, after: float = 0.0
-) -> Event:
+def ring(part: Part, context: SongContext, passage: Passage, pitch: int, after: float = 0.0) -> Event:
     """A note of the chord that ends the track, held through its last bar."""
     start = context.quarter(passage, len(passage.bars) - 1)
-    return Event(pitch, start + after, context.grid.quarters - after, loudness(part, context, passage, 0, False, rng))
+    return Event(pitch, start + after, context.grid.quarters - after, loudness(part, context, passage, 0, False))
 
 
 def walking_bass(part: Part, context: SongContext, passage: Passage) -> list[Event]:
@@ -131,10 +130,10 @@ def walking_bass(part: Part, context: SongContext, passage: Passage) -> list[Eve
             last = events[-1].pitch if events else part.center
             leads = i == len(lengths) - 1 and following != chord
             pitch = _walk_pitch(rng, context.key, chord, following, last, part.center, is_start, leads)
-            level = loudness(part, context, passage, step, False, rng)
+            level = loudness(part, context, passage, step, False)
             events.append(Event(pitch, context.quarter(passage, bar, step), 0.92 * length * STEP, level))
     if passage.closing:
-        events.append(ring(part, context, passage, near(split_chord(passage.bars[-1][0])[0], part.center), rng))
+        events.append(ring(part, context, passage, near(split_chord(passage.bars[-1][0])[0], part.center)))
     return events
 
 
@@ -154,15 +153,12 @@ def _walk_pitch(
 
 def chords(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     """Signs: x the chord, u the chord strummed upwards and lighter, b its root below, c the chord without its root."""
-    figure, rng = (
-        figure_for(part, context, passage),
-        context.choices("chords", part.role, part.center, passage.first_bar),
-    )
+    figure = figure_for(part, context, passage)
     events, top = [], part.center + 5
     for bar in range(passage.n_played):
         for stroke in bar_strokes(figure, context, passage, bar):
             chord = passage.chord_at(bar, stroke.step, context.grid)
-            level = loudness(part, context, passage, stroke.step, stroke.accent, rng)
+            level = loudness(part, context, passage, stroke.step, stroke.accent)
             start = context.quarter(passage, bar, stroke.step)
             length = stroke.length * STEP * (0.97 if stroke.length > 1 else 0.8)
             pitches = voicing(chord, part.center, top, 4, part.is_open)
@@ -176,57 +172,56 @@ def chords(part: Part, context: SongContext, passage: Passage) -> list[Event]:
             events += [Event(pitch, start, length, level) for pitch in pitches]
     if passage.closing:
         final = voicing(passage.bars[-1][0], part.center, top, 4, part.is_open)
-        events += [ring(part, context, passage, pitch, rng) for pitch in final]
+        events += [ring(part, context, passage, pitch) for pitch in final]
     return events
 
 
 def power_chords(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     """Root, fifth and octave in the rhythm of the figure."""
-    figure, rng = figure_for(part, context, passage), context.choices("power", passage.first_bar)
+    figure = figure_for(part, context, passage)
     events = []
     for bar in range(passage.n_played):
         for stroke in bar_strokes(figure, context, passage, bar):
             root = near(split_chord(passage.chord_at(bar, stroke.step, context.grid))[0], part.center)
-            level = loudness(part, context, passage, stroke.step, stroke.accent, rng)
+            level = loudness(part, context, passage, stroke.step, stroke.accent)
             start = context.quarter(passage, bar, stroke.step)
             length = stroke.length * STEP * 0.93
             events += [Event(root + interval, start, length, level) for interval in (0, 7, 12)]
     if passage.closing:
         root = near(split_chord(passage.bars[-1][0])[0], part.center)
-        events += [ring(part, context, passage, root + interval, rng) for interval in (0, 7, 12)]
+        events += [ring(part, context, passage, root + interval) for interval in (0, 7, 12)]
     return events
 
 
 def arpeggio(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     """Signs 0-9: chord tones counted upwards from the root near `part.center`."""
-    figure, rng = figure_for(part, context, passage), context.choices("arp", part.role, part.center, passage.first_bar)
+    figure = figure_for(part, context, passage)
     events = []
     for bar in range(passage.n_played):
         for stroke in bar_strokes(figure, context, passage, bar):
             chord = passage.chord_at(bar, stroke.step, context.grid)
             pitch = ladder(chord, part.center - 6)[int(stroke.sign)]
-            level = loudness(part, context, passage, stroke.step, stroke.accent, rng)
+            level = loudness(part, context, passage, stroke.step, stroke.accent)
             length = stroke.length * STEP * (0.98 if stroke.length > 1 else 0.9)
             events.append(Event(pitch, context.quarter(passage, bar, stroke.step), length, level))
     if passage.closing:
         spread = 0.25 if context.grid.quarters > 1.75 else 0.125
         rungs = ladder(passage.bars[-1][0], part.center - 6)[:4]
-        events += [ring(part, context, passage, p, rng, after=spread * i) for i, p in enumerate(rungs)]
+        events += [ring(part, context, passage, p, after=spread * i) for i, p in enumerate(rungs)]
     return events
 
 
 def pad(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     """Every chord held for as long as it lasts."""
-    rng = context.choices("pad", part.role, passage.first_bar)
     events, top = [], part.center + 5
     for bar in range(passage.n_played):
         for step, length, chord in passage.spans(bar, context.grid):
             pitches = voicing(chord, part.center, top, 4, part.is_open)
             top = pitches[-1]
-            level = loudness(part, context, passage, step, False, rng)
+            level = loudness(part, context, passage, step, False)
             start = context.quarter(passage, bar, step)
             events += [Event(pitch, start, 0.98 * length * STEP, level) for pitch in pitches]
     if passage.closing:
         final = voicing(passage.bars[-1][0], part.center, top, 4, part.is_open)
-        events += [ring(part, context, passage, pitch, rng) for pitch in final]
+        events += [ring(part, context, passage, pitch) for pitch in final]
     return events
