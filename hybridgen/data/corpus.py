@@ -1,5 +1,7 @@
 """The synthetic corpus on disk: songs/000123.flac (the master) and songs/000123.json (everything known about it).
 
+Beside a master lie some of its roles, as loud as in it: songs/000123-drums-bass.flac, so that a renderer learns stems.
+
 Each song depends on (seed, index, range of seconds) alone, so writing may stop and resume at any time, with any number
 of processes, and a song that is written again is the same file, byte for byte. Every twentieth song is held out.
 
@@ -13,24 +15,28 @@ import math
 import random
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import soundfile
 from tqdm import tqdm
 
+from hybridgen.audio import Audio
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
 from hybridgen.data.song import SAMPLE_RATE, Channel, Note, Song
 from hybridgen.data.synth import Synth, find_soundfont, mix
 from hybridgen.files import atomic_write, read_json, write_json
-from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS
+from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS, order_roles
 from hybridgen.plan.plan import Plan
 from hybridgen.workers import run_tasks
 
 N_CAPTIONS = 10
 HOLD_OUT = 20  # the last of every 20 songs is for testing
 SECONDS = (20.0, 120.0)
+N_SUBSETS = 2  # of a song's roles
+ALONE = 0.6  # share of them that are a single role
 MAX_SONG_JSON = 16 << 20  # bytes; two minutes take about 0.2 MB
 
 
@@ -45,6 +51,11 @@ class SongRecord:
     mood: tuple[str, ...]
     captions: tuple[str, ...]
     split: str  # train, test
+    subsets: tuple[tuple[str, ...], ...] = ()  # roles that were also written without the others
+
+    def audio_of(self, roles: Sequence[str]) -> Path:
+        """The file of a subset of roles."""
+        return self.audio.with_stem("-".join((self.audio.stem, *roles)))
 
     def song(self) -> Song:
         """The whole song, with its notes and its mix."""
@@ -89,17 +100,20 @@ def write(
     count: int,
     seconds: tuple[float, float] = SECONDS,
     workers: int = 2,
+    subsets: int = N_SUBSETS,
 ) -> Summary:
     """Writes those of songs first ... first + count - 1 that are missing, each within the range of `seconds`.
 
-    Raises ValueError for a folder with another corpus (other seed, seconds or soundfont), and for values out of range.
+    subsets: of its roles, at most, that are written of each song beside its mix.
+    Raises ValueError for a folder with another corpus (other seed, seconds, subsets or soundfont), and for values out
+    of range.
     """
-    _check(first, count, seconds, workers)
+    _check(first, count, seconds, workers, subsets)
     folder = Path(folder)
-    _check_corpus(folder, seed, seconds)
+    _check_corpus(folder, seed, seconds, subsets)
     todo = [index for index in range(first, first + count) if not _path(folder, index).exists()]
     start, length = time.monotonic(), 0
-    make = functools.partial(_write_song, folder, seed, seconds=seconds)
+    make = functools.partial(_write_song, folder, seed, seconds=seconds, subsets=subsets)
     with tqdm(total=count, initial=count - len(todo), unit="song", desc=str(folder)) as bar:
         for n_samples in run_tasks(make, todo, workers, ordered=False):
             length += n_samples
@@ -129,6 +143,7 @@ def _read_record(path: Path) -> SongRecord:
         mood=tuple(facts["mood"]),
         captions=tuple(facts["captions"]),
         split=split(facts["index"]),
+        subsets=tuple(map(tuple, facts.get("subsets", ()))),
     )
 
 
@@ -137,19 +152,25 @@ def _path(folder: Path, index: int) -> Path:
     return folder / "songs" / f"{index:06d}.json"
 
 
-def _check(first: int, count: int, seconds: tuple[float, float], workers: int) -> None:
+def _check(first: int, count: int, seconds: tuple[float, float], workers: int, subsets: int) -> None:
     low, high = seconds
     if not MIN_SECONDS <= low <= high <= MAX_SECONDS:
         raise ValueError(f"seconds {low:g} to {high:g}: must be increasing, within {MIN_SECONDS:g} to {MAX_SECONDS:g}")
-    for name, value, least in (("first", first, 0), ("count", count, 1), ("workers", workers, 1)):
+    for name, value, least in (
+        ("first", first, 0),
+        ("count", count, 1),
+        ("workers", workers, 1),
+        ("subsets", subsets, 0),
+    ):
         if value < least:
             raise ValueError(f"{name} {value}: must be at least {least}")
 
 
-def _check_corpus(folder: Path, seed: int, seconds: tuple[float, float]) -> None:
+def _check_corpus(folder: Path, seed: int, seconds: tuple[float, float], subsets: int) -> None:
     """Checks corpus.json, the settings that determine all songs of the folder, and writes it into a new folder."""
     soundfont = find_soundfont()
     facts = {"seed": seed, "seconds": list(seconds), "sample_rate": SAMPLE_RATE, "soundfont": soundfont.path.name}
+    facts["subsets"] = subsets
     path = folder / "corpus.json"
     if path.exists():
         there = read_json(path)
@@ -167,20 +188,40 @@ def _synth() -> Synth:
     return Synth()
 
 
-def _write_song(folder: Path, seed: int, index: int, seconds: tuple[float, float]) -> int:
+def _write_song(folder: Path, seed: int, index: int, seconds: tuple[float, float], subsets: int) -> int:
     """Composes, plays and writes one song; its length in samples."""
     song = compose(seed, index, seconds)
-    audio = mix([_synth().play(song)])
+    audio, gain_db = mix(_synth().play(song))
     assert audio.samples.shape == (2, song.plan.length)
     path = _path(folder, index)
-    with atomic_write(path.with_suffix(".flac")) as temporary:
-        soundfile.write(temporary, audio.samples.T, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+    _write_flac(path.with_suffix(".flac"), audio)
+    drawn = draw_subsets(song, subsets)
+    for roles in drawn:
+        _write_flac(
+            folder / "songs" / f"{'-'.join((path.stem, *roles))}.flac", mix(_synth().play(song, roles), gain_db)[0]
+        )
     with atomic_write(path) as temporary:
-        temporary.write_text(_song_json(song), encoding="utf-8")
+        temporary.write_text(_song_json(song, drawn), encoding="utf-8")
     return song.plan.length
 
 
-def _song_json(song: Song) -> str:
+def draw_subsets(song: Song, n: int) -> list[tuple[str, ...]]:
+    """At most `n` different subsets of a song's roles: many of them one role, the others any number but all."""
+    rng = random.Random(f"subsets {song.seed} {song.index}")
+    roles = [channel.role for channel in song.channels]
+    drawn = set()
+    for _ in range(n if len(roles) > 1 else 0):
+        size = 1 if rng.random() < ALONE else rng.randint(1, len(roles) - 1)
+        drawn.add(order_roles(rng.sample(roles, size), "roles"))
+    return sorted(drawn)
+
+
+def _write_flac(path: Path, audio: Audio) -> None:
+    with atomic_write(path) as temporary:
+        soundfile.write(temporary, audio.samples.T, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+
+
+def _song_json(song: Song, subsets: list[tuple[str, ...]]) -> str:
     facts = {
         "index": song.index,
         "seed": song.seed,
@@ -188,6 +229,7 @@ def _song_json(song: Song) -> str:
         "mood": song.mood,
         "captions": [caption(song, random.Random(f"{song.seed} {song.index} {i}")) for i in range(N_CAPTIONS)],
         "plan": song.plan.to_dict(),
+        "subsets": subsets,
         "channels": [asdict(channel) for channel in song.channels],
         "notes": [astuple(note) for note in song.notes],  # role, pitch, start, duration, velocity
     }
@@ -199,7 +241,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m hybridgen.data.corpus",
         description="Composes and plays the synthetic corpus. Run it again to resume where it stopped.",
-        epilog="An hour of music takes about 380 MB, and two minutes on one core.",
+        epilog="An hour of music takes about 380 MB (twice that with two subsets), and two (four) minutes on one core.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where songs/ is written")
     parser.add_argument("--hours", type=float, default=10.0, help="of music, roughly (default %(default)s)")
@@ -207,13 +249,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--seconds", type=float, nargs=2, default=SECONDS, metavar=("LOW", "HIGH"), help="length of a song"
     )
+    parser.add_argument(
+        "--subsets", type=int, default=N_SUBSETS, help="of its roles, written beside each song (default %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
     args = parser.parse_args(argv)
     try:
         if not 0 < args.hours < math.inf:
             raise ValueError(f"hours {args.hours}: must be more than 0")
         count = math.ceil(args.hours * 3600 / (sum(args.seconds) / 2))
-        print(write(args.out, args.seed, 0, count, tuple(args.seconds), args.workers))
+        print(write(args.out, args.seed, 0, count, tuple(args.seconds), args.workers, args.subsets))
     except (ValueError, OSError) as error:
         print(f"corpus: {error}", file=sys.stderr)
         sys.exit(2)

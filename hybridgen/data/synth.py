@@ -109,16 +109,21 @@ class Synth:
         return Audio(samples, SAMPLE_RATE).loudness()
 
 
-def mix(parts: Iterable[np.ndarray]) -> Audio:
-    """The sum of parts (2, N), with a short fade at the end, mastered to -14 LUFS and a true peak below -1 dBTP."""
-    total = np.stack(list(parts)).sum(axis=0, dtype=np.float32)
-    fade = min(round(FADE * SAMPLE_RATE), total.shape[1])
-    total[:, total.shape[1] - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-    audio = Audio(total, SAMPLE_RATE)
-    gain = TARGET_LUFS - audio.loudness()
-    limited = audio.master(gain)
-    lost = TARGET_LUFS - limited.loudness()  # drums lose 1 to 4 dB to the limiter; about half can be restored
-    return audio.master(gain + lost) if lost > 0.3 else limited
+def mix(samples: np.ndarray, gain_db: float | None = None) -> tuple[Audio, float]:
+    """Samples (2, N) with a short fade at the end, mastered to -14 LUFS, true peak below -1 dBTP; and the gain in dB.
+
+    gain_db: instead of the gain that makes it as loud, as roles of a song have the gain of its mix.
+    """
+    fade = min(round(FADE * SAMPLE_RATE), samples.shape[1])
+    samples = samples.copy()
+    samples[:, samples.shape[1] - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+    audio = Audio(samples, SAMPLE_RATE)
+    if gain_db is not None:
+        return audio.master(gain_db), gain_db
+    gain_db = TARGET_LUFS - audio.loudness()
+    limited = audio.master(gain_db)
+    lost_db = TARGET_LUFS - limited.loudness()  # drums lose 1 to 4 dB to the limiter; about half can be restored
+    return (audio.master(gain_db + lost_db), gain_db + lost_db) if lost_db > 0.3 else (limited, gain_db)
 
 
 class _Player:

@@ -2,8 +2,8 @@
 
 The files in the order of the work: `genres` (the style table: `electronic`, `ensembles`, `bands`, with `figures` and
 `progressions`), `form` (sections), `harmony` (chords), `rhythm` (figures in any meter), `players`, `drums` and `melody`
-(notes on the grid), `notation` (those notes in the plan), `performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed,
-index, seconds) gives the same song anywhere.
+(notes on the grid), `notation` (those notes in the plan), `performance` (swing, human timing, mix). Everything is drawn
+from text seeds: the same (seed, index, seconds) gives the same song anywhere.
 """
 
 import random
