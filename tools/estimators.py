@@ -1,32 +1,35 @@
 """Fits what the estimators know of music: python tools/estimators.py CORPUS
 
 From a corpus' training songs, by maximum likelihood: three linear models of tempo, chords and key, which go to
-hybridgen/metrics/profiles.json, and two of genre and roles, which go to probe.safetensors beside it. Then the
-estimators are measured on the test songs. n cases, c candidates in each, d features.
+hybridgen/metrics/profiles.json, two of genre and roles, which go to probe.safetensors beside it, and a small network
+that hears notes, transcription.safetensors. Then the estimators are measured on the test songs. n cases, c candidates
+in each, d features.
 """
 
 import argparse
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from hybridgen.audio import Audio
 from hybridgen.data import corpus
 from hybridgen.data.corpus import SongRecord
-from hybridgen.metrics import harmony, measurements, probe, profiles, rhythm, spectral
+from hybridgen.metrics import harmony, measurements, probe, profiles, rhythm, spectral, transcription
 from hybridgen.metrics.measurements import TrackMeasurements
 from hybridgen.metrics.probe import Probe
 from hybridgen.metrics.profiles import Profiles
 from hybridgen.metrics.spectral import SAMPLE_RATE
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.harmony import KEYS
+from hybridgen.plan.notes import UNPITCHED
 from hybridgen.plan.parts import ROLES
 from hybridgen.workers import run_tasks
 
@@ -36,6 +39,9 @@ N_METRONOMES = 40
 PROFILE_SONGS, PROBE_SONGS = 400, 1400  # training songs to fit on at most
 PROBE_PENALTY = 0.01
 CODED_EVERY = 4  # of as many training songs the probe learns one through the codec too: it will judge what a codec made
+NOTE_SONGS = 120  # training songs, each with its subsets of roles
+NOTE_FRAMES = 688  # of an excerpt, 16 s
+NOTE_BATCH, NOTE_EPOCHS, NOTE_RATE = 4, 10, 4e-3
 WORKERS = 2  # processes, one thread each
 
 
@@ -43,7 +49,7 @@ def main() -> None:
     """Reads the command line, fits, writes, measures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path, help="folder written by hybridgen.data.corpus")
-    parser.add_argument("--only", choices=("profiles", "probe"), help="fit one of the two")
+    parser.add_argument("--only", choices=("profiles", "probe", "notes"), help="fit one of the three")
     parser.add_argument("--songs", type=int, help=f"to fit on (default {PROFILE_SONGS}, for the probe {PROBE_SONGS})")
     parser.add_argument("--tests", type=int, default=40, help="test songs to measure on (default %(default)s)")
     parser.add_argument("--model", help="whose codec the probe's songs pass (default: the shipped preset)")
@@ -51,9 +57,13 @@ def main() -> None:
     args = parser.parse_args()
     records = corpus.read(args.corpus)
     train, test = ([record for record in records if record.split == split] for split in ("train", "test"))
-    if args.only != "profiles":
+    if args.only in (None, "notes"):
+        fit_transcriber(
+            train[: args.songs or NOTE_SONGS], test[: args.tests], args.model, args.out / transcription.PATH.name
+        )
+    if args.only in (None, "probe"):
         fit_probe(train[: args.songs or PROBE_SONGS], test[: args.tests], args.model, args.out / probe.PATH.name)
-    if args.only != "probe":
+    if args.only in (None, "profiles"):
         fit_profiles(train, test, args.songs or PROFILE_SONGS, args.tests, args.out / profiles.PATH.name)
 
 
@@ -138,6 +148,90 @@ def print_probe(name: str, fitted: Probe, songs: list[SongRecord], found: np.nda
         role: np.mean([(role in a) == (role in b) for a, b in zip(detected, target, strict=True)]) for role in ROLES
     }
     print(f"{'':<16}" + "  ".join(f"{role} {share:.2f}" for role, share in each.items()))
+
+
+# ---- notes
+
+
+def fit_transcriber(train: list[SongRecord], test: list[SongRecord], model: str | None, path: Path) -> None:
+    """Fits the transcriber on songs and on some of their roles, half of them after a model's codec; writes it, and
+    prints how what it hears agrees with the plans."""
+    torch.manual_seed(0)
+    examples = []
+    for i, record in enumerate(tqdm(train, "excerpts", unit="song")):
+        files = [(record.audio, None), *((record.audio_of(roles), roles) for roles in record.subsets)]
+        for j, (audio, roles) in enumerate(files):
+            examples.append(note_example(record, audio, roles, model if (i + j) % 2 else None, (i + j) % 2 == 1))
+    network = transcription.Transcriber()
+    optimizer = torch.optim.AdamW(network.parameters(), NOTE_RATE)
+    steps = NOTE_EPOCHS * len(examples) // NOTE_BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, NOTE_RATE, total_steps=steps)
+    for _ in tqdm(range(steps), "notes", unit="step"):
+        rows = [examples[i] for i in torch.randint(len(examples), (NOTE_BATCH,)).tolist()]
+        stacked, bands, pitched, drums = (torch.stack(column) for column in zip(*rows, strict=True))
+        logits = network(stacked.float(), bands.float())
+        loss = sum(note_loss(*pair) for pair in zip(logits, (pitched, drums), strict=True))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
+    if path == transcription.PATH:
+        transcription.load.cache_clear()
+        print_notes(test, model)
+
+
+def note_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of onsets (B, rows, F), -1 where nothing is said, per note that begins."""
+    known = target >= 0
+    loss = F.binary_cross_entropy_with_logits(logits, target.clamp(min=0), weight=known.float(), reduction="sum")
+    return loss / (target > 0).sum().clamp(min=1)
+
+
+def note_example(
+    record: SongRecord, audio: Path, roles: Sequence[str] | None, model: str | None, is_coded: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Features and targets of the middle seconds of a file that holds these roles (None = all) of a song."""
+    length = NOTE_FRAMES * transcription.HOP
+    samples = Audio.load(audio).samples
+    first = max(0, (samples.shape[1] - length) // 2)
+    excerpt = samples[:, first : first + length - 1]
+    samples = np.pad(excerpt, ((0, 0), (0, length - 1 - excerpt.shape[1])))
+    if is_coded:
+        codec = load(model)
+        samples = codec.decode(codec.encode(Audio(samples, SAMPLE_RATE)), samples.shape[1])
+    targets = torch.zeros(transcription.N_PITCHES + transcription.N_KINDS, NOTE_FRAMES)
+    for note in record.song().notes:
+        frame = round((note.start * SAMPLE_RATE - first) / transcription.HOP)
+        is_drum = note.role in UNPITCHED
+        row = (
+            transcription.N_PITCHES + transcription.drum_kind(note.pitch)
+            if is_drum
+            else note.pitch - transcription.LOWEST
+        )
+        if (roles is None or note.role in roles) and 0 <= frame < NOTE_FRAMES and 0 <= row < len(targets):
+            around = targets[row, max(frame - 1, 0) : frame + 2]
+            around[around == 0] = -1  # beside an onset nothing is said
+            targets[row, frame] = 1
+    parts = transcription.features(samples)
+    pitched, drums = targets[: transcription.N_PITCHES], targets[transcription.N_PITCHES :]
+    return parts[0].half(), parts[1].half(), pitched, drums
+
+
+def print_notes(test: list[SongRecord], model: str | None) -> None:
+    """How notes agree with the plan in files of one role and in mixes, real and after the codec."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for record in tqdm(test, "notes of test songs", unit="song"):
+        everyone = tuple(role for role, _ in record.plan.instruments)
+        for roles in (everyone, *(one for one in record.subsets if len(one) == 1)):
+            samples = Audio.load(record.audio if roles == everyone else record.audio_of(roles)).samples
+            coded = load(model).decode(load(model).encode(Audio(samples, SAMPLE_RATE)), samples.shape[1])
+            for kind, sound in (("real", samples), ("codec", coded)):
+                name = "mix" if roles == everyone else roles[0]
+                score = transcription.agreement(transcription.listen(sound), record.plan, roles)
+                found.setdefault((name, kind), []).append(score.f_measure)
+    for (name, kind), values in sorted(found.items()):
+        print(f"{name:<12}{kind:<8}{np.nanmean(values):.3f}  n {len(values)}")
 
 
 # ---- tempo, chords and key

@@ -29,7 +29,6 @@ from hybridgen.plan.plan import Plan
 from hybridgen.render import mixdown
 from hybridgen.render.windows import WindowRenderer
 from hybridgen.sampling import SamplingConfig
-from hybridgen.training import losses
 from hybridgen.workers import run_tasks
 
 WORKERS = 2  # processes, one thread each
@@ -135,7 +134,7 @@ def score(
         evaluations=sum(evaluations) / n_windows,
         seconds=took,
         mel_db=log_mel_distance(reference, samples),
-        chroma=chroma_correlation(reference, samples),
+        chroma=spectral.chroma_correlation(samples, reference),
         chords=chord_majmin(compared, samples),
         embedding=embed(samples),
     )
@@ -150,12 +149,6 @@ def log_mel_distance(reference: np.ndarray, samples: np.ndarray) -> float:
     """Mean absolute log-mel difference in dB of samples (2, N) from the reference."""
     prediction, target = (torch.from_numpy(x)[None] for x in (samples, reference))
     return spectra.log_mel_distance(prediction, target, spectral.SAMPLE_RATE).item()
-
-
-def chroma_correlation(reference: np.ndarray, found: np.ndarray) -> float:
-    """How well the notes of samples (2, N) agree, -1 to 1."""
-    powers = (torch.from_numpy(spectral.semitones(samples).T[None] ** 2) for samples in (found, reference))
-    return losses.chroma_correlation(*powers, steps=1).item()
 
 
 def summarize(songs: list[tuple[np.ndarray, list[Score]]], settings: Sequence[str]) -> list[dict[str, object]]:

@@ -129,7 +129,7 @@ def validate(files: list[Path], train: CodecTrainConfig, log: Log, step: int, co
                 "valid/texture": parts["texture"].item(),
                 "valid/mel_db": spectra.log_mel_distance(output, target, codec.sample_rate).item(),
                 "valid/stft": spectra.stft_distance(output, target).total.item(),
-                "valid/chroma": losses.chroma_correlation(power[0], target_power[0], TONES_PER_SEMITONE).item(),
+                "valid/chroma": spectra.chroma_correlation(power[0], target_power[0], TONES_PER_SEMITONE).item(),
             }
         )
         if i < SHOWN:

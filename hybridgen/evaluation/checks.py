@@ -41,8 +41,25 @@ def checks(report: dict[str, Any]) -> list[Check]:
         Check("codec, log-mel dB", codec["log_mel_db"], "<=", 5.5),
         Check("codec, above 12 kHz off by dB", codec["above_12k_off_db"], "<=", 6.0),
         *click_checks(clicks),
+        *note_checks(report["notes"]),
         Check("times real time", report["speed"]["times_real_time"], ">=", 6.0),
-        Check("weights, MB", report["weights_mb"], "<=", 40.0),
+        Check("weights, MB", report["weights_mb"], "<=", 64.0),
+    ]
+
+
+def note_checks(notes: dict[str, dict[str, dict[str, float]]]) -> list[Check]:
+    """Lead and bass alone are heard nearly as in real songs, true plans sound in tune, returning sections return."""
+    whole, nan = notes["whole"], float("nan")
+    agreement = [
+        Check(f"{role} alone, 0.9 of the floor", rows["oracle"], ">=", 0.9 * rows["real"])
+        for role, rows in notes["alone"].items()
+        if role in ("bass", "lead")
+    ]
+    rows = whole.get("repetition", {})
+    return [
+        *agreement,
+        Check("chroma of true plans", whole.get("chroma", {}).get("oracle", nan), ">=", 0.85),
+        Check("repetition, 0.8 of the composer's", rows.get("generated", nan), ">=", 0.8 * rows.get("real", nan)),
     ]
 
 

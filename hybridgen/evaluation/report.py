@@ -10,10 +10,18 @@ from typing import Any
 from hybridgen.evaluation import pictures
 from hybridgen.evaluation.checks import checks
 from hybridgen.evaluation.results import nan_to_null
-from hybridgen.evaluation.summary import CONTROL, DISTANCES, ROWS, RUNGS
+from hybridgen.evaluation.summary import CONTROL, DISTANCES, NOTE_ROWS, ROWS, RUNGS
 from hybridgen.files import atomic_write
 
 BY_GENRE = ("tempo_acc1", "beat_ms", "key_rank1", "chord_majmin", "genre", "roles", "above_12k")
+
+NOTES = (
+    "Onsets within 50 ms and of the right pitch (or kind of drum), as a small network hears them. Alone: the role by "
+    "itself, F-measure. In the mix: the share of the role's notes that are heard. The floor is the first column. "
+    "Contour: steps of the lead up and down that are heard. Chroma: correlation with the song's. Repetition: bars of "
+    "returning sections that return, of the composer's plans and the model's."
+)
+NOTE_MEASURES = {"alone": "{} alone", "mix": "{} in the mix", "whole": "{}"}
 
 Report = dict[str, Any]  # the sections of `summary.summarize`, and what `run.evaluate` adds
 
@@ -45,7 +53,8 @@ def page(report: Report, out: Path) -> str:
         f"{report['songs_seed']}, which no training uses; each track's seed is its song's index.",
         "",
         f"Speed: {speed['track_seconds']:g} s of music in {speed['seconds']:.1f} s on {speed['threads']} threads, "
-        f"{speed['times_real_time']:.1f} times real time. Weights: {report['weights_mb']:.1f} MB.",
+        f"{speed['times_real_time']:.1f} times real time, {speed['planning_seconds']:.1f} s of them for score and "
+        f"notes. Weights: {report['weights_mb']:.1f} MB.",
         *("", "## Checks", "", *check_table(report)),
         *("", "## Control", ""),
         "Floor: the same estimators on the composer's own songs. Codec: on those songs after the codec. The F-measure "
@@ -57,6 +66,7 @@ def page(report: Report, out: Path) -> str:
         f"Sets of {n} sounds as embedded with their plans, in the {d // 2} directions in which the reference's sound "
         f"varies most, and the {d // 2} in which its fit to the plans does.",
         *("", *ladder_table(report)),
+        *("", "## Notes", "", NOTES, "", *note_table(report)),
         *("", "## The codec", "", "Medians over songs.", "", *codec_table(report)),
         *(
             "",
@@ -149,6 +159,16 @@ def ladder_table(report: Report) -> list[str]:
     floors = (f"{floor[f'{d}_mean']:.3g} (95 %: {floor[f'{d}_high']:.3g})" for d in DISTANCES)
     rows.append(("floor", f"{floor['n']} of the reference against its others", *floors))
     return table(["rung", "", "kernel distance x 1000", "Fréchet distance"], rows)
+
+
+def note_table(report: Report) -> list[str]:
+    """How the notes that are heard agree with the plans, by role, and the whole."""
+    rows = [
+        (NOTE_MEASURES[measure].format(what), *(values.get(row) for row in NOTE_ROWS))
+        for measure, by_what in report["notes"].items()
+        for what, values in sorted(by_what.items())
+    ]
+    return table(["", *NOTE_ROWS], rows)
 
 
 def codec_table(report: Report) -> list[str]:

@@ -1,5 +1,6 @@
 """From the results of all tasks to figures, each beside its floor. n tracks, d numbers of an embedding."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ RUNGS = {
     "real": "other songs of the composer",
     "codec": "the same songs through the codec",
     "oracle": "rendered from their true plans and codes",
+    "without codes": "rendered from their true plans alone",
     "generated": "generated from their captions",
     "shuffled": "generated, compared with another prompt's plan",
     "none": "rendered without conditioning",
@@ -43,6 +45,7 @@ CONTROL = {
     "above_12k": "energy above 12 kHz, dB",
     "stereo_width": "stereo width",
 }
+NOTE_ROWS = ("real", "codec", "oracle", "without codes", "generated")
 OF_SECOND_LENGTH = ("drift_percent", "structure_auc")  # the rest is judged on tracks of the first length
 WITH_CHANCE = ("genre", "roles")  # of which the report states chance too
 
@@ -61,6 +64,7 @@ def summarize(results: Sequence[TaskResult]) -> dict[str, Any]:
         < abs(kernel["generated"] - kernel["shuffled"]),
         "control": control(results, lengths),
         "codec": codec_distortions(results),
+        "notes": notes(results),
         "clicks": clicks(results),
         "clap": clap_scores(results),
         "tracks": [track_entry(result) for result in results if result.kind == "track"],
@@ -179,6 +183,41 @@ def codec_distortions(results: Iterable[TaskResult]) -> dict[str, dict[str, floa
 def _change(real: dict[str, Any], coded: dict[str, Any]) -> dict[str, float]:
     above = coded["above_12k_db"] - real["above_12k_db"]
     return {"level_db": coded["lufs"] - real["lufs"], "above_12k_db": above, "above_12k_off_db": abs(above)}
+
+
+def notes(results: Sequence[TaskResult]) -> dict[str, dict[str, dict[str, float]]]:
+    """How notes agree with plans, means over the ladder's songs and tracks: measure -> what -> row of `NOTE_ROWS`.
+
+    `alone`, `mix`: by role, the F-measure of it rendered by itself and the share of its notes heard in the mix;
+    `whole`: the contour of the lead, the chroma against the song's, and what of returning sections returns.
+    """
+    found: dict[str, dict[str, dict[str, list[float]]]] = {"alone": {}, "mix": {}, "whole": {}}
+
+    def collect(measure: str, what: str, row: str, value: float | None) -> None:
+        found[measure].setdefault(what, {}).setdefault(row, []).append(math.nan if value is None else value)
+
+    for result in results:
+        heard = result.values.get("notes", {})
+        for measure in ("alone", "mix"):
+            for row, roles in heard.get(measure, {}).items():
+                for role, value in roles.items():
+                    collect(measure, role, row, value)
+        whole = {"contour": heard.get("contour", {})} | {
+            name: result.values.get(name, {}) for name in ("chroma", "repetition")
+        }
+        for what, rows in whole.items():
+            for row, value in rows.items():
+                collect("whole", what, row, value)
+    return {
+        measure: {what: {row: mean_of(values) for row, values in rows.items()} for what, rows in table.items()}
+        for measure, table in found.items()
+    }
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of what is known; NaN where nothing is."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def clicks(results: Iterable[TaskResult]) -> dict[str, dict[str, dict[str, float]]]:

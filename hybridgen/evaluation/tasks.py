@@ -23,10 +23,10 @@ from hybridgen import spectra
 from hybridgen.audio import Audio
 from hybridgen.codecs.contract import DECODE_BLOCK
 from hybridgen.data import corpus
-from hybridgen.evaluation import pictures, prompts, results
+from hybridgen.evaluation import notes, pictures, prompts, results
 from hybridgen.evaluation.prompts import MAX_SHORTFALL, SEED, EvalPrompt, EvalSize
 from hybridgen.files import sha256
-from hybridgen.metrics import embedding, measurements, spectral
+from hybridgen.metrics import embedding, measurements, repetition, spectral
 from hybridgen.metrics.clap import Clap
 from hybridgen.metrics.clicks import measure_clicks
 from hybridgen.metrics.spectral import SAMPLE_RATE
@@ -116,7 +116,8 @@ def measure_reference(_context: EvalContext, task: EvalTask) -> dict[str, Any]:
 def measure_song(context: EvalContext, task: EvalTask) -> dict[str, Any]:
     """The prompt's own song, and the codec's version of it; in the ladder also the renderer's version, and noise.
 
-    `measurements`, and in the ladder `embeddings`, `distortions`, `clicks` and `clap`.
+    `measurements`, and in the ladder `embeddings`, `distortions`, `chroma`, `clicks`, `repetition`, `notes` (where
+    the model knows them) and `clap`.
     """
     prompt, pipe, samples = task.prompt, load_pipeline(context), load_song(task.prompt)
     latents = pipe.encode(Audio(samples, SAMPLE_RATE))
@@ -125,13 +126,30 @@ def measure_song(context: EvalContext, task: EvalTask) -> dict[str, Any]:
     values: dict[str, Any] = {"measurements": {row: measure(x, prompt.plan, prompt) for row, x in sounds.items()}}
     if task.other is None:
         return values
-    oracle = pipe.render(true_plan(pipe, prompt, latents), seed=prompt.seed).samples
+    plan = true_plan(pipe, prompt, latents)
+    oracle = pipe.render(plan, seed=prompt.seed)
+    bare = notes.sound(pipe, notes.without_codes(pipe, plan), prompt.seed)
     mastered = Audio(coded, SAMPLE_RATE).master().samples  # as all other rungs are
-    rungs = {"real": samples, "codec": mastered, "oracle": oracle, "noise": noise(samples.shape[-1], prompt.seed)}
-    ways = {"codec": coded, "low-pass 8 kHz": spectral.low_pass(samples), "8-bit μ-law": spectral.mu_law(samples)}
+    made = {"codec": mastered, "oracle": oracle.samples, "without codes": bare}
+    rungs = {"real": samples, **made, "noise": noise(samples.shape[-1], prompt.seed)}
+    ways = {
+        "codec": coded,
+        "oracle": oracle.samples,
+        "without codes": bare,
+        "low-pass 8 kHz": spectral.low_pass(samples),
+        "8-bit μ-law": spectral.mu_law(samples),
+    }
     values["embeddings"] = {row: embed(sound, prompt.plan, prompt) for row, sound in rungs.items()}
     values["distortions"] = {way: distortion(sound, samples) for way, sound in ways.items()}
+    values["chroma"] = {row: spectral.chroma_correlation(made[row], samples) for row in made}
     values["clicks"] = {"real": clicks(samples, pipe), "codec": clicks(coded, pipe)}
+    values["repetition"] = {"real": repetition.returning(prompt.plan)}
+    if pipe.config.renderer.notes:
+        alone = {
+            "real": notes.played(prompt),
+            "oracle": notes.rendered(pipe, plan, prompt.seed, oracle.manifest.gain_db),
+        }
+        values["notes"] = notes.measure({"real": samples} | made, alone, prompt.plan)
     if context.clap is not None:
         values["clap"] = load_clap(context.clap).similarity([samples], [prompt.text]).tolist()
     return values
@@ -141,7 +159,7 @@ def measure_track(context: EvalContext, task: EvalTask) -> dict[str, Any]:
     """What the model generates from the prompt; in the ladder also with the other prompt's plan, and rendered without
     conditioning.
 
-    `plan`, `measurements`, and in the ladder `embeddings`, `clicks` and `clap`.
+    `plan`, `measurements`, and in the ladder `embeddings`, `clicks`, `repetition`, `notes` and `clap`.
     """
     prompt, pipe = task.prompt, load_pipeline(context)
     track = pipe.generate(prompt.text, seconds=prompt.seconds, seed=prompt.seed)
@@ -161,6 +179,10 @@ def measure_track(context: EvalContext, task: EvalTask) -> dict[str, Any]:
     }
     values["embeddings"] = {row: embed(samples, plan, prompt) for row, (samples, plan) in rungs.items()}
     values["clicks"] = {"generated": clicks(track.samples, pipe)}
+    values["repetition"] = {"generated": repetition.returning(track.plan)}
+    if pipe.config.renderer.notes:
+        alone = {"generated": notes.rendered(pipe, track.plan, prompt.seed, track.manifest.gain_db)}
+        values["notes"] = notes.measure({"generated": track.samples}, alone, track.plan)
     if context.clap is not None:
         texts = [prompt.text, task.other.text]
         values["clap"] = load_clap(context.clap).similarity([track.samples] * 2, texts).tolist()
@@ -248,7 +270,7 @@ def clicks(samples: np.ndarray, pipe: Pipeline) -> dict[str, dict[str, float]]:
 
 def signature(pipe: Pipeline, clap: Path | None) -> str:
     """What results depend on besides their songs, as the name of a folder: the model, the estimators, the tasks."""
-    sources = [Path(__file__), Path(prompts.__file__), Path(spectra.__file__)]
+    sources = [Path(__file__), Path(prompts.__file__), Path(notes.__file__), Path(spectra.__file__)]
     sources += sorted(path for path in Path(measurements.__file__).parent.iterdir() if path.is_file())
     facts = [pipe.weight_hashes, asdict(pipe.config.sampling), str(pipe.device), clap and str(clap)]
     facts.append({path.name: sha256(path) for path in sources})

@@ -4,6 +4,8 @@ rhythm        tempo, beats, drift
 harmony       key, chords
 spectral      mel bands and semitones, bandwidth, width, reference corruptions
 structure     whether bars of one section label sound alike
+transcription which notes begin when, by a small network
+repetition    whether returning sections are played as they were (of a plan)
 probe         genre and roles, by linear models
 clicks        whether samples bend at borders
 scores        what was detected beside what was planned, by mir_eval's definitions

@@ -48,6 +48,12 @@ def semitones(samples: np.ndarray) -> np.ndarray:
     return np.abs(spectrum).astype(np.float64)
 
 
+def chroma_correlation(prediction: np.ndarray, target: np.ndarray) -> float:
+    """How well the notes of a sound survive in another, -1 to 1: see `spectra.chroma_correlation`."""
+    power, target_power = (torch.from_numpy(semitones(samples).T[None] ** 2) for samples in (prediction, target))
+    return spectra.chroma_correlation(power, target_power, steps=1).item()
+
+
 def energy_above(samples: np.ndarray, cutoff: float = 12_000.0) -> float:
     """Energy above `cutoff` Hz relative to all energy, in dB (0 = everything, -100 at the least)."""
     power = np.abs(np.fft.rfft(np.atleast_2d(samples))) ** 2

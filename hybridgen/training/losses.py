@@ -4,7 +4,6 @@ Shapes: B batch, N samples, F spectral frames, K bins, M mel bands, T latent fra
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridgen.spectra import magnitude, mel_filters, stft, texture_distance
@@ -63,21 +62,6 @@ def tone_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def chroma_correlation(prediction: Tensor, target: Tensor, steps: int) -> Tensor:
-    """How well the notes survive, () in -1 … 1, from powers (2, T, J) of tones, `steps` a semitone.
-
-    The correlation over time of each pitch class's share of a frame, a mean over the twelve. Log-mel distance does not
-    notice when every note is lost; this does.
-    """
-    classes = (
-        torch.arange(target.shape[-1], device=target.device).add(steps // 2).div(steps, rounding_mode="floor") % 12
-    )
-    fold = F.one_hot(classes, 12).to(target.dtype)  # (J, 12)
-    x, y = (F.normalize(power.sum(0).sqrt() @ fold, dim=-1) for power in (prediction, target))
-    x, y = x - x.mean(0), y - y.mean(0)
-    return ((x * y).sum(0) / (x.square().sum(0) * y.square().sum(0) + 1e-12).sqrt()).mean()
-
-
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
     """Nats of a diagonal normal (B, T, C) against the standard normal: summed over C, averaged over B and T."""
     return 0.5 * (mean.square() + logvar.exp() - logvar - 1).sum(-1).mean()
