@@ -1,12 +1,14 @@
 """Diffusion transformer: the velocity of the latents, given the plan (Peebles & Xie, https://arxiv.org/abs/2212.09748).
 
-Two latent frames make a token. Controls, codes and the clean frames of the context are added at the input, text is
-looked at by cross-attention, time and timbre set scales, shifts and gates (adaLN-single, https://arxiv.org/abs/2310.00426).
-Everything that a condition may lack has a learned stand-in: text a null token, codes a null entry, controls absent
-instruments, timbre what its layers make of zeros.
+Two latent frames make a token. Controls, notes, codes and the clean frames of the context are added at the input, text
+is looked at by cross-attention, time and timbre set scales, shifts and gates (adaLN-single,
+https://arxiv.org/abs/2310.00426). Everything that a condition may lack has a learned stand-in: text a null token, codes
+a null entry, controls absent instruments, notes their own flag, timbre what its layers make of zeros. Of the roles of
+a plan all are heard, or some: nothing that the plan says of the others alone reaches the model.
 
 Shapes: B batch, T latent frames (a multiple of R, the latent frames in a code frame), N = T / 2 tokens, C latent
-channels, S prompt tokens, E text width, F control features, Q codebooks, P = T / R code frames, D width.
+channels, S prompt tokens, E text width, F control features, Q codebooks, P = T / R code frames, K entries of the notes'
+rolls, D width.
 """
 
 import math
@@ -22,11 +24,18 @@ from hybridgen.config import Count, Width
 from hybridgen.layers import Attention, RMSNorm, Rotary, SwiGLU, rotary
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, columns
 from hybridgen.plan.parts import ROLES
+from hybridgen.plan.rolls import N_PITCHES, STRENGTHS
 
 PATCH = 2  # latent frames in a token
 CROSS_EVERY = 2  # layers from one that looks at the text to the next, the first included
 ROLES_KNOWN = columns("roles_known")
-PARTS = ("text", "codes", "controls", "timbre")  # what a condition may lack, in the order of `Condition.dropped`
+PARTS = (
+    "text",
+    "codes",
+    "controls",
+    "timbre",
+    "notes",
+)  # what a condition may lack, in the order of `Condition.dropped`
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class RendererConfig:
     n_heads: Count
     ffn_dim: Width  # inner width of SwiGLU
     frames_per_code: Count = 4  # latent frames in a code frame, older files do not say it; windows start and end on one
+    notes: bool = False  # whether it knows notes and which roles are heard; older files do not say it
 
     RETIRED: ClassVar = {"cross_every": CROSS_EVERY}  # see `config.build`
 
@@ -66,15 +76,20 @@ class Condition:
     context: Tensor  # (B, T, C) clean latents; read where known
     known: Tensor  # (B, T) bool
     timbre: Tensor  # (B, 2C) from `Renderer.timbre`; zeros = free
+    notes: Tensor  # (B, K, 3) int64: frame, role, pitch, in order of frames, as `plan.rolls.NoteRolls` has them
+    strengths: Tensor  # (B, K, 4) of these; zeros are padding
+    notes_known: Tensor  # (B, T, 9) bool: of which roles the notes are known
+    heard: Tensor  # (B, 9) bool: the roles that are to be heard
 
     def dropped(self, keep: Tensor | None = None) -> "Condition":
-        """Without the parts for which `keep` (B, 4) bool, in the order of `PARTS`, is False; None drops all four.
+        """Without the parts for which `keep` (B, 5) bool, in the order of `PARTS`, is False; None drops all of them.
 
-        The context stays: it is given, not requested. `dropped()` is the unconditional side of guidance.
+        The context and which roles are heard stay: these are given, not requested. `dropped()` is the unconditional
+        side of guidance.
         """
         if keep is None:
             keep = torch.zeros(len(self.text), len(PARTS), dtype=torch.bool, device=self.text.device)
-        text, codes, controls, timbre = keep.unbind(1)  # (B,) each
+        text, codes, controls, timbre, notes = keep.unbind(1)  # (B,) each
         return replace(
             self,
             text_mask=self.text_mask & text[:, None],
@@ -82,11 +97,23 @@ class Condition:
             features=self.features * controls[:, None, None],
             instruments=self.instruments.masked_fill(~controls[:, None], NO_INSTRUMENT),
             timbre=self.timbre * timbre[:, None],
+            strengths=self.strengths * notes[:, None, None],
+            notes_known=self.notes_known & notes[:, None, None],
         )
 
     def cat(self, other: "Condition") -> "Condition":
         """The rows of both, one batch; their prompts must be equally long."""
         return Condition(**{name: torch.cat([value, getattr(other, name)]) for name, value in vars(self).items()})
+
+
+def no_notes(n: int, n_frames: int, device: torch.device | str | None = None) -> dict[str, Tensor]:
+    """The fields of a `Condition` that say that no notes are known and all roles are heard."""
+    return {
+        "notes": torch.zeros(n, 0, 3, dtype=torch.int64, device=device),
+        "strengths": torch.zeros(n, 0, len(STRENGTHS), device=device),
+        "notes_known": torch.zeros(n, n_frames, len(ROLES), dtype=torch.bool, device=device),
+        "heard": torch.ones(n, len(ROLES), dtype=torch.bool, device=device),
+    }
 
 
 class Block(nn.Module):
@@ -113,8 +140,43 @@ class Block(nn.Module):
         return x + gate_f * self.ffn(self.ffn_norm(x) * (1 + scale_f) + shift_f)
 
 
+class NoteEmbedding(nn.Module):
+    """Notes and which roles are heard: an embedding of each entry of the rolls, summed by token; at first zero.
+
+    A dense layer on rolls of 9 roles x 128 pitches would cost more than a block of the transformer; here a token costs
+    what sounds in it.
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(PATCH * len(ROLES) * N_PITCHES * len(STRENGTHS), dim))
+        self.known = nn.Linear(PATCH * len(ROLES), dim, bias=False)
+        self.unheard = nn.Parameter(torch.zeros(len(ROLES), dim))
+        nn.init.zeros_(self.known.weight)
+
+    def forward(self, cond: Condition) -> Tensor:
+        """(B, N, D)."""
+        known = (cond.notes_known & cond.heard[:, None]).to(self.table.dtype)
+        absent = (~cond.heard).to(self.table.dtype) @ self.unheard
+        return self.known(_patches(known)) + absent[:, None] + self._rolls(cond, known.shape[1] // PATCH)
+
+    def _rolls(self, cond: Condition, n_tokens: int) -> Tensor:
+        """(B, N, D): the sum over the entries of a token, of the rows of the table at their strengths."""
+        frame, role, pitch = cond.notes.unbind(-1)  # (B, K) each
+        strengths = cond.strengths * cond.heard.gather(1, role)[..., None]
+        row = ((frame % PATCH) * len(ROLES) + role) * N_PITCHES + pitch
+        rows = row[..., None] * len(STRENGTHS) + torch.arange(len(STRENGTHS), device=row.device)  # (B, K, 4)
+        batch = torch.arange(len(frame), device=frame.device)[:, None]
+        token = (batch * n_tokens + frame // PATCH).flatten()  # in order
+        tokens = torch.arange(len(frame) * n_tokens, device=frame.device)
+        starts = torch.searchsorted(token, tokens) * len(STRENGTHS)
+        weights = strengths.to(self.table.dtype).flatten()
+        x = F.embedding_bag(rows.flatten(), self.table, starts, mode="sum", per_sample_weights=weights)
+        return x.unflatten(0, (len(frame), n_tokens))
+
+
 class Embedding(nn.Module):
-    """Noisy frames, context, controls and codes, summed into one vector a token."""
+    """Noisy frames, context, controls, notes and codes, summed into one vector a token."""
 
     def __init__(self, config: RendererConfig):
         super().__init__()
@@ -125,14 +187,20 @@ class Embedding(nn.Module):
         self.codes = nn.Parameter(torch.randn(config.n_codebooks, config.codebook_size + 1, config.dim) * 0.1)
         n_places = config.frames_per_code // PATCH  # of a token in its code frame
         self.place = nn.Parameter(torch.zeros(n_places, config.dim))
+        self.notes = NoteEmbedding(config.dim) if config.notes else None
 
     def forward(self, x_t: Tensor, cond: Condition) -> Tensor:
         """x_t (B, T, C) -> (B, N, D)."""
         known = cond.known[..., None].to(x_t.dtype)
         frames = torch.cat([x_t, cond.context * known, known], dim=-1)
-        features = cond.features.to(x_t.dtype)
+        features, instruments = cond.features.to(x_t.dtype), cond.instruments
+        notes = 0.0
+        if self.notes is not None:
+            notes = self.notes(cond)
+            features = _of_heard(features, cond.heard)
+            instruments = instruments.where(cond.heard, NO_INSTRUMENT)
         x = self.frames(_patches(frames)) + self.features(_patches(features))
-        return x + self._instruments(features, cond.instruments) + self._codes(cond.codes)
+        return x + self._instruments(features, instruments) + self._codes(cond.codes) + notes
 
     def _instruments(self, features: Tensor, ids: Tensor) -> Tensor:
         """(B, N, D): the instruments of the roles that play, or of all roles where it is unknown which do."""
@@ -150,6 +218,8 @@ class Embedding(nn.Module):
 
 class Renderer(nn.Module):
     """Velocity of the latents on the way from noise to music."""
+
+    OPTIONAL_TENSORS: ClassVar = ("embedding.notes.",)  # a training may start from weights without them
 
     def __init__(self, config: RendererConfig):
         super().__init__()
@@ -197,6 +267,14 @@ class Renderer(nn.Module):
         mean = (latents * share).sum(dim=1)
         deviation = ((latents - mean[:, None]).square() * share).sum(dim=1).sqrt()
         return torch.cat([mean, deviation], dim=-1)
+
+
+def _of_heard(features: Tensor, heard: Tensor) -> Tensor:
+    """Control features (B, T, F) in which only the roles that are heard (B, 9) play."""
+    before, roles, after = features.split(
+        [ROLE_FEATURES.start, len(ROLES), features.shape[-1] - ROLE_FEATURES.stop], dim=-1
+    )
+    return torch.cat([before, roles * heard[:, None], after], dim=-1)
 
 
 def _patches(frames: Tensor) -> Tensor:

@@ -71,15 +71,19 @@ def save_weights(module: nn.Module, path: str | Path, half: bool = True) -> None
         temporary.write_bytes(safetensors.torch.save(tensors))  # its own writer hides the disk's errors
 
 
-def load_weights(module: nn.Module, path: str | Path) -> None:
+def load_weights(module: nn.Module, path: str | Path, optional: tuple[str, ...] = ()) -> list[str]:
     """Fills a module from safetensors, in the module's own dtypes and on its own devices.
 
-    Names and shapes must be exactly the module's; they are checked before any value is changed.
+    Names and shapes must be exactly the module's; they are checked before any value is changed. Tensors whose names
+    begin with one of `optional` may be missing from the file: they stay as they are, and their names are returned.
     """
     targets = module.state_dict()
+    missing: list[str] = []
     try:
         check_header(path)
         with safetensors.safe_open(path, framework="pt") as file:
+            missing = [name for name in sorted(targets.keys() - set(file.keys())) if name.startswith(optional)]
+            targets = {name: target for name, target in targets.items() if name not in missing}
             _check_names(path, targets, set(file.keys()))
             for name, target in targets.items():
                 _check_tensor(path, name, target, file.get_slice(name))
@@ -91,6 +95,7 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
                     target.copy_(stored)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file: {error}") from None
+    return missing
 
 
 class _Budget(TorchFunctionMode):

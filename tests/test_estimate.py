@@ -17,7 +17,7 @@ from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner
 from hybridgen.quantizer import Quantizer
-from hybridgen.renderer import Condition, Renderer
+from hybridgen.renderer import Condition, Renderer, no_notes
 from hybridgen.stages import PipelineConfig
 from hybridgen.training import flops, losses, memory
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
@@ -66,6 +66,7 @@ def renderer_step(micro: PipelineConfig) -> Step:
         context=latents,
         known=torch.zeros(B, T, dtype=torch.bool),
         timbre=Renderer.timbre(latents),
+        **no_notes(B, T),
     )
 
     def loss() -> Tensor:

@@ -19,7 +19,7 @@ from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import pad_scores
-from hybridgen.renderer import Condition
+from hybridgen.renderer import Condition, no_notes
 
 PATH = Path(__file__).with_name("golden.safetensors")
 LATENT_HOP, CODE_HOP = TimeBase().latent_hop, TimeBase().code_hop
@@ -81,7 +81,8 @@ def _velocity(pipe, latents, codes, text, text_mask, instruments) -> torch.Tenso
     features = torch.from_numpy(PLAN.frame_controls(LATENT_HOP, 16, 48))[None]
     known = (torch.arange(32) < 8)[None]
     timbre = pipe.renderer.timbre(latents)
-    cond = Condition(text, text_mask, codes[:, :, 4:12], features, instruments, latents[:, :32], known, timbre)
+    parts = (text, text_mask, codes[:, :, 4:12], features, instruments, latents[:, :32], known, timbre)
+    cond = Condition(*parts, **no_notes(1, 32))
     return pipe.renderer(latents[:, :32].flip(1), torch.tensor([0.4]), cond)
 
 

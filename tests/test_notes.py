@@ -269,27 +269,48 @@ def test_swing_out_of_range_is_one_line(value: object):
 @pytest.mark.parametrize("seed", range(60))
 def test_rolls_of_a_stretch_are_those_of_the_whole(seed: int):
     plan, hop = random_plan(seed), 2048
-    whole = plan.note_rolls(hop)
     n_frames = -(-plan.length // hop)
+    spans = plan.note_spans(hop)
+    whole = spans.rolls(0, n_frames)
     assert whole.known.shape == (n_frames, len(ROLES))
     start, stop = n_frames // 3, n_frames // 3 + min(20, n_frames - n_frames // 3)
-    part = plan.note_rolls(hop, start, stop)
-    for name in ("onsets", "sounding"):
-        rows = getattr(whole, name)
-        rows = rows[(rows[:, 0] >= start) & (rows[:, 0] < stop)] - [start, 0, 0]
-        assert np.array_equal(rows, getattr(part, name))
+    part = spans.rolls(start, stop)
+    inside = (whole.entries[:, 0] >= start) & (whole.entries[:, 0] < stop)
+    assert np.array_equal(whole.entries[inside] - [start, 0, 0], part.entries)
+    assert np.array_equal(whole.strengths[inside], part.strengths)
     assert np.array_equal(whole.known[start:stop], part.known)
-    assert (whole.strengths[:, 0] < 1).all() and (whole.strengths >= 0).all()
+    assert (whole.strengths >= 0).all() and (whole.strengths <= 1).all() and (whole.strengths[:, 0] == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rolls_are_those_of_a_loop_over_all_notes(seed: int):
+    plan, hop = random_plan(seed), 2048
+    n_frames = -(-plan.length // hop)
+    sounding, onsets = set(), {}
+    for part in plan.notes:
+        role = ROLES.index(part.role)
+        samples, notes = plan.note_samples(part.role)
+        for (begin, end), note in zip(samples.tolist(), notes, strict=True):
+            if begin < plan.length:
+                first = begin // hop
+                sounding.update((frame, role, note.pitch) for frame in range(first, max(end - 1, begin) // hop + 1))
+                onset = (note.velocity / 127, -(begin % hop) / hop)
+                onsets[first, role, note.pitch] = max(onsets.get((first, role, note.pitch), onset), onset)
+    rolls = plan.note_spans(hop).rolls(0, n_frames)
+    found = list(map(tuple, rolls.entries.tolist()))
+    assert found == sorted(sounding)
+    strengths = [(1, *((1, -onsets[one][1], onsets[one][0]) if one in onsets else (0, 0, 0))) for one in found]
+    np.testing.assert_allclose(rolls.strengths, np.array(strengths).reshape(-1, 4), atol=1e-6)
 
 
 def test_rolls_say_what_begins_where_how_loud_and_what_sounds():
     plan, hop = make(notes=(Part("bass", ((Note(100, 480, 33, 127),), *[None] * 7)),)), 2048
-    rolls = plan.note_rolls(hop)
-    begin = round(100 / 480 * 22_050)
-    assert rolls.onsets.tolist() == [[begin // hop, ROLES.index("bass"), 33]]
-    assert rolls.strengths[0].tolist() == pytest.approx([(begin % hop) / hop, 1.0])
-    end = round(580 / 480 * 22_050)
-    assert rolls.sounding[:, 0].tolist() == list(range(begin // hop, (end - 1) // hop + 1))
+    rolls = plan.note_spans(hop).rolls(0, -(-plan.length // hop))
+    begin, end = round(100 / 480 * 22_050), round(580 / 480 * 22_050)
+    frames = range(begin // hop, (end - 1) // hop + 1)
+    assert rolls.entries.tolist() == [[frame, ROLES.index("bass"), 33] for frame in frames]
+    assert rolls.strengths[0].tolist() == pytest.approx([1.0, 1.0, (begin % hop) / hop, 1.0])
+    assert (rolls.strengths[1:] == [1, 0, 0, 0]).all()
     bar = plan.frame_range((1, 1), hop)[1]
     assert rolls.known[: bar - 1, ROLES.index("bass")].all() and not rolls.known[bar:].any()
     assert not rolls.known[:, ROLES.index("drums")].any()

@@ -8,7 +8,7 @@ from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.renderer import PARTS
 from hybridgen.training.dataset import WindowBatch
-from hybridgen.training.objectives import ConditioningDropout, FlowBatch, known_frames, make_flow_batch
+from hybridgen.training.objectives import ConditioningDropout, FlowBatch, corrupt_codes, known_frames, make_flow_batch
 
 N, FRAMES = 400, 16
 
@@ -24,14 +24,29 @@ def make_batch() -> WindowBatch:
         codes=torch.ones(N, 2, FRAMES // 4, dtype=torch.int64),
         features=torch.ones(N, FRAMES, N_FEATURES),
         instruments=torch.zeros(N, len(ROLES), dtype=torch.int64),
+        notes=torch.stack(
+            [torch.arange(FRAMES).expand(N, -1), torch.arange(FRAMES).expand(N, -1) % 9, torch.full((N, FRAMES), 60)], 2
+        ),
+        strengths=torch.ones(N, FRAMES, 4),
+        notes_known=torch.ones(N, FRAMES, len(ROLES), dtype=torch.bool),
+        heard=torch.ones(N, len(ROLES), dtype=torch.bool),
         seeds=torch.arange(N),
     )
 
 
-def make_task(batch: WindowBatch, drop: tuple[float, ...] = (0.0,) * 4, drop_all: float = 0.0) -> FlowBatch:
+def make_task(
+    batch: WindowBatch, drop: tuple[float, ...] = (0.0,) * 5, drop_all: float = 0.0, roles: float = 0, spans: float = 0
+) -> FlowBatch:
     """The batch on its way from noise, all that is known clean and right; a frame that is known counts an eighth."""
     dropout = ConditioningDropout(
-        (0.25,) * 4, known_weight=0.125, corrupted_codes=0.0, context_noise=0.0, drop_shares=drop, drop_all=drop_all
+        (0.25,) * 4,
+        known_weight=0.125,
+        corrupted_codes=0.0,
+        context_noise=0.0,
+        drop_shares=drop,
+        drop_all=drop_all,
+        unknown_roles=roles,
+        unknown_spans=spans,
     )
     return make_flow_batch(batch, dropout, codebook_size=8)
 
@@ -68,8 +83,36 @@ def test_a_part_is_left_out_in_its_share_of_the_windows(part: int):
     shares = [0.0] * len(PARTS)
     shares[part] = 0.3
     cond = make_task(make_batch(), tuple(shares)).cond
-    told = (cond.text_mask.any(1), (cond.codes >= 0).all((1, 2)), cond.features.any((1, 2)), cond.timbre.any(1))
+    told = (
+        cond.text_mask.any(1),
+        (cond.codes >= 0).all((1, 2)),
+        cond.features.any((1, 2)),
+        cond.timbre.any(1),
+        cond.notes_known.all((1, 2)) & cond.strengths.all((1, 2)),
+    )
     for i, present in enumerate(told):
         assert abs(present.float().mean() - (0.7 if i == part else 1.0)) < 0.08
     nothing = make_task(make_batch(), drop_all=1.0).cond
     assert not nothing.text_mask.any() and (nothing.codes < 0).all() and not nothing.timbre.any()
+    assert not nothing.notes_known.any() and not nothing.strengths.any()
+
+
+def test_notes_are_unknown_by_role_and_for_a_stretch_and_what_is_unknown_is_not_said():
+    batch = make_batch()
+    by_role = make_task(batch, roles=0.25).cond
+    shares = 1 - by_role.notes_known.float().mean(1)  # (N, 9)
+    assert set(shares.flatten().tolist()) == {0.0, 1.0} and abs(shares.mean() - 0.25) < 0.05
+    by_span = make_task(batch, spans=0.5).cond
+    assert (by_span.notes_known.all(2) == by_span.notes_known.any(2)).all()
+    gaps = by_span.notes_known[..., 0].int().diff(dim=1)
+    assert ((gaps != 0).sum(1) <= 2).all() and abs((~by_span.notes_known).any((1, 2)).float().mean() - 0.45) < 0.1
+    for cond in (by_role, by_span):
+        frame, role, _ = cond.notes.unbind(-1)
+        known = cond.notes_known.flatten(1).gather(1, frame * len(ROLES) + role)
+        assert torch.equal(cond.strengths.all(-1), known) and torch.equal(cond.strengths.any(-1), known)
+
+
+def test_unset_codes_are_not_corrupted():
+    codes = torch.where(torch.rand(N, 2, 8) < 0.5, -1, 3)
+    wrong = corrupt_codes(codes, 8, 0.5, torch.Generator().manual_seed(0))
+    assert torch.equal(wrong < 0, codes < 0) and (wrong != codes).any()

@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
 from hybridgen.plan.parts import ROLES
+from hybridgen.plan.rolls import STRENGTHS
 from hybridgen.render.windows import window_spans
-from hybridgen.renderer import PARTS, ROLES_KNOWN, Condition, Renderer, RendererConfig, sinusoids
+from hybridgen.renderer import PARTS, ROLES_KNOWN, Condition, Renderer, RendererConfig, no_notes, sinusoids
 
 CONFIG = RendererConfig(
-    latent_dim=6, text_dim=5, n_codebooks=2, codebook_size=7, dim=16, n_layers=3, n_heads=2, ffn_dim=24
+    latent_dim=6, text_dim=5, n_codebooks=2, codebook_size=7, dim=16, n_layers=3, n_heads=2, ffn_dim=24, notes=True
 )
-FRAMES = 12
+FRAMES, N_NOTES = 12, 20
 
 
-def make_model(seed: int = 0) -> Renderer:
+def make_model(seed: int = 0, config: RendererConfig = CONFIG) -> Renderer:
     """A renderer whose every weight is random: the zeros of a fresh one would hide what reaches the output."""
     rng = torch.Generator().manual_seed(seed)
-    model = Renderer(CONFIG)
+    model = Renderer(config)
     with torch.no_grad():
         for weight in model.parameters():
             weight.copy_(torch.randn(weight.shape, generator=rng) * 0.3)
@@ -40,7 +41,17 @@ def make_condition(n: int, seed: int = 0) -> Condition:
         context=torch.randn(n, FRAMES, CONFIG.latent_dim, generator=rng),
         known=torch.rand(n, FRAMES, generator=rng) < 0.5,
         timbre=torch.randn(n, 2 * CONFIG.latent_dim, generator=rng),
+        notes=make_notes(n, rng),
+        strengths=torch.rand(n, N_NOTES, len(STRENGTHS), generator=rng),
+        notes_known=torch.rand(n, FRAMES, len(ROLES), generator=rng) < 0.5,
+        heard=torch.ones(n, len(ROLES), dtype=torch.bool),
     )
+
+
+def make_notes(n: int, rng: torch.Generator) -> torch.Tensor:
+    frames = torch.randint(0, FRAMES, (n, N_NOTES), generator=rng).sort(dim=1).values
+    roles, pitches = (torch.randint(0, high, (n, N_NOTES), generator=rng) for high in (len(ROLES), 128))
+    return torch.stack([frames, roles, pitches], dim=2)
 
 
 def make_input(n: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,6 +91,7 @@ def test_every_part_of_the_condition_reaches_the_velocity_and_dropping_it_hides_
         "codes": ("codes",),
         "controls": ("features", "instruments"),
         "timbre": ("timbre",),
+        "notes": ("notes", "strengths", "notes_known"),
     }
     for i, part in enumerate(PARTS):
         changed = replace(one, **{name: getattr(other, name) for name in fields[part]})
@@ -93,7 +105,7 @@ def test_every_part_of_the_condition_reaches_the_velocity_and_dropping_it_hides_
 @torch.no_grad()
 def test_dropping_works_row_by_row_and_everything_is_the_default():
     model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
-    keep = torch.tensor([[True] * 4, [False] * 4])
+    keep = torch.tensor([[True] * len(PARTS), [False] * len(PARTS)])
     mixed = model(x_t, t, cond.dropped(keep))
     torch.testing.assert_close(mixed[:1], model(x_t, t, cond)[:1], rtol=0, atol=1e-5)
     torch.testing.assert_close(mixed[1:], model(x_t, t, cond.dropped())[1:], rtol=0, atol=1e-5)
@@ -153,6 +165,7 @@ def test_conditions_join_row_by_row():
 def test_a_fresh_renderer_says_zero_and_learns_from_every_weight_in_two_steps():
     torch.manual_seed(0)
     model, (x_t, t), cond = Renderer(CONFIG), make_input(4), make_condition(4)
+    cond = replace(cond, heard=torch.arange(len(ROLES)).expand(4, -1) % 3 > 0)
     assert model(x_t, t, cond).abs().amax() == 0
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(4):
@@ -198,3 +211,83 @@ def test_what_a_caller_can_get_wrong_is_named():
         replace(CONFIG, dim=30, n_heads=4)
     with pytest.raises(ValueError, match="frames 6"):
         make_model()(torch.zeros(1, 6, 6), torch.zeros(1), make_condition(1))
+
+
+# ---- notes
+
+
+@torch.no_grad()
+def test_notes_are_the_sum_of_what_a_dense_roll_would_give():
+    embedding, cond = make_model().embedding.notes, make_condition(2)
+    assert embedding is not None
+    dense = torch.zeros(2, FRAMES // 2, 2, len(ROLES), 128, len(STRENGTHS))
+    for batch in range(2):
+        for (frame, role, pitch), strengths in zip(cond.notes[batch].tolist(), cond.strengths[batch], strict=True):
+            dense[batch, frame // 2, frame % 2, role, pitch] += strengths
+    expected = dense.flatten(2) @ embedding.table
+    quiet = replace(cond, notes_known=torch.zeros_like(cond.notes_known))
+    torch.testing.assert_close(embedding(quiet), expected, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_padding_of_the_notes_changes_nothing():
+    model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
+    last = torch.tensor([FRAMES - 1, 0, 0]).expand(2, 3, 3)
+    longer = replace(
+        cond,
+        notes=torch.cat([cond.notes, last], 1),
+        strengths=torch.nn.functional.pad(cond.strengths, (0, 0, 0, 3)),
+    )
+    torch.testing.assert_close(model(x_t, t, longer), model(x_t, t, cond), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_nothing_of_a_role_that_is_not_heard_reaches_the_velocity():
+    model, (x_t, t), one = make_model(), make_input(2), make_condition(2)
+    heard = torch.ones(2, len(ROLES), dtype=torch.bool)
+    heard[:, 3] = False
+    one = replace(one, heard=heard)
+    is_own = (one.notes[..., 1] == 3)[..., None]
+    features = one.features.clone()
+    features[..., ROLE_FEATURES.start + 3] = 0.7
+    other = replace(
+        one,
+        notes=torch.where(is_own & torch.tensor([False, False, True]), 5, one.notes),
+        strengths=torch.where(is_own, 0.1, one.strengths),
+        notes_known=one.notes_known ^ ~heard[:, None],
+        instruments=torch.where(heard, one.instruments, 17),
+        features=features,
+    )
+    assert is_own.any()
+    torch.testing.assert_close(model(x_t, t, other), model(x_t, t, one), rtol=0, atol=1e-5)
+    everyone = replace(one, heard=torch.ones_like(heard))
+    assert (model(x_t, t, everyone) - model(x_t, t, one)).abs().amax() > 1e-3
+
+
+@torch.no_grad()
+def test_a_fresh_embedding_of_notes_changes_nothing():
+    (x_t, t), cond = make_input(2), make_condition(2)
+    old = make_model(config=replace(CONFIG, notes=False))
+    new = Renderer(CONFIG).eval()
+    missing = new.load_state_dict(old.state_dict(), strict=False).missing_keys
+    assert missing and all(name.startswith(Renderer.OPTIONAL_TENSORS) for name in missing)
+    torch.testing.assert_close(new(x_t, t, cond), old(x_t, t, cond), rtol=0, atol=1e-6)
+
+
+def test_every_tensor_of_the_notes_learns_from_the_first_step():
+    model, (x_t, t), cond = Renderer(CONFIG), make_input(2), make_condition(2)
+    torch.nn.init.normal_(model.out.weight)
+    heard = torch.tensor([True, False] * 4 + [True]).expand(2, -1)
+    model(x_t, t, replace(cond, heard=heard)).square().sum().backward()
+    for name, weight in model.named_parameters():
+        if name.startswith(Renderer.OPTIONAL_TENSORS):
+            assert weight.grad is not None and weight.grad.any(), name
+
+
+@torch.no_grad()
+def test_without_any_notes_the_model_runs():
+    model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
+    bare = replace(cond, **no_notes(2, FRAMES))
+    torch.testing.assert_close(
+        model(x_t, t, bare), model(x_t, t, cond.dropped(torch.tensor([[True] * 4 + [False]] * 2))), rtol=0, atol=1e-5
+    )

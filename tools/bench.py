@@ -26,7 +26,7 @@ from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig
-from hybridgen.renderer import Condition, Renderer, RendererConfig
+from hybridgen.renderer import Condition, Renderer, RendererConfig, no_notes
 from hybridgen.training import flops, memory
 from hybridgen.training.memory import Activations
 
@@ -122,6 +122,7 @@ def renderer_case(shapes: RendererConfig, load: Load, device: torch.device) -> C
         context=latents,
         known=torch.zeros(n, frames, dtype=torch.bool, device=device),
         timbre=Renderer.timbre(latents),
+        **no_notes(n, frames, device),
     )
     times = torch.rand(n, device=device)
     operations = n * flops.renderer(shapes, N_TEXT, frames).total

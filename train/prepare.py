@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         if args.songs is not None:
             tracks = own_songs(args.songs, args.out / "songs")
         else:
-            tracks = [prepare.from_corpus(record) for record in corpus.read(args.corpus)]
+            tracks = [track for record in corpus.read(args.corpus) for track in prepare.from_corpus(record)]
         settings = prepare.PrepareConfig(model, args.codec, args.captions, accept_license=args.accept_license)
         prepare.write_latents(tracks, args.out, settings, args.hours, args.workers)
         if args.quantizer is not None:

@@ -1,7 +1,8 @@
 """Trains the renderer on prepared songs: python train/renderer.py configs/train/renderer.yaml prepared=... run.out=...
 
 In every window random frames are known (inpainting) and slightly noisy, some codes are wrong (as the planner's will
-be), and parts of the condition are dropped (for guidance). The same command resumes a stopped run; the weights of the
+be), and parts of the condition are dropped (for guidance; notes also by role and for a stretch of frames). A model that
+knows notes also learns from files of some roles alone. The same command resumes a stopped run; the weights of the
 best validation are `run.out`/renderer.safetensors. Many GPUs: docs/training.md.
 """
 
@@ -39,7 +40,8 @@ def held_out_condition(batch: dataset.WindowBatch) -> tuple[Condition, Tensor]:
 def validate(
     batch: dataset.WindowBatch, codec: BlockCodec | None, log: Log, step: int, model: Renderer
 ) -> dict[str, float]:
-    """Loss on held-out windows at fixed times and noise: with the whole condition, without each part, without any.
+    """Loss on held-out windows at fixed times and noise: with the whole condition, without each part, without codes and
+    notes, without any.
 
     With a codec the first window is also rendered with the whole condition, and logged as sound.
     """
@@ -50,6 +52,7 @@ def validate(
         "unconditional": torch.zeros(len(PARTS), dtype=torch.bool),
     }
     keep |= {f"without_{part}": torch.arange(len(PARTS)) != i for i, part in enumerate(PARTS)}
+    keep["without_codes_and_notes"] = keep["without_codes"] & keep["without_notes"]
     values = {f"valid/{name}": 0.0 for name in keep}
     for t in VALID_TIMES:
         times = torch.full((len(x_0),), t)
@@ -101,7 +104,7 @@ def main(path: str, *overrides: str) -> None:
     shapes, n_steps = config.shapes(RendererConfig, train.run.model, "renderer"), dataset.n_steps(train.phases)
     model = new_model(Renderer, shapes, train)
     engine = Engine(model, train.optim, train.engine, layers=model.blocks)
-    songs, held_out = dataset.load(train.prepared)
+    songs, held_out = dataset.load(train.prepared, subsets=shapes.notes)
     batch_fns = [WindowBatches(songs, train.phases, train.run.seed, *place) for place in engine.micro_ranks()]
     window = train.phases[-1].windows[-1]
     held = WindowBatches(held_out, (Phase(1, (window,), VALID_WINDOWS * window),), 0)(1)

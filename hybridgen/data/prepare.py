@@ -59,11 +59,15 @@ class LabeledAudio:
     notes: Path | None  # JSON with `notes`: [[role, pitch, start, duration, velocity], ...]; None: unknown
 
 
-def from_corpus(record: SongRecord) -> LabeledAudio:
-    """A song of the synthetic corpus."""
+def from_corpus(record: SongRecord) -> list[LabeledAudio]:
+    """A song of the synthetic corpus, and its subsets of roles as tracks of their own."""
     name = f"{record.index:06d}"
     labels = Labels(name, record.split, record.plan, record.captions, record.genre, record.mood)
-    return LabeledAudio(labels, record.audio, record.audio.with_suffix(".json"))
+    subsets = [
+        LabeledAudio(replace(labels, name="-".join((name, *roles)), heard=roles), record.audio_of(roles), None)
+        for roles in record.subsets
+    ]
+    return [LabeledAudio(labels, record.audio, record.audio.with_suffix(".json")), *subsets]
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,9 @@ def track_parts(
     }
     arrays |= {f"text.{i}": text.astype(np.float16) for i, text in enumerate(texts)}
     made = {"safetensors": safetensors.numpy.save(arrays), "json": labels.to_json()}
+    if labels.plan.notes:
+        spans = labels.plan.note_spans(labels.plan.time_base.latent_hop, len(latents))
+        made["rolls.safetensors"] = safetensors.numpy.save(vars(spans))
     return made if notes is None else made | {"notes.safetensors": safetensors.numpy.save(vars(notes))}
 
 
@@ -245,6 +252,7 @@ def latents_metadata(labels: Sequence[Labels], codec_hash: str, n_captions: int)
         "labels": hashlib.sha256(b"".join(one.to_json() for one in labels)).hexdigest(),
         "lengths": [one.plan.length for one in labels],
         "splits": [one.split for one in labels],
+        **({"heard": [one.heard and list(one.heard) for one in labels]} if any(one.heard for one in labels) else {}),
         **time_base_entry(labels[0].plan.time_base),
     }
 
@@ -281,8 +289,9 @@ def write_dataset_index(out: Path, n_shards: int) -> None:
             codes = None  # of other latents
         quantizers.add(None if codes is None else codes.metadata["quantizer"])
         versions.add(latents.metadata.get("plan_version"))
-        entry = {"latents": latents.digest, "codes": None if codes is None else codes.digest}
-        entry |= {"names": list(latents.names)} | {key: latents.metadata[key] for key in ("lengths", "splits")}
+        entry: dict[str, Any] = {"latents": latents.digest, "codes": None if codes is None else codes.digest}
+        entry["names"] = list(latents.names)
+        entry |= {key: latents.metadata[key] for key in ("lengths", "splits", "heard") if key in latents.metadata}
         entries.append(entry)
     index = {
         "format": FORMAT,

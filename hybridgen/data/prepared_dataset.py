@@ -1,9 +1,10 @@
 """A prepared folder: what training needs of a corpus, in shards that codec, text encoder and quantizer made once.
 
 `000000.tar` holds for each of its tracks `NAME.safetensors` (latents, loudness, controls, instruments and the text
-states of every caption), `NAME.json` (labels) and, where they are known, `NAME.notes.safetensors`. `000000.codes.tar`
-holds `NAME.codes.safetensors`, so that a new quantizer writes only those. The dataset index is written last and binds
-all shards by their hashes: a folder that has one is complete.
+states of every caption), `NAME.json` (labels), `NAME.rolls.safetensors` (the plan's notes by frames, where it has some)
+and `NAME.notes.safetensors` (the notes as played, where they are known). Some tracks hold some roles of a song alone.
+`000000.codes.tar` holds `NAME.codes.safetensors`, so that a new quantizer writes only those. The dataset index is
+written last and binds all shards by their hashes: a folder that has one is complete.
 
 Shapes: T latent frames (a multiple of K, the latent frames in a code frame), P = T / K code frames, C latent channels,
 Q codebooks, S text tokens, E text width, F control features, R roles, N notes.
@@ -24,13 +25,21 @@ from hybridgen.data.song import Note
 from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.rolls import NoteSpans
 from hybridgen.plan.time_base import TimeBase
 
 FORMAT = 1
 DATASET_INDEX = "catalogue"  # the file's name
 MAX_CORRUPT = 0.001  # share of corrupt tracks above which training stops
 SPLITS = ("train", "test")
-DTYPES = {"F16": np.float16, "F64": np.float64, "I16": np.int16}  # those of safetensors that are used here
+DTYPES = {
+    "F16": np.float16,
+    "F32": np.float32,
+    "F64": np.float64,
+    "I16": np.int16,
+    "I32": np.int32,
+    "BOOL": np.bool_,
+}  # those of safetensors that are used here
 
 Read = TypeVar("Read")
 
@@ -45,6 +54,7 @@ class Labels:
     captions: tuple[str, ...] = ()
     genre: str | None = None
     mood: tuple[str, ...] = ()
+    heard: tuple[str, ...] | None = None  # roles of the plan that the track holds; None: all of them
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -52,14 +62,22 @@ class Labels:
 
     def to_json(self) -> bytes:
         """One line of JSON; `from_json` is its inverse."""
-        return (json.dumps(vars(self) | {"plan": self.plan.to_dict()}, ensure_ascii=False) + "\n").encode()
+        fields = {name: value for name, value in vars(self).items() if name != "heard" or value is not None}
+        return (json.dumps(fields | {"plan": self.plan.to_dict()}, ensure_ascii=False) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Labels":
         """The labels that `to_json` wrote."""
         fields = json.loads(data)
         plan = Plan.from_dict(fields.pop("plan"))
-        return cls(plan=plan, captions=tuple(fields.pop("captions")), mood=tuple(fields.pop("mood")), **fields)
+        heard = fields.pop("heard", None)
+        return cls(
+            plan=plan,
+            captions=tuple(fields.pop("captions")),
+            mood=tuple(fields.pop("mood")),
+            heard=None if heard is None else tuple(heard),
+            **fields,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,20 +111,28 @@ class PreparedTrack:
     instruments: np.ndarray  # (R,) int16: `plan.instrument_ids`
     texts: tuple[np.ndarray, ...]  # (S, E) float16 for each caption; a single (0, E) if there is none
     codes: np.ndarray | None  # (Q, P) int16
+    notes: NoteSpans  # those of the plan, none where it has none
+    heard: np.ndarray  # (R,) bool: the roles that it holds, all in a mix
 
 
 class PreparedDataset:
     """The tracks of one split of a prepared folder, in order, each read from disk on access.
 
+    subsets: whether tracks that hold some roles of a song are among them.
     Corrupt tracks are reported once on stderr and kept in `corrupt`. Raises ValueError for a folder without its index,
     and for one that was prepared with other features.
     """
 
-    def __init__(self, folder: str | Path, split: str, max_corrupt: float = MAX_CORRUPT):
+    def __init__(self, folder: str | Path, split: str, max_corrupt: float = MAX_CORRUPT, subsets: bool = False):
         self.folder, self.max_corrupt = Path(folder), max_corrupt
         self.index = read_dataset_index(self.folder)
         entries = self.index["shards"]
-        rows = [(i, row) for i, entry in enumerate(entries) for row, s in enumerate(entry["splits"]) if s == split]
+        rows = [
+            (i, row)
+            for i, entry in enumerate(entries)
+            for row, (own, heard) in enumerate(zip(entry["splits"], heard_in(entry), strict=True))
+            if own == split and (subsets or heard is None)
+        ]
         self._rows = np.array(rows, dtype=np.int64).reshape(-1, 2)
         self.lengths = np.array([entries[i]["lengths"][row] for i, row in rows], dtype=np.int64)  # samples
         self.time_base = TimeBase(**self.index.get("time_base", {}))
@@ -130,7 +156,19 @@ class PreparedDataset:
         texts = tuple(arrays[f"text.{n}"] for n in range(sum(key.startswith("text.") for key in arrays)))
         fixed = {key: arrays[key] for key in ("latents", "loudness", "controls", "instruments")}
         codes = None if self.index["quantizer"] is None else self._arrays(i, "codes.safetensors")["codes"]
-        return PreparedTrack(name, length, texts=texts, codes=codes, **fixed)
+        return PreparedTrack(
+            name, length, texts=texts, codes=codes, notes=self._spans(i), heard=self._heard(i), **fixed
+        )
+
+    def _spans(self, i: int) -> NoteSpans:
+        if self._part(i, "rolls.safetensors") is None:
+            return no_spans(int(self.n_frames[i]))
+        return NoteSpans(**self._arrays(i, "rolls.safetensors"))
+
+    def _heard(self, i: int) -> np.ndarray:
+        shard, row = self._rows[i]
+        roles = heard_in(self.index["shards"][shard])[row]
+        return np.array([roles is None or role in roles for role in ROLES])
 
     def labels(self, i: int) -> Labels:
         """What is known of track `i`; raises CorruptShardError as above."""
@@ -186,6 +224,17 @@ class PreparedDataset:
             return views(self._needed(i, kind))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise CorruptShardError(f"track {self._name(i)}: {kind} is not a safetensors file: {error}") from None
+
+
+def no_spans(n_frames: int) -> NoteSpans:
+    """What is stored of a track of `n_frames` without known notes."""
+    known = np.zeros((n_frames, len(ROLES)), dtype=bool)
+    return NoteSpans(np.zeros((0, 2), np.int32), np.zeros((0, 2), np.int16), np.zeros((0, 2), np.float32), known)
+
+
+def heard_in(entry: dict[str, Any]) -> list[list[str] | None]:
+    """Of each track of a shard's entry in the index the roles that it holds; None = all."""
+    return entry.get("heard", [None] * len(entry["names"]))
 
 
 def views(data: memoryview) -> dict[str, np.ndarray]:

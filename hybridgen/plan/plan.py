@@ -76,6 +76,6 @@ class Plan(Score):
         """What is played in bars first..last played from bar `to` on too: chords and notes, or notes of these roles."""
         return editing.copy(self, bars, to, roles)
 
-    def note_rolls(self, hop: int, start: int = 0, stop: int | None = None) -> rolls.NoteRolls:
-        """What begins and sounds in frames of `hop` samples, by role and pitch; see `rolls.note_rolls`."""
-        return rolls.note_rolls(self, hop, start, stop)
+    def note_spans(self, hop: int, n_frames: int | None = None) -> rolls.NoteSpans:
+        """What begins and sounds in frames of `hop` samples, by role and pitch; see `rolls.note_spans`."""
+        return rolls.note_spans(self, hop, n_frames)

@@ -38,8 +38,8 @@ def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
     for bars in ranges:
         check_bars(bars, plan.n_bars)
     track = mixdown.render(stages, plan, options, prompt)
-    if plan.notes:
-        track = track.with_notes(("the plan's notes are kept in it, but this model does not play them yet",))
+    if plan.notes and not stages.config.renderer.notes:
+        track = track.with_notes(("the plan's notes are kept in it, but this model does not play them",))
     seed, sampling = mixdown.choose(stages, plan, options)
     for bars, own in ranges.items():
         composes = any("planner" in one.loras for one in own)

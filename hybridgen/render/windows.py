@@ -5,13 +5,16 @@ Shapes: T latent frames of the track, C latent channels, S text tokens, E text w
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hybridgen import flow
+from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.rolls import NoteSpans
 from hybridgen.progress import Progress, report
 from hybridgen.renderer import Condition, Renderer
 from hybridgen.sampling import SamplingConfig
@@ -43,6 +46,7 @@ class WindowRenderer:
     prompt: PromptStates
     seed: int  # of the noise
     sampling: SamplingConfig
+    heard: tuple[str, ...] | None = None  # the roles that are to be heard; None: all
 
     @torch.inference_mode()
     def fill(
@@ -93,9 +97,21 @@ class WindowRenderer:
             "context": context,
             "known": torch.from_numpy(seen),
             "timbre": latents.new_zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
+            "heard": torch.tensor([self.heard is None or role in self.heard for role in ROLES]),
+        }
+        rolls = self._notes.rolls(start, start + padded)
+        parts |= {
+            "notes": torch.from_numpy(rolls.entries),
+            "strengths": torch.from_numpy(rolls.strengths),
+            "notes_known": torch.from_numpy(rolls.known),
         }
         rows = {name: part[None].to(device) for name, part in parts.items()}
         return Condition(text=self.prompt.text, text_mask=self.prompt.mask, **rows)
+
+    @cached_property
+    def _notes(self) -> NoteSpans:
+        base = self.plan.time_base
+        return self.plan.note_spans(base.latent_hop, base.n_code_frames(self.plan.length) * base.frames_per_code)
 
     def _solve(self, start: int, cond: Condition, callback: Callable[[int, Tensor], None] | None) -> Tensor:
         """Latents (1, frames, C) of the window that begins at frame `start`."""

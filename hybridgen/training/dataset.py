@@ -6,7 +6,7 @@ depends on (seed, epoch, window). So ranks, workers and prefetching change nothi
 r B/w to (r+1) B/w of the global batch. A micro-batch of gradient accumulation counts as a rank.
 
 Shapes: B batch, T latent frames (a multiple of K, the latent frames in a code frame), P = T / K code frames, C latent
-channels, Q codebooks, S text tokens, E text width, F control features, R roles.
+channels, Q codebooks, S text tokens, E text width, F control features, R roles, K entries of the notes' rolls.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from hybridgen.config import Size, Steps
 from hybridgen.data.prepared_dataset import Notes, PreparedDataset, PreparedTrack
 from hybridgen.plan.parts import ROLES
+from hybridgen.plan.rolls import STRENGTHS
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.quantizer import NoteTargets
 
@@ -39,9 +40,12 @@ PREFETCH = 2  # batches that each worker prepares ahead
 Item = TypeVar("Item")
 
 
-def load(folder: str | Path) -> tuple[PreparedDataset, PreparedDataset]:
-    """The training tracks and the held-out tracks of a prepared folder; ValueError unless there are some of both."""
-    train, held_out = PreparedDataset(folder, "train"), PreparedDataset(folder, "test")
+def load(folder: str | Path, subsets: bool = False) -> tuple[PreparedDataset, PreparedDataset]:
+    """The training tracks and the held-out tracks of a prepared folder; ValueError unless there are some of both.
+
+    subsets: whether the training tracks include those with some of a song's roles.
+    """
+    train, held_out = PreparedDataset(folder, "train", subsets=subsets), PreparedDataset(folder, "test")
     if not len(train) or not len(held_out):
         raise ValueError(f"prepared {folder} has {len(train)} tracks to train on and {len(held_out)} held out")
     return train, held_out
@@ -149,6 +153,10 @@ class WindowBatch:
     codes: Tensor  # (B, Q, P) int64
     features: Tensor  # (B, T, F)
     instruments: Tensor  # (B, R) int64
+    notes: Tensor  # (B, K, 3) int64, as `renderer.Condition` has them
+    strengths: Tensor  # (B, K, 4)
+    notes_known: Tensor  # (B, T, R) bool
+    heard: Tensor  # (B, R) bool
     seeds: Tensor  # (B,) int64, a function of (seed, epoch, window)
 
 
@@ -252,7 +260,8 @@ class WindowBatches(WindowSampler):
         base = self.songs.time_base
         ratio = base.frames_per_code
         code_spans = [slice(span.start // ratio, span.stop // ratio) for span in spans]
-        tracks, codes = [track for _, track in rows], [known_codes(track) for _, track in rows]
+        tracks, codes = [track for _, track in rows], [codes_of_all(track) for _, track in rows]
+        rolls = [track.notes.rolls(span.start, span.stop) for track, span in _pairs(tracks, spans)]
         n_inside = torch.tensor([base.n_frames(track.length) - span.start for track, span in _pairs(tracks, spans)])
         text, text_mask = pad_texts([track.texts[int(row.caption * len(track.texts))] for row, track in rows])
         return WindowBatch(
@@ -264,6 +273,10 @@ class WindowBatches(WindowSampler):
             codes=_stack([own[:, span] for own, span in zip(codes, code_spans, strict=True)]).long(),
             features=_stack([track.controls[span] for track, span in _pairs(tracks, spans)]).float(),
             instruments=_stack([track.instruments for track in tracks]).long(),
+            notes=pad_rows([roll.entries for roll in rolls], (window - 1, 0, 0)),
+            strengths=pad_rows([roll.strengths for roll in rolls], (0.0,) * len(STRENGTHS)),
+            notes_known=_stack([roll.known for roll in rolls]),
+            heard=_stack([track.heard for track in tracks]),
             seeds=torch.tensor([row.seed for row, _ in rows]),
         )
 
@@ -306,6 +319,12 @@ def note_targets(notes: Notes, loudness: np.ndarray, time_base: TimeBase) -> Not
     return NoteTargets(*(torch.from_numpy(part)[None] for part in parts))
 
 
+def codes_of_all(track: PreparedTrack) -> np.ndarray:
+    """The codes (Q, P) of a mix; unset (-1) where only some roles are heard, as a plan's codes are those of its mix."""
+    codes = known_codes(track)
+    return codes if track.heard.all() else np.full_like(codes, -1)
+
+
 def known_codes(track: PreparedTrack) -> np.ndarray:
     """The codes (Q, P) of a track of songs that passed `check_codes`."""
     assert track.codes is not None, track.name
@@ -323,6 +342,13 @@ def pad_texts(texts: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     lengths = torch.tensor([len(text) for text in texts])
     padded = nn.utils.rnn.pad_sequence([torch.tensor(text).float() for text in texts], batch_first=True)
     return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+
+
+def pad_rows(arrays: list[np.ndarray], value: tuple[float, ...]) -> Tensor:
+    """Arrays (K, n) of several lengths as one tensor, short ones ending in rows of `value` (n,)."""
+    longest = max(map(len, arrays))
+    filler = np.array(value, dtype=arrays[0].dtype)
+    return _stack([np.concatenate([array, np.tile(filler, (longest - len(array), 1))]) for array in arrays])
 
 
 def _stack(arrays: list[np.ndarray]) -> Tensor:

@@ -26,7 +26,7 @@ from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
-from hybridgen.renderer import Condition, Renderer, RendererConfig
+from hybridgen.renderer import Condition, Renderer, RendererConfig, no_notes
 from hybridgen.training import losses, objectives
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
 from hybridgen.training.losses import SpectralLoss
@@ -153,6 +153,7 @@ def _renderer(config: RendererConfig, n_text: int, n_code_frames: int) -> Flops:
             context=latents,
             known=torch.empty(1, n_frames, dtype=torch.bool),
             timbre=torch.empty(1, 2 * config.latent_dim),
+            **no_notes(1, n_frames),
         )
         flow_batch = FlowBatch(latents, torch.empty(1), cond, latents, torch.empty(1, n_frames))
     return count(model, lambda: objectives.renderer_sum(model, flow_batch))

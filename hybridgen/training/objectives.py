@@ -95,8 +95,10 @@ class ConditioningDropout:
     known_weight: Weight  # of a known frame in the loss; an unknown one counts 1
     corrupted_codes: Share  # share of codes that are replaced by random ones; a window has 0 to twice this share
     context_noise: Weight  # deviation of the noise on known frames, whose own is 1; a window has 0 to this much
-    drop_shares: tuple[float, float, float, float]  # of text, codes, controls, timbre
+    drop_shares: tuple[float, float, float, float, float]  # of text, codes, controls, timbre, notes
     drop_all: Share  # share of windows without any of them
+    unknown_roles: Share  # share of roles whose notes are unknown in a window; each window has 0 to twice this share
+    unknown_spans: Share  # share of windows in which the notes of a stretch of frames are unknown
 
     def __post_init__(self) -> None:
         if abs(sum(self.known_shares) - 1) > 1e-6:
@@ -126,9 +128,9 @@ def make_flow_batch(batch: WindowBatch, dropout: ConditioningDropout, codebook_s
         _draw_row(batch.latents[i : i + 1], batch.codes[i : i + 1], dropout, codebook_size, seed)
         for i, seed in enumerate(batch.seeds.tolist())
     ]
-    known, codes, context, t, x_0, keep = (torch.cat(column) for column in zip(*rows, strict=True))
+    known, codes, context, t, x_0, keep, told = (torch.cat(column) for column in zip(*rows, strict=True))
     x_t, velocity = flow.path(x_0, batch.latents, t)
-    cond = replace(condition(batch, known), codes=codes, context=context)
+    cond = with_notes(replace(condition(batch, known), codes=codes, context=context), batch.notes_known & told)
     weight = batch.inside * torch.where(known, dropout.known_weight, 1.0)
     return FlowBatch(x_t, t, cond.dropped(keep), velocity, weight)
 
@@ -144,6 +146,7 @@ def _draw_row(
         flow.sample_t(1, rng),
         torch.randn(latents.shape, generator=rng),
         keep_mask(1, dropout, rng),
+        told_notes(1, latents.shape[1], dropout, rng),
     )
 
 
@@ -170,7 +173,18 @@ def condition(batch: WindowBatch, known: Tensor) -> Condition:
         context=batch.latents,
         known=known,
         timbre=Renderer.timbre(batch.reference),
+        notes=batch.notes,
+        strengths=batch.strengths,
+        notes_known=batch.notes_known,
+        heard=batch.heard,
     )
+
+
+def with_notes(cond: Condition, told: Tensor) -> Condition:
+    """A condition whose notes are known where `told` (B, T, 9) bool alone; what sounds elsewhere is not said."""
+    frame, role, _ = cond.notes.unbind(-1)  # (B, K)
+    said = told.flatten(1).gather(1, frame * told.shape[2] + role)
+    return replace(cond, notes_known=told, strengths=cond.strengths * said[..., None])
 
 
 def known_frames(n: int, n_frames: int, shares: tuple[float, ...], rng: torch.Generator) -> Tensor:
@@ -186,9 +200,9 @@ def known_frames(n: int, n_frames: int, shares: tuple[float, ...], rng: torch.Ge
 
 
 def corrupt_codes(codes: Tensor, codebook_size: int, share: float, rng: torch.Generator) -> Tensor:
-    """Codes (B, Q, P) with a share replaced by random ones; each row draws its own share, 0 to twice `share`."""
+    """Codes (B, Q, P), a share of those that are set replaced by random ones; each row draws 0 to twice `share`."""
     shares = 2 * share * torch.rand(len(codes), 1, 1, generator=rng)
-    wrong = torch.rand(codes.shape, generator=rng) < shares
+    wrong = (torch.rand(codes.shape, generator=rng) < shares) & (codes >= 0)
     return torch.where(wrong, torch.randint(codebook_size, codes.shape, generator=rng), codes)
 
 
@@ -199,6 +213,17 @@ def noise_context(latents: Tensor, deviation: float, rng: torch.Generator) -> Te
 
 
 def keep_mask(n: int, dropout: ConditioningDropout, rng: torch.Generator) -> Tensor:
-    """(n, 4) bool: which parts of the condition each row keeps."""
+    """(n, 5) bool: which parts of the condition each row keeps."""
     dropped = torch.rand(n, len(PARTS), generator=rng) < torch.tensor(dropout.drop_shares)
     return ~(dropped | (torch.rand(n, 1, generator=rng) < dropout.drop_all))
+
+
+def told_notes(n: int, n_frames: int, dropout: ConditioningDropout, rng: torch.Generator) -> Tensor:
+    """(n, n_frames, 9) bool: which roles' notes are told, all or some, and in some rows none of them for a stretch."""
+    shares = 2 * dropout.unknown_roles * torch.rand(n, 1, generator=rng)
+    roles = torch.rand(n, len(ROLES), generator=rng) >= shares
+    borders = (torch.rand(n, 2, generator=rng) * (n_frames + 1)).long().sort(dim=1).values
+    frames = torch.arange(n_frames)
+    unknown = (frames >= borders[:, :1]) & (frames < borders[:, 1:])
+    unknown &= torch.rand(n, 1, generator=rng) < dropout.unknown_spans
+    return roles[:, None] & ~unknown[..., None]

@@ -4,6 +4,7 @@ Checkpoints are shared by all ranks: rank 0 writes and reads them, the engines g
 of a step are functions of (seed, step, row), so a resumed run continues as if it had never stopped.
 """
 
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -64,12 +65,17 @@ class TrainConfig(Protocol):
 
 
 def new_model(model: Callable[[Shapes], Model], shapes: Shapes, train: TrainConfig) -> Model:
-    """A model with the run's random weights, or with those of `run.start`; also sets the number of CPU threads."""
+    """A model with the run's random weights, or with those of `run.start`; also sets the number of CPU threads.
+
+    A model says in `OPTIONAL_TENSORS` which of its tensors older weights lack; these start as they are made.
+    """
     torch.set_num_threads(train.engine.threads)
     torch.manual_seed(train.run.seed)
     made = model(shapes)
     if train.run.start is not None:
-        load_weights(made, train.run.start)
+        missing = load_weights(made, train.run.start, getattr(made, "OPTIONAL_TENSORS", ()))
+        if missing and int(os.environ.get("RANK", 0)) == 0:
+            print(f"{train.run.start}: older weights, without {len(missing)} tensors that start anew", file=sys.stderr)
     return made
 
 
