@@ -4,10 +4,10 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 import pytest
@@ -154,13 +154,19 @@ def random_prepared(
     has_codes: bool = True,
     shapes: tuple[int, int, int, int] = (8, 4, 16, 384),  # latent_dim, n_codebooks, codebook_size, text_dim
     per_shard: int = 3,
+    heard: Mapping[int, tuple[str, ...]] = MappingProxyType({}),
 ) -> None:
-    """Tracks 000000, 000001, ... of these plans, each with a note in its first second and two captions."""
+    """Tracks 000000, 000001, ... of these plans, each with a note in its first second and two captions.
+
+    heard: of some tracks the roles that they hold, instead of all.
+    """
     dim, n_codebooks, codebook_size, text_dim = shapes
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     split = ["test" if i in held_out else "train" for i in range(len(plans))]
-    tracks = [Labels(f"{i:06d}", split[i], plan, ("a", "b"), "rock", ("calm",)) for i, plan in enumerate(plans)]
+    tracks = [
+        Labels(f"{i:06d}", split[i], plan, ("a", "b"), "rock", ("calm",), heard.get(i)) for i, plan in enumerate(plans)
+    ]
     numbers = range(0, len(tracks), per_shard)
     for number, first in enumerate(numbers):
         chunk = tracks[first : first + per_shard]

@@ -12,6 +12,8 @@ import torch
 from hybridgen.data.prepared_dataset import Notes, PreparedDataset
 from hybridgen.data.shards import CorruptShardError
 from hybridgen.data.song import Note
+from hybridgen.plan.notes import Note as PlanNote
+from hybridgen.plan.notes import Part
 from hybridgen.plan.parts import ROLES, Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
@@ -230,3 +232,26 @@ def test_what_a_caller_can_get_wrong_is_named(songs: PreparedDataset, tmp_path: 
         WindowBatches(PreparedDataset(tmp_path / "a", "train"), PHASES, 0)
     with pytest.raises(ValueError, match="1 tracks to train on and 0 held out"):
         dataset.load(tmp_path / "a")
+
+
+def test_notes_of_a_window_are_those_of_its_frames_and_of_a_subset_no_codes_are_told(tmp_path: Path, write_prepared):
+    section = Section("verse", (Bar(("Am",)),) * 4, roles=("bass", "lead"))
+    bars = tuple((PlanNote(240 * i, 480, 33 + i), PlanNote(960, 100, 50)) for i in range(3))
+    played = (Part("bass", (*bars, None)),)
+    plan = Plan((section,), (Tempo(1, 120.0),), instruments=(("bass", 33), ("lead", 80)), notes=played)
+    write_prepared(tmp_path, [plan, plan, make_plan(8), plan], held_out=(3,), heard={1: ("bass",)})
+    songs = PreparedDataset(tmp_path, "train", subsets=True)
+    batches, seen = WindowBatches(songs, (Phase(20, (16,), 64),), 0), set()
+    for step in range(1, 21):
+        batch, (_, rows) = batches(step), batches.rows(step)
+        for i, row in enumerate(rows):
+            spans = songs[row.song].notes.rolls(row.start, row.start + 16)
+            n = len(spans.entries)
+            assert torch.equal(batch.notes[i, :n], torch.from_numpy(spans.entries)) and not batch.strengths[i, n:].any()
+            assert torch.equal(batch.strengths[i, :n], torch.from_numpy(spans.strengths))
+            assert (batch.notes[i].diff(dim=0)[:, 0] >= 0).all(), "in order of frames, padding last"
+            assert torch.equal(batch.notes_known[i], torch.from_numpy(spans.known))
+            assert bool(batch.heard[i].all()) == (row.song != 1) == bool((batch.codes[i] >= 0).all())
+            assert bool((batch.codes[i] < 0).all()) == (row.song == 1)
+            seen.add((row.song, n > 0))
+    assert {(0, True), (1, True), (2, False)} <= seen

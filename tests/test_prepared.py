@@ -12,12 +12,14 @@ import yaml
 
 from hybridgen import config
 from hybridgen.data import prepare, shards
+from hybridgen.data.corpus import SongRecord
 from hybridgen.data.prepare import LabeledAudio, PrepareConfig
 from hybridgen.data.prepared_dataset import DATASET_INDEX, Labels, PreparedDataset, codes_path, latents_path
 from hybridgen.data.shards import Shard
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
-from hybridgen.plan.parts import Bar, Section, Tempo
+from hybridgen.plan.notes import Note, Part
+from hybridgen.plan.parts import ROLES, Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.weights import save_weights
@@ -84,6 +86,35 @@ def test_tracks_come_back_with_what_is_known_of_them(folder: Path, tracks: list[
     assert len(track.texts) == 1 and track.texts[0].shape[0] > 2 and track.texts[0].any()
     [nothing] = test[0].texts
     assert nothing.shape == (0, 384) and test[0].codes is None
+
+
+def test_a_song_of_the_corpus_is_a_mix_and_its_subsets(settings: PrepareConfig, tmp_path: Path):
+    drums = Part("drums", ((Note(0, 120, 36),),))
+    bass = Part("bass", ((Note(240, 480, 33, 100), Note(960, 480, 40)),))
+    section = Section("verse", (Bar(("Am",)),), energy=3, roles=("drums", "bass"))
+    plan = Plan((section,), (Tempo(1, 120.0),), instruments=(("drums", 0), ("bass", 33)), notes=(drums, bass))
+    (tmp_path / "songs").mkdir()
+    audio = tmp_path / "songs" / "000000.flac"
+    record = SongRecord(0, audio, plan, "rock", (), ("a song",), "train", (("bass",),))
+    for path in (audio, record.audio_of(("bass",))):
+        soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal((plan.length, 2)), SAMPLE_RATE)
+    audio.with_suffix(".json").write_text(json.dumps({"notes": [["bass", 33, 0.25, 0.5, 90]]}))
+    held_out = LabeledAudio(Labels("other", "test", replace(plan, notes=())), audio, None)
+    prepare.write_latents([*prepare.from_corpus(record), held_out], tmp_path / "p", settings)
+
+    mixes, all_tracks = (PreparedDataset(tmp_path / "p", "train", subsets=subsets) for subsets in (False, True))
+    assert [all_tracks[i].name for i in range(len(all_tracks))] == ["000000", "000000-bass"]
+    assert len(mixes) == 1 and mixes.labels(0).heard is None and all_tracks.labels(1).heard == ("bass",)
+    assert mixes.notes(0) is not None and all_tracks.notes(1) is None
+    for i, heard in enumerate([[True] * 9, [role == "bass" for role in ROLES]]):
+        track = all_tracks[i]
+        assert track.heard.tolist() == heard
+        expected = plan.note_spans(plan.time_base.latent_hop, len(track.latents))
+        for name, value in vars(expected).items():
+            assert np.array_equal(getattr(track.notes, name), value), name
+    assert len(expected.frames) == 3 and not expected.known[:, ROLES.index("keys")].any()
+    unknown = PreparedDataset(tmp_path / "p", "test")[0]
+    assert not unknown.notes.known.any() and len(unknown.notes.frames) == 0 and unknown.heard.all()
 
 
 def test_a_stopped_run_goes_on_and_makes_the_same_bytes(folder: Path, settings, tracks, tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ Checkpoints are shared by all ranks: rank 0 writes and reads them, the engines g
 of a step are functions of (seed, step, row), so a resumed run continues as if it had never stopped.
 """
 
-import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -74,7 +73,7 @@ def new_model(model: Callable[[Shapes], Model], shapes: Shapes, train: TrainConf
     made = model(shapes)
     if train.run.start is not None:
         missing = load_weights(made, train.run.start, getattr(made, "OPTIONAL_TENSORS", ()))
-        if missing and int(os.environ.get("RANK", 0)) == 0:
+        if missing and distributed.rank_info().rank == 0:
             print(f"{train.run.start}: older weights, without {len(missing)} tensors that start anew", file=sys.stderr)
     return made
 
