@@ -1,4 +1,4 @@
-"""A picture of a track: its plan (sections, chords, roles, bars), drawn over the mel spectrogram of its sound.
+"""A picture of a track: its plan (sections, chords, roles, notes, bars), drawn over the mel spectrogram of its sound.
 
 Needs matplotlib, which is imported when a picture is drawn. M mel bands, F frames.
 """
@@ -12,6 +12,7 @@ import torch
 from hybridgen import spectra
 from hybridgen.files import atomic_write
 from hybridgen.outputs import MARK, PICTURE_ENDINGS
+from hybridgen.plan.notes import UNPITCHED
 from hybridgen.plan.parts import MAX_ENERGY, ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.serial import summary
@@ -27,6 +28,8 @@ FLOOR_DB = spectra.FLOOR_DB
 MIN_LOUDEST = 0.01  # of the loudest band: silence stays dark
 INCHES_PER_SECOND, MIN_INCHES, MAX_INCHES = 0.35, 8.0, 40.0
 INCHES_PER_CHORD = 0.3  # a chord's name is left out where it would run into the next
+HIT_SECONDS = 0.04  # of a drum
+MIN_SEMITONES = 12.0  # of a lane of notes
 MARK_KEYS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}  # what each format calls the software
 INK, GRID = "#1c1c28", "#9a9aa8"
 
@@ -51,7 +54,7 @@ def draw(samples: np.ndarray, plan: Plan) -> "Figure":
 
     seconds = samples.shape[-1] / plan.time_base.sample_rate
     width = float(np.clip(INCHES_PER_SECOND * seconds, MIN_INCHES, MAX_INCHES))
-    heights = [0.6, 0.4, 1.8, 4.0] if plan.n_bars else [4.0]
+    heights = [0.6, 0.4, 4.0 if plan.notes else 1.8, 4.0] if plan.n_bars else [4.0]
     figure = Figure(figsize=(width, 1.5 + sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     if plan.n_bars:
@@ -103,17 +106,36 @@ def draw_chords(axes: "Axes", plan: Plan, shortest: float) -> None:
 
 
 def draw_roles(axes: "Axes", plan: Plan) -> None:
-    """A lane for each role of the plan, filled where it plays; pale where unknown."""
+    """A lane for each role of the plan, filled where it plays, with its notes where they are known; pale where not."""
     roles = [role for role in ROLES if role in dict(plan.instruments)]
     for section, (start, stop) in zip(plan.sections, section_spans(plan), strict=True):
         for lane, role in enumerate(roles):
             if section.roles is None or role in section.roles:
-                color = f"C{ROLES.index(role)}"
-                alpha = 0.2 if section.roles is None else 0.8
-                axes.broken_barh([(start, stop - start)], (lane + 0.15, 0.7), facecolor=color, alpha=alpha)
+                alpha = 0.2 if section.roles is None or not plan.part(role).is_unknown else 0.8
+                axes.broken_barh([(start, stop - start)], (lane + 0.15, 0.7), facecolor=color(role), alpha=alpha)
+    for lane, role in enumerate(roles):
+        draw_notes(axes, plan, role, (lane + 0.8, lane + 0.2))
     axes.set_ylim(max(len(roles), 1), 0)
     axes.set_yticks(np.arange(len(roles)) + 0.5, roles, fontsize=7)
     axes.tick_params(length=0, labelbottom=False)
+
+
+def draw_notes(axes: "Axes", plan: Plan, role: str, span: tuple[float, float]) -> None:
+    """The known notes of a role, its lowest and highest at the ends of `span`; of drums where they begin."""
+    samples, notes = plan.note_samples(role)
+    if not notes:
+        return
+    seconds = samples / plan.time_base.sample_rate
+    ends = np.minimum(seconds[:, 1], seconds[:, 0] + HIT_SECONDS) if role in UNPITCHED else seconds[:, 1]
+    pitches = np.array([note.pitch for note in notes], dtype=float)
+    extent = max(float(np.ptp(pitches)), MIN_SEMITONES)
+    place = 0.5 + (pitches - (pitches.max() + pitches.min()) / 2) / extent
+    axes.hlines(span[0] + place * (span[1] - span[0]), seconds[:, 0], ends, color=color(role), linewidth=1.6)
+
+
+def color(role: str) -> str:
+    """The color of a role, the same in every picture."""
+    return f"C{ROLES.index(role)}"
 
 
 def draw_spectrogram(axes: "Axes", samples: np.ndarray, plan: Plan) -> None:
