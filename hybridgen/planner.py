@@ -1,25 +1,29 @@
-"""Text states -> score -> codes: a LLaMA-style decoder that writes the plan.
+"""Text states -> score -> notes, and codes: a LLaMA-style decoder that writes the plan.
 
 One sequence a track: text states (projected; the last real one at position -1), a start slot, the score's tokens, then
-one slot a code frame. A frame's slot is given everything that follows from the score there (beat and bar phase, chord,
+one slot a step of the notes, or one a code frame; these two do not see each other. A step's slot is given what is
+written in it, what the score says of its bar, and the step before; its sub-tokens come from a small head
+(`note_stage`). A frame's slot is given everything that follows from the score there (beat and bar phase, chord,
 section, roles, how much is left) and the codes of the frame before; a small depth head then writes the frame's codes
 one after the other. The heads cover plan tokens only.
 
 Shapes: B batch, S text tokens, L score tokens, P code frames, Q codebooks of K codes, V score vocabulary, D width,
-F control features, R roles.
+F control features, R roles, N steps of notes of at most W sub-tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hybridgen import grammar
+from hybridgen import grammar, note_grammar
 from hybridgen.config import Count, Width
 from hybridgen.layers import Attention, KVCache, RMSNorm, Rotary, SwiGLU, rotary
+from hybridgen.note_stage import NoteStage
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
 from hybridgen.plan.parts import ROLES
 
@@ -42,8 +46,24 @@ class PlannerConfig:
     text_dim: Width
     n_codebooks: Count  # Q
     codebook_size: Width  # K
+    notes: bool = False  # whether it writes notes; older files do not say it
 
     RENAMED: ClassVar = {"hidden_dim": "ffn_dim", "depth_hidden_dim": "depth_ffn_dim"}  # see `config.build`
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The notes of B songs, as `note_grammar.steps` has them."""
+
+    tokens: Tensor  # (B, N, W) int64, -1 behind the end
+    places: Tensor  # (B, N, W) int64
+    kinds: Tensor  # (B, N) int64
+    features: Tensor  # (B, N, 3 F) of the bar of each step
+    written: Tensor  # (M,) int64: where in B x N x W there is a sub-token
+
+    def to(self, device: torch.device) -> "Steps":
+        """The same on a device."""
+        return Steps(**{name: part.to(device) for name, part in vars(self).items()})
 
 
 class Block(nn.Module):
@@ -94,6 +114,8 @@ class DepthHead(nn.Module):
 class Planner(nn.Module):
     """The decoder. `forward` is the training pass; `planning` decodes with the parts it is made of."""
 
+    OPTIONAL_TENSORS: ClassVar = ("notes.",)  # a training may start from weights without them
+
     def __init__(self, config: PlannerConfig):
         super().__init__()
         self.config = config
@@ -110,6 +132,7 @@ class Planner(nn.Module):
         self.norm = RMSNorm(config.dim)
         self.score_head = nn.Linear(config.dim, grammar.VOCAB_SIZE, bias=False)
         self.depth_head = DepthHead(config)
+        self.notes = NoteStage(config.dim, config.depth_dim, config.depth_ffn_dim) if config.notes else None
         self._init_weights()
 
     def _init_weights(self) -> None:
@@ -128,32 +151,49 @@ class Planner(nn.Module):
         features: Tensor | None = None,
         instruments: Tensor | None = None,
         context_codes: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Logits of every token and code from those before it: (B, L, V), and (B, P, Q, K) where codes are given.
+        steps: "Steps | None" = None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Logits of all that is written, each from what comes before it: of score tokens (B, L, V); of codes
+        (B, P, Q, K) and of the sub-tokens of notes (M, sub-vocabulary), as `NoteStage` gives them, where there are any.
 
         text (B, S, text_dim), text_mask (B, S) bool; a row that is False throughout is unconditional. tokens (B, L)
-        int64, -1 behind the end; bars_left (B, L, 2) from `grammar.bars_left_after`. codes (B, Q, P) int64, -1 behind
-        the end; features (B, P, F) of code frames; instruments (B, R) int64; context_codes (B, Q, P): the codes as the
-        frames after them see them, where some are corrupted on purpose.
+        int64, -1 behind the end; bars_left (B, L, 2) from `grammar.bars_left_after`. instruments (B, R) int64, with
+        codes or steps. codes (B, Q, P) int64, -1 behind the end; features (B, P, F) of code frames; context_codes
+        (B, Q, P): the codes as the frames after them see them, where some are corrupted on purpose.
         """
         length, n_text = tokens.shape[1], text.shape[1]
         parts = [self.embed_text(text), self.embed_score(tokens, bars_left)]
         valid = [text_mask, score_mask(tokens)]
         positions = [text_positions(text_mask), count(tokens, 0, length + 1)]
+        n_frames = n_steps = 0
         if codes is not None:
             assert features is not None and instruments is not None
             controls = self.embed_controls(features, instruments)
             context = codes if context_codes is None else context_codes
             parts.append(self.embed_frames(controls, context[:, :, :-1].clamp(min=0)))
-            valid.append(torch.ones_like(codes[:, 0], dtype=torch.bool))
-            positions.append(count(tokens, 1, codes.shape[2] + 1) + (tokens >= 0).sum(1, keepdim=True))
-        x, mask = torch.cat(parts, dim=1), causal_mask(torch.cat(valid, dim=1))
+            n_frames = codes.shape[2]
+        if steps is not None:
+            assert self.notes is not None and instruments is not None
+            controls = self.embed_note_controls(steps.features, steps.kinds, instruments)
+            parts.append(self.notes.embed_steps(controls, steps.tokens[:, :-1]))
+            n_steps = steps.tokens.shape[1]
+        for n in (n_frames, n_steps):
+            valid.append(torch.ones(len(tokens), n, dtype=torch.bool, device=tokens.device))
+            positions.append(count(tokens, 1, n + 1) + (tokens >= 0).sum(1, keepdim=True))
+        mask = causal_mask(torch.cat(valid, dim=1))
+        if n_frames and n_steps:
+            first = n_text + length + 1 + n_frames
+            mask[:, :, first:, first - n_frames : first] = False
+        x = torch.cat(parts, dim=1)
         cos_sin = self.rotary(torch.cat(positions, dim=1))
         for block in self.blocks:
             x = block(x, cos_sin, mask)
-        x = self.norm(x)[:, n_text:]
-        code_logits = None if codes is None else self.depth_head(x[:, length + 1 :], codes.clamp(min=0))
-        return self.score_head(x[:, :length]), code_logits
+        score, frames, written = self.norm(x)[:, n_text:].split((length + 1, n_frames, n_steps), dim=1)
+        code_logits = None if codes is None else self.depth_head(frames, codes.clamp(min=0))
+        note_logits = None
+        if steps is not None and self.notes is not None:
+            note_logits = self.notes(written, steps.tokens, steps.places, steps.written)
+        return self.score_head(score[:, :length]), code_logits, note_logits
 
     def embed_text(self, text: Tensor) -> Tensor:
         """(B, S, D) from text states (B, S, text_dim)."""
@@ -176,6 +216,16 @@ class Planner(nn.Module):
         playing = features[..., ROLE_FEATURES] @ self.instrument_embedding(instruments + N_INSTRUMENTS * kits)
         return self.features_in(features) + playing
 
+    def embed_note_controls(self, features: Tensor, kinds: Tensor, instruments: Tensor) -> Tensor:
+        """(B, N, D): features (B, N, 3 F) of the bars of steps, their kinds (B, N), and the instruments (B, R) of the
+        roles that play, that of the role which is written once more."""
+        assert self.notes is not None
+        kits = torch.tensor(KITS, device=instruments.device)
+        own = self.instrument_embedding(instruments + N_INSTRUMENTS * kits)  # (B, R, D)
+        is_written = F.one_hot(kinds, 1 + len(ROLES))[..., 1:]
+        plays = features[..., ROLE_FEATURES].to(own.dtype) + is_written
+        return self.notes.embed_controls(features, kinds) + plays @ own
+
     def embed_frames(self, controls: Tensor, before: Tensor) -> Tensor:
         """Slots of n frames: controls (B, n, D), and the codes (B, Q, n) of the frame before each; (B, Q, n - 1)
         where the first of them is the first of the track."""
@@ -195,6 +245,25 @@ def pad_scores(scores: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     tokens = nn.utils.rnn.pad_sequence([torch.tensor(score) for score in scores], True, -1)
     bars_left = [torch.from_numpy(grammar.bars_left_after(score)) for score in scores]
     return tokens, nn.utils.rnn.pad_sequence(bars_left, True, -1)
+
+
+def pad_steps(songs: Sequence[tuple[note_grammar.NoteSteps, np.ndarray]]) -> Steps:
+    """Notes of any lengths, each with the controls of its bars (bars, 3 F), as one batch."""
+    width = max(steps.tokens.shape[1] for steps, _ in songs)
+
+    def padded(arrays: Iterable[np.ndarray], value: int) -> Tensor:
+        rows = [torch.from_numpy(array) for array in arrays]
+        wide = [F.pad(row, (0, width - row.shape[1]), value=value) for row in rows]
+        return nn.utils.rnn.pad_sequence(wide, True, value)
+
+    tokens = padded((steps.tokens for steps, _ in songs), -1)
+    return Steps(
+        tokens,
+        padded((steps.places for steps, _ in songs), 0),
+        nn.utils.rnn.pad_sequence([torch.from_numpy(steps.kinds) for steps, _ in songs], True),
+        nn.utils.rnn.pad_sequence([torch.from_numpy(table[steps.bars]) for steps, table in songs], True),
+        (tokens.flatten() >= 0).nonzero().flatten(),
+    )
 
 
 def text_positions(text_mask: Tensor) -> Tensor:

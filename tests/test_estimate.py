@@ -48,7 +48,7 @@ def planner_step(micro: PipelineConfig) -> Step:
     controls = torch.randn(B, P, N_FEATURES), torch.zeros(B, len(ROLES), dtype=torch.int64)
 
     def loss() -> Tensor:
-        score_logits, code_logits = model(*text, *score, codes, *controls)
+        score_logits, code_logits, _ = model(*text, *score, codes, *controls)
         codes_loss = F.cross_entropy(code_logits.permute(0, 3, 1, 2), codes.transpose(1, 2))
         return F.cross_entropy(score_logits.transpose(1, 2), score[0]) + codes_loss
 

@@ -60,7 +60,7 @@ def compute(pipe: Pipeline) -> dict[str, np.ndarray]:
     plan_codes = codes[:, :, torch.arange(frames) % codes.shape[2]]
     instruments = torch.from_numpy(PLAN.instrument_ids())[None]
     features = torch.from_numpy(PLAN.frame_controls(CODE_HOP))[None]
-    score, code_logits = pipe.planner(
+    score, code_logits, _ = pipe.planner(
         text, text_mask, *pad_scores([grammar.tokens(PLAN)]), plan_codes, features, instruments
     )
     return {

@@ -80,17 +80,17 @@ def test_logits_depend_on_the_past_only(planner):
     tokens, features, instruments, _ = inputs(one)
     codes = drawn((1, CONFIG.n_codebooks, one.n_code_frames))
     padded, places = pad_scores(tokens)
-    score_logits, code_logits = planner(*text(4), padded, places, codes, features, instruments)
+    score_logits, code_logits, _ = planner(*text(4), padded, places, codes, features, instruments)
 
     changed = padded.clone()
     changed[0, 20:] = grammar.SPLIT
-    later, _ = planner(*text(4), changed, places, codes, features, instruments)
+    later, _, _ = planner(*text(4), changed, places, codes, features, instruments)
     assert torch.allclose(later[:, :21], score_logits[:, :21], atol=1e-5)
     assert not torch.allclose(later[:, 21:], score_logits[:, 21:], atol=1e-2)
 
     changed = codes.clone()
     changed[0, 1, 7] = (codes[0, 1, 7] + 1) % CONFIG.codebook_size
-    _, later = planner(*text(4), padded, places, changed, features, instruments)
+    _, later, _ = planner(*text(4), padded, places, changed, features, instruments)
     same = torch.isclose(later, code_logits, atol=1e-5).all(-1)[0]  # (P, Q)
     assert same[:7].all() and same[7, :2].all() and not same[7, 2] and not same[8:].any()
 
@@ -101,7 +101,7 @@ def test_a_mistake_is_seen_by_the_frames_after_it(planner):
     corrupted = codes.clone()
     corrupted[:, 1, 3] = (corrupted[:, 1, 3] + 1) % CONFIG.codebook_size
     rows = (*text(3), *pad_scores(tokens), codes, features, instruments)
-    (_, right), (_, same), (_, misled) = planner(*rows), planner(*rows, codes), planner(*rows, corrupted)
+    (_, right, _), (_, same, _), (_, misled, _) = planner(*rows), planner(*rows, codes), planner(*rows, corrupted)
     assert torch.equal(right, same)
     assert torch.equal(right[:, :4], misled[:, :4]) and not torch.allclose(right[:, 4], misled[:, 4])
 
@@ -109,7 +109,7 @@ def test_a_mistake_is_seen_by_the_frames_after_it(planner):
 def test_a_score_without_its_codes_has_the_same_logits(planner):
     tokens, features, instruments, _ = inputs(plan(3))
     codes = drawn((1, CONFIG.n_codebooks, features.shape[1]))
-    alone, none = planner(*text(4), *pad_scores(tokens))
+    alone, none, _ = planner(*text(4), *pad_scores(tokens))
     assert none is None
     assert torch.allclose(alone, planner(*text(4), *pad_scores(tokens), codes, features, instruments)[0], atol=1e-5)
 
@@ -123,7 +123,7 @@ def test_a_batch_of_two_equals_two_of_one(planner):
     for row, one in enumerate(plans):
         n_text, n_frames = lengths[row], one.n_code_frames
         single, features, instruments, _ = inputs(one)
-        score, code = planner(
+        score, code, _ = planner(
             states[row : row + 1, :n_text],
             mask[row : row + 1, :n_text],
             *pad_scores(single),
@@ -290,7 +290,7 @@ def rows_used(planner, embedding, **changes) -> list[int]:
         "features": torch.zeros(1, 1, N_FEATURES),
         "instruments": torch.full((1, len(ROLES)), 129),
     } | changes
-    score, codes = planner(*text(2), **inputs_)
+    score, codes, _ = planner(*text(2), **inputs_)
     (score.square().sum() + codes.square().sum()).backward()
     return embedding.weight.grad.abs().sum(1).nonzero().flatten().tolist()
 

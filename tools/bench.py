@@ -101,7 +101,7 @@ def planner_case(shapes: PlannerConfig, load: Load, device: torch.device) -> Cas
     model = Planner(shapes)
 
     def output(model: nn.Module) -> Tensor:
-        score, said = model(text, text_mask, tokens, bars_left, codes, controls, instruments)
+        score, said, _ = model(text, text_mask, tokens, bars_left, codes, controls, instruments)
         return torch.cat([score.flatten(), said.flatten()])
 
     operations = n * flops.planner(shapes, N_TEXT, N_TOKENS, frames).total

@@ -1,9 +1,9 @@
 """Trains the planner: python train/planner.py configs/train/planner.yaml run.out=... [prepared=...]
 
-The composer never runs out of scores. With prepared songs (train/prepare.py, with codes) a share of the steps trains on
-whole rendered songs, score and codes. The same command resumes a stopped run, and a run on scores alone continues with
-codes once `prepared` is given. The weights of the best validation are `run.out`/planner.safetensors. Many GPUs:
-docs/training.md.
+The composer never runs out of songs: scores, and notes for a model that writes them. With prepared songs
+(train/prepare.py, with codes) a share of the steps trains on whole rendered songs, score and codes. The same command
+resumes a stopped run, and a run on composed songs alone continues with codes once `prepared` is given. The weights of
+the best validation are `run.out`/planner.safetensors. Many GPUs: docs/training.md.
 """
 
 from dataclasses import dataclass
@@ -41,15 +41,17 @@ class HeldOut:
 
 
 def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, model: Planner) -> dict[str, float]:
-    """Nats per score token and, with songs, per code; their weighted sum is `valid/loss`. Also logs a plan."""
+    """Nats per score token and, where there are some, per sub-token of the notes and per code; the weighted sum of
+    the means is `valid/loss`. Also logs a plan.
+    """
     device = model.start.device
-    means = [planner_losses(model, batch.to(device), 0.0)["score"].item() for batch in held.scores]
-    values = {"valid/score": sum(means) / len(means)}
-    values["valid/loss"] = values["valid/score"]
+    parts = [planner_losses(model, batch.to(device), 0.0) for batch in held.scores]
+    values = {f"valid/{name}": sum(part[name].item() for part in parts) / len(parts) for name in parts[0]}
+    values["valid/loss"] = values["valid/score"] + train.notes_weight * values.get("valid/notes", 0.0)
     if held.songs:
         means = [planner_losses(model, batch.to(device), 0.0)["codes"].item() for batch in held.songs]
         values["valid/codes"] = sum(means) / len(means)
-        values["valid/loss"] = values["valid/codes"] + train.score_weight * values["valid/score"]
+        values["valid/loss"] = values["valid/codes"] + train.score_weight * values["valid/loss"]
     text, text_mask = (part.to(device) for part in held.prompt)
     [tokens] = decode_scores(model, text, text_mask, [Controls(seconds=SHOWN_SECONDS)], [0], SamplingParams())
     log.text(step, "plan", grammar.parse(tokens, prompt=SHOWN_PROMPT).text())
@@ -63,10 +65,11 @@ def amounts(
     operations = 0.0
     for batch in batches:
         n_frames = batch.codes.shape[2]
-        row = flops.planner(shapes, batch.text.shape[1], batch.tokens.shape[1], n_frames)
+        n_steps = 0 if batch.steps is None else batch.steps.tokens.shape[1]
+        row = flops.planner(shapes, batch.text.shape[1], batch.tokens.shape[1], n_frames, n_steps)
         operations += row.total * len(batch.tokens)
     values = {"songs": sum(len(batch.tokens) for batch in batches) * world_size, "flops": operations * world_size}
-    values["tokens"] = counts["score"].item() + counts["codes"].item()
+    values["tokens"] = sum(count.item() for count in counts.values())
     n_samples = counts["codes"].item() / shapes.n_codebooks * time_base.code_hop
     values["audio_hours"] = n_samples / time_base.sample_rate / 3600
     return values
@@ -82,8 +85,8 @@ def main(path: str, *overrides: str) -> None:
 
     encoder = TextEncoder(text)
     [empty_text] = planner_data.encode(encoder, [""])
-    held_scores = ScoreBatches(train.scores, text, planner_data.FIRST_VALID)
-    batch_fns = [ScoreBatches(train.scores, text, rank=r, world_size=n) for r, n in engine.micro_ranks()]
+    held_scores = ScoreBatches(train.scores, text, shapes.notes, planner_data.FIRST_VALID)
+    batch_fns = [ScoreBatches(train.scores, text, shapes.notes, rank=r, world_size=n) for r, n in engine.micro_ranks()]
     held_songs = []
     if train.prepared is not None:
         songs, rest = dataset.load(train.prepared)
@@ -98,12 +101,11 @@ def main(path: str, *overrides: str) -> None:
 
     with Run("planner", train, train.steps, shapes, __file__, {"planner": engine}) as run:
         for step, batches in run.steps(batch_fns):
-            batches = [
-                batch if batch.codes is not None else objectives.with_empty_frame(batch, shapes) for batch in batches
-            ]
-            weights = {"score": 1.0, "codes": 0.0}
-            if any((batch.codes >= 0).any() for batch in batches):
-                weights = {"score": train.score_weight, "codes": 1.0}
+            is_rendered = batches[0].codes is not None
+            batches = [objectives.completed(batch, shapes) for batch in batches]
+            weights = {"score": train.score_weight, "codes": 1.0} if is_rendered else {"score": 1.0, "codes": 0.0}
+            if shapes.notes:
+                weights["notes"] = 0.0 if is_rendered else train.notes_weight
             parts = [objectives.planner_counts(batch) for batch in batches]
             counts = {name: engine.all_reduce(sum(part[name] for part in parts)) for name in weights}  # of all ranks
             shares = dict.fromkeys(("loss", *weights), torch.zeros((), device=engine.device))
@@ -116,8 +118,7 @@ def main(path: str, *overrides: str) -> None:
                 shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
             norm = engine.step(rate, run.accept_step(step, shares["loss"], phase))  # clip, then step
 
-            if not weights["codes"]:
-                shares.pop("codes")
+            shares = {name: share for name, share in shares.items() if weights.get(name, 1.0)}
             work = amounts(shapes, batches, counts, time_base, engine.world_size)
             run.log_step(step, shares, {"norm": norm, "rate": rate}, work)
             if run.should_validate(step):

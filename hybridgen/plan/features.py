@@ -62,6 +62,7 @@ def columns(name: str) -> slice:
 
 
 ROLE_FEATURES = columns("roles")
+N_BAR_FEATURES = 3 * N_FEATURES  # of `bar_controls`
 
 
 def frame_controls(plan: Score, hop: int, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -75,6 +76,24 @@ def frame_controls(plan: Score, hop: int, start: int = 0, stop: int | None = Non
     if plan.tempo_map is not None:
         _write_grid(out, plan, plan.tempo_map, seconds)
     return out
+
+
+def bar_controls(plan: Score) -> np.ndarray:
+    """(n_bars, N_BAR_FEATURES) float32: what the score says of each half of a bar, and of the bar after it."""
+    table = _bar_table(plan)
+    section = columns("section")
+    table[..., section] = np.clip(table[..., section], 0, 8) / 8
+    if plan.n_bars and plan.meter is not None and plan.tempo_map is not None:
+        bars = np.arange(plan.n_bars)
+        quarters = bars * meter_quarters(plan.meter)
+        table[..., columns("grid")] = 1
+        table[..., columns("meter").start + METERS.index(plan.meter)] = 1
+        table[..., columns("tempo").start] = np.log2(plan.tempo_map.bpm_at(quarters) / 120.0)[:, None]
+        table[..., columns("place").start + 2] = (np.log2(1 + plan.n_bars - bars) / 10)[:, None]
+    for half in range(2):
+        _write_key(table[:, half], plan)
+    following = np.concatenate([table[1:, 0], np.zeros((min(plan.n_bars, 1), N_FEATURES), np.float32)])
+    return np.concatenate([table[:, 0], table[:, 1], following], axis=1)
 
 
 def _write_key(out: np.ndarray, plan: Score) -> None:

@@ -26,6 +26,10 @@ class Plan(Score):
         """(stop - start, N_FEATURES) float32: what the score says about frames of `hop` samples (features.LAYOUT)."""
         return features.frame_controls(self, hop, start, stop)
 
+    def bar_controls(self) -> np.ndarray:
+        """(n_bars, N_BAR_FEATURES) float32: what the score says of each bar, half by half, and of the next."""
+        return features.bar_controls(self)
+
     def instrument_ids(self) -> np.ndarray:
         """(9,) int64, one per role: program 0-127, 128 unknown program, 129 the role does not occur."""
         return features.instrument_ids(self.instruments)

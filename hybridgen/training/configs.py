@@ -65,13 +65,14 @@ class PlannerTrainConfig:
     """A run of train/planner.py."""
 
     run: RunConfig
-    prepared: str | None  # folder that train/prepare.py wrote, with codes; None: scores only
+    prepared: str | None  # folder that train/prepare.py wrote, with codes; None: scores and notes only
     steps: Steps
     scores: ScoreConfig
     rendered_frames: Size  # code frames in a step on songs with codes, about: as many songs as fit
     rendered_multiple: Size  # the songs of such a step are a multiple of this, for ranks and micro-batches to share
     rendered_share: Share  # of steps on songs with codes, where there are some
     score_weight: Weight  # of the score's loss in those steps; the loss of the codes counts 1
+    notes_weight: Weight  # of a note's sub-token on composed songs; a score's token counts 1
     corrupted_codes: Share  # share of codes that the next frame sees corrupted; a song has 0 to twice as many
     label_smoothing: Share  # of codes; a score's next token is too often certain
     optim: OptimConfig

@@ -10,7 +10,7 @@ All figures are for one song, window or crop; a batch of n costs n times as much
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from math import ceil, comb, prod
@@ -22,9 +22,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
-from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
-from hybridgen.planner import Planner, PlannerConfig
+from hybridgen.planner import Planner, PlannerConfig, Steps
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.renderer import Condition, Renderer, RendererConfig, no_notes
 from hybridgen.training import losses, objectives
@@ -33,6 +33,7 @@ from hybridgen.training.losses import SpectralLoss
 from hybridgen.training.objectives import FlowBatch
 from hybridgen.training.planner_data import PlannerBatch
 
+SUBTOKENS = 5  # of a step of notes, about the mean of composed songs
 # Dense bfloat16 operations a second, from the vendor's data sheets; random numbers at full power reach less (the best
 # matrix product that we measured on an H200 was 790e12). The first name that the device's name contains counts.
 PEAKS = {"H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "A100": 312e12}
@@ -113,13 +114,18 @@ def _on_meta(make: Callable[[], Model]) -> Model:
         return make().to("meta")  # buffers that are made from arrays too
 
 
-def planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -> Flops:
-    """A step on one sequence of (padded) text tokens, a start slot, score tokens and code frames."""
-    return extrapolated(lambda *sizes: _planner(config, *sizes), (n_text, n_tokens, n_frames))
+def planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int, n_steps: int = 0) -> Flops:
+    """A step on one sequence of (padded) text tokens, a start slot, score tokens, code frames and steps of notes.
+
+    A step of the notes counts as one of `SUBTOKENS` sub-tokens, about the mean.
+    """
+    if not n_steps:
+        return extrapolated(lambda *sizes: _planner(config, *sizes, 0), (n_text, n_tokens, n_frames))
+    return extrapolated(lambda *sizes: _planner(config, *sizes), (n_text, n_tokens, n_frames, n_steps))
 
 
 @cache
-def _planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -> Flops:
+def _planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int, n_steps: int) -> Flops:
     model = _on_meta(lambda: Planner(config))
     with torch.device("meta"):
         batch = PlannerBatch(
@@ -131,6 +137,15 @@ def _planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int) -
             features=torch.empty(1, n_frames, N_FEATURES),
             instruments=torch.empty(1, len(ROLES), dtype=torch.int64),
         )
+        steps = Steps(
+            tokens=torch.empty(1, n_steps, SUBTOKENS, dtype=torch.int64),
+            places=torch.empty(1, n_steps, SUBTOKENS, dtype=torch.int64),
+            kinds=torch.empty(1, n_steps, dtype=torch.int64),
+            features=torch.empty(1, n_steps, N_BAR_FEATURES),
+            written=torch.empty(n_steps * SUBTOKENS, dtype=torch.int64),
+        )
+    if n_steps:
+        batch = replace(batch, steps=steps)
     return count(model, lambda: sum_of(objectives.planner_sums(model, batch, 0.0)))
 
 

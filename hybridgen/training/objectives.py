@@ -14,9 +14,9 @@ from torch import Tensor
 from hybridgen import flow
 from hybridgen.codecs.own import SpectralCodec, mid_side
 from hybridgen.config import Share, Weight
-from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
-from hybridgen.planner import Planner, PlannerConfig
+from hybridgen.planner import Planner, PlannerConfig, Steps
 from hybridgen.renderer import PARTS, Condition, Renderer
 from hybridgen.training import losses
 from hybridgen.training.dataset import WindowBatch
@@ -27,39 +27,48 @@ KNOWN = ("none", "start", "end", "sides")  # which frames of a window are known
 
 
 def planner_losses(model: Planner, batch: PlannerBatch, label_smoothing: float) -> dict[str, Tensor]:
-    """Mean cross-entropy in nats of a score token, and of a code where there are codes; padding does not count."""
+    """Mean cross-entropy in nats of a score token, and of a code and of a note's sub-token where there are some."""
     counts = planner_counts(batch)
     return {name: total / counts[name] for name, total in planner_sums(model, batch, label_smoothing).items()}
 
 
 def planner_sums(model: Callable[..., Any], batch: PlannerBatch, label_smoothing: float) -> dict[str, Tensor]:
-    """Cross-entropy in nats, summed over everything but padding: `score`, and `codes` where there are codes."""
-    score_logits, code_logits = model(*vars(batch).values())
+    """Cross-entropy in nats, summed over all but padding: `score`, and `codes` and `notes` where there are some."""
+    score_logits, code_logits, note_logits = model(*vars(batch).values())
     sums = {"score": _cross_entropy(score_logits.transpose(1, 2), batch.tokens, 0.0)}
     if batch.codes is not None:
         targets = batch.codes.transpose(1, 2)  # (B, P, Q)
         sums["codes"] = _cross_entropy(code_logits.permute(0, 3, 1, 2), targets, label_smoothing)
+    if batch.steps is not None:
+        sums["notes"] = _cross_entropy(note_logits, batch.steps.tokens.flatten()[batch.steps.written], 0.0)
     return sums
 
 
 def planner_counts(batch: PlannerBatch) -> dict[str, Tensor]:
-    """The numbers of tokens and of codes that `planner_sums` sums over."""
+    """The numbers of score tokens, codes and sub-tokens that `planner_sums` sums over."""
     counts = {"score": (batch.tokens >= 0).sum()}
-    return counts if batch.codes is None else counts | {"codes": (batch.codes >= 0).sum()}
+    if batch.codes is not None:
+        counts["codes"] = (batch.codes >= 0).sum()
+    if batch.steps is not None:
+        counts["notes"] = torch.tensor(len(batch.steps.written), device=batch.tokens.device)
+    return counts
 
 
-def with_empty_frame(batch: PlannerBatch, config: PlannerConfig) -> PlannerBatch:
-    """A batch of scores alone with one padding code frame, so that every weight has a gradient.
-
-    ZeRO needs the same weights in every step. The frame follows the score, which does not see it.
+def completed(batch: PlannerBatch, config: PlannerConfig) -> PlannerBatch:
+    """A batch with a padding code frame or a padding step of notes where it has none, so that every weight has a
+    gradient: ZeRO needs the same weights in every step. What is real does not see them.
     """
     n = len(batch.tokens)
-    return replace(
-        batch,
-        codes=torch.full((n, config.n_codebooks, 1), -1),
-        features=torch.zeros(n, 1, N_FEATURES),
-        instruments=torch.zeros(n, len(ROLES), dtype=torch.int64),
-    )
+    added: dict[str, Any] = {}
+    if batch.instruments is None:
+        added["instruments"] = torch.zeros(n, len(ROLES), dtype=torch.int64)
+    if batch.codes is None:
+        added["codes"] = torch.full((n, config.n_codebooks, 1), -1)
+        added["features"] = torch.zeros(n, 1, N_FEATURES)
+    if batch.steps is None and config.notes:
+        none = torch.zeros(n, 1, 1, dtype=torch.int64)
+        added["steps"] = Steps(none - 1, none, none[..., 0], torch.zeros(n, 1, N_BAR_FEATURES), none[:0, 0, 0])
+    return replace(batch, **added)
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:

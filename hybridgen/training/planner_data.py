@@ -1,6 +1,6 @@
-"""The planner's training data: any number of scores from the composer, and rendered songs with their codes.
+"""The planner's training data: any number of scores and notes from the composer, and rendered songs with their codes.
 
-A score takes milliseconds to compose and needs no sound, so no step of the score stage repeats a song. All batches are
+A song takes milliseconds to compose and needs no sound, so no step of the score stage repeats a song. All batches are
 pure functions of (seed, step), shared among ranks as those of `dataset` are.
 
 Shapes: B batch, S text tokens, E text width, L score tokens, P code frames, Q codebooks, F control features, R roles.
@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hybridgen import grammar
+from hybridgen import grammar, note_grammar
 from hybridgen.config import Share, Size
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
 from hybridgen.data.prepared_dataset import Labels, PreparedDataset, PreparedTrack
+from hybridgen.plan.notes import Part
 from hybridgen.plan.parts import Bar, Section
 from hybridgen.plan.plan import Plan
-from hybridgen.planner import pad_scores
+from hybridgen.planner import Steps, pad_scores, pad_steps
 from hybridgen.text.encoder import TextConfig, TextEncoder
 from hybridgen.training.dataset import MAX_TRIES, Permutation, check_codes, known_codes, pad_texts, rank_rows
 
@@ -31,6 +32,7 @@ FIRST_TRAIN, FIRST_VALID = 10_000_000, 5_000_000  # indices of composed songs; n
 LONG_DIVISOR = 4  # a batch of long songs has so many times fewer
 LENGTH_SPREAD = 1.25  # longest over shortest song of a batch, about: so that little is padding
 NO_TEXT, EMPTY_TEXT = 0.06, 0.04  # shares of songs without any prompt, or with the empty one
+UNKNOWN_PARTS = 0.1  # share of composed songs with some roles whose notes are unknown
 MASKED = 0.15  # share of rendered songs with partly masked scores, as real recordings lack labels
 
 
@@ -63,6 +65,7 @@ class PlannerBatch:
     features: Tensor | None = None  # (B, P, F)
     instruments: Tensor | None = None  # (B, R)
     context_codes: Tensor | None = None  # (B, Q, P): codes as later frames see them, some corrupted
+    steps: Steps | None = None  # notes
 
     def to(self, device: torch.device) -> "PlannerBatch":
         """The same on a device."""
@@ -87,6 +90,7 @@ class ScoreBatches:
 
     config: ScoreConfig
     text: TextConfig
+    notes: bool = False  # whether they come with their notes
     first: int = FIRST_TRAIN  # index of the first song
     rank: int = 0
     world_size: int = 1
@@ -113,7 +117,15 @@ class ScoreBatches:
             has_text.append(own.random() >= NO_TEXT)
         states = encode(text_encoder(self.text), prompts)
         texts = [text if keep else text[:0] for text, keep in zip(states, has_text, strict=True)]
-        return PlannerBatch(*pad_texts(texts), *pad_scores([grammar.tokens(song.plan) for song in songs]))
+        batch = PlannerBatch(*pad_texts(texts), *pad_scores([grammar.tokens(song.plan) for song in songs]))
+        if not self.notes:
+            return batch
+        plans = [hide_parts(song.plan, random.Random(f"notes {config.seed} {song.index}")) for song in songs]
+        return replace(
+            batch,
+            instruments=torch.from_numpy(np.stack([plan.instrument_ids() for plan in plans])),
+            steps=pad_steps([(note_grammar.steps(plan), plan.bar_controls()) for plan in plans]),
+        )
 
 
 @dataclass(frozen=True)
@@ -264,6 +276,14 @@ class MixedBatches:
         n_rendered = int(self.share * step)
         is_rendered = n_rendered > int(self.share * (step - 1))
         return self.rendered(n_rendered) if is_rendered else self.scores(step)
+
+
+def hide_parts(plan: Plan, rng: random.Random) -> Plan:
+    """The plan, in some songs with the notes of some roles unknown, as those of recordings are; never of all."""
+    if rng.random() >= UNKNOWN_PARTS or len(plan.notes) < 2:
+        return plan
+    hidden = rng.sample(plan.notes, rng.randrange(1, len(plan.notes)))
+    return plan.with_parts(Part(part.role, (None,) * plan.n_bars) for part in hidden)
 
 
 def mask_labels(plan: Plan, rng: random.Random) -> Plan:
