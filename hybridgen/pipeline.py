@@ -16,15 +16,17 @@ from typing import Self, TypeVar, Unpack
 
 import numpy as np
 
-from hybridgen import manifest, planning
+from hybridgen import manifest
 from hybridgen.adapters import Adapter
 from hybridgen.analysis.detection import find_bars
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
-from hybridgen.plan.parts import instance, whole
+from hybridgen.plan.parts import check_bars, instance, whole
 from hybridgen.plan.plan import Plan
-from hybridgen.planning import PlanResult
+from hybridgen.planning.codes import write_codes
+from hybridgen.planning.notes import write_notes
+from hybridgen.planning.plans import PlanResult, check_request, write_plans
 from hybridgen.progress import Progress
 from hybridgen.render import editing, mixdown, opening
 from hybridgen.render.opening import Encoded
@@ -55,9 +57,9 @@ class Pipeline(Stages):
         seconds unless a length is given. Raises ValueError, naming the field and both values, for what cannot be done.
         """
         given = Controls.of("request", controls)
-        seeds = planning.check_request(prompt, n, random_seed() if seed is None else seed, given)
+        seeds = check_request(prompt, n, random_seed() if seed is None else seed, given)
         states = self.encode_prompt(prompt)
-        return _warned(planning.write_plans(self, prompt, states, given, seeds, progress))
+        return _warned(write_plans(self, prompt, states, given, seeds, progress))
 
     @staticmethod
     def understand(prompt: str) -> Understanding:
@@ -77,7 +79,19 @@ class Pipeline(Stages):
         plan = _plan(plan).on(self.time_base)
         states = self.encode_prompt(plan.prompt)
         _warn(states.notes)
-        return planning.write_codes(self, plan, states, progress)
+        return write_codes(self, plan, states, progress)
+
+    def write_notes(self, plan: Plan, bars: tuple[int, int] | None = None, progress: Progress | None = None) -> Plan:
+        """The plan with all unknown notes of bars first..last (from 1; None: all) written; itself where there are none.
+
+        A model whose planner writes no notes returns the plan as it is.
+        """
+        plan = _plan(plan).on(self.time_base)
+        if bars is not None:
+            check_bars(bars, plan.n_bars)
+        states = self.encode_prompt(plan.prompt)
+        _warn(states.notes)
+        return write_notes(self, plan, states, bars, progress)
 
     def generate(
         self,
@@ -98,9 +112,9 @@ class Pipeline(Stages):
         seed = random_seed() if seed is None else seed
         options = RenderOptions(seed if render_seed is None else render_seed, num_steps, guidance_scale, progress)
         given = Controls.of("request", controls)
-        seeds = planning.check_request(prompt, 1, seed if plan_seed is None else plan_seed, given)
+        seeds = check_request(prompt, 1, seed if plan_seed is None else plan_seed, given)
         states = self.encode_prompt(prompt)
-        planned = planning.write_plans(self, prompt, states, given, seeds, progress)
+        planned = write_plans(self, prompt, states, given, seeds, progress)
         track = editing.render(self, planned.plans[0], options, states)
         return _warned(track.with_notes(planned.notes))
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from hybridgen import manifest, planning
+from hybridgen import manifest
 from hybridgen.analysis import detection
 from hybridgen.audio import Audio
 from hybridgen.cli import main
@@ -18,6 +18,7 @@ from hybridgen.cli.options import parse_bars
 from hybridgen.codecs import stereo
 from hybridgen.history import Edit, Import
 from hybridgen.pipeline import Pipeline
+from hybridgen.planning import codes
 from hybridgen.render import editing
 from tests.conftest import LATENT_HOP, SAMPLE_RATE
 
@@ -55,8 +56,8 @@ def test_the_codes_of_a_recording_are_the_quantizers_and_only_new_bars_are_plann
     expected = pipe.quantizer.encode(torch.from_numpy(track.latents.copy())[None])[0]
     assert track.plan.codes == tuple(map(tuple, expected.tolist()))
     asked = []
-    decode_codes = planning.decode_codes
-    monkeypatch.setattr(planning, "decode_codes", lambda *args: asked.append(args[6]) or decode_codes(*args))
+    decode_codes = codes.decode_codes
+    monkeypatch.setattr(codes, "decode_codes", lambda *args: asked.append(args[6]) or decode_codes(*args))
     new = pipe.rerender(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
     start, stop = track.plan.frame_range((3, 3), track.plan.time_base.code_hop)
     assert (asked[0][0] < 0).any(0).nonzero().flatten().tolist() == list(range(start, stop))

@@ -10,7 +10,9 @@ from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
 from hybridgen.plan.parts import ROLES, Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, PlannerConfig, pad_scores
-from hybridgen.planning import DecoderSession, decode_codes, decode_scores
+from hybridgen.planning.codes import decode_codes
+from hybridgen.planning.score import decode_scores
+from hybridgen.planning.session import DecoderSession
 from hybridgen.sampling import SamplingParams
 from tests.conftest import CODE_HOP
 
@@ -118,7 +120,7 @@ def test_a_batch_of_two_equals_two_of_one(planner):
     plans, lengths = (plan(6), plan(3, 97.5)), (3, 5)
     tokens, _, _, codes = inputs(*plans)
     codes = drawn(codes.shape)
-    score_logits, code_logits = run_forward(planner, plans, lengths, codes)
+    score_logits, code_logits, _ = run_forward(planner, plans, lengths, codes)
     states, mask = text(*lengths)
     for row, one in enumerate(plans):
         n_text, n_frames = lengths[row], one.n_code_frames

@@ -16,7 +16,7 @@ from hybridgen import config, grammar
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import Planner, PlannerConfig
-from hybridgen.planning import decode_scores
+from hybridgen.planning.score import decode_scores
 from hybridgen.sampling import SamplingParams
 from hybridgen.text.encoder import TextConfig, TextEncoder
 from hybridgen.training import dataset, flops, objectives, planner_data

@@ -16,7 +16,7 @@ from hybridgen.history import Operation, Render
 from hybridgen.manifest import Manifest
 from hybridgen.plan.parts import check_seed
 from hybridgen.plan.plan import Plan
-from hybridgen.planning import write_codes
+from hybridgen.planning.plans import complete
 from hybridgen.progress import Progress, report
 from hybridgen.render import edges
 from hybridgen.render.windows import WindowRenderer
@@ -33,7 +33,7 @@ def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
     plan = plan.on(stages.time_base)
     prompt = prompt or stages.encode_prompt(plan.prompt)
     seed, sampling = choose(stages, plan, options)
-    plan = write_codes(stages, plan, prompt, options.progress)
+    plan = complete(stages, plan, prompt, options.progress)
     latents = new_latents(stages, plan)
     samples = np.zeros((2, plan.length), dtype=np.float32)
     meter = audio.LoudnessMeter(plan.time_base.sample_rate)
@@ -53,7 +53,7 @@ def stream(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
     """
     plan = edges.with_ending(plan.on(stages.time_base))
     seed, sampling = choose(stages, plan, options)
-    plan = write_codes(stages, plan, prompt, options.progress)
+    plan = complete(stages, plan, prompt, options.progress)
     latents = new_latents(stages, plan)
     blocks = (block for _, block in decoded_blocks(stages, plan, prompt, seed, sampling, latents, options.progress))
     n_first = max(1, (min(sampling.window, plan.n_frames) - stages.codec.reach) // DECODE_BLOCK)

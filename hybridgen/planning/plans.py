@@ -1,0 +1,100 @@
+"""Prompt and controls -> plans: scores with their notes; and what an unfinished plan lacks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+from hybridgen import grammar
+from hybridgen.plan.controls import Controls
+from hybridgen.plan.parts import Ending, check_prompt, check_seed, whole
+from hybridgen.plan.plan import Plan
+from hybridgen.planning.codes import write_codes
+from hybridgen.planning.notes import write_notes
+from hybridgen.planning.score import decode_scores
+from hybridgen.progress import Progress
+from hybridgen.request import resolve_controls
+from hybridgen.stages import PromptStates, Stages
+from hybridgen.text.controls import understand
+
+MAX_PLANS = 64
+
+
+@dataclass(frozen=True)
+class PlanResult(Sequence[Plan]):
+    """Plans, indexed and iterated like a tuple of them, and notes on what of the request was not done."""
+
+    plans: tuple[Plan, ...]
+    notes: tuple[str, ...] = ()
+
+    @overload
+    def __getitem__(self, index: int) -> Plan: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Plan, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Plan | tuple[Plan, ...]:
+        return self.plans[index]
+
+    def __len__(self) -> int:
+        return len(self.plans)
+
+    def __iter__(self) -> Iterator[Plan]:
+        return iter(self.plans)
+
+
+def write_plans(
+    stages: Stages,
+    prompt: str,
+    states: PromptStates,
+    controls: Controls,
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+) -> PlanResult:
+    """A score for each seed, with notes where the model writes them, without codes; see `Pipeline.plan`."""
+    understood, whole_prompt = understand(prompt), states
+    controls, notes = resolve_controls(understood, controls)
+    if understood.text != prompt:
+        states = replace(stages.encode_prompt(understood.text), notes=states.notes)
+    n, sampling = len(seeds), stages.config.sampling.score
+    text, mask = states.text.expand(n, -1, -1), states.mask.expand(n, -1)
+    rows = decode_scores(stages.planner, text, mask, [controls] * n, seeds, sampling, progress)
+    rate = stages.time_base.sample_rate
+    n_samples = None if controls.seconds is None else round(controls.seconds * rate)
+    plans = [
+        grammar.parse(row, prompt=prompt, seed=seed, n_samples=n_samples, time_base=stages.time_base)
+        for row, seed in zip(rows, seeds, strict=True)
+    ]
+    plans, ending_notes = _end_plans(plans, controls.ending)
+    plans = [write_notes(stages, plan, whole_prompt, progress=progress) for plan in plans]
+    return PlanResult(tuple(plans), (*notes, *ending_notes, *states.notes))
+
+
+def _end_plans(plans: list[Plan], ending: Ending | None) -> tuple[list[Plan], list[str]]:
+    """The plans with the ending that is fixed; a fade over more bars than there are fades all, with a note."""
+    if ending is None:
+        return plans, []
+    ended, notes = [], []
+    for plan in plans:
+        fits = ending.bars is None or ending.bars <= plan.n_bars
+        ended.append(replace(plan, ending=ending if fits else Ending("fade", plan.n_bars)))
+        if not fits:
+            notes.append(f"a fade over {ending.bars} bars is longer than the {plan.n_bars} bars: all of them fade")
+    return ended, notes
+
+
+def check_request(prompt: str, n: int, seed: int, controls: Controls) -> list[int]:
+    """The seeds of `n` plans; ValueError for an empty or endless prompt, n outside 1-64, or impossible controls.
+
+    Nothing is loaded for it. TypeError for what is no text or no whole number.
+    """
+    if not check_prompt(prompt).strip():
+        raise ValueError("prompt is empty: say in words what the music should be")
+    if not 1 <= whole(n, "n") <= MAX_PLANS:
+        raise ValueError(f"n {n} is outside 1-{MAX_PLANS}")
+    resolve_controls(understand(prompt), controls)
+    return [check_seed(check_seed(seed) + i) for i in range(whole(n, "n"))]
+
+
+def complete(stages: Stages, plan: Plan, states: PromptStates, progress: Progress | None = None) -> Plan:
+    """The plan with everything that it lacks for a render: unknown notes, then unset codes."""
+    return write_codes(stages, write_notes(stages, plan, states, progress=progress), states, progress)
