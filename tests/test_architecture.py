@@ -33,7 +33,7 @@ SHELVES = {
     "formats": 3,
     "history": 3,
     "note_stage": 3,
-    "planner": 3,
+    "planner": 4,
     "quantizer": 3,
     "renderer": 3,
     "request": 3,

@@ -36,6 +36,18 @@ def test_a_folder_reads_back_as_the_songs_that_were_composed(folder):
         assert all(record.captions)
 
 
+def test_some_roles_are_written_without_the_others_as_loud_as_in_the_mix(folder):
+    for record in read(folder):
+        assert 1 <= len(record.subsets) <= 2
+        mixed, _ = soundfile.read(record.audio)
+        for roles in record.subsets:
+            assert set(roles) < {role for role, _ in record.plan.instruments}
+            alone, rate = soundfile.read(record.audio_of(roles))
+            assert (alone.shape, rate) == (mixed.shape, 44_100) and alone.any()
+            assert np.square(alone).mean() < 1.5 * np.square(mixed).mean()
+    assert len({roles for record in read(folder) for roles in record.subsets}) > 1
+
+
 def test_the_audio_has_the_samples_of_the_plan(folder):
     for record in read(folder):
         samples, rate = soundfile.read(record.audio, always_2d=True)
@@ -90,7 +102,7 @@ def test_a_folder_holds_one_corpus(folder):
 
 def test_the_song_files_are_plain_json_and_the_corpus_names_the_soundfonts_license(folder):
     facts = json.loads((folder / "songs" / "000019.json").read_text())
-    assert set(facts) == {"index", "seed", "genre", "mood", "captions", "plan", "channels", "notes"}
+    assert set(facts) == {"index", "seed", "genre", "mood", "captions", "plan", "channels", "notes", "subsets"}
     assert isinstance(Plan.from_dict(facts["plan"]), Plan)
     assert "MIT license" in json.loads((folder / "corpus.json").read_text())["notice"]
 

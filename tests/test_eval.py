@@ -200,7 +200,7 @@ def all_results(good: bool) -> list[TaskResult]:
     distortions = {"log_mel_db": 4.0, "stft_convergence": 0.5, "stft_log_magnitude": 0.3}
     for i, genre in zip(range(12), itertools.cycle(GENRES[:4])):
         q = prompt(i, genre=genre)
-        songs = {row: away[row][i].tolist() for row in ("real", "codec", "oracle", "noise")}
+        songs = {row: away[row][i].tolist() for row in ("real", "codec", "oracle", "without codes", "noise")}
         tracks = {row: away[row][i].tolist() for row in ("generated", "shuffled", "none")}
         facts = {
             "measurements": {row: measured(row == "real", genre) for row in ("real", "codec")},
@@ -209,10 +209,18 @@ def all_results(good: bool) -> list[TaskResult]:
         facts |= {
             "distortions": {"codec": distortions, "μ": distortions},
             "clicks": {"real": borders, "codec": borders},
+            "chroma": {"codec": 0.95, "oracle": 0.9 if good else 0.7, "without codes": 0.8},
+            "repetition": {"real": None if i else 0.6},
+            "notes": {
+                "alone": {"real": {"bass": 0.9, "lead": 0.8}, "oracle": {"bass": 0.88, "lead": 0.79 if good else 0.6}},
+                "mix": {"real": {"bass": 0.7, "lead": None}},
+                "contour": {"real": 0.9, "oracle": 0.85},
+            },
         }
         found.append(TaskResult("song", q, facts))
         facts = {"plan": {}, "measurements": {"generated": measured(good, genre)}, "embeddings": tracks}
-        found.append(TaskResult("track", q, {**facts, "clicks": {"generated": borders}}))
+        heard = {"repetition": {"generated": 0.5 if good else 0.4}, "notes": {"mix": {"generated": {"bass": 0.6}}}}
+        found.append(TaskResult("track", q, {**facts, "clicks": {"generated": borders}, **heard}))
     return found
 
 
@@ -223,6 +231,7 @@ def summarized() -> dict:
 
 def whole(summarized: dict) -> dict:
     speed = {"track_seconds": 120.0, "seconds": 12.0, "times_real_time": 10.0, "threads": 2, "runs": 1}
+    speed["planning_seconds"] = 3.0
     facts = {"model": "a", "weights": {"codec.safetensors": "0f"}, "weights_mb": 39.0, "versions": {"torch": "2"}}
     size = {"prompts": [[8, 12]], "n_references": 24, "n_pictures": 1}
     return {**facts, "size": size, "songs_seed": 1, **summarized, "speed": speed}
@@ -257,6 +266,25 @@ def test_good_figures_pass_and_unmeasured_ones_do_not(summarized):
     for name in ("tempo_acc1", "key_rank1", "chord_majmin", "genre", "roles"):
         assert good[next(n for n in good if n.startswith(name))] and not bad[next(n for n in bad if n.startswith(name))]
     assert not bad["beat_ms"] and bad["weights, MB"]
+    for name in ("lead alone, 0.9 of the floor", "chroma of true plans", "repetition, 0.8 of the composer's"):
+        assert good[name] and not bad[name]
+    assert good["bass alone, 0.9 of the floor"] and bad["bass alone, 0.9 of the floor"]
+
+
+def test_notes_are_means_of_what_is_known(summarized):
+    notes = summarized["notes"]
+    assert notes["alone"]["lead"] == pytest.approx({"real": 0.8, "oracle": 0.79})
+    assert notes["mix"]["bass"] == pytest.approx({"real": 0.7, "generated": 0.6})
+    assert np.isnan(notes["mix"]["lead"]["real"])
+    assert notes["whole"]["repetition"] == pytest.approx({"real": 0.6, "generated": 0.5})
+    assert notes["whole"]["contour"] == pytest.approx({"real": 0.9, "oracle": 0.85})
+
+
+def test_a_model_without_notes_is_judged_without_them(summarized):
+    without = summarized | {"notes": {"alone": {}, "mix": {}, "whole": {"chroma": {"oracle": 0.9}}}}
+    names = [check.name for check in checks(whole(without))]
+    assert "chroma of true plans" in names and not any("alone" in name or "repetition" in name for name in names)
+    assert "chroma" in report.page(whole(without), Path("report"))
 
 
 def test_the_report_is_json_and_a_page(summarized, tmp_path):

@@ -65,7 +65,7 @@ class Transcriber(nn.Module):
 def features(samples: np.ndarray) -> tuple[Tensor, Tensor]:
     """What the network sees of a sound: levels (2 H, P, F) of each pitch's harmonics, and (BANDS, F) of mel bands.
 
-    In units of 20 dB below the loudest; frame f is centered on sample f * HOP.
+    In units of 20 dB, nothing more than 80 dB below the loudest; frame f is centered on sample f * HOP.
     """
     sound = torch.tensor(mono(samples))  # a copy: those of a track are read-only
     pitches = 440 * 2 ** ((torch.arange(LOWEST, HIGHEST + 1) - 69) / 12)

@@ -200,6 +200,8 @@ class Swing:
             raise ValueError(f"swing of {self.unit}ths is none of 8 or 16")
         if not 0.5 <= self.ratio <= 0.75:
             raise ValueError(f"swing {self.ratio:g} is outside 0.5 (straight) to 0.75")
+        if self.ratio == 0.5:
+            object.__setattr__(self, "unit", 8)  # what is straight is so in every unit
 
     def __str__(self) -> str:
         return (
