@@ -88,9 +88,9 @@ def test_drums_are_kinds_of_sounds():
 
 
 def test_peaks_are_local_maxima_above_the_threshold():
-    probabilities = np.array([[0.1, 0.6, 0.9, 0.6, 0.1, 0.55, 0.1, 0.1, 0.4, 0.1]])
+    probabilities = np.array([[0.1, 0.6, 0.9, 0.6, 0.1, 0.1, 0.55, 0.1, 0.4, 0.1]])
     rows, seconds = peaks(probabilities)
-    assert rows.tolist() == [0, 0] and seconds.tolist() == pytest.approx([2 * HOP / SAMPLE_RATE, 5 * HOP / SAMPLE_RATE])
+    assert rows.tolist() == [0, 0] and seconds.tolist() == pytest.approx([2 * HOP / SAMPLE_RATE, 6 * HOP / SAMPLE_RATE])
 
 
 def test_the_highest_probability_around_a_moment():

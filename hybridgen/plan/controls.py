@@ -133,7 +133,7 @@ class Controls:
         "request edit", "how it ends: ring-out, cut (at the last bar line) or a fade over some bars", str, '"fade 4"'
     )
     swing: Swing | None = _option(  # noqa: RUF009, a field like the others
-        "edit", "how late every second eighth or sixteenth is: straight, 62% or 58% of 16ths", str, '"62%"'
+        "request edit", "how late every second eighth or sixteenth is: straight, 62% or 58% of 16ths", str, '"62%"'
     )
     notes: tuple[tuple[str, Written], ...] | None = _option(
         "edit",
@@ -315,6 +315,7 @@ class ControlArgs(TypedDict, total=False):
     instruments: Mapping[str, InstrumentArg] | None  # these roles play, with one of these; None = any instrument
     without: Sequence[str | int] | None  # roles, names and programs that do not play
     ending: Ending | str | None  # "ring-out", "cut" (at the last bar line), "fade", "fade 4" (over so many bars)
+    swing: Swing | str | float | None  # "straight", "62%", "58% of 16ths"
     roles: Sequence[str] | None  # who plays, all of these and nobody else
 
 

@@ -15,6 +15,7 @@ from hybridgen.progress import Progress
 from hybridgen.request import resolve_controls
 from hybridgen.stages import PromptStates, Stages
 from hybridgen.text.controls import understand
+from hybridgen.text.swing import usual_swing
 
 MAX_PLANS = 64
 
@@ -64,6 +65,7 @@ def write_plans(
         grammar.parse(row, prompt=prompt, seed=seed, n_samples=n_samples, time_base=stages.time_base)
         for row, seed in zip(rows, seeds, strict=True)
     ]
+    plans = [replace(plan, swing=controls.swing or usual_swing(prompt, plan.meter)) for plan in plans]
     plans, ending_notes = _end_plans(plans, controls.ending)
     plans = [write_notes(stages, plan, whole_prompt, progress=progress) for plan in plans]
     return PlanResult(tuple(plans), (*notes, *ending_notes, *states.notes))

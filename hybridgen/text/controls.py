@@ -17,6 +17,7 @@ from hybridgen.text.meter import find_meter
 from hybridgen.text.players import find_players
 from hybridgen.text.reader import PromptScanner
 from hybridgen.text.rewrite import is_foreign
+from hybridgen.text.swing import find_swing
 from hybridgen.text.tempo import find_tempo
 from hybridgen.text.vocabulary import find_unread
 
@@ -71,6 +72,7 @@ def read_controls(scanner: PromptScanner) -> Controls:
     chords, numerals = find_chords(scanner)
     pace = find_tempo(scanner)
     tempo = pace.tempo
+    swing = find_swing(scanner)
     meter = find_meter(scanner)
     blues = find_blues(scanner)
     bars, seconds, sections = find_length(scanner)
@@ -96,6 +98,7 @@ def read_controls(scanner: PromptScanner) -> Controls:
         cues=tuple(cues) or None,
         dynamics=dynamics,
         ending=ending,
+        swing=swing,
         instruments=tuple(players.instruments.items()) or None,
         without=tuple(players.without) or None,
         roles=players.roles,

@@ -1,0 +1,52 @@
+"""Swing, in the words of a prompt: "swung", "shuffle", "60 % swing", "swung sixteenths", "straight eighths"."""
+
+from hybridgen.plan.notes import Swing
+from hybridgen.text.reader import PromptScanner, compiled
+
+EIGHTHS, SIXTEENTHS = r"(?:eighths?|8ths?|quavers?)", r"(?:sixteenths?|16ths?|semiquavers?)"
+UNIT = rf"(?:{EIGHTHS}|{SIXTEENTHS})(?:[\s-]notes?)?"
+FEEL = r"(?:feel|rhythms?|grooves?|beats?|time)"
+SWING = r"(?:swing(?:ing|s)?|swung)"
+
+STRAIGHT = compiled(
+    rf"\b(?:straight(?:[\s-]+(?:{FEEL}|{UNIT})|\s+and\s+not\s+swung)|(?:no|without(?:\s+any)?)\s+{SWING}"
+    rf"|(?:not|never|un)[\s-]?swung)\b(?:\s+{FEEL}\b)?"
+)
+SHARE = compiled(
+    rf"(?:\b(?P<before>\d{{2}}(?:\.\d{{1,2}})?)\s?%\s+(?:of\s+)?(?:{UNIT}\s+)?{SWING}\b"
+    rf"|\b{SWING}(?:\s+{FEEL})?(?:\s+(?:of|at|by))?\s+(?P<after>\d{{2}}(?:\.\d{{1,2}})?)\s?%)"
+)
+SWUNG = compiled(
+    rf"\b(?:{UNIT}\s+{SWING}|{SWING}(?:\s+{UNIT})?|(?P<shuffle>shuffl(?:ed?|ing)))\b(?:\s+{FEEL}\b)?|\btriplet\s+{FEEL}\b"
+)
+FINE = compiled(SIXTEENTHS)
+ASKED, ASKED_16THS, SHUFFLED = Swing(0.62), Swing(0.58, 16), Swing(0.66)
+USUAL = (  # where a prompt does not say it
+    (compiled(r"\bjazz|\bbebop|\bbig band"), Swing(0.62)),
+    (compiled(r"\bblues"), Swing(0.64)),
+    (compiled(r"\blo-?\s?fi\b|\bchillhop"), Swing(0.57, 16)),
+    (compiled(r"\bfunk|\bboom[\s-]bap|\bhip[\s-]?hop"), Swing(0.53, 16)),
+)
+COMPOUND = ("6/8", "9/8", "12/8")  # whose beats are no pairs
+
+
+def find_swing(scanner: PromptScanner) -> Swing | None:
+    """What the words fix; None where they say nothing. Of two that contradict each other the first is taken."""
+    found = [(match.start(), Swing()) for match in scanner.take(STRAIGHT)]
+    for match in scanner.take_requested(SHARE):
+        ratio = float(match["before"] or match["after"]) / 100
+        if 0.5 <= ratio <= 0.75:
+            found.append((match.start(), Swing(round(ratio, 4), 16 if FINE.search(match[0]) else 8)))
+        else:
+            scanner.note(match.start(), f"a swing of {100 * ratio:g}% is not possible (50-75 %): it is left free")
+    for match in scanner.take_requested(SWUNG):
+        swing = SHUFFLED if match["shuffle"] else ASKED_16THS if FINE.search(match[0]) else ASKED
+        found.append((match.start(), swing))
+    return scanner.first("swing", found)
+
+
+def usual_swing(prompt: str, meter: str | None) -> Swing | None:
+    """What music of a prompt's genre has; None where its words name none that swings, and in meters without pairs."""
+    if meter in COMPOUND:
+        return None
+    return next((swing for pattern, swing in USUAL if pattern.search(prompt)), None)
