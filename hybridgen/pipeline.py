@@ -18,7 +18,7 @@ import numpy as np
 
 from hybridgen import manifest
 from hybridgen.adapters import Adapter
-from hybridgen.analysis.detection import find_bars
+from hybridgen.analysis.detection import can_detect, find_bars
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
@@ -47,19 +47,34 @@ class Pipeline(Stages):
         n: int = 1,
         *,
         seed: int | None = None,
+        melody: Plan | None = None,
         progress: Progress | None = None,
         **controls: Unpack[ControlArgs],
     ) -> PlanResult:
-        """`n` scores for one prompt, with seeds seed, seed + 1, ...; their codes are written when they are rendered.
+        """`n` plans for one prompt, with seeds seed, seed + 1, ...: scores, with notes where the model writes them.
 
         controls: seconds, bars, tempo, key, meter, sections, chords, instruments, as `ControlArgs` says. What is given
         is kept exactly, and beats what the prompt says in words (a note says so); the rest the planner chooses. 30
-        seconds unless a length is given. Raises ValueError, naming the field and both values, for what cannot be done.
+        seconds unless a length is given. melody: a plan whose lead is played from bar 1 on (`hear_melody` makes one of
+        a hummed tune, `formats.read` of a MIDI file); its tempo, meter, key, chords and length hold where nothing else
+        is asked. Raises ValueError, naming the field and both values, for what cannot be done.
         """
         given = Controls.of("request", controls)
-        seeds = check_request(prompt, n, random_seed() if seed is None else seed, given)
+        melody = (
+            None if melody is None else instance(melody, Plan, "melody", ": `hear_melody` makes one of a recording")
+        )
+        seeds = check_request(prompt, n, random_seed() if seed is None else seed, given, melody)
         states = self.encode_prompt(prompt)
-        return _warned(write_plans(self, prompt, states, given, seeds, progress))
+        return _warned(write_plans(self, prompt, states, given, seeds, progress, melody))
+
+    @staticmethod
+    def hear_melody(path: str | Path, tempo: float | None = None, meter: str = "4/4") -> Plan:
+        """The tune that is hummed, sung or whistled in a sound file, as a plan with a lead alone; a note says what.
+
+        tempo: quarter notes a minute to which it is quantised; None: the one on which it lies best. Needs librosa.
+        Raises ValueError for more than three minutes, and where no single voice is heard.
+        """
+        return _heard(Path(path), tempo, meter)
 
     @staticmethod
     def understand(prompt: str) -> Understanding:
@@ -102,19 +117,20 @@ class Pipeline(Stages):
         render_seed: int | None = None,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
+        melody: Plan | None = None,
         progress: Progress | None = None,
         **controls: Unpack[ControlArgs],
     ) -> Track:
         """A track from a prompt: `plan`, then `render`. `seed` sets both seeds; a random one is taken and recorded.
 
-        controls: as in `plan`; num_steps, guidance_scale, progress: as in `RenderOptions`.
+        controls, melody: as in `plan`; num_steps, guidance_scale, progress: as in `RenderOptions`.
         """
         seed = random_seed() if seed is None else seed
         options = RenderOptions(seed if render_seed is None else render_seed, num_steps, guidance_scale, progress)
         given = Controls.of("request", controls)
-        seeds = check_request(prompt, 1, seed if plan_seed is None else plan_seed, given)
+        seeds = check_request(prompt, 1, seed if plan_seed is None else plan_seed, given, melody)
         states = self.encode_prompt(prompt)
-        planned = write_plans(self, prompt, states, given, seeds, progress)
+        planned = write_plans(self, prompt, states, given, seeds, progress, melody)
         track = editing.render(self, planned.plans[0], options, states)
         return _warned(track.with_notes(planned.notes))
 
@@ -207,6 +223,16 @@ class Pipeline(Stages):
         """
         opening.check_latents(self, latents)
         return opening.decode(self, latents, None if n_samples is None else whole(n_samples, "n_samples"))
+
+
+def _heard(path: Path, tempo: float | None, meter: str) -> Plan:
+    if not can_detect():
+        raise ValueError(f"{path}: to hear a melody librosa is needed: pip install 'hybridgen[eval]'")
+    from hybridgen.analysis.melody import hear_melody  # librosa is optional
+
+    plan, notes = hear_melody(path, tempo, meter)
+    _warn(notes)
+    return plan
 
 
 def _plan(plan: Plan) -> Plan:

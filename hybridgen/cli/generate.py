@@ -70,8 +70,9 @@ def _add_rendering(parser: Parser) -> None:
 def run_generate(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
     chosen, controls = options.read_render_options(args), options.read_controls(args, "request")
-    options.check_outputs(args, args.out, args.plan_out, inputs=_given(args.prompt_file))
+    options.check_outputs(args, args.out, args.plan_out, inputs=_given(args.prompt_file, args.melody))
     options.print_understood(prompt, controls)
+    melody = options.read_melody(args, prompt, controls)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -80,6 +81,7 @@ def run_generate(args: argparse.Namespace) -> None:
             seed=args.seed,
             plan_seed=args.plan_seed,
             render_seed=args.render_seed,
+            melody=melody,
             progress=progress,
             **chosen,
             **controls,
@@ -113,14 +115,15 @@ def run_plan(args: argparse.Namespace) -> None:
     paths = [args.out]
     if args.n > 1:
         paths = [args.out.with_stem(f"{args.out.stem}-{i}") for i in range(1, args.n + 1)]
-    options.check_outputs(args, None, *paths, inputs=_given(args.prompt_file))
+    options.check_outputs(args, None, *paths, inputs=_given(args.prompt_file, args.melody))
     for adapter in options.parse_adapters(args):
         if adapter.bars is not None:
             raise ValueError(f"adapter {adapter}: a score is written as a whole; give bars to render or generate")
     options.print_understood(prompt, controls)
+    melody = options.read_melody(args, prompt, controls)
     pipe = options.load_pipeline(args)
     with options.progress_bars() as progress:
-        plans = pipe.plan(prompt, args.n, seed=args.seed, progress=progress, **controls)
+        plans = pipe.plan(prompt, args.n, seed=args.seed, melody=melody, progress=progress, **controls)
     options.write_texts({path: plan.to_json() for path, plan in zip(paths, plans, strict=True)})
     for path, plan in zip(paths, plans, strict=True):
         print(f"{path}: {plan.text()}")
@@ -129,6 +132,7 @@ def run_plan(args: argparse.Namespace) -> None:
 def _import_plan(score: Path, args: argparse.Namespace) -> None:
     """The plan of a score in another format; nothing is left for a planner to choose."""
     given = [name for name, value in options.read_controls(args, "request").items() if value is not None]
+    given += ["melody"] if args.melody is not None else []
     if given or args.n > 1:
         option = given[0] if given else "n"
         raise ValueError(f"--{option} is for a prompt, and {score} is a score: edit its plan instead")
@@ -167,5 +171,5 @@ def run_render(args: argparse.Namespace) -> None:
     options.finish(track, args, started)
 
 
-def _given(path: Path | None) -> list[Path]:
-    return [] if path is None else [path]
+def _given(*paths: Path | None) -> list[Path]:
+    return [path for path in paths if path is not None]

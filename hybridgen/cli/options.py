@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from tqdm import tqdm
 
+from hybridgen import formats
 from hybridgen.plan.controls import ControlArgs, Controls, Option, options
+from hybridgen.plan.notes import bar_text
 from hybridgen.plan.parts import check_seed
 from hybridgen.progress import Progress
 
@@ -85,8 +87,37 @@ def add_request_controls(parser: Parser) -> None:
     )
     add_controls(group, "request")
     group.add_argument(
+        "--melody",
+        type=Path,
+        metavar="hum.wav",
+        help="what the lead plays: a hummed, sung or whistled tune, or the lead of a .mid .abc .musicxml or plan.json",
+    )
+    group.add_argument(
         "--seed", type=int, metavar="N", help="the same seed gives the same track (default: random, and said)"
     )
+
+
+def read_melody(args: argparse.Namespace, prompt: str, controls: dict[str, Any]) -> "Plan | None":
+    """The melody that `--melody` names, shown as it is heard or read; None without one.
+
+    A tune is quantised to the tempo and the meter of the request.
+    """
+    if args.melody is None:
+        return None
+    if args.melody.suffix.lower() in formats.READS:
+        melody = read_plan(args.melody)
+    else:
+        from hybridgen.pipeline import Pipeline
+        from hybridgen.text.controls import understand
+
+        asked = understand(prompt).controls
+        tempo = controls["tempo"] or asked.tempo
+        melody = Pipeline.hear_melody(
+            args.melody, None if isinstance(tempo, tuple) else tempo, controls["meter"] or asked.meter or "4/4"
+        )
+    for number, bar in enumerate(melody.part("lead").bars, start=1):
+        print(f"melody {number}: {bar_text(bar or (), 'lead') or 'silence'}")
+    return melody
 
 
 def add_model(parser: Parser) -> None:

@@ -9,6 +9,7 @@ from hybridgen.plan.controls import Controls
 from hybridgen.plan.parts import Ending, check_prompt, check_seed, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.codes import write_codes
+from hybridgen.planning.melody import check_melody, fitted, with_melody
 from hybridgen.planning.notes import write_notes
 from hybridgen.planning.score import decode_scores
 from hybridgen.progress import Progress
@@ -50,9 +51,13 @@ def write_plans(
     controls: Controls,
     seeds: Sequence[int],
     progress: Progress | None = None,
+    melody: Plan | None = None,
 ) -> PlanResult:
     """A score for each seed, with notes where the model writes them, without codes; see `Pipeline.plan`."""
     understood, whole_prompt = understand(prompt), states
+    if melody is not None:
+        controls, worded = fitted(controls, understood.controls, melody)
+        understood = replace(understood, controls=worded)
     controls, notes = resolve_controls(understood, controls)
     if understood.text != prompt:
         states = replace(stages.encode_prompt(understood.text), notes=states.notes)
@@ -67,6 +72,10 @@ def write_plans(
     ]
     plans = [replace(plan, swing=controls.swing or usual_swing(prompt, plan.meter)) for plan in plans]
     plans, ending_notes = _end_plans(plans, controls.ending)
+    if melody is not None:
+        plans = [with_melody(plan, melody) for plan in plans]
+        if (n_bars := min(plan.n_bars for plan in plans)) < melody.n_bars:
+            ending_notes.append(f"the melody has {melody.n_bars} bars, of which {n_bars} are played")
     plans = [write_notes(stages, plan, whole_prompt, progress=progress) for plan in plans]
     return PlanResult(tuple(plans), (*notes, *ending_notes, *states.notes))
 
@@ -84,7 +93,7 @@ def _end_plans(plans: list[Plan], ending: Ending | None) -> tuple[list[Plan], li
     return ended, notes
 
 
-def check_request(prompt: str, n: int, seed: int, controls: Controls) -> list[int]:
+def check_request(prompt: str, n: int, seed: int, controls: Controls, melody: Plan | None = None) -> list[int]:
     """The seeds of `n` plans; ValueError for an empty or endless prompt, n outside 1-64, or impossible controls.
 
     Nothing is loaded for it. TypeError for what is no text or no whole number.
@@ -93,7 +102,12 @@ def check_request(prompt: str, n: int, seed: int, controls: Controls) -> list[in
         raise ValueError("prompt is empty: say in words what the music should be")
     if not 1 <= whole(n, "n") <= MAX_PLANS:
         raise ValueError(f"n {n} is outside 1-{MAX_PLANS}")
-    resolve_controls(understand(prompt), controls)
+    understood = understand(prompt)
+    if melody is not None:
+        check_melody(melody, controls)
+        controls, worded = fitted(controls, understood.controls, melody)
+        understood = replace(understood, controls=worded)
+    resolve_controls(understood, controls)
     return [check_seed(check_seed(seed) + i) for i in range(whole(n, "n"))]
 
 
