@@ -14,6 +14,7 @@ from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, PlannerConfig, pad_scores, pad_steps
 from hybridgen.planning.notes import NOTES_STREAM, decode_notes, unknown_bars
+from hybridgen.planning.plans import complete
 from hybridgen.sampling import SamplingParams
 from hybridgen.stages import PipelineConfig
 from tests.conftest import MICRO
@@ -191,7 +192,7 @@ def test_a_plan_comes_with_its_notes_and_a_track_is_made_again_from_its_manifest
     [plan] = note_pipe.plan("bass and drums, 120 BPM in C major", bars=2, seed=1)
     assert plan.notes and not unknown_bars(plan).any()
     track = note_pipe.render(plan)
-    assert track.plan.notes == plan.notes
+    assert track.plan.notes == plan.notes and not track.plan.codes  # which would say nothing more
     assert np.array_equal(note_pipe.replay(track.manifest).samples, track.samples)
 
 
@@ -219,3 +220,15 @@ def test_notes_that_are_written_by_hand_are_kept_and_the_others_follow(note_pipe
     half = note_pipe.write_notes(blank, (1, 1))
     assert unknown_bars(half)[1].any() and not unknown_bars(half)[0].any()
     assert note_pipe.write_notes(made) is made or note_pipe.write_notes(made) == made
+
+
+def test_codes_are_written_where_notes_stay_unknown(note_pipe: Pipeline):
+    [plan] = note_pipe.plan("bass and drums, 120 BPM in C major", bars=2, seed=1)
+    part = plan.notes[0]
+    recorded = forgotten(plan).with_parts([part.with_bars(2, (None,))])  # as much as is known of a recording
+    states = note_pipe.encode_prompt(plan.prompt)
+    made = complete(note_pipe, recorded, states, (1, 1))
+    assert made.part(part.role).bars[0] == part.bars[0] and unknown_bars(made)[1].any()
+    assert made.codes and min(map(min, made.codes)) >= 0
+    nothing = forgotten(plan)
+    assert not complete(note_pipe, nothing, states, (1, 1)).notes and complete(note_pipe, nothing, states).notes

@@ -102,10 +102,11 @@ def keep_codes(old: P, new: P, bars: tuple[int, int]) -> P:
     ValueError when they have different numbers of codebooks.
     """
     start, stop = new.frame_range(bars, new.time_base.code_hop)
-    inside = new.codes or ((-1,) * new.n_code_frames,) * len(old.codes)
-    if len(inside) != len(old.codes):
-        raise ValueError(f"codes: {len(inside)} rows in the new plan, {len(old.codes)} in the track's")
-    rows = zip(old.codes, inside, strict=True)
+    n_books = len(old.codes or new.codes)
+    outside, inside = (one.codes or ((-1,) * new.n_code_frames,) * n_books for one in (old, new))
+    if len(inside) != len(outside):
+        raise ValueError(f"codes: {len(inside)} rows in the new plan, {len(outside)} in the track's")
+    rows = zip(outside, inside, strict=True)
     return replace(new, codes=tuple(row[:start] + own[start:stop] + row[stop:] for row, own in rows))
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
-from hybridgen import grammar
+from hybridgen import grammar, note_grammar
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.parts import Ending, check_prompt, check_seed, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.codes import write_codes
 from hybridgen.planning.melody import check_melody, fitted, with_melody
-from hybridgen.planning.notes import write_notes
+from hybridgen.planning.notes import unknown_bars, write_notes
 from hybridgen.planning.score import decode_scores
 from hybridgen.progress import Progress
 from hybridgen.request import resolve_controls
@@ -111,6 +111,21 @@ def check_request(prompt: str, n: int, seed: int, controls: Controls, melody: Pl
     return [check_seed(check_seed(seed) + i) for i in range(whole(n, "n"))]
 
 
-def complete(stages: Stages, plan: Plan, states: PromptStates, progress: Progress | None = None) -> Plan:
-    """The plan with everything that it lacks for a render: unknown notes, then unset codes."""
-    return write_codes(stages, write_notes(stages, plan, states, progress=progress), states, progress)
+def complete(
+    stages: Stages,
+    plan: Plan,
+    states: PromptStates,
+    bars: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """The plan with what it lacks for a render of bars first..last (from 1; None: all): notes, or codes.
+
+    A renderer that knows notes needs no codes where all of them are known; where some are not, as in recordings, the
+    codes say what is played. In some bars of a plan without any notes, none are invented.
+    """
+    if bars is None or plan.notes:
+        plan = write_notes(stages, plan, states, bars, progress)
+    is_known = not (unknown_bars(plan) & note_grammar.playing(plan)).any()
+    if stages.config.renderer.notes and plan.notes and is_known:
+        return plan
+    return write_codes(stages, plan, states, progress)

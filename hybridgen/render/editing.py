@@ -14,8 +14,7 @@ from hybridgen.manifest import Manifest
 from hybridgen.plan.editing import check_same_time, keep_codes
 from hybridgen.plan.parts import check_bars, check_seed
 from hybridgen.plan.plan import Plan
-from hybridgen.planning.codes import write_codes
-from hybridgen.planning.notes import write_notes
+from hybridgen.planning.plans import complete
 from hybridgen.render import edges, mixdown
 from hybridgen.render.windows import WindowRenderer
 from hybridgen.sampling import RenderOptions
@@ -76,10 +75,7 @@ def _rerender_bars(stages: Stages, track: Track, plan: Plan, bars: tuple[int, in
     seed, sampling = _seed(track, options), options.sampling(stages.config.sampling)
     check_same_time(track.plan, plan, bars)
     prompt = stages.encode_prompt(plan.prompt)
-    plan = keep_codes(track.plan, plan, bars)
-    if plan.notes:
-        plan = write_notes(stages, plan, prompt, bars, options.progress)
-    plan = write_codes(stages, plan, prompt, options.progress)
+    plan = complete(stages, keep_codes(track.plan, plan, bars), prompt, bars, options.progress)
     start, stop = plan.frame_range(bars, plan.time_base.latent_hop)
     latents = torch.from_numpy(track.latents).to(stages.device, copy=True)
     known = np.ones(plan.n_frames, dtype=bool)

@@ -26,14 +26,14 @@ from hybridgen.track import Track
 
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
-    """The track of a plan, mastered to -14 LUFS; codes that the plan leaves unset are written first.
+    """The track of a plan, mastered to -14 LUFS; what the plan lacks is written first.
 
     A plan without an ending is rendered without one, as it was before there were any: `editing.render` chooses it.
     """
     plan = plan.on(stages.time_base)
     prompt = prompt or stages.encode_prompt(plan.prompt)
     seed, sampling = choose(stages, plan, options)
-    plan = complete(stages, plan, prompt, options.progress)
+    plan = complete(stages, plan, prompt, progress=options.progress)
     latents = new_latents(stages, plan)
     samples = np.zeros((2, plan.length), dtype=np.float32)
     meter = audio.LoudnessMeter(plan.time_base.sample_rate)
@@ -53,7 +53,7 @@ def stream(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
     """
     plan = edges.with_ending(plan.on(stages.time_base))
     seed, sampling = choose(stages, plan, options)
-    plan = complete(stages, plan, prompt, options.progress)
+    plan = complete(stages, plan, prompt, progress=options.progress)
     latents = new_latents(stages, plan)
     blocks = (block for _, block in decoded_blocks(stages, plan, prompt, seed, sampling, latents, options.progress))
     n_first = max(1, (min(sampling.window, plan.n_frames) - stages.codec.reach) // DECODE_BLOCK)

@@ -39,7 +39,7 @@ def window_spans(n_frames: int, size: int, overlap: int, multiple: int) -> list[
 
 @dataclass(frozen=True)
 class WindowRenderer:
-    """What stays the same from window to window while a plan, all its codes written, becomes latents."""
+    """What stays the same from window to window while a plan, all its notes or codes written, becomes latents."""
 
     renderer: Renderer
     plan: Plan
@@ -91,7 +91,7 @@ class WindowRenderer:
         seen = np.zeros(padded, dtype=bool)
         seen[: stop - start] = known[start:stop]
         parts = {
-            "codes": torch.tensor(self.plan.codes)[:, start // ratio : (start + padded) // ratio],
+            "codes": self._codes[:, start // ratio : (start + padded) // ratio],
             "features": torch.from_numpy(self.plan.frame_controls(base.latent_hop, start, start + padded)),
             "instruments": torch.from_numpy(self.plan.instrument_ids()),
             "context": context,
@@ -107,6 +107,13 @@ class WindowRenderer:
         }
         rows = {name: part[None].to(device) for name, part in parts.items()}
         return Condition(text=self.prompt.text, text_mask=self.prompt.mask, **rows)
+
+    @cached_property
+    def _codes(self) -> Tensor:
+        """(Q, P), -1 where the plan has none."""
+        if self.plan.codes:
+            return torch.tensor(self.plan.codes)
+        return torch.full((self.renderer.config.n_codebooks, self.plan.n_code_frames), -1)
 
     @cached_property
     def _notes(self) -> NoteSpans:
