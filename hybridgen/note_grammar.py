@@ -11,8 +11,9 @@ allowed ones ends in valid notes that the instruments have. V is the vocabulary.
     note   = [LONG] [LENGTH] [VELOCITY] PITCH     in rising pitch; length and velocity hold until another is said
 
 A step is a bar or an onset: what a planner writes with one pass of its layers. COPY names one of `SOURCES` earlier bars
-of the role, as it is or moved with the root of the chord; SHIFT makes it louder or softer. Positions and lengths are in
-steps of `GRID` ticks, and notes beside the grid are read at the nearest step.
+of the role, as it is or moved with the root of the chord; of several that are alike it names a section's, then the
+nearest. SHIFT makes it louder or softer. Positions and lengths are in steps of `GRID` ticks, and notes beside the grid
+are read at the nearest step.
 """
 
 from collections.abc import Generator, Sequence
@@ -186,11 +187,14 @@ class State:
         self._found[role][bar] = copied
 
     def _describe(self, role: int, bar: int, known: np.ndarray) -> tuple[int, int]:
-        """The decision that says what is known: the nearest bar that it copies; and by how much louder it is."""
+        """The decision that says what is known, and by how much louder than in the source it is.
+
+        A copy of a section before a copy of the last bars: it is the same for every role and bar that returns.
+        """
         if not len(known):
             return EMPTY, 0
         for block in (COPY, MOVED):
-            for token in block:
+            for token in (*block[BACK:], *block[:BACK]):
                 copied = self._copied(role, bar, token)
                 if copied is None or len(copied) != len(known) or (copied[:, :_VELOCITY] != known[:, :_VELOCITY]).any():
                     continue

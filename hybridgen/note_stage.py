@@ -1,5 +1,8 @@
 """How a planner writes notes: the input of its layers at each step of `note_grammar`, and the sub-tokens of a step.
 
+Pitches are scored twice: as keys of the instrument, and by how far they lie above the roots of the bar's chords and
+above the tonic, which is the same in every key and so learned from all of them at once.
+
 Shapes: B batch, N steps of at most W sub-tokens, V their vocabulary, F features of a bar, D width of the planner.
 """
 
@@ -8,8 +11,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridgen.layers import RMSNorm, SwiGLU
-from hybridgen.note_grammar import N_KINDS, N_PLACES, VOCAB_SIZE
-from hybridgen.plan.features import N_BAR_FEATURES
+from hybridgen.note_grammar import N_KINDS, N_PLACES, PITCH, VOCAB_SIZE
+from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES, columns
+from hybridgen.plan.notes import UNPITCHED
+from hybridgen.plan.parts import ROLES
+
+PITCHED_KINDS = (False, *(role not in UNPITCHED for role in ROLES))  # of steps: an onset of a role that has pitches
+N_ANCHORS, N_HALVES = 3, 2  # the roots of a bar's halves and the tonic; the chords of its halves
+
+
+def _harmony_columns() -> list[int]:
+    """Of `bar_controls`: the anchors, each one of 12 pitch classes or none, and then the chords, some of 12."""
+    every = list(range(N_BAR_FEATURES))
+    first, second = every[:N_FEATURES], every[N_FEATURES : 2 * N_FEATURES]
+    root, key, chord = columns("root"), columns("key"), columns("chord")
+    return [*first[root], *second[root], *first[key], *first[chord], *second[chord]]
+
+
+HARMONY_COLUMNS = _harmony_columns()
 
 
 class NoteStage(nn.Module):
@@ -27,6 +46,7 @@ class NoteStage(nn.Module):
         self.place_embedding = nn.Embedding(N_PLACES, depth_dim)
         self.norm, self.ffn = RMSNorm(depth_dim), SwiGLU(depth_dim, depth_ffn_dim)
         self.out_norm, self.head = RMSNorm(depth_dim), nn.Linear(depth_dim, VOCAB_SIZE, bias=False)
+        self.harmony_head = nn.Linear(depth_dim, 12 * N_ANCHORS + N_HALVES, bias=False)
 
     def embed_controls(self, features: Tensor, kinds: Tensor) -> Tensor:
         """(B, N, D) from the features of the bar of each step (B, N, F) and what is written in it (B, N)."""
@@ -41,17 +61,34 @@ class NoteStage(nn.Module):
             x = torch.cat((self.first_step.expand(len(x), 1, -1), x), dim=1)
         return controls + x
 
-    def forward(self, hidden: Tensor, tokens: Tensor, places: Tensor, written: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, tokens: Tensor, places: Tensor, written: Tensor, harmony: Tensor) -> Tensor:
         """Logits (M, V) of the sub-tokens at `written` (M,) of B x N x W, each given those before it in its step.
 
-        hidden (B, N, D): what the layers make of the steps; tokens and places (B, N, W).
+        hidden (B, N, D): what the layers make of the steps; tokens and places (B, N, W); harmony (B, N, 5, 12) from
+        `harmony`.
         """
         before = F.pad(tokens[..., :-1], (1, 0), value=-1)
         said = (before >= 0).to(hidden.dtype)[..., None]
         total = (self.sum_embedding(before.clamp(min=0)) * said).cumsum(dim=2)
         x = self.start(hidden)[:, :, None] + total + self.last_embedding(before.clamp(min=0)) * said
-        return self.logits(x.flatten(0, 2)[written] + self.place_embedding(places.flatten()[written]))
+        x = x.flatten(0, 2)[written] + self.place_embedding(places.flatten()[written])
+        return self.logits(x, harmony.flatten(0, 1)[written // tokens.shape[2]])
 
-    def logits(self, x: Tensor) -> Tensor:
-        """(..., V) of a sub-token from its input (..., depth_dim)."""
-        return self.head(self.out_norm(x + self.ffn(self.norm(x))))
+    def logits(self, x: Tensor, harmony: Tensor) -> Tensor:
+        """(..., V) of a sub-token from its input (..., depth_dim) and the harmony (..., 5, 12) of its step."""
+        x = self.out_norm(x + self.ffn(self.norm(x)))
+        above, inside = self.harmony_head(x).split((12 * N_ANCHORS, N_HALVES), dim=-1)
+        anchors, chords = harmony.to(x.dtype).split((N_ANCHORS, N_HALVES), dim=-2)
+        distances = (torch.arange(12, device=x.device) - anchors.argmax(-1, keepdim=True)) % 12  # (..., 3, 12)
+        scores = above.unflatten(-1, (N_ANCHORS, 12)).expand(distances.shape).gather(-1, distances)
+        classes = (scores * anchors.sum(-1, keepdim=True)).sum(-2) + (inside[..., None] * chords).sum(-2)  # (..., 12)
+        octaves = classes[..., torch.arange(len(PITCH), device=x.device) % 12]
+        return self.head(x) + F.pad(octaves, (PITCH.start, VOCAB_SIZE - PITCH.stop))
+
+
+def harmony(features: Tensor, kinds: Tensor) -> Tensor:
+    """(..., 5, 12): roots of the first and the second half of a bar and its tonic, 1 at their pitch class; chords of
+    both halves, 1 at those that sound. From features (..., 3 F) and kinds (...) of steps; 0 for those without pitches.
+    """
+    is_pitched = torch.tensor(PITCHED_KINDS, device=kinds.device)[kinds]
+    return features[..., HARMONY_COLUMNS].unflatten(-1, (N_ANCHORS + N_HALVES, 12)) * is_pitched[..., None, None]

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from hybridgen import grammar, note_grammar
 from hybridgen.config import Count, Width
 from hybridgen.layers import Attention, KVCache, RMSNorm, Rotary, SwiGLU, rotary
-from hybridgen.note_stage import NoteStage
+from hybridgen.note_stage import NoteStage, harmony
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
 from hybridgen.plan.parts import ROLES
 
@@ -192,7 +192,8 @@ class Planner(nn.Module):
         code_logits = None if codes is None else self.depth_head(frames, codes.clamp(min=0))
         note_logits = None
         if steps is not None and self.notes is not None:
-            note_logits = self.notes(written, steps.tokens, steps.places, steps.written)
+            of_bars = harmony(steps.features, steps.kinds)
+            note_logits = self.notes(written, steps.tokens, steps.places, steps.written, of_bars)
         return self.score_head(score[:, :length]), code_logits, note_logits
 
     def embed_text(self, text: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hybridgen import decoding, grammar, note_grammar
 from hybridgen.note_grammar import State
-from hybridgen.note_stage import NoteStage
+from hybridgen.note_stage import NoteStage, harmony
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, count, pad_scores
@@ -93,7 +93,7 @@ def decode_notes(
             x = torch.cat([*known, slots.embed(state, before)], dim=1).expand(copies, -1, -1)
             hidden = session.feed(x, count(x, fed - len(known) + 1, fed + 2) + score.shape[1])
             fed, known = fed + 1, []
-            before = sub_tokens.write(state, hidden[:, -1])
+            before = sub_tokens.write(state, hidden[:, -1], slots.harmony[state.bar, state.kind])
             report(progress, "writing notes", min(state.bar, last) + 1 - first, last + 1 - first)
     return state
 
@@ -118,6 +118,7 @@ class _Slots:
         kinds = torch.arange(note_grammar.N_KINDS, device=device).expand(plan.n_bars, -1)
         wide = features.expand(-1, note_grammar.N_KINDS, -1)
         self.controls = planner.embed_note_controls(wide, kinds, instruments.expand(plan.n_bars, -1))
+        self.harmony = harmony(wide, kinds)  # (bars, kinds, 5, 12)
 
     def embed(self, state: State, before: list[int] | None) -> Tensor:
         """(1, 1, D) of the step that a state is at, after the sub-tokens of the step before, if there is one."""
@@ -132,8 +133,9 @@ class _SubTokens:
     def __init__(self, notes: NoteStage, seed: int, params: SamplingParams):
         self.notes, self.seed, self.params, self.n = notes, seed, params, 0
 
-    def write(self, state: State, hidden: Tensor) -> list[int]:
-        """The sub-tokens of the step that the state is at, from what the layers make of it, (1 or 2, D)."""
+    def write(self, state: State, hidden: Tensor, harmony: Tensor) -> list[int]:
+        """The sub-tokens of the step that the state is at, from what the layers make of it, (1 or 2, D), and the
+        harmony (5, 12) of its bar."""
         step, written = state.step, list[int]()
         start = self.notes.start(hidden)
         total, last = torch.zeros_like(start[:1]), torch.zeros_like(start[:1])
@@ -143,7 +145,7 @@ class _SubTokens:
                 token = int(allowed.argmax())
             else:
                 x = start + total + last + self.notes.place_embedding.weight[state.place]
-                logits = guided(self.notes.logits(x), self.params)
+                logits = guided(self.notes.logits(x, harmony.expand(len(x), -1, -1)), self.params)
                 noise = torch.from_numpy(decoding.gumbel(self.seed, NOTES_STREAM, self.n, logits.shape)).to(
                     logits.device
                 )
