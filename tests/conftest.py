@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 
@@ -111,8 +111,20 @@ def load_script(path: str) -> ModuleType:
 @pytest.fixture(scope="session")
 def pipe() -> Pipeline:
     """A pipeline with random weights everywhere, the layers that start at zero included."""
+    return random_pipeline(MICRO)
+
+
+@pytest.fixture(scope="session")
+def note_pipe() -> Pipeline:
+    """The same, of a planner that writes notes and a renderer that hears them."""
+    planner, renderer = (replace(shapes, notes=True) for shapes in (MICRO.planner, MICRO.renderer))
+    return random_pipeline(replace(MICRO, planner=planner, renderer=renderer))
+
+
+def random_pipeline(shapes: PipelineConfig) -> Pipeline:
+    """A pipeline of these shapes with random weights."""
     torch.manual_seed(0)
-    pipeline = Pipeline(MICRO)
+    pipeline = Pipeline(shapes)
     for stage in (pipeline.planner, pipeline.renderer, pipeline.codec, pipeline.quantizer):
         for parameter in stage.parameters():
             if not parameter.any():

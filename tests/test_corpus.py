@@ -8,7 +8,8 @@ import soundfile
 
 from hybridgen.data import synth
 from hybridgen.data.composer import compose
-from hybridgen.data.corpus import main, read, split, write
+from hybridgen.data.corpus import draw_subsets, main, read, split, write
+from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 
 SECONDS = (4.0, 6.0)
@@ -39,13 +40,61 @@ def test_a_folder_reads_back_as_the_songs_that_were_composed(folder):
 def test_some_roles_are_written_without_the_others_as_loud_as_in_the_mix(folder):
     for record in read(folder):
         assert 1 <= len(record.subsets) <= 2
-        mixed, _ = soundfile.read(record.audio)
+        song, player = record.song(), synth.Synth()
+        _, gain_db = synth.mix(player.play(song))
         for roles in record.subsets:
-            assert set(roles) < {role for role, _ in record.plan.instruments}
-            alone, rate = soundfile.read(record.audio_of(roles))
-            assert (alone.shape, rate) == (mixed.shape, 44_100) and alone.any()
-            assert np.square(alone).mean() < 1.5 * np.square(mixed).mean()
-    assert len({roles for record in read(folder) for roles in record.subsets}) > 1
+            written, rate = soundfile.read(record.audio_of(roles), dtype="float32")
+            alone, _ = synth.mix(player.play(song, roles), gain_db)
+            assert rate == 44_100
+            np.testing.assert_allclose(written, alone.samples.T, atol=2**-15)  # 16 bits
+
+
+def test_roles_add_up_to_the_mix_where_nothing_is_limited(folder):
+    song, player = read(folder)[0].song(), synth.Synth()
+    _, gain_db = synth.mix(player.play(song))
+    roles, quiet = [channel.role for channel in song.channels], gain_db - 20  # no peak reaches the limiter
+    whole, first, rest = (
+        synth.mix(player.play(song, part), quiet)[0].samples for part in (roles, roles[:1], roles[1:])
+    )
+    assert rms(first + rest - whole) < 0.01 * rms(whole) and min(rms(first), rms(rest)) > 0.01 * rms(whole)
+
+
+def rms(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.square(samples).mean()))
+
+
+def test_every_file_is_a_mix_or_roles_that_its_song_lists(folder):
+    expected = set()
+    for record in read(folder):
+        names = [(), *record.subsets]
+        expected |= {f"{'-'.join((f'{record.index:06d}', *roles))}.flac" for roles in names}
+        expected.add(f"{record.index:06d}.json")
+        assert all(record.audio_of(roles).is_file() for roles in record.subsets)
+    assert {path.name for path in (folder / "songs").iterdir()} == expected
+
+
+def test_subsets_are_different_some_of_the_roles_and_mostly_one():
+    drawn = []
+    for index in range(60):
+        song = compose(0, index, (20, 20))
+        roles = [channel.role for channel in song.channels]
+        subsets = draw_subsets(song, 2)
+        assert subsets == draw_subsets(song, 2) and len(subsets) == len(set(subsets)) <= 2
+        assert bool(subsets) == (len(roles) > 1) and draw_subsets(song, 0) == []
+        for subset in subsets:
+            assert set(subset) < set(roles) and list(subset) == [role for role in ROLES if role in subset]
+        drawn += subsets
+    assert 0.5 < np.mean([len(subset) == 1 for subset in drawn]) < 0.9
+    assert {len(subset) for subset in drawn} >= {1, 2, 3}
+
+
+def test_a_corpus_without_subsets_has_mixes_alone(tmp_path, folder):
+    write(tmp_path, seed=3, first=18, count=1, seconds=SECONDS, workers=1, subsets=0)
+    assert {path.name for path in (tmp_path / "songs").iterdir()} == {"000018.flac", "000018.json"}
+    mixed = folder / "songs" / "000018.flac"
+    assert (tmp_path / "songs" / mixed.name).read_bytes() == mixed.read_bytes()
+    with pytest.raises(ValueError, match="the songs there have subsets 0, not 2"):
+        write(tmp_path, seed=3, first=18, count=1, seconds=SECONDS, workers=1)
 
 
 def test_the_audio_has_the_samples_of_the_plan(folder):
@@ -58,7 +107,8 @@ def test_the_audio_has_the_samples_of_the_plan(folder):
 
 
 def test_a_song_written_again_is_the_same_file(folder):
-    paths = [folder / "songs" / f"000018{suffix}" for suffix in (".flac", ".json")]
+    paths = sorted((folder / "songs").glob("000018*"))
+    assert len(paths) > 2  # the mix, some roles alone, what is known
     before = [path.read_bytes() for path in paths]
     for path in paths:
         path.unlink()
@@ -88,6 +138,23 @@ def test_a_song_without_its_json_is_not_counted(folder, tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda facts: facts.pop("index"), "has no 'index'"),
+        (lambda facts: facts.update(plan=3), "expected dict, got 3"),
+        (lambda facts: facts.update(subsets=3), "not iterable"),
+    ],
+)
+def test_a_damaged_file_is_named(folder, tmp_path, change, message):
+    facts = json.loads((folder / "songs" / "000018.json").read_text())
+    change(facts)
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "000018.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=rf"000018\.json: .*{message}"):
+        read(tmp_path)
+
+
 def test_the_split_follows_the_songs_identity(folder):
     assert [record.split for record in read(folder)] == ["train", "test"]
     assert sum(split(index) == "test" for index in range(1000)) == 50
@@ -113,6 +180,7 @@ def test_the_song_files_are_plain_json_and_the_corpus_names_the_soundfonts_licen
         (["--hours", "0"], "hours 0.0: must be more than 0"),
         (["--seconds", "60", "20"], "seconds 60 to 20: must be increasing"),
         (["--workers", "0"], "workers 0: must be at least 1"),
+        (["--subsets", "-1"], "subsets -1: must be at least 0"),
         (["--out", "/dev/null/corpus"], "[Errno 20] Not a directory"),
     ],
 )

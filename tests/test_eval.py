@@ -11,9 +11,10 @@ import pytest
 pytest.importorskip("librosa")
 
 from hybridgen import cli, evaluation
+from hybridgen.data import synth
 from hybridgen.data.composer import GENRES, compose
 from hybridgen.data.composer.genres import style_named
-from hybridgen.evaluation import pictures, prompts, report, results, run, summary, tasks
+from hybridgen.evaluation import notes, pictures, prompts, report, results, run, summary, tasks
 from hybridgen.evaluation.checks import checks
 from hybridgen.evaluation.prompts import EvalPrompt, EvalSize
 from hybridgen.evaluation.results import TaskResult
@@ -29,6 +30,8 @@ from tests.conftest import SAMPLE_RATE
 from tools import estimators
 
 CAPTION = "A calm 8-bit tune in C major at 120 BPM"
+SECONDS = 8
+SONG = compose(prompts.SEED, 0, (SECONDS, SECONDS)).plan
 SMALL = EvalSize(((8, 3), (20, 1)), n_references=4, n_pictures=1, speed_seconds=2.0, speed_runs=1)
 
 
@@ -121,6 +124,64 @@ def test_songs_and_tracks_are_measured_alike(context):
     assert {len(row) for row in embeddings.values()} == {len(found["reference"]["embedding"])}
     assert embeddings["real"] == found["reference"]["embedding"]  # the same song
     assert embeddings["generated"] != embeddings["shuffled"] != embeddings["none"]
+    song, track = found["song"], found["track"]
+    assert song["chroma"].keys() == {"codec", "oracle", "without codes"} and "notes" not in {*song, *track}
+    assert (song["repetition"], track["repetition"]) == ({"real": None}, {"generated": None})  # no notes are known
+
+
+def test_of_a_model_with_notes_each_role_is_listened_to(note_pipe: Pipeline, context, monkeypatch):
+    monkeypatch.setattr(tasks, "load_pipeline", lambda context: note_pipe)
+    monkeypatch.setattr(notes, "played", lambda prompt: {"bass": play(prompt.plan)})
+    one = replace(prompt(1), plan=SONG)
+    song = tasks.measure_song(context, EvalTask("song", one, prompt(2)))
+    track = tasks.measure_track(context, EvalTask("track", one, prompt(2)))
+    roles = {part.role for part in SONG.notes}
+    assert {row: set(heard) for row, heard in song["notes"]["mix"].items()} == dict.fromkeys(
+        ("real", "codec", "oracle", "without codes"), roles
+    )
+    assert song["notes"]["alone"].keys() == {"real", "oracle"} and song["notes"]["alone"]["real"].keys() == {"bass"}
+    assert song["notes"]["alone"]["oracle"].keys() == roles & set(notes.ALONE)
+    assert song["notes"]["contour"].keys() == {"oracle"}  # of the lead, which was not played
+    assert track["notes"]["mix"].keys() == track["notes"]["alone"].keys() == {"generated"}
+    planned = {part.role for part in Plan.from_dict(track["plan"]).notes if any(part.bars)}
+    assert track["notes"]["mix"]["generated"].keys() == planned
+
+
+def test_a_whole_plan_sounds_as_it_is_rendered(pipe: Pipeline):
+    track = pipe.render(prompt().plan, seed=1)
+    again = notes.sound(pipe, track.plan, 1, track.manifest.gain_db)
+    np.testing.assert_allclose(again, track.samples, atol=1e-4)
+
+
+def test_without_codes_the_codes_make_no_difference(pipe: Pipeline):
+    plan = pipe.render(prompt().plan, seed=1).plan
+    bare = notes.without_codes(pipe, plan)
+    other = replace(plan, codes=tuple(row[::-1] for row in plan.codes))
+    assert {code for row in bare.codes for code in row} == {-1} and notes.without_codes(pipe, other) == bare
+    assert np.shape(bare.codes) == np.shape(plan.codes)
+    assert not np.allclose(notes.sound(pipe, bare, 1), notes.sound(pipe, plan, 1), atol=1e-2)
+
+
+def test_roles_are_rendered_alone_with_the_gain_that_is_given(note_pipe: Pipeline):
+    plan = replace(SONG.on(note_pipe.time_base), prompt=CAPTION)
+    loud, soft = (notes.rendered(note_pipe, plan, 1, gain_db) for gain_db in (-34.0, -40.0))  # not limited
+    assert loud.keys() == {part.role for part in SONG.notes} & set(notes.ALONE) and len(loud) > 2
+    assert all(sound.shape == (2, SONG.length) for sound in loud.values())
+    for role, sound in loud.items():
+        np.testing.assert_allclose(sound, soft[role] * 10 ** (6 / 20), atol=1e-4)
+        assert not any(np.allclose(sound, loud[other], atol=1e-4) for other in loud if other != role)
+
+
+def test_roles_of_a_song_are_played_alone_and_softer_than_together():
+    pytest.importorskip("fluidsynth", exc_type=ImportError)
+    if not any(soundfont.path.is_file() for soundfont in synth.SOUNDFONTS):
+        pytest.skip("no soundfont is installed")
+    alone = notes.played(replace(prompt(0, SECONDS), plan=SONG))
+    together, _ = synth.mix(synth.Synth().play(compose(prompts.SEED, 0, (SECONDS, SECONDS))))
+    assert alone.keys() == {role for role, _ in SONG.instruments} & set(notes.ALONE)
+    for sound in alone.values():
+        assert sound.shape == together.samples.shape and sound.any()
+        assert np.square(sound).mean() < np.square(together.samples).mean()
 
 
 def test_a_run_goes_on_where_it_stopped(context, tmp_path):
@@ -272,19 +333,26 @@ def test_good_figures_pass_and_unmeasured_ones_do_not(summarized):
 
 
 def test_notes_are_means_of_what_is_known(summarized):
-    notes = summarized["notes"]
-    assert notes["alone"]["lead"] == pytest.approx({"real": 0.8, "oracle": 0.79})
-    assert notes["mix"]["bass"] == pytest.approx({"real": 0.7, "generated": 0.6})
-    assert np.isnan(notes["mix"]["lead"]["real"])
-    assert notes["whole"]["repetition"] == pytest.approx({"real": 0.6, "generated": 0.5})
-    assert notes["whole"]["contour"] == pytest.approx({"real": 0.9, "oracle": 0.85})
+    found = summarized["notes"]
+    assert found["alone"]["lead"] == pytest.approx({"real": 0.8, "oracle": 0.79})
+    assert found["mix"]["bass"] == pytest.approx({"real": 0.7, "generated": 0.6})
+    assert np.isnan(found["mix"]["lead"]["real"])
+    assert found["whole"]["repetition"] == pytest.approx({"real": 0.6, "generated": 0.5})
+    assert found["whole"]["contour"] == pytest.approx({"real": 0.9, "oracle": 0.85})
 
 
 def test_a_model_without_notes_is_judged_without_them(summarized):
     without = summarized | {"notes": {"alone": {}, "mix": {}, "whole": {"chroma": {"oracle": 0.9}}}}
     names = [check.name for check in checks(whole(without))]
     assert "chroma of true plans" in names and not any("alone" in name or "repetition" in name for name in names)
-    assert "chroma" in report.page(whole(without), Path("report"))
+    page = report.page(whole(without) | {"checks": []}, Path("report"))
+    assert "chroma" in page and report.WITHOUT_NOTES in page
+
+
+def test_notes_of_a_plan_that_has_none_do_not_pass(summarized):
+    rows = {"alone": {"bass": {"real": 0.9}}, "mix": {}, "whole": {"chroma": {}, "repetition": {"real": 0.6}}}
+    failed = {check.name for check in checks(whole(summarized | {"notes": rows})) if not check.passed}
+    assert {"bass alone, 0.9 of the floor", "chroma of true plans", "repetition, 0.8 of the composer's"} <= failed
 
 
 def test_the_report_is_json_and_a_page(summarized, tmp_path):

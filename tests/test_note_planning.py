@@ -16,8 +16,6 @@ from hybridgen.planner import Planner, PlannerConfig, pad_scores, pad_steps
 from hybridgen.planning.notes import NOTES_STREAM, decode_notes, unknown_bars
 from hybridgen.planning.plans import complete
 from hybridgen.sampling import SamplingParams
-from hybridgen.stages import PipelineConfig
-from tests.conftest import MICRO
 
 CONFIG = PlannerConfig(
     dim=24,
@@ -171,21 +169,6 @@ def test_the_seed_decides_and_half_of_a_role_may_be_known(planner: Planner):
         for seed in (1, 1, 2)
     )
     assert one.notes == same.notes != other.notes and one.part(role) == plan.part(role)
-
-
-@pytest.fixture(scope="module")
-def note_pipe() -> Pipeline:
-    """A pipeline whose planner writes notes and whose renderer hears them, with random weights."""
-    torch.manual_seed(0)
-    shapes: PipelineConfig = replace(
-        MICRO, planner=replace(MICRO.planner, notes=True), renderer=replace(MICRO.renderer, notes=True)
-    )
-    pipe = Pipeline(shapes)
-    for stage in (pipe.planner, pipe.renderer, pipe.codec, pipe.quantizer):
-        for parameter in stage.parameters():
-            if not parameter.any():
-                torch.nn.init.normal_(parameter, std=0.1)
-    return pipe
 
 
 def test_a_plan_comes_with_its_notes_and_a_track_is_made_again_from_its_manifest(note_pipe: Pipeline):

@@ -123,7 +123,7 @@ def write(
 
 
 def read(folder: Path) -> list[SongRecord]:
-    """The songs of a corpus folder in order of their index; ValueError where there are none."""
+    """The songs of a corpus folder in order of their index; ValueError where there are none, or for a damaged file."""
     paths = sorted((Path(folder) / "songs").glob("*.json"))
     if not paths:
         raise ValueError(f"corpus folder {str(folder)!r} contains no songs/*.json; write them: {_COMMAND}")
@@ -135,16 +135,21 @@ _COMMAND = "python -m hybridgen.data.corpus --out FOLDER --hours 10"
 
 def _read_record(path: Path) -> SongRecord:
     facts = read_json(path, MAX_SONG_JSON)
-    return SongRecord(
-        index=facts["index"],
-        audio=path.with_suffix(".flac"),
-        plan=Plan.from_dict(facts["plan"]),
-        genre=facts["genre"],
-        mood=tuple(facts["mood"]),
-        captions=tuple(facts["captions"]),
-        split=split(facts["index"]),
-        subsets=tuple(map(tuple, facts.get("subsets", ()))),
-    )
+    try:
+        return SongRecord(
+            index=facts["index"],
+            audio=path.with_suffix(".flac"),
+            plan=Plan.from_dict(facts["plan"]),
+            genre=facts["genre"],
+            mood=tuple(facts["mood"]),
+            captions=tuple(facts["captions"]),
+            split=split(facts["index"]),
+            subsets=tuple(map(tuple, facts.get("subsets", ()))),
+        )
+    except KeyError as error:
+        raise ValueError(f"{path}: has no {error}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _path(folder: Path, index: int) -> Path:
@@ -197,16 +202,18 @@ def _write_song(folder: Path, seed: int, index: int, seconds: tuple[float, float
     _write_flac(path.with_suffix(".flac"), audio)
     drawn = draw_subsets(song, subsets)
     for roles in drawn:
-        _write_flac(
-            folder / "songs" / f"{'-'.join((path.stem, *roles))}.flac", mix(_synth().play(song, roles), gain_db)[0]
-        )
+        alone, _ = mix(_synth().play(song, roles), gain_db)
+        _write_flac(path.with_name("-".join((path.stem, *roles)) + ".flac"), alone)
     with atomic_write(path) as temporary:
         temporary.write_text(_song_json(song, drawn), encoding="utf-8")
     return song.plan.length
 
 
 def draw_subsets(song: Song, n: int) -> list[tuple[str, ...]]:
-    """At most `n` different subsets of a song's roles: many of them one role, the others any number but all."""
+    """At most `n` different subsets of a song's roles: most of them one role, the others any number but all.
+
+    The same song gives the same ones; a song of one role gives none.
+    """
     rng = random.Random(f"subsets {song.seed} {song.index}")
     roles = [channel.role for channel in song.channels]
     drawn = set()

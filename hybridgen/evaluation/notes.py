@@ -16,7 +16,7 @@ from hybridgen.evaluation.prompts import SEED, EvalPrompt
 from hybridgen.metrics import transcription
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.plan import Plan
-from hybridgen.render import mixdown
+from hybridgen.render import edges, mixdown
 from hybridgen.render.windows import WindowRenderer
 
 ALONE = ("drums", "bass", "keys", "lead")  # roles that are also listened to one by one
@@ -55,13 +55,17 @@ def rendered(pipe: Pipeline, plan: Plan, seed: int, gain_db: float) -> dict[str,
 def sound(
     pipe: Pipeline, plan: Plan, seed: int, gain_db: float | None = None, heard: tuple[str, ...] | None = None
 ) -> np.ndarray:
-    """What the renderer makes of a whole plan, with its codes as they are; mastered, by a gain in dB if it is given."""
+    """What the renderer makes of a whole plan, with its codes as they are; mastered, by a gain in dB if it is given.
+
+    Opened and ended as a render is, so that the codec's first sample is no click.
+    """
+    plan = edges.with_ending(plan)
     latents, known = mixdown.new_latents(pipe, plan), np.zeros(plan.n_frames, dtype=bool)
     prompt = pipe.encode_prompt(plan.prompt)
     windows = WindowRenderer(pipe.renderer, plan, prompt, seed, pipe.config.sampling, heard=heard)
     for _ in windows.fill(latents, known, (0, plan.n_frames)):
         pass
-    samples = pipe.decode(latents.cpu().numpy(), plan.length)
+    samples = edges.shaped(plan, 0, pipe.decode(latents.cpu().numpy(), plan.length))
     return Audio(samples, plan.time_base.sample_rate).master(gain_db).samples
 
 

@@ -212,7 +212,7 @@ def load_song(prompt: EvalPrompt) -> np.ndarray:
     """Samples (2, N) of the prompt's song, which is written first where it is not there yet."""
     with contextlib.redirect_stderr(io.StringIO()):  # a progress bar for each song
         seconds = (float(prompt.seconds), float(prompt.seconds))
-        corpus.write(prompt.audio.parents[1], SEED, prompt.seed, 1, seconds, workers=1)
+        corpus.write(prompt.audio.parents[1], SEED, prompt.seed, 1, seconds, workers=1, subsets=0)
     return Audio.load(prompt.audio).samples
 
 
