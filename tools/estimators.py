@@ -39,9 +39,9 @@ N_METRONOMES = 40
 PROFILE_SONGS, PROBE_SONGS = 400, 1400  # training songs to fit on at most
 PROBE_PENALTY = 0.01
 CODED_EVERY = 4  # of as many training songs the probe learns one through the codec too: it will judge what a codec made
-NOTE_SONGS = 120  # training songs, each with its subsets of roles
+NOTE_SONGS = 60  # training songs, each with its subsets of roles
 NOTE_FRAMES = 688  # of an excerpt, 16 s
-NOTE_BATCH, NOTE_EPOCHS, NOTE_RATE = 4, 10, 4e-3
+NOTE_BATCH, NOTE_EPOCHS, NOTE_RATE, NOTE_CLIP = 4, 12, 2.5e-3, 5.0
 WORKERS = 2  # processes, one thread each
 
 
@@ -173,6 +173,7 @@ def fit_transcriber(train: list[SongRecord], test: list[SongRecord], model: str 
         loss = sum(note_loss(*pair) for pair in zip(logits, (pitched, drums), strict=True))
         optimizer.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), NOTE_CLIP)
         optimizer.step()
         schedule.step()
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)

@@ -30,6 +30,8 @@ HARMONICS = (1, 2, 3, 4, 5, 6)
 DRUMS = ((35, 36), (37, 38, 39, 40), (42, 44, 46))  # kicks, snares, hats; all other sounds are a kind of their own
 N_KINDS = len(DRUMS) + 1
 BANDS = 48
+RARE = -5.0  # logit of an onset before anything is known: one in 150
+LOUDEST, SILENT = torch.ones(()), 1e-3
 TOLERANCE = 0.05  # seconds between a note's onset and the one that is heard
 THRESHOLD = 0.5  # of the probability of an onset
 
@@ -56,6 +58,8 @@ class Transcriber(nn.Module):
             nn.GELU(),
             nn.Conv1d(48, N_KINDS, 1),
         )
+        for stack in (self.pitched, self.drums):
+            nn.init.constant_(stack[-1].bias, RARE)
 
     def forward(self, stacked: Tensor, bands: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, P, F) and (B, D, F), from what `features` makes of sounds: (B, 2 H, P, F) and (B, BANDS, F)."""
@@ -65,7 +69,7 @@ class Transcriber(nn.Module):
 def features(samples: np.ndarray) -> tuple[Tensor, Tensor]:
     """What the network sees of a sound: levels (2 H, P, F) of each pitch's harmonics, and (BANDS, F) of mel bands.
 
-    In units of 20 dB, nothing more than 80 dB below the loudest; frame f is centered on sample f * HOP.
+    In units of 20 dB, 2 for the loudest, -2 for 80 dB and more below it; frame f is centered on sample f * HOP.
     """
     sound = torch.tensor(mono(samples))  # a copy: those of a track are read-only
     pitches = 440 * 2 ** ((torch.arange(LOWEST, HIGHEST + 1) - 69) / 12)
@@ -75,8 +79,8 @@ def features(samples: np.ndarray) -> tuple[Tensor, Tensor]:
         levels += [spectrum @ _picker(pitches * harmonic, window) for harmonic in HARMONICS]
     stacked = torch.stack(levels).transpose(1, 2)
     bands = spectra.mel_magnitude(sound, SAMPLE_RATE, WINDOWS[1], HOP, BANDS, center=True).T
-    stacked, bands = (spectra.decibels(part, part.max()) / 20 + 2 for part in (stacked, bands))
-    return stacked, bands
+    stacked, bands = (part / part.max().clamp(min=SILENT) for part in (stacked, bands))
+    return spectra.decibels(stacked, LOUDEST) / 20 + 2, spectra.decibels(bands, LOUDEST) / 20 + 2
 
 
 def _picker(frequencies: Tensor, window: int) -> Tensor:
