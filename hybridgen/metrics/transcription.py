@@ -58,8 +58,9 @@ class Transcriber(nn.Module):
             nn.GELU(),
             nn.Conv1d(48, N_KINDS, 1),
         )
-        for stack in (self.pitched, self.drums):
-            nn.init.constant_(stack[-1].bias, RARE)
+        for name, bias in self.named_parameters():
+            if name in ("pitched.6.bias", "drums.4.bias"):
+                nn.init.constant_(bias, RARE)
 
     def forward(self, stacked: Tensor, bands: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, P, F) and (B, D, F), from what `features` makes of sounds: (B, 2 H, P, F) and (B, BANDS, F)."""
