@@ -1,7 +1,7 @@
 """What a step costs is what PyTorch counts; what a model needs is what DeepSpeed says; the table says both."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import pytest
@@ -13,9 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hybridgen.codecs.own import SpectralCodec, mid_side
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
-from hybridgen.planner import Planner
+from hybridgen.planner import Planner, Steps
 from hybridgen.quantizer import Quantizer
 from hybridgen.renderer import Condition, Renderer, no_notes
 from hybridgen.stages import PipelineConfig
@@ -53,6 +53,31 @@ def planner_step(micro: PipelineConfig) -> Step:
         return F.cross_entropy(score_logits.transpose(1, 2), score[0]) + codes_loss
 
     return Step(model, loss, flops.planner(config, S, L, P), memory.planner(config, B, S, L, P))
+
+
+def note_step(micro: PipelineConfig) -> Step:
+    """A planner's step on scores with their notes, and the empty code frame that follows."""
+    config = replace(micro.planner, notes=True)
+    model, n_steps = Planner(config), 30
+    text = torch.randn(B, S, config.text_dim), torch.ones(B, S, dtype=torch.bool)
+    score = torch.randint(0, 9, (B, L)), torch.zeros(B, L, 2, dtype=torch.int64)
+    codes, controls = torch.zeros(B, config.n_codebooks, 1, dtype=torch.int64), torch.randn(B, 1, N_FEATURES)
+    places = torch.zeros(B, n_steps, flops.SUBTOKENS, dtype=torch.int64)
+    steps = Steps(
+        places,
+        places,
+        places[..., 0],
+        torch.randn(B, n_steps, N_BAR_FEATURES),
+        torch.arange(B * n_steps * flops.SUBTOKENS),
+    )
+
+    def loss() -> Tensor:
+        instruments = torch.zeros(B, len(ROLES), dtype=torch.int64)
+        logits = model(*text, *score, codes, controls, instruments, steps=steps)
+        return sum(one.float().logsumexp(-1).mean() for one in logits)
+
+    shape = (S, L, 1, n_steps)
+    return Step(model, loss, flops.planner(config, *shape), memory.planner(config, B, *shape))
 
 
 def renderer_step(micro: PipelineConfig) -> Step:
@@ -114,6 +139,7 @@ def codec_step(micro: PipelineConfig, frozen: bool, adversarial: bool) -> Step:
 
 STEPS = {
     "planner": planner_step,
+    "planner, with notes": note_step,
     "renderer": renderer_step,
     "quantizer": quantizer_step,
     "codec": lambda micro: codec_step(micro, frozen=False, adversarial=False),

@@ -42,12 +42,15 @@ class HeldOut:
 
 def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, model: Planner) -> dict[str, float]:
     """Nats per score token and, where there are some, per sub-token of the notes and per code; the weighted sum of
-    the means is `valid/loss`. Also logs a plan.
+    the means is `valid/loss`. Also the share of copied bars whose source is found, and a plan.
     """
     device = model.start.device
     parts = [planner_losses(model, batch.to(device), 0.0) for batch in held.scores]
     values = {f"valid/{name}": sum(part[name].item() for part in parts) / len(parts) for name in parts[0]}
     values["valid/loss"] = values["valid/score"] + train.notes_weight * values.get("valid/notes", 0.0)
+    if model.notes is not None:
+        shares = [objectives.copies_found(model, batch.to(device)) for batch in held.scores]
+        values["valid/copies"] = torch.stack(shares).mean().item()
     if held.songs:
         means = [planner_losses(model, batch.to(device), 0.0)["codes"].item() for batch in held.songs]
         values["valid/codes"] = sum(means) / len(means)

@@ -45,6 +45,7 @@ class Assumptions:
     offload: bool = False  # optimizer states on the host
     song_seconds: float = 180.0
     score_rate: float = 1.2  # tokens a second; the composer's songs have 2.3 in half a minute, 1.1 in four minutes
+    note_rate: float = 4.7  # steps of notes a second; the composer's have 5.8 in half a minute, 4.2 in three minutes
     text_tokens: int = 32
 
     def __post_init__(self) -> None:
@@ -142,18 +143,20 @@ def planner_steps(
     share = train.rendered_share if train.prepared is not None else 0.0
 
     def scores(n_songs: int, seconds: tuple[float, float], n_steps: float) -> Step:
-        return songs(n_steps, n_songs, sum(seconds) / 2, 1)  # and the empty frame that follows a score
+        mean = sum(seconds) / 2
+        n_notes = ceil(mean * assumed.note_rate) if shapes.notes else 0
+        return songs(n_steps, n_songs, mean, 1, n_notes)  # and the empty frame that follows a score
 
-    def songs(n_steps: float, n_songs: int, seconds: float, n_frames: int) -> Step:
+    def songs(n_steps: float, n_songs: int, seconds: float, n_frames: int, n_notes: int) -> Step:
         n_tokens = ceil(seconds * assumed.score_rate)
-        shape = (assumed.text_tokens, n_tokens, n_frames)
+        shape = (assumed.text_tokens, n_tokens, n_frames, n_notes)
         return Step(
             n_steps,
             n_songs,
             lambda: flops.planner(shapes, *shape),
             lambda n: memory.planner(shapes, n, *shape),
             seconds,
-            n_tokens + n_frames,
+            n_tokens + n_frames + n_notes,
         )
 
     n_frames = time_base.n_code_frames(round(assumed.song_seconds * time_base.sample_rate))
@@ -163,7 +166,7 @@ def planner_steps(
     return [
         scores(drawn.batch_size, drawn.seconds, composed * (1 - drawn.long_share)),
         scores(drawn.batch_size // LONG_DIVISOR, drawn.long_seconds, composed * drawn.long_share),
-        songs(share * train.steps, n_songs, assumed.song_seconds, n_frames),
+        songs(share * train.steps, n_songs, assumed.song_seconds, n_frames, int(shapes.notes)),  # and an empty step
     ]
 
 

@@ -4,7 +4,7 @@ What a model needs by itself (`states`) follows DeepSpeed's estimators, plus the
 keeps for its backward pass (`Activations`) is counted tensor by tensor for fused attention and fused norms: a device
 without them needs up to a third more.
 
-Shapes: B songs, windows or crops; S text tokens, L score tokens, P code frames, T latent frames, N samples, D width.
+Shapes: B songs, windows or crops; S text tokens, L score tokens, P code frames, T latent frames, D width.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,15 @@ from math import ceil
 
 from torch import nn
 
-from hybridgen import grammar
+from hybridgen import grammar, note_grammar
 from hybridgen.codecs.own import N_TONES, TONE_WINDOW, SpectralCodecConfig
-from hybridgen.plan.features import N_FEATURES
+from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import PlannerConfig
 from hybridgen.quantizer import N_PITCHES, QuantizerConfig
 from hybridgen.renderer import CROSS_EVERY, PATCH, RendererConfig
 from hybridgen.training.discriminators import DiscriminatorConfig
+from hybridgen.training.flops import SUBTOKENS
 
 GPU_BYTES = {"H100": 80e9, "H200": 141e9, "A100": 80e9}  # bytes of a GPU
 DRIVER_BYTES = 3e9  # bytes for the driver, the libraries and the allocator's gaps: an assumption
@@ -115,18 +116,27 @@ def states(
     return Memory(weights, gradients, 12 * shared, 4 * shared, buffers)
 
 
-def planner(config: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_frames: int) -> Activations:
-    """A step on `n_songs` sequences of (padded) S text tokens, a start slot, L score tokens and P code frames."""
+def planner(
+    config: PlannerConfig, n_songs: int, n_text: int, n_tokens: int, n_frames: int, n_steps: int = 0
+) -> Activations:
+    """A step on `n_songs` sequences of (padded) S text tokens, a start slot, L score tokens, P code frames and
+    `n_steps` steps of notes, each of `flops.SUBTOKENS` sub-tokens.
+    """
     dim, depth = config.dim, config.depth_dim
-    slots = n_text + 1 + n_tokens + n_frames
+    slots = n_text + 1 + n_tokens + n_frames + n_steps
     kv_dim = config.n_kv_heads * dim // config.n_heads
     rows, codes = n_songs * slots, n_songs * n_frames * config.n_codebooks
+    written = n_songs * n_steps * SUBTOKENS
     kept = Kept(2 * rows * dim, rows * (6 * dim + 3 * kv_dim + 4 * config.ffn_dim) + n_songs * slots**2)  # and the mask
-    inputs = Kept(rows * dim, n_songs * (n_text * config.text_dim + n_tokens * dim))
+    inputs = Kept(
+        rows * dim + written * dim, n_songs * (n_text * config.text_dim + n_tokens * dim + n_steps * N_BAR_FEATURES)
+    )
     logits = Kept(n_songs * n_tokens * grammar.VOCAB_SIZE + codes * (3 * depth + config.codebook_size))
+    note_logits = Kept(written * (5 * depth + note_grammar.VOCAB_SIZE))
+    head = Kept(half=(codes + written) * (2 * depth + 4 * config.depth_ffn_dim))
     return Activations(
         blocks=kept * config.n_layers,
-        rest=inputs + logits + Kept(half=codes * (2 * depth + 4 * config.depth_ffn_dim)),
+        rest=inputs + logits + note_logits + head,
         n_blocks=config.n_layers,
         stream=rows * dim,
     )

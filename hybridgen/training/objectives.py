@@ -14,6 +14,7 @@ from torch import Tensor
 from hybridgen import flow
 from hybridgen.codecs.own import SpectralCodec, mid_side
 from hybridgen.config import Share, Weight
+from hybridgen.note_grammar import COPY, MOVED
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig, Steps
@@ -52,6 +53,15 @@ def planner_counts(batch: PlannerBatch) -> dict[str, Tensor]:
     if batch.steps is not None:
         counts["notes"] = torch.tensor(len(batch.steps.written), device=batch.tokens.device)
     return counts
+
+
+def copies_found(model: Planner, batch: PlannerBatch) -> Tensor:
+    """The share of bars that repeat another one whose source, and whether it is moved, is the likeliest of all."""
+    assert batch.steps is not None
+    written = batch.steps.tokens.flatten()[batch.steps.written]
+    is_copy = (written >= COPY.start) & (written < MOVED.stop)
+    found = model(*vars(batch).values())[2].argmax(-1) == written
+    return (found & is_copy).sum() / is_copy.sum()
 
 
 def completed(batch: PlannerBatch, config: PlannerConfig) -> PlannerBatch:
