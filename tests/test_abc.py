@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from hybridgen.formats.abc import from_abc, to_abc
+from hybridgen.formats.abc.read import from_abc
+from hybridgen.formats.abc.write import to_abc
 from hybridgen.plan.harmony import KEYS
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan

@@ -6,7 +6,9 @@ import zipfile
 
 import pytest
 
-from hybridgen.formats.musicxml import MAX_BYTES, from_musicxml, to_musicxml
+from hybridgen.formats.musicxml.container import MAX_BYTES
+from hybridgen.formats.musicxml.read import from_musicxml
+from hybridgen.formats.musicxml.write import to_musicxml
 from hybridgen.formats.sheet import chord_changes
 from hybridgen.plan.harmony import KEYS, PITCHES, QUALITIES, split_chord
 from hybridgen.plan.parts import Bar, Section, Tempo

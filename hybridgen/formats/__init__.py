@@ -42,12 +42,12 @@ def _parse(data: bytes, kind: str) -> tuple["Plan", tuple[str, ...]]:
 
         return from_midi(data)
     if kind in (".musicxml", ".xml", ".mxl"):
-        from hybridgen.formats.musicxml import from_musicxml
+        from hybridgen.formats.musicxml.read import from_musicxml
 
         return from_musicxml(data)
     text = data.decode("utf-8-sig")
     if kind == ".abc":
-        from hybridgen.formats.abc import from_abc
+        from hybridgen.formats.abc.read import from_abc
 
         return from_abc(text)
     if kind == ".txt":
@@ -68,11 +68,11 @@ def dump(plan: "Plan", kind: str) -> bytes:
 
         return to_midi(plan)
     if kind == ".musicxml":
-        from hybridgen.formats.musicxml import to_musicxml
+        from hybridgen.formats.musicxml.write import to_musicxml
 
         return to_musicxml(plan)
     if kind == ".abc":
-        from hybridgen.formats.abc import to_abc
+        from hybridgen.formats.abc.write import to_abc
 
         return to_abc(plan).encode()
     if kind == ".txt":

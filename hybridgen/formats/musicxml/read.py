@@ -1,159 +1,35 @@
-"""MusicXML lead sheets: one part's notes and harmonies, rehearsal marks, tempi; https://www.w3.org/2021/06/musicxml40/
+"""MusicXML -> a plan: one part of a score-partwise file.
 
-Read as plain or compressed (.mxl) score-partwise files, without entities, up to `MAX_BYTES` and `MAX_ELEMENTS`. A bar
-of rests that are not printed is one of which nothing is known.
+A bar of rests that are not printed is one of which nothing is known.
 """
 
-import io
-import lzma
 import re
-import struct
-import zipfile
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
-from xml.etree.ElementTree import Element, SubElement, TreeBuilder, indent, tostring
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 
-from hybridgen.formats.pitches import key_of, midi, signature, spell
+from hybridgen.formats.musicxml.container import MAX_BYTES, parse_xml, unpack
+from hybridgen.formats.musicxml.kinds import QUALITIES
+from hybridgen.formats.pitches import key_of, midi
 from hybridgen.formats.sheet import (
     MAX_REPEATS,
-    NO_LABEL,
-    PLAIN,
-    TRIPLETS,
-    Event,
     Measure,
     Remarks,
     WrittenNote,
     bar_ticks,
-    check_has_bars,
-    chord_changes,
-    first_tempo,
     passes_named,
     plan_of,
     to_ticks,
-    written_bars,
 )
 from hybridgen.formats.symbols import UNKNOWN, read_symbol
-from hybridgen.plan.harmony import LETTERS, NO_CHORD, PITCHES, split_chord, split_key
+from hybridgen.plan.harmony import LETTERS, NO_CHORD
 from hybridgen.plan.notes import TICKS
 from hybridgen.plan.parts import MAX_BARS, check_meter
 from hybridgen.plan.plan import Plan
-from hybridgen.plan.score import Score
 
-MAX_BYTES = 4_000_000
-MAX_ELEMENTS = 100_000
-MAX_DEPTH = 40
-MAX_TITLE = 200  # characters
 MAX_DIVISIONS = 100_000  # of a quarter note
-KINDS = {  # quality of ours -> kind
-    "": "major",
-    "m": "minor",
-    "7": "dominant",
-    "maj7": "major-seventh",
-    "m7": "minor-seventh",
-    "dim": "diminished",
-    "aug": "augmented",
-    "sus2": "suspended-second",
-    "sus4": "suspended-fourth",
-    "m7b5": "half-diminished",
-    "dim7": "diminished-seventh",
-    "6": "major-sixth",
-    "m6": "minor-sixth",
-    "add9": "major",  # with a degree added
-    "9": "dominant-ninth",
-    "m9": "minor-ninth",
-    "maj9": "major-ninth",
-    "5": "power",
-}
-QUALITIES = {kind: quality for quality, kind in reversed(KINDS.items())} | {
-    "augmented-seventh": "7#5",
-    "major-minor": "mmaj7",
-    "dominant-11th": "11",
-    "major-11th": "maj11",
-    "minor-11th": "m11",
-    "dominant-13th": "13",
-    "major-13th": "maj13",
-    "minor-13th": "m13",
-    "pedal": "1",
-}
 ACCIDENTALS = {-2: "bb", -1: "b", 0: "", 1: "#", 2: "##"}
 BEATS = {"whole": 4.0, "half": 2.0, "quarter": 1.0, "eighth": 0.5, "16th": 0.25}  # quarter notes
-NAMES = (
-    "128th",
-    "64th",
-    "32nd",
-    "16th",
-    "eighth",
-    "quarter",
-    "half",
-    "whole",
-)  # from 15 ticks, each twice the one before
-_DOCTYPE = (
-    b'<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '
-    b'"http://www.musicxml.org/dtds/partwise.dtd">\n'
-)
-_BROKEN_ZIP = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(NotImplementedError, RuntimeError, EOFError, KeyError, OSError),
-)
-
-
-# ---- in
-
-
-def parse_xml(data: bytes) -> Element:
-    """The root element; ValueError, naming line and column, for what is no XML, has entities or is too large."""
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"musicxml: {len(data)} bytes are over the limit of {MAX_BYTES}")
-    builder, parser = TreeBuilder(), expat.ParserCreate()
-    count = depth = 0
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal count, depth
-        count, depth = count + 1, depth + 1
-        if count > MAX_ELEMENTS or depth > MAX_DEPTH:
-            raise ValueError(f"musicxml: more than {MAX_ELEMENTS} elements, or more than {MAX_DEPTH} inside each other")
-        builder.start(name, attributes)
-
-    def end(name: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(name)
-
-    def refuse(name: str, *_: Any) -> None:
-        raise ValueError(f"musicxml: entity {name[:40]!r} is declared, entities are not read")
-
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler, parser.EntityDeclHandler = builder.data, refuse
-    try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, LookupError) as error:
-        raise ValueError(f"musicxml: not XML: {str(error)[:100]}") from None
-    return builder.close()
-
-
-def unpack(data: bytes) -> bytes:
-    """The score inside a compressed file; ValueError for a container that is broken, or larger than `MAX_BYTES`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as container:
-            root = parse_xml(_member(container, "META-INF/container.xml"))
-            entry = root.find(".//rootfile")
-            if entry is None:
-                raise ValueError("musicxml: the container names no score")
-            return _member(container, entry.get("full-path", ""))
-    except _BROKEN_ZIP as error:
-        raise ValueError(f"musicxml: no readable container: {' '.join(str(error).split())[:100]}") from None
-
-
-def _member(container: zipfile.ZipFile, name: str) -> bytes:
-    with container.open(name) as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"musicxml: {name[:60]!r} in the container is over the limit of {MAX_BYTES} bytes")
-    return data
 
 
 def from_musicxml(data: bytes) -> tuple[Plan, tuple[str, ...]]:
@@ -421,156 +297,3 @@ class _Sheet:
             if not re.fullmatch(r"\d{1,2}", times) or not 1 <= int(times) <= MAX_REPEATS:
                 raise ValueError(f"{self.place}: a repeat {times[:20]!r} times is outside 1-{MAX_REPEATS}")
             measure.passes = int(times)
-
-
-# ---- out
-
-
-def to_musicxml(plan: Score) -> bytes:
-    """The lead, the chords, sections and tempo marks as one part; ValueError for a plan without bars.
-
-    Velocities, swing, ramps between tempo marks and all other parts are not written.
-    """
-    check_has_bars(plan, "musicxml")
-    root = Element("score-partwise", version="4.0")
-    title = "".join(letter for letter in " ".join(plan.prompt.split())[:MAX_TITLE] if letter.isprintable())
-    SubElement(SubElement(root, "work"), "work-title").text = title
-    SubElement(SubElement(SubElement(root, "part-list"), "score-part", id="P1"), "part-name").text = "Lead"
-    part = SubElement(root, "part", id="P1")
-    headings = _headings(plan)
-    tempi = {1: first_tempo(plan)} | {mark.bar: mark.bpm for mark in plan.tempo}
-    changes, events, writer = chord_changes(plan), written_bars(plan), _Writer(signature(plan.key))
-    for number in range(1, plan.n_bars + 1):
-        measure = SubElement(part, "measure", number=str(number))
-        if number == 1:
-            _write_attributes(measure, plan)
-        if number in headings:
-            direction = SubElement(measure, "direction", placement="above")
-            SubElement(SubElement(direction, "direction-type"), "rehearsal").text = headings[number]
-        if number in tempi:
-            _write_tempo(measure, tempi[number])
-        writer.bar(measure, events[number - 1], dict(changes[number - 1]))
-    indent(root)
-    text = tostring(root, encoding="unicode")
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + _DOCTYPE + text.encode() + b"\n"
-
-
-def _headings(plan: Score) -> dict[int, str]:
-    """Number of a section's first bar -> its heading; a single section without a label has none."""
-    if len(plan.sections) == 1 and plan.sections[0].label is None:
-        return {}
-    headings, first = {}, 1
-    for section in plan.sections:
-        headings[first] = section.label or NO_LABEL
-        first += len(section.bars)
-    return headings
-
-
-def _write_attributes(measure: Element, plan: Score) -> None:
-    attributes = SubElement(measure, "attributes")
-    SubElement(attributes, "divisions").text = str(TICKS)
-    if plan.key is not None:
-        key = SubElement(attributes, "key")
-        SubElement(key, "fifths").text = str(signature(plan.key))
-        SubElement(key, "mode").text = split_key(plan.key)[1]
-    assert plan.meter is not None
-    beats, unit = plan.meter.split("/")
-    time = SubElement(attributes, "time")
-    SubElement(time, "beats").text = beats
-    SubElement(time, "beat-type").text = unit
-    clef = SubElement(attributes, "clef")
-    SubElement(clef, "sign").text = "G"
-    SubElement(clef, "line").text = "2"
-
-
-def _write_tempo(measure: Element, bpm: float) -> None:
-    direction = SubElement(measure, "direction", placement="above")
-    metronome = SubElement(SubElement(direction, "direction-type"), "metronome")
-    SubElement(metronome, "beat-unit").text = "quarter"
-    SubElement(metronome, "per-minute").text = f"{bpm:g}"
-    SubElement(direction, "sound", tempo=f"{bpm:g}")
-
-
-def _write_harmony(measure: Element, chord: str | None) -> None:
-    harmony = SubElement(measure, "harmony")
-    if chord is None or chord == NO_CHORD:
-        _write_step(harmony, "root", "C", 0)
-        SubElement(harmony, "kind", text=UNKNOWN if chord is None else "N.C.").text = "none"
-        return
-    root, quality = split_chord(chord)
-    _write_step(harmony, "root", PITCHES[root][0], {"#": 1, "b": -1, "": 0}[PITCHES[root][1:]])
-    SubElement(harmony, "kind", text=quality).text = KINDS[quality]
-    if quality == "add9":
-        degree = SubElement(harmony, "degree", {"print-object": "no"})
-        SubElement(degree, "degree-value").text = "9"
-        SubElement(degree, "degree-alter").text = "0"
-        SubElement(degree, "degree-type").text = "add"
-
-
-def _write_step(parent: Element, name: str, letter: str, alter: int) -> None:
-    root = SubElement(parent, name)
-    SubElement(root, f"{name}-step").text = letter
-    if alter:
-        SubElement(root, f"{name}-alter").text = str(alter)
-
-
-def _write_note(measure: Element, event: Event, pitch: int | None, fifths: int) -> Element:
-    """A note of an event as far as its length, or a rest where the pitch is None."""
-    note = SubElement(measure, "note", {"print-object": "no"} if event.is_hidden else {})
-    if pitch is None:
-        SubElement(note, "rest")
-    else:
-        if pitch != event.pitches[0][0]:
-            SubElement(note, "chord")
-        letter, alter, octave = spell(pitch, fifths)
-        place = SubElement(note, "pitch")
-        SubElement(place, "step").text = letter
-        if alter:
-            SubElement(place, "alter").text = str(alter)
-        SubElement(place, "octave").text = str(octave)
-    SubElement(note, "duration").text = str(event.length)
-    return note
-
-
-def _write_look(note: Element, ticks: int) -> None:
-    """The head that a length has; none where none fits."""
-    if ticks in TRIPLETS:
-        size, is_dotted = (ticks * 3 // 2) // 15, False
-    else:
-        is_dotted = ticks % 45 == 0
-        size = ticks * 2 // 45 if is_dotted else ticks // 15
-    if ticks not in PLAIN and ticks not in TRIPLETS:
-        return
-    SubElement(note, "type").text = NAMES[size.bit_length() - 1]
-    if is_dotted:
-        SubElement(note, "dot")
-    if ticks in TRIPLETS:
-        change = SubElement(note, "time-modification")
-        SubElement(change, "actual-notes").text = "3"
-        SubElement(change, "normal-notes").text = "2"
-
-
-class _Writer:
-    """Notes under a key signature, with their ties."""
-
-    def __init__(self, fifths: int) -> None:
-        self.fifths = fifths
-        self.tied: set[int] = set()  # pitches with a tie that leads on
-
-    def bar(self, measure: Element, events: Sequence[Event], chords: dict[int, str | None]) -> None:
-        """The harmonies and notes of one bar, in order."""
-        for event in events:
-            if event.tick in chords:
-                _write_harmony(measure, chords[event.tick])
-            for pitch, is_tied in event.pitches or ((None, False),):
-                note = _write_note(measure, event, pitch, self.fifths)
-                ties = [*(["stop"] if pitch in self.tied else []), *(["start"] if is_tied else [])]
-                for kind in ties:
-                    SubElement(note, "tie", type=kind)
-                SubElement(note, "voice").text = "1"
-                _write_look(note, event.length)
-                if ties:
-                    notations = SubElement(note, "notations")
-                    for kind in ties:
-                        SubElement(notations, "tied", type=kind)
-            self.tied = {pitch for pitch, is_tied in event.pitches if is_tied}
