@@ -170,6 +170,9 @@ def test_roles_are_rendered_alone_with_the_gain_that_is_given(note_pipe: Pipelin
     for role, sound in loud.items():
         np.testing.assert_allclose(sound, soft[role] * 10 ** (6 / 20), atol=1e-4)
         assert not any(np.allclose(sound, loud[other], atol=1e-4) for other in loud if other != role)
+    with_codes = replace(plan, codes=((1,) * plan.n_code_frames,) * note_pipe.config.quantizer.n_codebooks)
+    again = notes.rendered(note_pipe, with_codes, 1, -34.0)  # codes say what the mix is
+    assert all(np.array_equal(again[role], sound) for role, sound in loud.items())
 
 
 def test_roles_of_a_song_are_played_alone_and_softer_than_together():

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("mir_eval")
 
+from hybridgen.evaluation import notes
 from hybridgen.metrics import transcription
 from hybridgen.metrics.repetition import returning
 from hybridgen.metrics.transcription import HOP, LOWEST, N_KINDS, N_PITCHES, Onsets, agreement, compare, contour, peaks
@@ -98,16 +99,42 @@ def test_the_highest_probability_around_a_moment():
     assert int(onsets.around(0.52).argmax()) == 64 - LOWEST and not onsets.around(0.25).any()
 
 
+# ---- of an evaluation
+
+
+def test_roles_are_found_in_the_mix_by_their_notes_and_alone_by_all_that_is_heard(monkeypatch):
+    lead, bass = tune(), tune((36, 36, 43, 43, 36, 36, 41, 41), "bass")
+    sections = (Section("verse", (Bar("C"),) * 2, roles=("bass", "lead")),)
+    both = Plan(sections, lead.tempo, instruments={"bass": 33, "lead": 0}, notes=(*bass.notes, *lead.notes))
+    ears = {0: onsets_of(both), 1: onsets_of(lead), 2: onsets_of(lead, 12)}
+    monkeypatch.setattr(transcription, "listen", lambda samples: ears[int(samples[0, 0])])
+    first, second, third = (np.full((2, 8), number) for number in ears)
+    found = notes.measure(
+        {"real": first, "codec": second}, {"real": {"lead": first}, "oracle": {"lead": third, "bass": second}}, both
+    )
+    assert found["mix"] == {"real": {"bass": 1.0, "lead": 1.0}, "codec": {"bass": 0.0, "lead": 1.0}}
+    assert found["alone"]["real"]["lead"] == pytest.approx(2 / 3)  # the bass, which should not be heard, is half of it
+    assert found["alone"]["oracle"] == {"lead": 0.0, "bass": 0.0}
+    assert found["contour"].keys() == {"real", "oracle"} and found["contour"]["oracle"] == 1.0  # up and down as planned
+
+
+def test_of_a_plan_without_notes_nothing_is_said():
+    plan = tune()
+    unknown = Plan(plan.sections, plan.tempo, instruments=plan.instruments)
+    silence = np.zeros((2, 44_100), dtype=np.float32)
+    assert notes.measure({"real": silence}, {}, unknown) == {"mix": {"real": {}}, "alone": {}, "contour": {}}
+
+
 # ---- repetition
 
 
-def form(*bars: tuple[Note, ...] | None, chords: tuple[str, ...] = ("C",) * 6) -> Plan:
+def form(*bars: tuple[Note, ...] | None, chords: tuple[str, ...] = ("C",) * 6, role: str = "bass") -> Plan:
     """Verse of two bars, chorus of two, verse of two."""
     names = iter(chords)
     sections = tuple(
         Section(label, tuple(Bar(next(names)) for _ in range(2))) for label in ("verse", "chorus", "verse")
     )
-    return Plan(sections, (Tempo(1, 120.0),), instruments={"bass": 33}, notes=(Part("bass", bars),))
+    return Plan(sections, (Tempo(1, 120.0),), instruments={role: 0}, notes=(Part(role, bars),))
 
 
 def test_a_section_returns_as_it_was_or_moved_with_its_chords():
@@ -117,4 +144,5 @@ def test_a_section_returns_as_it_was_or_moved_with_its_chords():
     assert returning(form(a, b, c, c, a, c)) == 0.5
     assert returning(form(a, b, c, c, c, b, chords=("C", "C", "C", "C", "F", "C"))) == 1.0
     assert returning(form(a, b, c, c, c, b)) == 0.5
+    assert returning(form(a, b, c, c, c, b, chords=("C", "C", "C", "C", "F", "C"), role="drums")) == 0.5
     assert np.isnan(returning(form(a, b, c, c, None, None)))
