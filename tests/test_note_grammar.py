@@ -166,6 +166,16 @@ def test_a_section_returns_from_further_away_than_the_last_bars():
     assert [row[0] for row in decisions(plan)[-4:]] == [COPY[note_grammar.BACK]] * 4
 
 
+def test_a_section_that_returns_soon_is_a_copy_of_it_and_not_of_the_nearest_bar():
+    tune = [(Note(0, 480, 60 + i, 80),) for i in (0, 2, 0, 0)]
+    sections = [Section(label, (Bar("C"),) * 4) for label in ("verse", "chorus", "verse")]
+    part = Part("lead", (*tune, *tune, *tune))
+    plan = Plan(tuple(sections), (Tempo(1, 120.0),), instruments={"lead": 80}, notes=(part,))
+    copied = [row[0] for row in decisions(plan)]
+    assert copied[4:8] == [COPY[0], COPY[3], COPY[1], COPY[0]]
+    assert copied[8:] == [COPY[note_grammar.BACK]] * 4
+
+
 def test_drums_do_not_move_with_the_chord_and_a_token_out_of_place_is_refused():
     beat, other = (Note(0, 120, 36),), (Note(0, 120, 43),)
     section = Section("verse", (Bar("C"), Bar("G")))

@@ -8,6 +8,7 @@ import torch
 
 from hybridgen import decoding, grammar, note_grammar
 from hybridgen.data.composer import compose
+from hybridgen.note_stage import harmony
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.notes import Note, Part
 from hybridgen.plan.parts import ROLES
@@ -104,6 +105,26 @@ def test_weights_without_the_note_stage_compute_the_same_scores_and_codes(planne
     plan = song(3)
     score = pad_scores([grammar.tokens(plan)])
     torch.testing.assert_close(old(*text(), *score)[0], planner(*text(), *score)[0])
+
+
+def test_pitches_are_scored_alike_in_every_key(planner: Planner):
+    """The scores beyond those of an instrument's keys turn with roots, chords and tonic; drums have none."""
+    notes, pitches = planner.notes, note_grammar.PITCH
+    assert notes is not None
+    x, [first] = (
+        torch.randn(1, CONFIG.depth_dim, generator=torch.Generator().manual_seed(2)),
+        [song(6).bar_controls()[:1]],
+    )
+    features, lead = torch.from_numpy(first), torch.tensor([1 + ROLES.index("lead")])
+    here, nowhere = harmony(features, lead), harmony(features, torch.tensor([1 + ROLES.index("drums")]))
+    assert here[0, :3].sum() == 3 and here[0, 3:].sum() >= 6 and not nowhere.any()
+
+    def scores(of: torch.Tensor) -> torch.Tensor:
+        return notes.logits(x, of) - notes.logits(x, nowhere)
+
+    own, turned = scores(here), scores(here.roll(5, dims=-1))
+    assert own[:, : pitches.start].abs().max() < 1e-5 < own[:, pitches.start :].std()
+    torch.testing.assert_close(turned[:, pitches.start + 5 :], own[:, pitches.start : -5], rtol=0, atol=1e-5)
 
 
 def write_uncached(planner: Planner, plan: Plan, write: np.ndarray, params: SamplingParams) -> Plan:

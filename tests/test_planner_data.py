@@ -1,6 +1,7 @@
 """What the planner learns from: every song once, its score whole, and nothing hidden that time depends on."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 from hybridgen import grammar
+from hybridgen.data.composer import compose
 from hybridgen.data.prepared_dataset import PreparedDataset
-from hybridgen.plan.features import N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM
+from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES, NO_INSTRUMENT, UNKNOWN_PROGRAM
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.text.encoder import TextConfig
@@ -21,6 +23,7 @@ from hybridgen.training.planner_data import (
     ScoreBatches,
     ScoreConfig,
     SongBatches,
+    hide_parts,
 )
 from tests.conftest import CODE_HOP
 
@@ -65,7 +68,7 @@ def test_scores_are_a_function_of_the_step_and_no_song_comes_twice():
     assert len(set(scores)) == len(scores) and {len(batch.tokens) for batch in first} == {2, 8}
     for score in scores:
         assert grammar.parse(list(score), n_samples=44_100).n_bars >= 2
-    assert not same(ScoreBatches(SCORES, TextConfig(), planner_data.FIRST_VALID)(1), first[0])
+    assert not same(ScoreBatches(SCORES, TextConfig(), first=planner_data.FIRST_VALID)(1), first[0])
 
 
 def test_ranks_together_compose_the_songs_of_one():
@@ -74,6 +77,29 @@ def test_ranks_together_compose_the_songs_of_one():
         parts = [ScoreBatches(SCORES, TextConfig(), rank=rank, world_size=2)(step) for rank in range(2)]
         assert joined(parts, "tokens", 0) == joined([whole(step)], "tokens", 0)
         assert [int(n) for part in parts for n in part.text_mask.sum(1)] == whole(step).text_mask.sum(1).tolist()
+
+
+def test_composed_songs_come_with_their_notes():
+    with_notes = ScoreBatches(SCORES, TextConfig(), notes=True)
+    batch = with_notes(4)
+    assert batch.steps is not None and same(
+        replace(batch, steps=None, instruments=None), ScoreBatches(SCORES, TextConfig())(4)
+    )
+    n_rows, n_steps, _ = batch.steps.tokens.shape
+    assert batch.steps.features.shape == (n_rows, n_steps, N_BAR_FEATURES)
+    said = (batch.steps.tokens >= 0).flatten().nonzero().flatten()
+    assert torch.equal(batch.steps.written, said) and (batch.steps.tokens[:, 0, 0] >= 0).all()
+    assert torch.equal(with_notes(4).steps.tokens, batch.steps.tokens)
+    ours = [ScoreBatches(SCORES, TextConfig(), True, rank=rank, world_size=2)(4).steps for rank in range(2)]
+    assert sum(len(part.written) for part in ours) == len(said)
+
+
+def test_some_roles_of_some_songs_are_unknown_and_never_all():
+    plan = compose(0, 70_000_000, (20, 20)).plan
+    n_roles = len(plan.notes)
+    hidden = [n_roles - len(hide_parts(plan, random.Random(i)).notes) for i in range(600)]
+    assert n_roles > 2 and min(hidden) == 0 and max(hidden) == n_roles - 1
+    assert 0.06 < np.mean(np.array(hidden) > 0) < 0.14
 
 
 def test_rendered_songs_carry_codes_and_controls_of_like_length(songs: PreparedDataset):

@@ -45,6 +45,19 @@ def test_steps_on_scores_then_on_codes(folder: Path, script: Callable[[str], Mod
     assert (out / "planner.safetensors").exists() and "bars" in (out / "shown/plan_00000003.txt").read_text()
 
 
+def test_steps_on_notes_then_on_codes_from_weights_without_notes(folder: Path, script: Callable[[str], ModuleType]):
+    train = script("train/planner.py").main
+    run = [str(ROOT / "configs/train/planner.yaml"), f"run.model={folder}/model.yaml", *OVERRIDES]
+    train(*run, f"run.out={folder}/old", "steps=1")
+    (folder / "model.yaml").write_text(MODEL.replace("{dim: 16,", "{notes: true, dim: 16,"))
+    run += [f"run.out={folder}/new", f"run.start={folder}/old/planner.safetensors", f"prepared={folder}/prepared"]
+    train(*run, "steps=2", "rendered_share=0.5")
+    losses = [entry for entry in entries(folder / "new") if "loss" in entry]
+    assert [("notes" in entry, "codes" in entry) for entry in losses] == [(True, False), (False, True)]
+    [found] = [entry for entry in entries(folder / "new") if "valid/loss" in entry]
+    assert found["valid/notes"] > 0 and 0 <= found["valid/copies"] <= 1 and found["valid/codes"] > 0
+
+
 def test_the_exported_weights_are_those_of_the_best_validation(folder: Path, script: Callable[[str], ModuleType]):
     out, train = folder / "run", script("train/planner.py").main
     run = [str(ROOT / "configs/train/planner.yaml"), f"run.model={folder}/model.yaml", f"run.out={out}", *OVERRIDES]

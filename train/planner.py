@@ -49,8 +49,8 @@ def validate(held: HeldOut, train: PlannerTrainConfig, log: Log, step: int, mode
     values = {f"valid/{name}": sum(part[name].item() for part in parts) / len(parts) for name in parts[0]}
     values["valid/loss"] = values["valid/score"] + train.notes_weight * values.get("valid/notes", 0.0)
     if model.notes is not None:
-        shares = [objectives.copies_found(model, batch.to(device)) for batch in held.scores]
-        values["valid/copies"] = torch.stack(shares).mean().item()
+        found, total = sum(objectives.copies_found(model, batch.to(device)) for batch in held.scores).tolist()
+        values["valid/copies"] = found / max(total, 1)
     if held.songs:
         means = [planner_losses(model, batch.to(device), 0.0)["codes"].item() for batch in held.songs]
         values["valid/codes"] = sum(means) / len(means)

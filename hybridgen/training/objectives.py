@@ -56,12 +56,12 @@ def planner_counts(batch: PlannerBatch) -> dict[str, Tensor]:
 
 
 def copies_found(model: Planner, batch: PlannerBatch) -> Tensor:
-    """The share of bars that repeat another one whose source, and whether it is moved, is the likeliest of all."""
+    """(2,): of how many bars that repeat another one the source is the likeliest choice, and how many there are."""
     assert batch.steps is not None
     written = batch.steps.tokens.flatten()[batch.steps.written]
     is_copy = (written >= COPY.start) & (written < MOVED.stop)
     found = model(*vars(batch).values())[2].argmax(-1) == written
-    return (found & is_copy).sum() / is_copy.sum()
+    return torch.stack([(found & is_copy).sum(), is_copy.sum()])
 
 
 def completed(batch: PlannerBatch, config: PlannerConfig) -> PlannerBatch:
