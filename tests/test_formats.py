@@ -22,7 +22,7 @@ PLAN = Plan(
 )
 
 
-@pytest.mark.parametrize("kind", formats.WRITES)
+@pytest.mark.parametrize("kind", [kind for kind in formats.WRITES if kind in formats.READS])
 def test_a_plan_goes_out_and_comes_back_with_what_the_format_carries(kind: str, tmp_path: Path):
     path = tmp_path / f"x{kind}"
     path.write_bytes(formats.dump(PLAN, kind))
@@ -50,7 +50,7 @@ def test_the_plan_of_a_track_is_exported_and_a_score_rendered(pipe: Pipeline, tm
     midi, track = tmp_path / "song.mid", tmp_path / "track.wav"
     midi.write_bytes(formats.dump(PLAN, ".mid"))
     assert main(["render", str(midi), "--model", model, "-o", str(track)]) == 0
-    assert "does not play them yet" in capsys.readouterr().err
+    assert "does not play them" in capsys.readouterr().err
     assert main(["export", str(track), "-o", str(tmp_path / "again.mid")]) == 0
     assert formats.read(tmp_path / "again.mid")[0].part("lead") == PLAN.part("lead")
 

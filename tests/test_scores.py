@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("librosa")
 
+from hybridgen.formats.symbols import harte_label
 from hybridgen.metrics import harmony, scores
 from hybridgen.metrics.measurements import TrackMeasurements, summarize_tracks
 from hybridgen.plan.harmony import PITCHES, QUALITIES, chord_pitches
@@ -65,7 +66,7 @@ def test_related_keys_count_in_part(detected, score):
 def test_every_chord_has_the_notes_of_its_harte_label(quality):
     """Without a ninth, which mir_eval leaves out of the octave that it compares."""
     for root, name in enumerate(PITCHES):
-        label_root, bitmap, _ = mir_eval.chord.encode(scores.harte_label(name + quality))
+        label_root, bitmap, _ = mir_eval.chord.encode(harte_label(name + quality))
         ninth = {(root + 2) % 12} if quality.endswith("9") else set()
         notes = {(root + int(step)) % 12 for step in np.flatnonzero(bitmap)}
         assert label_root == root and notes == set(chord_pitches(name + quality)) - ninth
@@ -73,9 +74,9 @@ def test_every_chord_has_the_notes_of_its_harte_label(quality):
 
 @pytest.mark.parametrize("quality", QUALITIES)
 def test_a_chord_counts_as_the_triad_that_the_estimator_may_name(quality):
-    label, triad = scores.harte_label("Eb" + quality), harmony.majmin("Eb" + quality)
+    label, triad = harte_label("Eb" + quality), harmony.majmin("Eb" + quality)
     for name in harmony.MAJMIN:
-        score = scores.compare_chords([label], [scores.harte_label(name)], np.ones(1))
+        score = scores.compare_chords([label], [harte_label(name)], np.ones(1))
         assert np.isnan(score) if triad is None else score == (name == triad)
 
 

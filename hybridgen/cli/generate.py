@@ -41,7 +41,7 @@ def add_commands(commands: Commands) -> None:
     render.add_argument("plan", type=Path, metavar="plan.json", help="or .mid .abc .musicxml .mxl, or a chart in .txt")
     _add_rendering(render)
 
-    what = "the plan of a track as MIDI, ABC, MusicXML, chart or labels"
+    what = "the plan of a track as MIDI, ABC, MusicXML, chart, JAMS or labels"
     export = options.command(commands, "export", run_export, what)
     export.add_argument("file", type=Path, metavar="track.flac", help="a track, or a plan in any format that is read")
     what = "positions for Audacity, written as text, in place of the plan"

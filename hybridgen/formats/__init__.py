@@ -1,7 +1,7 @@
 """Doors: files of scores into plans, and plans into such files. What could not be carried is said.
 
 json is our own, mid and midi Standard MIDI Files, abc ABC 2.1, musicxml, xml and mxl lead sheets in MusicXML, txt chord
-charts as people type them.
+charts as people type them; jams, which is only written, annotations in JAMS.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hybridgen.plan.plan import Plan
 
 READS = (".json", ".mid", ".midi", ".abc", ".musicxml", ".xml", ".mxl", ".txt")
-WRITES = (".json", ".mid", ".midi", ".abc", ".musicxml", ".txt")
+WRITES = (".json", ".mid", ".midi", ".abc", ".musicxml", ".txt", ".jams")
 MAX_BYTES = 64 << 20  # a plan of ten minutes with codes and notes takes less
 
 
@@ -79,4 +79,8 @@ def dump(plan: "Plan", kind: str) -> bytes:
         from hybridgen.formats.chart import to_chart
 
         return to_chart(plan).encode()
+    if kind == ".jams":
+        from hybridgen.formats.jams import to_jams
+
+        return to_jams(plan).encode()
     return plan.to_json().encode()

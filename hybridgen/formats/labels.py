@@ -17,29 +17,30 @@ def to_labels(plan: Score, kind: str = "sections") -> str:
     """
     if kind not in KINDS:
         raise ValueError(f"labels: {kind[:60]!r} is none of {', '.join(KINDS)}")
-    spans = {"sections": _sections, "bars": _bars, "chords": _chords}[kind](plan)
-    if plan.tempo_map is None or plan.meter is None:
-        return ""
     rate = plan.time_base.sample_rate
-    quarters = np.array([span[:2] for span in spans]) * meter_quarters(plan.meter)
-    samples = np.minimum(np.rint(plan.tempo_map.seconds_at(quarters) * rate), plan.length)
-    lines = [
-        f"{start / rate:.6f}\t{end / rate:.6f}\t{name}\n"
-        for (start, end), (_, _, name) in zip(samples, spans, strict=True)
-        if end > start
-    ]
-    return "".join(lines)
+    return "".join(
+        f"{start / rate:.6f}\t{stop / rate:.6f}\t{UNKNOWN if name is None else name}\n"
+        for start, stop, name in spans(plan, kind)
+    )
 
 
-Span = tuple[float, float, str]  # first and last position in bars from the start, and a name
+def spans(plan: Score, kind: str) -> list[tuple[int, int, str | None]]:
+    """(first sample, one past the last, name or None where unknown) of all of a kind, inside the track."""
+    if plan.tempo_map is None or plan.meter is None:
+        return []
+    found = {"sections": _sections, "bars": _bars, "chords": _chords}[kind](plan)
+    quarters = np.array([span[:2] for span in found]) * meter_quarters(plan.meter)
+    seconds = plan.tempo_map.seconds_at(quarters)
+    samples = np.minimum(np.rint(seconds * plan.time_base.sample_rate).astype(np.int64), plan.length).tolist()
+    return [(start, stop, name) for (start, stop), (_, _, name) in zip(samples, found, strict=True) if stop > start]
+
+
+Span = tuple[float, float, str | None]  # first and last position in bars from the start, and a name
 
 
 def _sections(plan: Score) -> list[Span]:
     ends = np.cumsum([len(section.bars) for section in plan.sections]).tolist()
-    return [
-        (end - len(section.bars), end, section.label or UNKNOWN)
-        for section, end in zip(plan.sections, ends, strict=True)
-    ]
+    return [(end - len(section.bars), end, section.label) for section, end in zip(plan.sections, ends, strict=True)]
 
 
 def _bars(plan: Score) -> list[Span]:
@@ -47,7 +48,7 @@ def _bars(plan: Score) -> list[Span]:
 
 
 def _chords(plan: Score) -> list[Span]:
-    bars = [bar.chords or (UNKNOWN,) for bar in plan.bars]
+    bars: list[tuple[str | None, ...]] = [bar.chords or (None,) for bar in plan.bars]
     return [
         (number + i / len(chords), number + (i + 1) / len(chords), chord)
         for number, chords in enumerate(bars)

@@ -5,9 +5,30 @@
 
 import re
 
-from hybridgen.plan.harmony import NO_CHORD, PITCHES, QUALITY_INTERVALS, parse_chord, parse_pitch
+from hybridgen.plan.harmony import NO_CHORD, PITCHES, QUALITY_INTERVALS, parse_chord, parse_pitch, split_chord
 
 UNKNOWN = "?"  # chords that nobody knows
+HARTE_UNKNOWN = "X"  # counts neither as right nor as wrong
+HARTE_QUALITIES = {  # of ours in Harte's syntax, https://ismir2005.ismir.net/proceedings/1080.pdf
+    "": "maj",
+    "m": "min",
+    "7": "7",
+    "maj7": "maj7",
+    "m7": "min7",
+    "dim": "dim",
+    "aug": "aug",
+    "sus2": "sus2",
+    "sus4": "sus4",
+    "m7b5": "hdim7",
+    "dim7": "dim7",
+    "6": "maj6",
+    "m6": "min6",
+    "add9": "maj(9)",
+    "9": "9",
+    "m9": "min9",
+    "maj9": "maj9",
+    "5": "5",
+}
 MAX_SYMBOL = 40  # characters
 _SILENT = ("n", "nc", "n.c", "n.c.")
 _SYMBOL = re.compile(
@@ -128,3 +149,13 @@ def _added(inside: str) -> str:
     """What stands in brackets, each bare degree above a seventh as an added one."""
     parts = [part.strip() for part in inside.split(",")]
     return "".join(f"add{part}" if part in ("2", "4", "9", "11", "13") else part for part in parts)
+
+
+def harte_label(chord: str | None) -> str:
+    """A canonical chord in Harte's syntax: "Am7" -> "A:min7", no chord "N"; "X" for an unknown one."""
+    if chord is None:
+        return HARTE_UNKNOWN
+    if chord == NO_CHORD:
+        return "N"
+    root, quality = split_chord(chord)
+    return f"{PITCHES[root]}:{HARTE_QUALITIES[quality]}"

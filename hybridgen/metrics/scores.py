@@ -9,32 +9,11 @@ import mir_eval.chord
 import mir_eval.key
 import numpy as np
 
+from hybridgen.formats.symbols import HARTE_UNKNOWN, harte_label
 from hybridgen.metrics import harmony
-from hybridgen.plan.harmony import NO_CHORD, PITCHES, split_chord
 from hybridgen.plan.plan import Plan
 
 TEMPO_TOLERANCE = 0.04
-UNKNOWN_CHORD = "X"  # counts neither as right nor as wrong
-HARTE_QUALITIES = {  # https://ismir2005.ismir.net/proceedings/1080.pdf
-    "": "maj",
-    "m": "min",
-    "7": "7",
-    "maj7": "maj7",
-    "m7": "min7",
-    "dim": "dim",
-    "aug": "aug",
-    "sus2": "sus2",
-    "sus4": "sus4",
-    "m7b5": "hdim7",
-    "dim7": "dim7",
-    "6": "maj6",
-    "m6": "min6",
-    "add9": "maj(9)",
-    "9": "9",
-    "m9": "min9",
-    "maj9": "maj9",
-    "5": "5",
-}
 
 
 def tempo_correct(detected: float, target: float, tolerance: float = TEMPO_TOLERANCE) -> bool:
@@ -70,7 +49,7 @@ def chord_majmin(plan: Plan, samples: np.ndarray) -> float:
     """
     spans = harmony.chord_spans(plan)
     labels = [harte_label(name) for _, _, name in spans]
-    if all(label == UNKNOWN_CHORD for label in labels):
+    if all(label == HARTE_UNKNOWN for label in labels):
         return float("nan")
     times = np.array([span[:2] for span in spans])
     return compare_chords(labels, [harte_label(name) for name in harmony.chords(samples, times)], np.diff(times)[:, 0])
@@ -82,13 +61,3 @@ def compare_chords(target: list[str], detected: list[str], seconds: np.ndarray) 
     if not (comparisons >= 0).any():
         return float("nan")
     return float(mir_eval.chord.weighted_accuracy(comparisons, seconds))
-
-
-def harte_label(chord: str | None) -> str:
-    """A chord's name in Harte's syntax: "Am7" -> "A:min7"; "X" for an unknown one."""
-    if chord is None:
-        return UNKNOWN_CHORD
-    if chord == NO_CHORD:
-        return mir_eval.chord.NO_CHORD
-    root, quality = split_chord(chord)
-    return f"{PITCHES[root]}:{HARTE_QUALITIES[quality]}"
