@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -31,6 +30,7 @@ from hybridgen.pipeline import Pipeline
 from hybridgen.plan.harmony import KEYS
 from hybridgen.plan.notes import UNPITCHED
 from hybridgen.plan.parts import ROLES
+from hybridgen.weights import save_weights
 from hybridgen.workers import run_tasks
 
 PENALTY = 1e-3  # on the squares of the weights
@@ -41,7 +41,8 @@ PROBE_PENALTY = 0.01
 CODED_EVERY = 4  # of as many training songs the probe learns one through the codec too: it will judge what a codec made
 NOTE_SONGS = 60  # training songs, each with its subsets of roles
 NOTE_FRAMES = 688  # of an excerpt, 16 s
-NOTE_BATCH, NOTE_EPOCHS, NOTE_RATE, NOTE_CLIP = 4, 12, 2.5e-3, 5.0
+NOTE_CROP, NOTE_BATCH = 128, 8  # frames of a training row, 3 s; rows of a step
+NOTE_STEPS, NOTE_RATE, NOTE_CLIP = 1200, 4e-3, 5.0
 WORKERS = 2  # processes, one thread each
 
 
@@ -50,9 +51,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path, help="folder written by hybridgen.data.corpus")
     parser.add_argument("--only", choices=("profiles", "probe", "notes"), help="fit one of the three")
-    parser.add_argument("--songs", type=int, help=f"to fit on (default {PROFILE_SONGS}, for the probe {PROBE_SONGS})")
+    songs = f"to fit on (default {PROFILE_SONGS}, for the probe {PROBE_SONGS}, for notes {NOTE_SONGS})"
+    parser.add_argument("--songs", type=int, help=songs)
     parser.add_argument("--tests", type=int, default=40, help="test songs to measure on (default %(default)s)")
-    parser.add_argument("--model", help="whose codec the probe's songs pass (default: the shipped preset)")
+    parser.add_argument("--model", help="whose codec the songs of probe and notes pass (default: the shipped preset)")
     parser.add_argument("--out", type=Path, default=profiles.PATH.parent, help="folder (default: the package's)")
     args = parser.parse_args()
     records = corpus.read(args.corpus)
@@ -164,10 +166,9 @@ def fit_transcriber(train: list[SongRecord], test: list[SongRecord], model: str 
             examples.append(note_example(record, audio, roles, model if (i + j) % 2 else None, (i + j) % 2 == 1))
     network = transcription.Transcriber()
     optimizer = torch.optim.AdamW(network.parameters(), NOTE_RATE)
-    steps = NOTE_EPOCHS * len(examples) // NOTE_BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, NOTE_RATE, total_steps=steps)
-    for _ in tqdm(range(steps), "notes", unit="step"):
-        rows = [examples[i] for i in torch.randint(len(examples), (NOTE_BATCH,)).tolist()]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, NOTE_RATE, total_steps=NOTE_STEPS)
+    for _ in tqdm(range(NOTE_STEPS), "notes", unit="step"):
+        rows = [note_crop(examples[i]) for i in torch.randint(len(examples), (NOTE_BATCH,)).tolist()]
         stacked, bands, pitched, drums = (torch.stack(column) for column in zip(*rows, strict=True))
         logits = network(stacked.float(), bands.float())
         loss = sum(note_loss(*pair) for pair in zip(logits, (pitched, drums), strict=True))
@@ -176,10 +177,16 @@ def fit_transcriber(train: list[SongRecord], test: list[SongRecord], model: str 
         torch.nn.utils.clip_grad_norm_(network.parameters(), NOTE_CLIP)
         optimizer.step()
         schedule.step()
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
+    save_weights(network, path)
     if path == transcription.PATH:
         transcription.load.cache_clear()
         print_notes(test, model)
+
+
+def note_crop(example: Sequence[Tensor]) -> list[Tensor]:
+    """Some seconds from anywhere in an example."""
+    first = int(torch.randint(NOTE_FRAMES - NOTE_CROP + 1, ()))
+    return [part[..., first : first + NOTE_CROP] for part in example]
 
 
 def note_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -210,7 +217,8 @@ def note_example(
             if is_drum
             else note.pitch - transcription.LOWEST
         )
-        if (roles is None or note.role in roles) and 0 <= frame < NOTE_FRAMES and 0 <= row < len(targets):
+        is_known = is_drum or transcription.LOWEST <= note.pitch <= transcription.HIGHEST
+        if (roles is None or note.role in roles) and 0 <= frame < NOTE_FRAMES and is_known:
             around = targets[row, max(frame - 1, 0) : frame + 2]
             around[around == 0] = -1  # beside an onset nothing is said
             targets[row, frame] = 1
