@@ -41,7 +41,7 @@ class SamplingConfig:
     overlap: Width  # clean latent frames that a window sees of the one before
     score: SamplingParams
     codes: SamplingParams
-    notes: SamplingParams = SamplingParams(temperature=0.9, top_p=0.95)  # older files do not say it
+    notes: SamplingParams = SamplingParams(temperature=0.6, top_p=0.9)  # older files do not say it
 
     # keys of older files, and the only value that they may have (see `config.build`)
     RETIRED: ClassVar = {"method": "euler", "shift": 1.0, "guidance_interval": [0.0, 1.0], "guidance_parallel": 0.0}
