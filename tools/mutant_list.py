@@ -223,6 +223,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *changes("text/swing.py", "test_swing.py",
         ("a shuffle is a mild swing", "SHUFFLED if match[\"shuffle\"] else", "ASKED if match[\"shuffle\"] else"),
         ("compound meters swing", "if meter in COMPOUND:", "if False:"),
+        ("a genre that is refused swings", "if not is_refused(match)", ""),
     ),
     *changes("analysis/melody.py", "test_melody.py",
         ("out of tune is out of key", "pitch -= _tuning(pitch[is_voiced])", "pass"),
