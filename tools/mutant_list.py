@@ -227,6 +227,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *changes("analysis/melody.py", "test_melody.py",
         ("out of tune is out of key", "pitch -= _tuning(pitch[is_voiced])", "pass"),
+        ("a wide vibrato is out of tune", "np.exp(2j * np.pi * slow)", "np.exp(2j * np.pi * pitch)"),
         ("a tune is heard in noise", "or chance[is_voiced].mean() < MIN_CHANCE", ""),
     ),
     *changes("planning/melody.py", "test_melody.py",
