@@ -64,6 +64,7 @@ def right(sung: list[Sung], tempo: float = 90.0, lead_in: float = 0.3) -> float:
         {},
         {"cents": 35.0, "vibrato": 0.4, "glide": 0.06},
         {"breath": 0.05, "tempo": 140.0, "vibrato": 0.5},
+        {"vibrato": 0.7},
     ],
 )
 def test_a_hummed_tune_is_heard(how: dict[str, float]):

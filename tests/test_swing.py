@@ -32,6 +32,13 @@ from hybridgen.text.swing import ASKED, ASKED_16THS, SHUFFLED, usual_swing
         ("jazz, straight feel", Swing()),
         ("no swing", Swing()),
         ("not swung, funk", Swing()),
+        ("jazz without a swing feel", Swing()),
+        ("not a shuffle", Swing()),
+        ("never swing", Swing()),
+        ("unswung", Swing()),
+        ("swing: 60%", Swing(0.6)),
+        ("60 percent swing", Swing(0.6)),
+        ("mood swings", None),
         ("straight-ahead jazz", None),
         ("triplets on the hi-hat", None),
         ("a calm piano ballad", None),
@@ -61,6 +68,8 @@ def test_genres_that_swing_do_so_as_the_composer_has_them():
         assert (usual is not None) == (high > 0.5), style.name
         if usual is not None:
             assert low <= usual.ratio <= high and usual.unit == 4 / style.swing_unit
+    assert usual_swing("house, not jazz", "4/4") is None and usual_swing("no blues or jazz, a march", "4/4") is None
+    assert usual_swing("not jazz but funk", "4/4") == Swing(0.53, 16)
     assert usual_swing("jazz waltz", "3/4") is not None and usual_swing("slow blues", "12/8") is None
 
 

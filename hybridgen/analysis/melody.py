@@ -25,6 +25,7 @@ MAX_SECONDS = 180.0
 CHANGE = 3.0  # semitones x frames: less is a glide or vibrato
 FAR = 1.5  # semitones beyond which it does not matter how far the voice is from a note
 SHORTEST = 0.07  # seconds of a note
+VIBRATO = 8  # frames, a period of 5.4 Hz: over more than 0.38 semitones of it the mean phase of a pitch turns round
 GAP = 0.06  # seconds without a pitch that end a note
 DIP_DB = 6.0  # by which the level falls between two notes of one pitch
 QUIET_DB = 40.0  # below the loudest there is no note
@@ -115,7 +116,8 @@ def find_notes(samples: np.ndarray) -> list[Sung]:
 
 def _tuning(pitch: np.ndarray) -> float:
     """How many semitones (-0.5 to 0.5) a voice is above the piano's, on the whole."""
-    return float(np.angle(np.exp(2j * np.pi * pitch).mean()) / (2 * np.pi))
+    slow = np.convolve(pitch, np.ones(VIBRATO) / VIBRATO, "valid") if len(pitch) >= VIBRATO else pitch
+    return float(np.angle(np.exp(2j * np.pi * slow).mean()) / (2 * np.pi))
 
 
 def _bridged(is_voiced: np.ndarray) -> np.ndarray:

@@ -1,23 +1,24 @@
 """Swing, in the words of a prompt: "swung", "shuffle", "60 % swing", "swung sixteenths", "straight eighths"."""
 
 from hybridgen.plan.notes import Swing
-from hybridgen.text.reader import PromptScanner, compiled
+from hybridgen.text.reader import REFUSED, PromptScanner, compiled, is_refused
 
 EIGHTHS, SIXTEENTHS = r"(?:eighths?|8ths?|quavers?)", r"(?:sixteenths?|16ths?|semiquavers?)"
 UNIT = rf"(?:{EIGHTHS}|{SIXTEENTHS})(?:[\s-]notes?)?"
 FEEL = r"(?:feel|rhythms?|grooves?|beats?|time)"
-SWING = r"(?:swing(?:ing|s)?|swung)"
+SWING, SHUFFLE = r"(?<!mood )(?:swing(?:ing|s)?|swung)", r"shuffl(?:ed?|ing)"
+PERCENT = r"\s?(?:%|per\s?cent\b)"
 
 STRAIGHT = compiled(
-    rf"\b(?:straight(?:[\s-]+(?:{FEEL}|{UNIT})|\s+and\s+not\s+swung)|(?:no|without(?:\s+any)?)\s+{SWING}"
-    rf"|(?:not|never|un)[\s-]?swung)\b(?:\s+{FEEL}\b)?"
+    rf"(?:\bstraight(?:[\s-]+(?:{FEEL}|{UNIT})|\s+and\s+not\s+swung)|\bun[\s-]?swung"
+    rf"|{REFUSED}(?:{UNIT}\s+)?(?:{SWING}|{SHUFFLE}))\b(?:\s+{FEEL}\b)?"
 )
 SHARE = compiled(
-    rf"(?:\b(?P<before>\d{{2}}(?:\.\d{{1,2}})?)\s?%\s+(?:of\s+)?(?:{UNIT}\s+)?{SWING}\b"
-    rf"|\b{SWING}(?:\s+{FEEL})?(?:\s+(?:of|at|by))?\s+(?P<after>\d{{2}}(?:\.\d{{1,2}})?)\s?%)"
+    rf"(?:\b(?P<before>\d{{2}}(?:\.\d{{1,2}})?){PERCENT}\s+(?:of\s+)?(?:{UNIT}\s+)?{SWING}\b"
+    rf"|\b{SWING}(?:\s+{FEEL})?(?:\s?[:=]|\s+(?:of|at|by))?\s*(?P<after>\d{{2}}(?:\.\d{{1,2}})?){PERCENT})"
 )
 SWUNG = compiled(
-    rf"\b(?:{UNIT}\s+{SWING}|{SWING}(?:\s+{UNIT})?|(?P<shuffle>shuffl(?:ed?|ing)))\b(?:\s+{FEEL}\b)?|\btriplet\s+{FEEL}\b"
+    rf"\b(?:{UNIT}\s+{SWING}|{SWING}(?:\s+{UNIT})?|(?P<shuffle>{SHUFFLE}))\b(?:\s+{FEEL}\b)?|\btriplet\s+{FEEL}\b"
 )
 FINE = compiled(SIXTEENTHS)
 ASKED, ASKED_16THS, SHUFFLED = Swing(0.62), Swing(0.58, 16), Swing(0.66)
@@ -46,7 +47,8 @@ def find_swing(scanner: PromptScanner) -> Swing | None:
 
 
 def usual_swing(prompt: str, meter: str | None) -> Swing | None:
-    """What music of a prompt's genre has; None where its words name none that swings, and in meters without pairs."""
+    """What music of a prompt's genre has; None where none that swings is asked, and in meters without pairs."""
     if meter in COMPOUND:
         return None
-    return next((swing for pattern, swing in USUAL if pattern.search(prompt)), None)
+    named = (swing for pattern, swing in USUAL for match in pattern.finditer(prompt) if not is_refused(match))
+    return next(named, None)
