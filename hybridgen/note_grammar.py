@@ -103,7 +103,8 @@ class State:
     def __init__(self, plan: Plan, write: np.ndarray | None = None, is_reading: bool = False):
         """write (B, 9) bool: where unknown notes are written; elsewhere they stay unknown. None: nowhere.
 
-        is_reading: what is written may be anything that `steps` can give, beyond what the instruments have.
+        is_reading: what is written may be anything that `steps` can give, beyond what the instruments have, and over
+        other chords the same notes as before.
         """
         self.plays, self.is_reading = playing(plan), is_reading
         self.write = np.zeros_like(self.plays) if write is None else write
@@ -209,7 +210,13 @@ class State:
             for token in block:
                 copied = self._copied(role, bar, token)
                 mask[token] = copied is not None and self._pitches[role][copied[:, _PITCH]].all()
+        if not self.is_reading and ROLES[role] not in UNPITCHED:
+            mask[COPY.start : COPY.stop] &= [self._has_root(bar, source) for source in self._sources[bar].tolist()]
         return mask
+
+    def _has_root(self, bar: int, source: int) -> bool:
+        """Whether a bar's chord has the root of another's, as far as is known: then the same notes fit."""
+        return source < 0 or self._roots[source] in (-1, self._roots[bar]) or self._roots[bar] < 0
 
     def _copied(self, role: int, bar: int, token: int) -> np.ndarray | None:
         """A copy of the notes that COPY or MOVED is of; None where there are none, or nothing to move with."""

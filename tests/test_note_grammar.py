@@ -176,6 +176,21 @@ def test_a_section_that_returns_soon_is_a_copy_of_it_and_not_of_the_nearest_bar(
     assert copied[8:] == [COPY[note_grammar.BACK]] * 4
 
 
+def test_what_is_written_repeats_no_pitches_over_another_root():
+    section, tune = Section("verse", tuple(Bar(chord) for chord in ("C", "F", "Cm", None))), (Note(0, 480, 60, 80),)
+    parts = [Part(role, (tune, None, None, None)) for role in ("drums", "lead")]
+    plan = Plan((section,), (Tempo(1, 120.0),), instruments={"drums": 0, "lead": 80}, notes=parts)
+    state = State(plan, np.ones((4, len(ROLES)), dtype=bool))
+    found = {}
+    while not state.is_done:
+        if state.kind == 0 and state.place % 2 == 0 and state.bar:
+            sources = np.flatnonzero(state.allowed()[COPY.start : COPY.stop])
+            found[ROLES[state.place // 2], state.bar] = (sources < state.bar).sum(), state.allowed()[MOVED[0]]
+        state.push(EMPTY if state.allowed()[EMPTY] else int(state.allowed().argmax()))
+    assert [found["drums", bar][0] for bar in (1, 2, 3)] == [1, 1, 1]
+    assert found["lead", 1] == (0, True) and found["lead", 2] == (1, False) and found["lead", 3][0] == 1
+
+
 def test_drums_do_not_move_with_the_chord_and_a_token_out_of_place_is_refused():
     beat, other = (Note(0, 120, 36),), (Note(0, 120, 43),)
     section = Section("verse", (Bar("C"), Bar("G")))

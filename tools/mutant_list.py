@@ -123,6 +123,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("moved up where down is nearer", "(root - other + 5) % 12 - 5", "(root - other) % 12"),
         ("a copy of the oldest bar", "for i, other in enumerate(alike[: -SECTIONS - 1 : -1])",
             "for i, other in enumerate(alike[:SECTIONS])"),
+        ("the same pitches over another chord", "if not self.is_reading and ROLES", "if self.is_reading and ROLES"),
         ("a section that returns copies the nearest bar", "(*block[BACK:], *block[:BACK])", "block"),
         ("notes that no instrument has", "self._pitches[role].copy()", "np.ones(128, dtype=bool)"),
     ),

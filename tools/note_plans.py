@@ -89,7 +89,7 @@ def nats(pipe: Pipeline, plan: Plan) -> dict[str, float]:
 
 def masks(plan: Plan, tokens: np.ndarray) -> np.ndarray:
     """(n, V) bool: what might have come in the place of each sub-token, were it to be written."""
-    state = State(unknown(plan), np.ones((plan.n_bars, len(ROLES)), dtype=bool))
+    state = State(unknown(plan), np.ones((plan.n_bars, len(ROLES)), dtype=bool), is_reading=True)
     allowed = np.zeros((len(tokens), note_grammar.VOCAB_SIZE), dtype=bool)
     for row, token in zip(allowed, tokens.tolist(), strict=True):
         row[:] = state.allowed()

@@ -102,6 +102,7 @@ def main(path: str, *overrides: str) -> None:
         held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
     held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))
 
+    latest = dict[str, Tensor]()  # of each loss, since a step has some of them only
     with Run("planner", train, train.steps, shapes, __file__, {"planner": engine}) as run:
         for step, batches in run.steps(batch_fns):
             is_rendered = batches[0].codes is not None
@@ -121,9 +122,9 @@ def main(path: str, *overrides: str) -> None:
                 shares = {name: total + (means | {"loss": loss})[name].detach() for name, total in shares.items()}
             norm = engine.step(rate, run.accept_step(step, shares["loss"], phase))  # clip, then step
 
-            shares = {name: share for name, share in shares.items() if weights.get(name, 1.0)}
+            latest |= {name: share for name, share in shares.items() if weights.get(name, 1.0)}
             work = amounts(shapes, batches, counts, time_base, engine.world_size)
-            run.log_step(step, shares, {"norm": norm, "rate": rate}, work)
+            run.log_step(step, latest, {"norm": norm, "rate": rate}, work)
             if run.should_validate(step):
                 run.validate(step, partial(validate, held, train, run.log, step))
 
