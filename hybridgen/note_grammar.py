@@ -12,8 +12,8 @@ allowed ones ends in valid notes that the instruments have. V is the vocabulary.
 
 A step is a bar or an onset: what a planner writes with one pass of its layers. COPY names one of `SOURCES` earlier bars
 of the role, as it is or moved with the root of the chord; of several that are alike it names a section's, then the
-nearest. SHIFT makes it louder or softer. Positions and lengths are in steps of `GRID` ticks, and notes beside the grid
-are read at the nearest step.
+nearest; `State.likeness` says what sources have in common with the bar. SHIFT makes it louder or softer. Positions and
+lengths are in steps of `GRID` ticks, and notes beside the grid are read at the nearest step.
 """
 
 from collections.abc import Generator, Sequence
@@ -32,6 +32,9 @@ N_POSITIONS = round(max(meter_quarters(meter) for meter in METERS) * STEPS)
 BACK = 16  # bars: a copy may be of any of the last so many
 SECTIONS = 3  # or of the same place in one of the last sections of the same label
 SOURCES = BACK + SECTIONS
+# what a source can have in common with the bar: its chords, its place in the section, counted from either end, what
+# the role plays in the bar before it, and the share of the roles decided before this one that play the same
+N_LIKENESS = 5
 N_LENGTHS, N_LONG = 192, 15  # steps of the grid; a LONG adds N_LENGTHS to a length, once to N_LONG times
 MAX_STEPS = N_LENGTHS * (1 + N_LONG)  # of a length; longer notes are cut
 MAX_SHIFT = 6  # steps of velocity, either way
@@ -92,6 +95,18 @@ def _sources(plan: Plan) -> np.ndarray:
     return sources
 
 
+def _likeness(plan: Plan, sources: np.ndarray) -> np.ndarray:
+    """(B, SOURCES, 3) float32: what of `N_LIKENESS` is there before any note is."""
+    chords: dict[tuple[str, ...], int] = {}
+    of_bar = [-1 if bar.chords is None else chords.setdefault(bar.chords, len(chords)) for bar in plan.bars]
+    lengths = [len(section.bars) for section in plan.sections]
+    begins = [i for n in lengths for i in range(n)]
+    ends = [n - i for n in lengths for i in range(n)]
+    traits = np.array([of_bar, begins, ends], dtype=np.int64).T.reshape(-1, 1, 3)
+    is_alike = (traits[sources, 0] == traits) & (traits >= 0) & (sources >= 0)[..., None]
+    return is_alike.astype(np.float32)
+
+
 class State:
     """The state of the notes of a plan: which sub-token may come next, and of which step.
 
@@ -113,12 +128,28 @@ class State:
         self._roots, self._sources = _roots(plan), _sources(plan)
         self._pitches = np.ones((len(ROLES), 128), bool) if is_reading else ranges.of_plan(plan.instruments)
         self._found = [[_read(bar, self._n_positions) for bar in plan.part(role).bars] for role in ROLES]
+        self._alike, self._shapes = _likeness(plan, self._sources), np.full((len(ROLES), 1 + plan.n_bars), -1)
+        self._numbers: dict[bytes, int] = {}  # of shapes: notes that are alike in time and above their chord's root
         self._steps = self._bars()
         self._advance(None)
 
     def allowed(self) -> np.ndarray:
         """(V,) bool, the sub-tokens that may come next; none at the end. Read it, do not write it."""
         return self._allowed
+
+    def likeness(self) -> np.ndarray | None:
+        """(SOURCES, N_LIKENESS) float32, 0-1: what each source has in common with the bar, where the next sub-token
+        is a decision; None elsewhere."""
+        if self.kind != 0 or self.place % 2 or self.is_done:
+            return None
+        sources, role, bar = self._sources[self.bar], self.place // 2, self.bar
+        shapes = self._shapes[:, 1:]
+        before = (self._shapes[role, sources] == self._shapes[role, bar]) & (self._shapes[role, bar] >= 0)
+        others = np.flatnonzero(self.plays[bar, :role])
+        same = (shapes[others][:, sources] == shapes[others, bar][:, None]) & (shapes[others, bar] >= 0)[:, None]
+        shares = same.sum(axis=0) / max(len(others), 1)
+        noted = np.stack([before, shares], axis=1) * (sources >= 0)[:, None]
+        return np.concatenate((self._alike[bar], noted), axis=1, dtype=np.float32)
 
     def push(self, token: int) -> None:
         """Take the next sub-token; ValueError if it may not come here."""
@@ -149,8 +180,22 @@ class State:
                 self._begin(0, bar)
             for role in roles:
                 yield from self._decision(role, bar, new)
+                if role not in new:
+                    self._shapes[role, 1 + bar] = self._shape(role, bar)
             for role in new:
                 yield from self._onsets(role, bar)
+                self._shapes[role, 1 + bar] = self._shape(role, bar)
+
+    def _shape(self, role: int, bar: int) -> int:
+        """A number of its own for all that sounds alike, -1 where nobody knows."""
+        notes = self._found[role][bar]
+        if notes is None:
+            return -1
+        shape = notes[:, :_VELOCITY].copy()
+        if len(notes) and ROLES[role] not in UNPITCHED:
+            lowest = int(shape[0, _PITCH])
+            shape[:, _PITCH] += (lowest - max(self._roots[bar], 0)) % 12 - lowest
+        return self._numbers.setdefault(shape.tobytes(), len(self._numbers))
 
     def _begin(self, kind: int, bar: int) -> None:
         self.kind, self.bar, self.step = kind, bar, self.step + 1
@@ -372,6 +417,7 @@ class NoteSteps:
     places: np.ndarray  # (n, W) int64
     kinds: np.ndarray  # (n,) int64
     bars: np.ndarray  # (n,) int64, from 0
+    likeness: np.ndarray  # (decisions, SOURCES, N_LIKENESS) float32 of each decision, see `State.likeness`
 
 
 def steps(plan: Plan) -> NoteSteps:
@@ -379,10 +425,13 @@ def steps(plan: Plan) -> NoteSteps:
     state = State(plan)
     rows: list[list[tuple[int, int]]] = []
     heads: list[tuple[int, int]] = []
+    likeness: list[np.ndarray] = []
     while not state.is_done:
         if state.step == len(rows):
             rows.append([])
             heads.append((state.kind, state.bar))
+        if (alike := state.likeness()) is not None:
+            likeness.append(alike)
         token = int(state.allowed().argmax())
         rows[-1].append((token, state.place))
         state.push(token)
@@ -391,7 +440,8 @@ def steps(plan: Plan) -> NoteSteps:
     for row, pairs in zip(table, rows, strict=True):
         row[: len(pairs)] = pairs
     kinds, bars = np.array(heads, dtype=np.int64).reshape(-1, 2).T
-    return NoteSteps(table[..., 0], np.maximum(table[..., 1], 0), kinds, bars)
+    likenesses = np.array(likeness, dtype=np.float32).reshape(-1, SOURCES, N_LIKENESS)
+    return NoteSteps(table[..., 0], np.maximum(table[..., 1], 0), kinds, bars, likenesses)
 
 
 def from_steps(plan: Plan, tokens: Sequence[int]) -> Plan:

@@ -1,7 +1,8 @@
 """How a planner writes notes: the input of its layers at each step of `note_grammar`, and the sub-tokens of a step.
 
 Pitches are scored twice: as keys of the instrument, and by how far they lie above the roots of the bar's chords and
-above the tonic, which is the same in every key and so learned from all of them at once.
+above the tonic, which is the same in every key and so learned from all of them at once. So are copies: as a distance,
+and by what their source has in common with the bar.
 
 Shapes: B batch, N steps of at most W sub-tokens, V their vocabulary, F features of a bar, D width of the planner.
 """
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridgen.layers import RMSNorm, SwiGLU
-from hybridgen.note_grammar import N_KINDS, N_PLACES, PITCH, VOCAB_SIZE
+from hybridgen.note_grammar import COPY, MOVED, N_KINDS, N_LIKENESS, N_PLACES, PITCH, VOCAB_SIZE
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES, columns
 from hybridgen.plan.notes import UNPITCHED
 from hybridgen.plan.parts import ROLES
@@ -47,6 +48,7 @@ class NoteStage(nn.Module):
         self.norm, self.ffn = RMSNorm(depth_dim), SwiGLU(depth_dim, depth_ffn_dim)
         self.out_norm, self.head = RMSNorm(depth_dim), nn.Linear(depth_dim, VOCAB_SIZE, bias=False)
         self.harmony_head = nn.Linear(depth_dim, 12 * N_ANCHORS + N_HALVES, bias=False)
+        self.copy_head = nn.Linear(depth_dim, 2 * N_LIKENESS, bias=False)  # of a copy as it is, and of one moved
 
     def embed_controls(self, features: Tensor, kinds: Tensor) -> Tensor:
         """(B, N, D) from the features of the bar of each step (B, N, F) and what is written in it (B, N)."""
@@ -61,21 +63,24 @@ class NoteStage(nn.Module):
             x = torch.cat((self.first_step.expand(len(x), 1, -1), x), dim=1)
         return controls + x
 
-    def forward(self, hidden: Tensor, tokens: Tensor, places: Tensor, written: Tensor, harmony: Tensor) -> Tensor:
+    def forward(
+        self, hidden: Tensor, tokens: Tensor, places: Tensor, written: Tensor, harmony: Tensor, likeness: Tensor
+    ) -> Tensor:
         """Logits (M, V) of the sub-tokens at `written` (M,) of B x N x W, each given those before it in its step.
 
         hidden (B, N, D): what the layers make of the steps; tokens and places (B, N, W); harmony (B, N, 5, 12) from
-        `harmony`.
+        `harmony`; likeness (M, SOURCES, N_LIKENESS).
         """
         before = F.pad(tokens[..., :-1], (1, 0), value=-1)
         said = (before >= 0).to(hidden.dtype)[..., None]
         total = (self.sum_embedding(before.clamp(min=0)) * said).cumsum(dim=2)
         x = self.start(hidden)[:, :, None] + total + self.last_embedding(before.clamp(min=0)) * said
         x = x.flatten(0, 2)[written] + self.place_embedding(places.flatten()[written])
-        return self.logits(x, harmony.flatten(0, 1)[written // tokens.shape[2]])
+        return self.logits(x, harmony.flatten(0, 1)[written // tokens.shape[2]], likeness)
 
-    def logits(self, x: Tensor, harmony: Tensor) -> Tensor:
-        """(..., V) of a sub-token from its input (..., depth_dim) and the harmony (..., 5, 12) of its step."""
+    def logits(self, x: Tensor, harmony: Tensor, likeness: Tensor) -> Tensor:
+        """(..., V) of a sub-token from its input (..., depth_dim), the harmony (..., 5, 12) of its step, and for a
+        decision what the sources of a copy have in common with the bar, (..., SOURCES, N_LIKENESS), 0 elsewhere."""
         x = self.out_norm(x + self.ffn(self.norm(x)))
         above, inside = self.harmony_head(x).split((12 * N_ANCHORS, N_HALVES), dim=-1)
         anchors, chords = harmony.to(x.dtype).split((N_ANCHORS, N_HALVES), dim=-2)
@@ -83,7 +88,12 @@ class NoteStage(nn.Module):
         scores = above.unflatten(-1, (N_ANCHORS, 12)).expand(distances.shape).gather(-1, distances)
         classes = (scores * anchors.sum(-1, keepdim=True)).sum(-2) + (inside[..., None] * chords).sum(-2)  # (..., 12)
         octaves = classes[..., torch.arange(len(PITCH), device=x.device) % 12]
-        return self.head(x) + F.pad(octaves, (PITCH.start, VOCAB_SIZE - PITCH.stop))
+        weights = self.copy_head(x).unflatten(-1, (2, N_LIKENESS))
+        copies = (weights @ likeness.to(x.dtype).mT).flatten(-2)  # (..., 2 SOURCES)
+        in_place = F.pad(copies, (COPY.start, VOCAB_SIZE - MOVED.stop)) + F.pad(
+            octaves, (PITCH.start, VOCAB_SIZE - PITCH.stop)
+        )
+        return self.head(x) + in_place
 
 
 def harmony(features: Tensor, kinds: Tensor) -> Tensor:

@@ -60,6 +60,7 @@ class Steps:
     kinds: Tensor  # (B, N) int64
     features: Tensor  # (B, N, 3 F) of the bar of each step
     written: Tensor  # (M,) int64: where in B x N x W there is a sub-token
+    likeness: Tensor  # (M, SOURCES, N_LIKENESS) of those that are decisions, 0 of others
 
     def to(self, device: torch.device) -> "Steps":
         """The same on a device."""
@@ -193,7 +194,7 @@ class Planner(nn.Module):
         note_logits = None
         if steps is not None and self.notes is not None:
             of_bars = harmony(steps.features, steps.kinds)
-            note_logits = self.notes(written, steps.tokens, steps.places, steps.written, of_bars)
+            note_logits = self.notes(written, steps.tokens, steps.places, steps.written, of_bars, steps.likeness)
         return self.score_head(score[:, :length]), code_logits, note_logits
 
     def embed_text(self, text: Tensor) -> Tensor:
@@ -258,12 +259,19 @@ def pad_steps(songs: Sequence[tuple[note_grammar.NoteSteps, np.ndarray]]) -> Ste
         return nn.utils.rnn.pad_sequence(wide, True, value)
 
     tokens = padded((steps.tokens for steps, _ in songs), -1)
+    places = padded((steps.places for steps, _ in songs), 0)
+    kinds = nn.utils.rnn.pad_sequence([torch.from_numpy(steps.kinds) for steps, _ in songs], True)
+    written = (tokens.flatten() >= 0).nonzero().flatten()
+    is_decision = ((kinds == 0)[..., None] & (places % 2 == 0)).flatten()[written]
+    likeness = torch.zeros(len(written), note_grammar.SOURCES, note_grammar.N_LIKENESS)
+    likeness[is_decision] = torch.from_numpy(np.concatenate([steps.likeness for steps, _ in songs]))
     return Steps(
         tokens,
-        padded((steps.places for steps, _ in songs), 0),
-        nn.utils.rnn.pad_sequence([torch.from_numpy(steps.kinds) for steps, _ in songs], True),
+        places,
+        kinds,
         nn.utils.rnn.pad_sequence([torch.from_numpy(table[steps.bars]) for steps, table in songs], True),
-        (tokens.flatten() >= 0).nonzero().flatten(),
+        written,
+        likeness,
     )
 
 

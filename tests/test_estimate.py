@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybridgen.codecs.own import SpectralCodec, mid_side
+from hybridgen.note_grammar import N_LIKENESS, SOURCES
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
@@ -69,6 +70,7 @@ def note_step(micro: PipelineConfig) -> Step:
         places[..., 0],
         torch.randn(B, n_steps, N_BAR_FEATURES),
         torch.arange(B * n_steps * flops.SUBTOKENS),
+        torch.zeros(B * n_steps * flops.SUBTOKENS, SOURCES, N_LIKENESS),
     )
 
     def loss() -> Tensor:

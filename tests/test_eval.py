@@ -122,12 +122,13 @@ def test_songs_and_tracks_are_measured_alike(context):
     assert scores.tempo_correct(real["tempo_detected"], 120.0)
     assert real.keys() == generated.keys() == set(TrackMeasurements.__dataclass_fields__)
     embeddings = {**found["song"]["embeddings"], **found["track"]["embeddings"]}
-    assert embeddings.keys() == set(summary.RUNGS)
+    assert embeddings.keys() == set(summary.RUNGS) - {"without codes"}  # this renderer takes no notes
     assert {len(row) for row in embeddings.values()} == {len(found["reference"]["embedding"])}
     assert embeddings["real"] == found["reference"]["embedding"]  # the same song
     assert embeddings["generated"] != embeddings["shuffled"] != embeddings["none"]
     song, track = found["song"], found["track"]
-    assert song["chroma"].keys() == {"codec", "oracle", "without codes"} and "notes" not in {*song, *track}
+    assert song["chroma"].keys() == song["log_mel_db"].keys() == {"codec", "oracle"}
+    assert "notes" not in {*song, *track}
     assert (song["repetition"], track["repetition"]) == ({"real": None}, {"generated": None})  # no notes are known
 
 
@@ -255,13 +256,15 @@ def measured(good: bool, genre: str) -> dict:
 
 
 def all_results(good: bool) -> list[TaskResult]:
-    """Results of 12 prompts and 24 references in which each rung is a step further from the reference."""
+    """Results of 12 prompts and 24 references in which each rung is a step further from the reference, but those of
+    the same codec, which are as far as each other."""
     rng = np.random.default_rng(0)
     found = [
         TaskResult("reference", prompt(100 + i), {"embedding": rng.standard_normal(FIT.stop).tolist()})
         for i in range(24)
     ]
-    away = {row: 0.5 * step + rng.standard_normal((12, FIT.stop)) for step, row in enumerate(summary.RUNGS)}
+    far = {row: step for step, row in enumerate(summary.RUNGS)} | dict.fromkeys(summary.SAME_CODEC, 1 if good else 4)
+    away = {row: far[row] + rng.standard_normal((12, FIT.stop)) for row in summary.RUNGS}
     borders = {name: {"local": 1.0, "rms": 1.0, "peak": 1.0} for name in ("block", "frame", "window")}
     distortions = {"log_mel_db": 4.0, "stft_convergence": 0.5, "stft_log_magnitude": 0.3}
     for i, genre in zip(range(12), itertools.cycle(GENRES[:4])):
@@ -276,9 +279,14 @@ def all_results(good: bool) -> list[TaskResult]:
             "distortions": {"codec": distortions, "μ": distortions},
             "clicks": {"real": borders, "codec": borders},
             "chroma": {"codec": 0.95, "oracle": 0.9 if good else 0.7, "without codes": 0.8},
+            "log_mel_db": {"codec": 3.6, "oracle": 3.1 if good else 3.5, "without codes": 3.2},
             "repetition": {"real": None if i else 0.6},
             "notes": {
-                "alone": {"real": {"bass": 0.9, "lead": 0.8}, "oracle": {"bass": 0.88, "lead": 0.79 if good else 0.6}},
+                "alone": {
+                    "real": {"bass": 0.95, "lead": 0.9},
+                    "codec": {"bass": 0.9, "lead": 0.8},
+                    "oracle": {"bass": 0.88, "lead": 0.79 if good else 0.6},
+                },
                 "mix": {"real": {"bass": 0.7, "lead": None}},
                 "contour": {"real": 0.9, "oracle": 0.85},
             },
@@ -306,13 +314,21 @@ def whole(summarized: dict) -> dict:
 def test_the_ladder_is_climbed_in_order(summarized):
     steps = [summarized["ladder"][row] for row in summary.RUNGS]
     distances = [step["kernel_distance"] for step in steps]
-    assert distances == sorted(distances) and summarized["ladder_ordered"]
+    assert summarized["ladder_ordered"]
     assert all(step["kernel_low"] <= step["kernel_distance"] <= step["kernel_high"] for step in steps)
     assert all((step["n"], step["d"]) == (12, 24 // summary.SONGS_PER_COMPONENT) for step in steps)
     assert abs(distances[0]) < summarized["ladder_floor"]["kernel_high"] < distances[-1]
     kernel = {row: summarized["ladder"][row]["kernel_distance"] for row in summary.RUNGS}
     nearer = kernel["generated"] - kernel["codec"] < kernel["shuffled"] - kernel["generated"]
     assert summarized["generated_nearer_to_codec_than_shuffled"] == nearer
+
+
+def test_rungs_of_the_same_codec_come_in_any_order_and_others_do_not():
+    steps = dict(zip(summary.RUNGS, range(len(summary.RUNGS)), strict=True))
+    assert summary.is_ordered(steps) and summary.is_ordered(steps | {"codec": 4, "generated": 1})
+    for row, value in {"real": 1.5, "generated": 5.5, "shuffled": 2.5, "none": 8, "noise": 0}.items():
+        assert not summary.is_ordered(steps | {row: value}), row
+    assert summary.is_ordered({row: step for row, step in steps.items() if row != "without codes"})
 
 
 def test_every_figure_stands_beside_its_floor(summarized):
@@ -332,14 +348,20 @@ def test_good_figures_pass_and_unmeasured_ones_do_not(summarized):
     for name in ("tempo_acc1", "key_rank1", "chord_majmin", "genre", "roles"):
         assert good[next(n for n in good if n.startswith(name))] and not bad[next(n for n in bad if n.startswith(name))]
     assert not bad["beat_ms"] and bad["weights, MB"]
-    for name in ("lead alone, 0.9 of the floor", "chroma of true plans", "repetition, 0.8 of the composer's"):
-        assert good[name] and not bad[name]
-    assert good["bass alone, 0.9 of the floor"] and bad["bass alone, 0.9 of the floor"]
+    of_sound = ("true plans, chroma", "true plans, log-mel dB", "true plans as near as the codec")
+    for name in ("lead alone, 0.9 of the codec's", *of_sound, "repetition, 0.8 of the composer's"):
+        assert good[name] and (not bad[name] or "near" in name)
+    assert good["bass alone, 0.9 of the codec's"] and bad["bass alone, 0.9 of the codec's"]
+    steps = summarized["ladder"]
+    far = steps | {"oracle": steps["oracle"] | {"kernel_distance": steps["codec"]["kernel_high"] + 1}}
+    assert not {c.name: c.passed for c in checks(whole(summarized | {"ladder": far}))}[
+        "true plans as near as the codec"
+    ]
 
 
 def test_notes_are_means_of_what_is_known(summarized):
     found = summarized["notes"]
-    assert found["alone"]["lead"] == pytest.approx({"real": 0.8, "oracle": 0.79})
+    assert found["alone"]["lead"] == pytest.approx({"real": 0.9, "codec": 0.8, "oracle": 0.79})
     assert found["mix"]["bass"] == pytest.approx({"real": 0.7, "generated": 0.6})
     assert np.isnan(found["mix"]["lead"]["real"])
     assert found["whole"]["repetition"] == pytest.approx({"real": 0.6, "generated": 0.5})
@@ -349,15 +371,15 @@ def test_notes_are_means_of_what_is_known(summarized):
 def test_a_model_without_notes_is_judged_without_them(summarized):
     without = summarized | {"notes": {"alone": {}, "mix": {}, "whole": {"chroma": {"oracle": 0.9}}}}
     names = [check.name for check in checks(whole(without))]
-    assert "chroma of true plans" in names and not any("alone" in name or "repetition" in name for name in names)
+    assert "true plans, chroma" in names and not any("alone" in name or "repetition" in name for name in names)
     page = report.page(whole(without) | {"checks": []}, Path("report"))
     assert "chroma" in page and report.WITHOUT_NOTES in page
 
 
 def test_notes_of_a_plan_that_has_none_do_not_pass(summarized):
-    rows = {"alone": {"bass": {"real": 0.9}}, "mix": {}, "whole": {"chroma": {}, "repetition": {"real": 0.6}}}
+    rows = {"alone": {"bass": {"codec": 0.9}}, "mix": {}, "whole": {"chroma": {}, "repetition": {"real": 0.6}}}
     failed = {check.name for check in checks(whole(summarized | {"notes": rows})) if not check.passed}
-    assert {"bass alone, 0.9 of the floor", "chroma of true plans", "repetition, 0.8 of the composer's"} <= failed
+    assert {"bass alone, 0.9 of the codec's", "true plans, chroma", "repetition, 0.8 of the composer's"} <= failed
 
 
 def test_the_report_is_json_and_a_page(summarized, tmp_path):

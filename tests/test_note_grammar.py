@@ -191,6 +191,34 @@ def test_what_is_written_repeats_no_pitches_over_another_root():
     assert found["lead", 1] == (0, True) and found["lead", 2] == (1, False) and found["lead", 3][0] == 1
 
 
+def test_sources_say_what_they_have_in_common_with_a_bar():
+    """Drums and bass play A B over C F, then A B over G C: in bar 4 the bar before is like bar 1, but for its chord."""
+    beat, fill = (Note(0, 240, 36, 80),), (Note(0, 240, 38, 80),)
+    bass = [(Note(0, 480, 36, 80),), (Note(0, 480, 41, 80), Note(480, 480, 48, 80)), (Note(0, 480, 43, 60),)]
+    last = (Note(0, 480, 36, 80), Note(480, 480, 43, 80))
+    sections = (Section("verse", (Bar("C"), Bar("F"))), Section("chorus", (Bar("G"), Bar("C"))))
+    parts = (Part("drums", (beat, fill, beat, fill)), Part("bass", (*bass, last)))
+    plan = Plan(sections, (Tempo(1, 120.0),), "4/4", instruments={"drums": 0, "bass": 33}, notes=parts)
+    found = steps(plan)
+    assert found.likeness.shape == (8, note_grammar.SOURCES, note_grammar.N_LIKENESS)
+    drums, basses = found.likeness[0::2], found.likeness[1::2]
+    chords, begin, end, before, others = range(5)
+    third, second = 1, 2  # of the sources of bar 4: bar 2 and bar 1
+    assert (drums[3, [second, third], chords] == [1, 0]).all() and drums[3, second:, chords].sum() == 1
+    assert drums[3, :3, begin].tolist() == drums[3, :3, end].tolist() == [0, 1, 0]
+    assert drums[3, :3, before].tolist() == [0, 1, 0]  # bar 3 is played as bar 1 is, which comes before bar 2
+    assert basses[3, :3, before].tolist() == [0, 1, 0]  # of the bass too, moved with the chord, and softer
+    assert not drums[..., others].any() and basses[3, :3, others].tolist() == [0, 1, 0]
+    assert not found.likeness[:2].any() and not found.likeness[:, :, begin][:, note_grammar.BACK :].any()
+    blank = State(forgotten(plan), np.ones((4, len(ROLES)), dtype=bool))
+    seen = []
+    for token in flat(found):  # what is written is seen as what is known
+        alike = blank.likeness()
+        seen += [] if alike is None else [alike]
+        blank.push(token)
+    assert np.array_equal(np.stack(seen), found.likeness) and blank.likeness() is None
+
+
 def test_drums_do_not_move_with_the_chord_and_a_token_out_of_place_is_refused():
     beat, other = (Note(0, 120, 36),), (Note(0, 120, 43),)
     section = Section("verse", (Bar("C"), Bar("G")))

@@ -31,6 +31,7 @@ CONFIG = PlannerConfig(
     codebook_size=10,
     notes=True,
 )
+NOTHING_ALIKE = torch.zeros(note_grammar.SOURCES, note_grammar.N_LIKENESS)
 PARAMS = (SamplingParams(top_p=0.9), SamplingParams(temperature=0.8, guidance_scale=2.0))
 
 
@@ -120,16 +121,31 @@ def test_pitches_are_scored_alike_in_every_key(planner: Planner):
     assert here[0, :3].sum() == 3 and here[0, 3:].sum() >= 6 and not nowhere.any()
 
     def scores(of: torch.Tensor) -> torch.Tensor:
-        return notes.logits(x, of) - notes.logits(x, nowhere)
+        return notes.logits(x, of, NOTHING_ALIKE) - notes.logits(x, nowhere, NOTHING_ALIKE)
 
     own, turned = scores(here), scores(here.roll(5, dims=-1))
     assert own[:, : pitches.start].abs().max() < 1e-5 < own[:, pitches.start :].std()
     torch.testing.assert_close(turned[:, pitches.start + 5 :], own[:, pitches.start : -5], rtol=0, atol=1e-5)
 
 
+def test_copies_are_scored_by_what_their_source_has_in_common_with_the_bar(planner: Planner):
+    """Two sources that are alike are scored alike, beyond what their distance is worth; nothing else moves."""
+    notes, copy, moved = planner.notes, note_grammar.COPY, note_grammar.MOVED
+    assert notes is not None
+    x, nowhere = torch.randn(1, CONFIG.depth_dim, generator=torch.Generator().manual_seed(2)), torch.zeros(1, 5, 12)
+    likeness = NOTHING_ALIKE.clone()
+    likeness[2] = likeness[7] = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.5])
+    [scores] = notes.logits(x, nowhere, likeness) - notes.logits(x, nowhere, NOTHING_ALIKE)
+    is_scored = torch.zeros(note_grammar.VOCAB_SIZE, dtype=torch.bool)
+    for block in (copy, moved):
+        is_scored[block.start + 2] = is_scored[block.start + 7] = True
+        assert scores[block.start + 2] == pytest.approx(float(scores[block.start + 7]), abs=1e-5)
+    assert scores[is_scored].abs().min() > 1e-3 and scores[~is_scored].abs().max() < 1e-5
+
+
 def write_uncached(planner: Planner, plan: Plan, write: np.ndarray, params: SamplingParams) -> Plan:
     """Notes written with nothing but `forward`, a sub-token at a time."""
-    state, rows, n = note_grammar.State(plan, write), list[list[tuple[int, int, int, int]]](), 0
+    state, rows, likeness, n = note_grammar.State(plan, write), list[list[tuple[int, int, int, int]]](), [], 0
     score, instruments = pad_scores([grammar.tokens(plan)]), torch.from_numpy(plan.instrument_ids())[None]
     table, last = plan.bar_controls(), int(np.flatnonzero(write.any(axis=1))[-1])
     begun = -1
@@ -137,13 +153,15 @@ def write_uncached(planner: Planner, plan: Plan, write: np.ndarray, params: Samp
         if state.step > begun:
             begun = state.step
             rows.append([])
-        allowed = state.allowed()
+        allowed, alike = state.allowed(), state.likeness()
         token = int(allowed.argmax())
         rows[-1].append((token, state.place, state.kind, state.bar))
+        likeness += [] if alike is None else [alike]
         if state.bar >= int(np.flatnonzero(write.any(axis=1))[0]):
             if allowed.sum() > 1:
+                steps = pad_steps([(as_steps(rows, likeness), table)])
                 logits = [
-                    planner(*given, *score, instruments=instruments, steps=pad_steps([(as_steps(rows), table)]))[2][-1:]
+                    planner(*given, *score, instruments=instruments, steps=steps)[2][-1:]
                     for given in (text(), (text()[0], ~text()[1]))
                 ]
                 scale = params.guidance_scale
@@ -156,12 +174,12 @@ def write_uncached(planner: Planner, plan: Plan, write: np.ndarray, params: Samp
     return note_grammar.written(plan, state)
 
 
-def as_steps(rows: list[list[tuple[int, int, int, int]]]) -> note_grammar.NoteSteps:
+def as_steps(rows: list[list[tuple[int, int, int, int]]], likeness: list[np.ndarray]) -> note_grammar.NoteSteps:
     table = np.full((len(rows), max(map(len, rows)), 2), -1)
     for line, row in zip(table, rows, strict=True):
         line[: len(row)] = [one[:2] for one in row]
     kinds, bars = np.array([row[0][2:] for row in rows]).T
-    return note_grammar.NoteSteps(table[..., 0], np.maximum(table[..., 1], 0), kinds, bars)
+    return note_grammar.NoteSteps(table[..., 0], np.maximum(table[..., 1], 0), kinds, bars, np.stack(likeness))
 
 
 @pytest.mark.parametrize("params", PARAMS)

@@ -42,7 +42,7 @@ CODED_EVERY = 4  # of as many training songs the probe learns one through the co
 NOTE_SONGS = 60  # training songs, each with its subsets of roles
 NOTE_FRAMES = 688  # of an excerpt, 16 s
 NOTE_CROP, NOTE_BATCH = 128, 8  # frames of a training row, 3 s; rows of a step
-NOTE_STEPS, NOTE_RATE, NOTE_CLIP = 1200, 4e-3, 5.0
+NOTE_STEPS, NOTE_RATE, NOTE_CLIP = 1600, 4e-3, 5.0
 WORKERS = 2  # processes, one thread each
 
 
@@ -156,14 +156,14 @@ def print_probe(name: str, fitted: Probe, songs: list[SongRecord], found: np.nda
 
 
 def fit_transcriber(train: list[SongRecord], test: list[SongRecord], model: str | None, path: Path) -> None:
-    """Fits the transcriber on songs and on some of their roles, half of them after a model's codec; writes it, and
+    """Fits the transcriber on songs and on some of their roles, two in three after a model's codec; writes it, and
     prints how what it hears agrees with the plans."""
     torch.manual_seed(0)
     examples = []
     for i, record in enumerate(tqdm(train, "excerpts", unit="song")):
         files = [(record.audio, None), *((record.audio_of(roles), roles) for roles in record.subsets)]
         for j, (audio, roles) in enumerate(files):
-            examples.append(note_example(record, audio, roles, model if (i + j) % 2 else None, (i + j) % 2 == 1))
+            examples.append(note_example(record, audio, roles, model, is_coded=(i + j) % 3 > 0))
     network = transcription.Transcriber()
     optimizer = torch.optim.AdamW(network.parameters(), NOTE_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, NOTE_RATE, total_steps=NOTE_STEPS)

@@ -33,7 +33,7 @@ GRID = 120  # ticks, a sixteenth: where notes begin and end
 TEMPI = np.arange(60.0, 161.0, 1.0)  # BPM that are tried where none is given
 USUAL, SPREAD = 100.0, 0.6  # BPM that is likelier than others, and octaves away from it that are not
 MIN_VOICED = 0.1  # share of a recording in which a pitch is heard
-MIN_CHANCE = 0.1  # that there is one, on average: 0.9 in a clean voice, 0.5 in a breathy one, 0.01 in noise and chords
+MIN_CHANCE = 0.1  # that there is one, on average: 0.9 in a clean voice, 0.5 in a breathy one, 0.01 in noise
 
 
 @dataclass(frozen=True)

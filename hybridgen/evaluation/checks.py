@@ -27,6 +27,9 @@ def checks(report: dict[str, Any]) -> list[Check]:
         bound = of_floor * control[name]["floor"]
         return Check(f"{name}, {of_floor:g} of the floor", control[name]["value"], ">=", bound)
 
+    def kernel(rung: str, what: str) -> float:
+        return report["ladder"][rung][f"kernel_{what}"]
+
     return [
         share("tempo_acc1", 0.95),
         Check("beat_ms", control["beat_ms"]["value"], "<=", 25.0),
@@ -37,6 +40,7 @@ def checks(report: dict[str, Any]) -> list[Check]:
         share("genre", 0.8),
         share("roles", 0.8),
         Check("ladder ordered", float(report["ladder_ordered"]), ">=", 1.0),
+        Check("true plans as near as the codec", kernel("oracle", "distance"), "<=", kernel("codec", "high")),
         Check("generated nearer to codec", float(report["generated_nearer_to_codec_than_shuffled"]), ">=", 1.0),
         Check("codec, log-mel dB", codec["log_mel_db"], "<=", 5.5),
         Check("codec, above 12 kHz off by dB", codec["above_12k_off_db"], "<=", 6.0),
@@ -48,17 +52,19 @@ def checks(report: dict[str, Any]) -> list[Check]:
 
 
 def note_checks(notes: dict[str, dict[str, dict[str, float]]]) -> list[Check]:
-    """Lead and bass alone are heard nearly as in real songs, true plans sound in tune, returning sections return.
+    """Lead and bass alone are heard nearly as after the codec, true plans sound as the codec's version of their songs,
+    returning sections return.
 
-    A model that knows no notes is judged by the chroma alone.
+    A model that knows no notes is judged by the sound of true plans alone.
     """
     whole, nan = notes["whole"], float("nan")
     found = [
-        Check(f"{role} alone, 0.9 of the floor", rows.get("oracle", nan), ">=", 0.9 * rows.get("real", nan))
+        Check(f"{role} alone, 0.9 of the codec's", rows.get("oracle", nan), ">=", 0.9 * rows.get("codec", nan))
         for role, rows in notes["alone"].items()
         if role in ("bass", "lead")
     ]
-    found.append(Check("chroma of true plans", whole.get("chroma", {}).get("oracle", nan), ">=", 0.85))
+    found.append(Check("true plans, chroma", whole.get("chroma", {}).get("oracle", nan), ">=", 0.85))
+    found.append(Check("true plans, log-mel dB", whole.get("log_mel_db", {}).get("oracle", nan), "<=", 3.3))
     if notes["alone"]:
         rows = whole.get("repetition", {})
         bound = 0.8 * rows.get("real", nan)

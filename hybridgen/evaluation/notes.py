@@ -46,6 +46,14 @@ def played(prompt: EvalPrompt) -> dict[str, np.ndarray]:
     return {role: mix(synth.play(song, (role,)), gain_db)[0].samples for role in roles}
 
 
+def coded(pipe: Pipeline, sounds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same sounds after the codec of a model, which no render can be better than."""
+    return {
+        role: pipe.decode(pipe.encode(Audio(samples, pipe.time_base.sample_rate)), samples.shape[1])
+        for role, samples in sounds.items()
+    }
+
+
 def rendered(pipe: Pipeline, plan: Plan, seed: int, gain_db: float) -> dict[str, np.ndarray]:
     """Role -> samples of a whole plan, each role of `ALONE` rendered by itself, with the gain of the mix."""
     roles = [part.role for part in plan.notes if part.role in ALONE and any(part.bars)]

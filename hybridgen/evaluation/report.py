@@ -18,8 +18,9 @@ BY_GENRE = ("tempo_acc1", "beat_ms", "key_rank1", "chord_majmin", "genre", "role
 NOTES = (
     "Onsets within 50 ms and of the right pitch (or kind of drum), as a small network hears them. Alone: the role by "
     "itself, F-measure. In the mix: the share of the role's notes that are heard. The floor is the first column. "
-    "Contour: steps of the lead up and down that are heard. Chroma: correlation with the song's. Repetition: bars of "
-    "returning sections that return, of the composer's plans and the model's."
+    "Contour: steps of the lead up and down that are heard. Chroma (correlation) and log-mel (dB off): of the codec "
+    "against the song, of renders against what the codec makes of the song. Repetition: bars of returning sections "
+    "that return, of the composer's plans and the model's."
 )
 WITHOUT_NOTES = "The renderer takes no notes: single roles and repetition are not checked."
 NOTE_MEASURES = {"alone": "{} alone", "mix": "{} in the mix", "whole": "{}"}
@@ -155,7 +156,7 @@ def ladder_table(report: Report) -> list[str]:
             meaning,
             *(f"{step[f'{d}_distance']:.3g} ({step[f'{d}_low']:.3g} to {step[f'{d}_high']:.3g})" for d in DISTANCES),
         )
-        for (name, meaning), step in zip(RUNGS.items(), report["ladder"].values(), strict=True)
+        for name, meaning, step in ((name, RUNGS[name], step) for name, step in report["ladder"].items())
     ]
     floor = report["ladder_floor"]
     floors = (f"{floor[f'{d}_mean']:.3g} (95 %: {floor[f'{d}_high']:.3g})" for d in DISTANCES)

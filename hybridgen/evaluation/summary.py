@@ -1,5 +1,6 @@
 """From the results of all tasks to figures, each beside its floor. n tracks, d numbers of an embedding."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ RUNGS = {
     "none": "rendered without conditioning",
     "noise": "white noise",
 }
+SAME_CODEC = ("codec", "oracle", "without codes", "generated")  # as near to the songs as each other, at best
 PARTS = (embedding.SOUND, embedding.FIT)  # of the ladder's embeddings, which weigh alike
 MAX_COMPONENTS = 16  # of the reference, of all parts together
 SONGS_PER_COMPONENT = 4  # fewer overfit
@@ -59,7 +61,7 @@ def summarize(results: Sequence[TaskResult]) -> dict[str, Any]:
     return {
         "ladder": steps,
         "ladder_floor": ladder_floor(reference, len(rungs["real"])),
-        "ladder_ordered": bool(np.all(np.diff([kernel[row] for row in RUNGS]) > 0)),
+        "ladder_ordered": is_ordered(kernel),
         "generated_nearer_to_codec_than_shuffled": abs(kernel["generated"] - kernel["codec"])
         < abs(kernel["generated"] - kernel["shuffled"]),
         "control": control(results, lengths),
@@ -77,10 +79,11 @@ def summarize(results: Sequence[TaskResult]) -> dict[str, Any]:
 def rung_embeddings(results: Sequence[TaskResult]) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Each rung's (n, d), and the reference's, along the directions in which each part of the reference varies most."""
     reference = np.array([result.values["embedding"] for result in results if result.kind == "reference"])
-    rungs: dict[str, list[list[float]]] = {row: [] for row in RUNGS}
+    found: dict[str, list[list[float]]] = {}
     for result in results:
         for row, values in result.values.get("embeddings", {}).items():
-            rungs[row].append(values)
+            found.setdefault(row, []).append(values)
+    rungs = {row: found[row] for row in RUNGS if row in found}
     dim = min(MAX_COMPONENTS, len(reference) // SONGS_PER_COMPONENT) // len(PARTS)
     bases = [(part, Basis.fit(reference[:, part], dim)) for part in PARTS]
 
@@ -93,13 +96,22 @@ def rung_embeddings(results: Sequence[TaskResult]) -> tuple[dict[str, np.ndarray
 def ladder(rungs: dict[str, np.ndarray], reference: np.ndarray) -> dict[str, dict[str, float]]:
     """How far each rung (n, d) is from the reference, with 95 % intervals."""
     steps = {}
-    for row in RUNGS:
+    for row in rungs:
         step: dict[str, float] = {"n": len(rungs[row]), "d": reference.shape[1]}
         for name, distance in DISTANCES.items():
             low, high = distances.interval(distance, reference, rungs[row])
             step |= {f"{name}_distance": distance(reference, rungs[row]), f"{name}_low": low, f"{name}_high": high}
         steps[row] = step
     return steps
+
+
+def is_ordered(kernel: dict[str, float]) -> bool:
+    """Whether kernel distances rise from rung to rung. Those of the same codec come in any order among themselves:
+    what a good renderer and planner lose is less than what a set of songs happens to be away."""
+    groups: dict[str, list[float]] = {}
+    for row, value in kernel.items():
+        groups.setdefault("codec" if row in SAME_CODEC else row, []).append(value)
+    return all(max(near) < min(far) for near, far in itertools.pairwise(groups.values()))
 
 
 def ladder_floor(reference: np.ndarray, n: int) -> dict[str, float]:
@@ -189,7 +201,8 @@ def notes(results: Sequence[TaskResult]) -> dict[str, dict[str, dict[str, float]
     """How notes agree with plans, means over the ladder's songs and tracks: measure -> what -> row of `NOTE_ROWS`.
 
     `alone`, `mix`: by role, the F-measure of it rendered by itself and the share of its notes heard in the mix;
-    `whole`: the contour of the lead, the chroma against the song's, and what of returning sections returns.
+    `whole`: the contour of the lead, chroma and log-mel (of renders against what the codec makes of the song, of the
+    codec against the song), and what of returning sections returns.
     """
     found: dict[str, dict[str, dict[str, list[float]]]] = {"alone": {}, "mix": {}, "whole": {}}
 
@@ -203,7 +216,7 @@ def notes(results: Sequence[TaskResult]) -> dict[str, dict[str, dict[str, float]
                 for role, value in roles.items():
                     collect(measure, role, row, value)
         whole = {"contour": heard.get("contour", {})} | {
-            name: result.values.get(name, {}) for name in ("chroma", "repetition")
+            name: result.values.get(name, {}) for name in ("chroma", "log_mel_db", "repetition")
         }
         for what, rows in whole.items():
             for row, value in rows.items():

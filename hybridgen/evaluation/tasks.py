@@ -116,8 +116,9 @@ def measure_reference(_context: EvalContext, task: EvalTask) -> dict[str, Any]:
 def measure_song(context: EvalContext, task: EvalTask) -> dict[str, Any]:
     """The prompt's own song, and the codec's version of it; in the ladder also the renderer's version, and noise.
 
-    `measurements`, and in the ladder `embeddings`, `distortions`, `chroma`, `clicks`, `repetition`, `notes` (where
-    the model knows them) and `clap`.
+    `measurements`, and in the ladder `embeddings`, `distortions`, `chroma` and `log_mel_db` (of renders against the
+    codec's version, of the codec against the song), `clicks`, `repetition`, `notes` (where the model knows them) and
+    `clap`.
     """
     prompt, pipe, samples = task.prompt, load_pipeline(context), load_song(task.prompt)
     latents = pipe.encode(Audio(samples, SAMPLE_RATE))
@@ -128,25 +129,29 @@ def measure_song(context: EvalContext, task: EvalTask) -> dict[str, Any]:
         return values
     plan = true_plan(pipe, prompt, latents)
     oracle = pipe.render(plan, seed=prompt.seed)
-    bare = notes.sound(pipe, notes.without_codes(pipe, plan), prompt.seed)
     mastered = Audio(coded, SAMPLE_RATE).master().samples  # as all other rungs are
-    made = {"codec": mastered, "oracle": oracle.samples, "without codes": bare}
+    made = {"codec": mastered, "oracle": oracle.samples}
+    if pipe.config.renderer.notes:
+        made["without codes"] = notes.sound(pipe, notes.without_codes(pipe, plan), prompt.seed)
     rungs = {"real": samples, **made, "noise": noise(samples.shape[-1], prompt.seed)}
     ways = {
+        **made,
         "codec": coded,
-        "oracle": oracle.samples,
-        "without codes": bare,
         "low-pass 8 kHz": spectral.low_pass(samples),
         "8-bit μ-law": spectral.mu_law(samples),
     }
     values["embeddings"] = {row: embed(sound, prompt.plan, prompt) for row, sound in rungs.items()}
     values["distortions"] = {way: distortion(sound, samples) for way, sound in ways.items()}
-    values["chroma"] = {row: spectral.chroma_correlation(made[row], samples) for row in made}
+    targets = {row: samples if row == "codec" else mastered for row in made}
+    values["chroma"] = {row: spectral.chroma_correlation(made[row], targets[row]) for row in made}
+    values["log_mel_db"] = {row: distortion(made[row], targets[row])["log_mel_db"] for row in made}
     values["clicks"] = {"real": clicks(samples, pipe), "codec": clicks(coded, pipe)}
     values["repetition"] = {"real": repetition.returning(prompt.plan)}
     if pipe.config.renderer.notes:
+        played = notes.played(prompt)
         alone = {
-            "real": notes.played(prompt),
+            "real": played,
+            "codec": notes.coded(pipe, played),
             "oracle": notes.rendered(pipe, plan, prompt.seed, oracle.manifest.gain_db),
         }
         values["notes"] = notes.measure({"real": samples} | made, alone, prompt.plan)

@@ -26,14 +26,14 @@ HOP = 1024
 WINDOWS = (8192, 2048)  # for pitch and for time
 LOWEST, HIGHEST = 24, 103  # MIDI pitches that are heard, C1 to G7
 N_PITCHES = HIGHEST - LOWEST + 1
-HARMONICS = (1, 2, 3, 4, 5, 6)
+HARMONICS = (0.5, 1, 2, 3, 4, 5, 6)  # half: where it sounds too, the pitch is another one's overtone
 DRUMS = ((35, 36), (37, 38, 39, 40), (42, 44, 46))  # kicks, snares, hats; all other sounds are a kind of their own
 N_KINDS = len(DRUMS) + 1
 BANDS = 48
 RARE = -5.0  # logit of an onset before anything is known: one in 150
 LOUDEST, SILENT = torch.ones(()), 1e-3
 TOLERANCE = 0.05  # seconds between a note's onset and the one that is heard
-THRESHOLD = 0.5  # of the probability of an onset
+THRESHOLD = 0.4  # of the probability of an onset
 
 
 class Transcriber(nn.Module):

@@ -132,6 +132,7 @@ class _SubTokens:
 
     def __init__(self, notes: NoteStage, seed: int, params: SamplingParams):
         self.notes, self.seed, self.params, self.n = notes, seed, params, 0
+        self.nothing_alike = notes.first_step.new_zeros(note_grammar.SOURCES, note_grammar.N_LIKENESS)
 
     def write(self, state: State, hidden: Tensor, harmony: Tensor) -> list[int]:
         """The sub-tokens of the step that the state is at, from what the layers make of it, (1 or 2, D), and the
@@ -145,7 +146,9 @@ class _SubTokens:
                 token = int(allowed.argmax())
             else:
                 x = start + total + last + self.notes.place_embedding.weight[state.place]
-                logits = guided(self.notes.logits(x, harmony.expand(len(x), -1, -1)), self.params)
+                likeness = state.likeness()
+                alike = self.nothing_alike if likeness is None else torch.from_numpy(likeness).to(x.device)
+                logits = guided(self.notes.logits(x, harmony.expand(len(x), -1, -1), alike), self.params)
                 noise = torch.from_numpy(decoding.gumbel(self.seed, NOTES_STREAM, self.n, logits.shape)).to(
                     logits.device
                 )

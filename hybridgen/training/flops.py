@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
+from hybridgen.note_grammar import N_LIKENESS, SOURCES
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig, Steps
@@ -143,6 +144,7 @@ def _planner(config: PlannerConfig, n_text: int, n_tokens: int, n_frames: int, n
             kinds=torch.empty(1, n_steps, dtype=torch.int64),
             features=torch.empty(1, n_steps, N_BAR_FEATURES),
             written=torch.empty(n_steps * SUBTOKENS, dtype=torch.int64),
+            likeness=torch.empty(n_steps * SUBTOKENS, SOURCES, N_LIKENESS),
         )
     if n_steps:
         batch = replace(batch, steps=steps)

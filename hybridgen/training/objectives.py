@@ -14,7 +14,7 @@ from torch import Tensor
 from hybridgen import flow
 from hybridgen.codecs.own import SpectralCodec, mid_side
 from hybridgen.config import Share, Weight
-from hybridgen.note_grammar import COPY, MOVED
+from hybridgen.note_grammar import COPY, MOVED, N_LIKENESS, SOURCES
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig, Steps
@@ -76,8 +76,9 @@ def completed(batch: PlannerBatch, config: PlannerConfig) -> PlannerBatch:
         added["codes"] = torch.full((n, config.n_codebooks, 1), -1)
         added["features"] = torch.zeros(n, 1, N_FEATURES)
     if batch.steps is None and config.notes:
-        none = torch.zeros(n, 1, 1, dtype=torch.int64)
-        added["steps"] = Steps(none - 1, none, none[..., 0], torch.zeros(n, 1, N_BAR_FEATURES), none[:0, 0, 0])
+        none, nothing = torch.zeros(n, 1, 1, dtype=torch.int64), torch.zeros(0, SOURCES, N_LIKENESS)
+        features = torch.zeros(n, 1, N_BAR_FEATURES)
+        added["steps"] = Steps(none - 1, none, none[..., 0], features, none[:0, 0, 0], nothing)
     return replace(batch, **added)
 
 
