@@ -51,7 +51,7 @@ def test_features_have_a_frame_each_hop_and_are_finite():
     samples = played(tune())
     stacked, bands = transcription.features(samples)
     n_frames = samples.shape[1] // HOP + 1
-    assert stacked.shape == (12, N_PITCHES, n_frames) and bands.shape == (transcription.BANDS, n_frames)
+    assert stacked.shape == (14, N_PITCHES, n_frames) and bands.shape == (transcription.BANDS, n_frames)
     assert all(part.isfinite().all() for part in transcription.features(np.zeros((2, 44_100))))
 
 

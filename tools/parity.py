@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hybridgen import config, grammar
+from hybridgen import config, grammar, note_grammar
 from hybridgen.data.composer import compose
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS
 from hybridgen.plan.parts import ROLES
-from hybridgen.planner import Planner, PlannerConfig, pad_scores
-from hybridgen.renderer import Renderer, RendererConfig
+from hybridgen.plan.plan import Plan
+from hybridgen.planner import Planner, PlannerConfig, pad_scores, pad_steps
+from hybridgen.renderer import Renderer, RendererConfig, no_notes
 from hybridgen.training import checkpoints, distributed, objectives
 from hybridgen.training.checkpoints import Checkpoint
 from hybridgen.training.dataset import WindowBatch, rank_rows
@@ -34,13 +35,12 @@ from hybridgen.training.planner_data import PlannerBatch
 
 ROWS, WINDOW, TEXT = 4, 64, 6  # of the global batch; latent frames and text tokens of a row
 OPTIM = OptimConfig(learning_rate=1e-3, warm_up=2, cool_down=1, weight_decay=0.01, clip=1.0, ema=0.99)
-DROPOUT = ConditioningDropout((0.4, 0.35, 0.1, 0.15), 0.1, 0.1, 0.2, (0.12, 0.12, 0.1, 0.3), 0.06)
+DROPOUT = ConditioningDropout((0.4, 0.35, 0.1, 0.15), 0.1, 0.1, 0.2, (0.12, 0.12, 0.1, 0.3, 0.15), 0.06, 0.1, 0.15)
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs/deepspeed").glob("*.json"))}
 
 
-def planner_row(shapes: PlannerConfig, seed: int) -> tuple[Tensor, list[int], Tensor, Tensor, Tensor]:
+def planner_row(shapes: PlannerConfig, plan: Plan, seed: int) -> tuple[Tensor, list[int], Tensor, Tensor, Tensor]:
     """A composed song: text states, score, codes, features and instruments; text and codes are noise."""
-    plan = compose(0, seed, (5.0, 9.0)).plan
     rng = torch.Generator().manual_seed(seed)
     codes = torch.randint(shapes.codebook_size, (plan.n_code_frames, shapes.n_codebooks), generator=rng)
     features = torch.from_numpy(plan.frame_controls(plan.time_base.code_hop))
@@ -49,12 +49,23 @@ def planner_row(shapes: PlannerConfig, seed: int) -> tuple[Tensor, list[int], Te
 
 
 def planner_batch(shapes: PlannerConfig, seeds: list[int]) -> PlannerBatch:
-    """Rows of songs."""
-    texts, tokens, codes, features, instruments = zip(*(planner_row(shapes, seed) for seed in seeds), strict=True)
+    """Rows of songs, with their notes where the planner writes some."""
+    plans = [compose(0, seed, (5.0, 9.0)).plan for seed in seeds]
+    rows = [planner_row(shapes, plan, seed) for plan, seed in zip(plans, seeds, strict=True)]
+    texts, tokens, codes, features, instruments = zip(*rows, strict=True)
     codes = nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1).transpose(1, 2)
     features = nn.utils.rnn.pad_sequence(features, batch_first=True)
     text_mask = torch.ones(len(seeds), TEXT, dtype=torch.bool)
-    return PlannerBatch(torch.stack(texts), text_mask, *pad_scores(tokens), codes, features, torch.stack(instruments))
+    songs = [(note_grammar.steps(plan), plan.bar_controls()) for plan in plans]
+    return PlannerBatch(
+        torch.stack(texts),
+        text_mask,
+        *pad_scores(tokens),
+        codes,
+        features,
+        torch.stack(instruments),
+        steps=pad_steps(songs) if shapes.notes else None,
+    )
 
 
 def planner_shares(engine: Engine, shapes: PlannerConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
@@ -65,7 +76,7 @@ def planner_shares(engine: Engine, shapes: PlannerConfig, parts: list[list[int]]
 
     def share(batch: PlannerBatch) -> Tensor:
         sums = objectives.planner_sums(engine, batch, 0.02)
-        return sums["codes"] / counts["codes"] + 0.2 * sums["score"] / counts["score"]
+        return sum(sums[name] / counts[name] for name in sums)
 
     return [partial(share, batch) for batch in batches]
 
@@ -89,6 +100,7 @@ def renderer_batch(shapes: RendererConfig, seeds: list[int]) -> WindowBatch:
         codes=whole(shapes.codebook_size, shapes.n_codebooks, WINDOW // shapes.frames_per_code),
         features=normal(WINDOW, N_FEATURES),
         instruments=whole(N_INSTRUMENTS, len(ROLES)),
+        **no_notes(len(seeds), WINDOW),
         seeds=torch.tensor(seeds),
     )
 

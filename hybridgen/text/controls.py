@@ -72,8 +72,8 @@ def read_controls(scanner: PromptScanner) -> Controls:
     chords, numerals = find_chords(scanner)
     pace = find_tempo(scanner)
     tempo = pace.tempo
-    swing = find_swing(scanner)
     meter = find_meter(scanner)
+    swing = find_swing(scanner, meter)
     blues = find_blues(scanner)
     bars, seconds, sections = find_length(scanner)
     key, mode = find_key(scanner)

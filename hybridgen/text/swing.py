@@ -31,8 +31,11 @@ USUAL = (  # where a prompt does not say it
 COMPOUND = ("6/8", "9/8", "12/8")  # whose beats are no pairs
 
 
-def find_swing(scanner: PromptScanner) -> Swing | None:
-    """What the words fix; None where they say nothing. Of two that contradict each other the first is taken."""
+def find_swing(scanner: PromptScanner, meter: str | None) -> Swing | None:
+    """What the words fix; None where they say nothing. Of two that contradict each other the first is taken.
+
+    In compound meters, whose eighths are no pairs, "swing" and "shuffle" name no swing: 12/8 is the shuffle.
+    """
     found = [(match.start(), Swing()) for match in scanner.take(STRAIGHT)]
     for match in scanner.take_requested(SHARE):
         ratio = float(match["before"] or match["after"]) / 100
@@ -42,7 +45,8 @@ def find_swing(scanner: PromptScanner) -> Swing | None:
             scanner.note(match.start(), f"a swing of {100 * ratio:g}% is not possible (50-75 %): it is left free")
     for match in scanner.take_requested(SWUNG):
         swing = SHUFFLED if match["shuffle"] else ASKED_16THS if FINE.search(match[0]) else ASKED
-        found.append((match.start(), swing))
+        if meter not in COMPOUND or swing.unit == 16:
+            found.append((match.start(), swing))
     return scanner.first("swing", found)
 
 
