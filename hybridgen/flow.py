@@ -15,6 +15,7 @@ from torch import Tensor
 
 NOISE_BLOCK = 64  # frames drawn together
 MAX_KEY = 2**64 - 1
+MAX_PUSH = 0.1  # of a velocity, root mean square: what one moved note changes; larger edits are heard without more
 
 Velocity = Callable[[Tensor, Tensor], Tensor]  # x_t (B, ...), t (B,) -> velocity (B, ...)
 VelocityPair = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x_t, t -> conditional and unconditional velocity
@@ -52,6 +53,22 @@ def guide_projected(cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: 
     data, change = x_t + left * cond, cond - uncond  # where cond leads; the difference in data is left * change
     along = _mean(change * data) / _mean(data.square()).clamp(min=1e-12) * data
     return cond + (scale - 1) * (change - along)
+
+
+def push_away(cond: Tensor, other: Tensor, scale: float, fresh: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    """The velocity `cond`, and `scale` times what sets it apart from `other` (B, T, C both); scale 0 is `cond`.
+
+    With a limit and projected, as in https://arxiv.org/abs/2410.02416, so that nothing gets louder: the difference is
+    scaled down to `MAX_PUSH` over the frames that are made anew, `fresh` (B, T) bool, and of each frame loses what lies
+    along the data that `cond` leads to.
+    """
+    change = cond - other
+    weight = fresh[..., None].to(cond.dtype)
+    size = (_mean((change * weight).square()) / _mean(weight).clamp(min=1e-12)).sqrt()
+    change = change * (MAX_PUSH / size.clamp(min=MAX_PUSH))
+    data = x_t + (1 - t).view(-1, 1, 1) * cond
+    along = (change * data).sum(-1, keepdim=True) / data.square().sum(-1, keepdim=True).clamp(min=1e-12) * data
+    return cond + scale * (change - along)
 
 
 def make_guided(cond_velocity: Velocity, cond_and_uncond: VelocityPair, scale: float) -> Velocity:

@@ -72,6 +72,29 @@ def test_projected_guidance_adds_nothing_along_the_expected_data():
     torch.testing.assert_close(found - data, across)
 
 
+def test_a_push_is_what_sets_two_velocities_apart_but_nothing_along_the_expected_data():
+    cond, other, x_t, t = velocities()
+    other = cond + 0.01 * other  # below the limit
+    fresh = torch.ones(3, 5, dtype=torch.bool)
+    found = flow.push_away(cond, other, 2.0, fresh, x_t, t) - cond
+    data = x_t + (1 - t)[:, None, None] * cond
+    torch.testing.assert_close((found * data).sum(-1), torch.zeros(3, 5, dtype=torch.float64))
+    rest = found - 2 * (cond - other)  # along the data, frame by frame
+    torch.testing.assert_close(rest, (rest * data).sum(-1, True) / data.square().sum(-1, True) * data)
+    assert torch.equal(flow.push_away(cond, other, 0.0, fresh, x_t, t), cond)
+    assert torch.equal(flow.push_away(cond, cond, 2.0, fresh, x_t, t), cond)
+
+
+def test_a_push_is_limited_by_what_it_does_to_the_new_frames_alone():
+    cond, other, x_t, t = velocities()
+    fresh = torch.tensor([[False, True, True, False, False]]).expand(3, -1)
+    apart = (cond - other)[fresh].unflatten(0, (3, 2)).square().mean((1, 2)).sqrt()
+    assert (apart > flow.MAX_PUSH).all()
+    limited = cond - (cond - other) * (flow.MAX_PUSH / apart)[:, None, None]
+    pairs = [flow.push_away(cond, one, 2.0, fresh, x_t, t) for one in (other, limited)]
+    torch.testing.assert_close(*pairs)
+
+
 def test_guidance_evaluates_both_sides_together_and_none_costs_one():
     calls = []
 

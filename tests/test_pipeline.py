@@ -2,7 +2,7 @@
 
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from hybridgen.history import ModelRecord
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.controls import ControlArgs, Controls, EditArgs, options
 from hybridgen.plan.harmony import METERS, meter_quarters
+from hybridgen.plan.notes import Note, Part
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
@@ -217,6 +218,52 @@ def test_an_edit_hears_what_is_on_both_sides_of_it(pipe: Pipeline, track: Track)
     assert np.array_equal(cond.context[outside], track.latents[frames[outside]])
     assert torch.equal(cond.timbre[None], pipe.renderer.timbre(torch.from_numpy(track.latents)[None, :64]))
     assert not np.array_equal(new.latents[start:stop], track.latents[start:stop])
+
+
+def edit_guided(pipe: Pipeline, scale: float) -> Pipeline:
+    """The pipeline with one step and no other guidance: a render is its noise and one velocity."""
+    sampling = replace(pipe.config.sampling, num_steps=1, guidance_scale=1.0, edit_guidance=scale)
+    return pipe.with_sampling(sampling)
+
+
+def played(*pitches: int, bars: Sequence[int] = range(1, 13)) -> Plan:
+    """A plan whose bass plays these notes in the named bars, and something unknown in the others; its codes are set."""
+    bar = tuple(Note(480 * i, 480, pitch) for i, pitch in enumerate(pitches))
+    part = Part("bass", tuple(bar if number in bars else None for number in range(1, 13)))
+    plan = plan_of()
+    return replace(plan, codes=((0,) * plan.n_code_frames,) * 4).with_parts([part])
+
+
+def test_an_edit_is_pushed_away_from_the_notes_before_it(note_pipe: Pipeline):
+    old, new = played(45), played(48)
+    plain, guided = (edit_guided(note_pipe, scale) for scale in (0.0, 3.0))
+    track = plain.render(old, seed=5)
+    start, stop = track.plan.frame_range((5, 5), LATENT_HOP)
+    before, after = (plain.rerender(track, plan, (5, 5)).latents[start:stop] for plan in (old, new))
+    assert np.abs(after - before).max() > 1e-3
+    found = guided.rerender(track, new, (5, 5)).latents[start:stop]
+    change = after - before  # one step from t = 0: where a velocity leads is the latents themselves
+    change = change * min(1.0, flow.MAX_PUSH / np.sqrt(np.mean(np.square(change))))
+    across = change - (change * after).sum(-1, keepdims=True) / np.square(after).sum(-1, keepdims=True) * after
+    np.testing.assert_allclose(found, after + 3 * across, atol=1e-4)
+
+
+@pytest.mark.parametrize("bars", [range(1, 13), (4, 6)])
+def test_edit_guidance_changes_nothing_where_no_known_notes_are_replaced(note_pipe: Pipeline, bars: Sequence[int]):
+    old = played(45, bars=bars)
+    new = old.with_parts([old.part("bass").with_bars(5, [(Note(0, 480, 45),)])])
+    plain, guided = (edit_guided(note_pipe, scale) for scale in (0.0, 3.0))
+    track = replace(plain.render(old, seed=5), plan=old)  # whose unknown notes the planner has written
+    expected, found = (one.rerender(track, new, (5, 5)) for one in (plain, guided))
+    assert np.array_equal(found.latents, expected.latents)
+
+
+def test_an_edit_away_from_its_old_notes_replays(note_pipe: Pipeline, tmp_path: Path):
+    guided = edit_guided(note_pipe, 1.0)
+    track = guided.rerender(guided.render(played(45), seed=5), played(48), (5, 6))
+    path = track.save(tmp_path / "edit.flac")
+    again = note_pipe.replay(manifest.read(path)).save(tmp_path / "again.flac")
+    assert files.sha256(again) == files.sha256(path)
 
 
 @pytest.mark.parametrize("bars", [(1, 2), (11, 12), (1, 12)])
@@ -420,6 +467,7 @@ def test_bad_requests_are_one_line(pipe: Pipeline, arguments: dict, words: str):
     [
         ({"num_steps": 1001}, "num_steps 1001 is outside 1-1000"),
         ({"guidance_scale": -1.0}, "guidance_scale -1 is outside 0-100"),
+        ({"edit_guidance": -1.0}, "edit_guidance -1 is outside 0-100"),
         ({"overlap": 64}, "overlap 64 is not between 0 and window 64"),
     ],
 )

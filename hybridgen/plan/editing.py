@@ -110,6 +110,17 @@ def keep_codes(old: P, new: P, bars: tuple[int, int]) -> P:
     return replace(new, codes=tuple(row[:start] + own[start:stop] + row[stop:] for row, own in rows))
 
 
+def with_notes_before(old: P, new: P) -> P:
+    """`new` with the notes of `old`, which has the same bars, wherever both know what a role plays in a bar."""
+    parts = []
+    for part in new.notes:
+        pairs = zip(old.part(part.role).bars, part.bars, strict=True)
+        parts.append(
+            part.with_bars(1, [after if before is None or after is None else before for before, after in pairs])
+        )
+    return new.with_parts(parts)
+
+
 def _edit_instruments(plan: P, change: Controls) -> P:
     programs = {role: None for role in order_roles(change.roles or ())} | dict(plan.instruments)
     programs |= {role: chosen[0] if chosen else None for role, chosen in change.instruments or ()}

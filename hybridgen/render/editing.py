@@ -11,7 +11,7 @@ from hybridgen import adapters, audio
 from hybridgen.codecs import stereo
 from hybridgen.history import Edit
 from hybridgen.manifest import Manifest
-from hybridgen.plan.editing import check_same_time, keep_codes
+from hybridgen.plan.editing import check_same_time, keep_codes, with_notes_before
 from hybridgen.plan.parts import check_bars, check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.plans import complete
@@ -82,7 +82,9 @@ def _rerender_bars(stages: Stages, track: Track, plan: Plan, bars: tuple[int, in
     known[start:stop] = False
     ratio = plan.time_base.frames_per_code
     span = (max(0, start - sampling.overlap) // ratio * ratio, min(plan.n_frames, stop + sampling.overlap))
-    for _ in WindowRenderer(stages.renderer, plan, prompt, seed, sampling).fill(latents, known, span, options.progress):
+    replaced = with_notes_before(track.plan, plan)
+    windows = WindowRenderer(stages.renderer, plan, prompt, seed, sampling, replaced=replaced)
+    for _ in windows.fill(latents, known, span, options.progress):
         pass
     samples = _end_anew(stages, track, plan)
     _splice(stages, track, plan, latents, (start, stop), samples)

@@ -4,7 +4,7 @@ Shapes: T latent frames of the track, C latent channels, S text tokens, E text w
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from hybridgen import flow
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
-from hybridgen.plan.rolls import NoteSpans
+from hybridgen.plan.rolls import NoteRolls, NoteSpans
 from hybridgen.progress import Progress, report
 from hybridgen.renderer import Condition, Renderer
 from hybridgen.sampling import SamplingConfig
@@ -47,6 +47,7 @@ class WindowRenderer:
     seed: int  # of the noise
     sampling: SamplingConfig
     heard: tuple[str, ...] | None = None  # the roles that are to be heard; None: all
+    replaced: Plan | None = None  # of an edit: the plan with the notes that it had before, see `_velocity`
 
     @torch.inference_mode()
     def fill(
@@ -63,7 +64,8 @@ class WindowRenderer:
         for i, (first, last) in enumerate(spans):
             start, stop = span[0] + first, min(span[0] + last, n_frames)
             cond = self._condition(latents, known, (start, stop), timbre)
-            window = self._solve(start, cond, _step_callback(progress, i, len(spans), sampling.num_steps))
+            before = self._with_notes_replaced(cond, start)
+            window = self._solve(start, cond, before, _step_callback(progress, i, len(spans), sampling.num_steps))
             fresh = torch.from_numpy(~known[start:stop]).to(latents.device)
             latents[start:stop] = torch.where(fresh[:, None], window[0, : stop - start], latents[start:stop])
             known[start:stop] = True
@@ -99,14 +101,16 @@ class WindowRenderer:
             "timbre": latents.new_zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
             "heard": torch.tensor([self.heard is None or role in self.heard for role in ROLES]),
         }
-        rolls = self._notes.rolls(start, start + padded)
-        parts |= {
-            "notes": torch.from_numpy(rolls.entries),
-            "strengths": torch.from_numpy(rolls.strengths),
-            "notes_known": torch.from_numpy(rolls.known),
-        }
+        parts |= _note_parts(self._notes.rolls(start, start + padded))
         rows = {name: part[None].to(device) for name, part in parts.items()}
         return Condition(text=self.prompt.text, text_mask=self.prompt.mask, **rows)
+
+    def _with_notes_replaced(self, cond: Condition, start: int) -> Condition | None:
+        """`cond` of the window at latent frame `start` with the notes before an edit; None where none are others."""
+        if self._replaced_notes is None:
+            return None
+        parts = _note_parts(self._replaced_notes.rolls(start, start + cond.known.shape[1]))
+        return replace(cond, **{name: part[None].to(cond.context.device) for name, part in parts.items()})
 
     @cached_property
     def _codes(self) -> Tensor:
@@ -117,27 +121,55 @@ class WindowRenderer:
 
     @cached_property
     def _notes(self) -> NoteSpans:
-        base = self.plan.time_base
-        return self.plan.note_spans(base.latent_hop, base.n_code_frames(self.plan.length) * base.frames_per_code)
+        return _note_spans(self.plan)
 
-    def _solve(self, start: int, cond: Condition, callback: Callable[[int, Tensor], None] | None) -> Tensor:
+    @cached_property
+    def _replaced_notes(self) -> NoteSpans | None:
+        if self.replaced is None or self.replaced.notes == self.plan.notes or not self.sampling.edit_guidance:
+            return None
+        return _note_spans(self.replaced)
+
+    def _solve(
+        self, start: int, cond: Condition, before: Condition | None, callback: Callable[[int, Tensor], None] | None
+    ) -> Tensor:
         """Latents (1, frames, C) of the window that begins at frame `start`."""
         _, n_frames, channels = cond.context.shape
         noise = flow.noise(self.seed, start, start + n_frames, channels)[None].to(cond.context.device)
-        return flow.solve(self._velocity(cond), noise, self.sampling.num_steps, callback=callback)
+        return flow.solve(self._velocity(cond, before), noise, self.sampling.num_steps, callback=callback)
 
-    def _velocity(self, cond: Condition) -> flow.Velocity:
-        """The renderer's velocity under `cond`, guided."""
-        both = cond.cat(cond.dropped())
+    def _velocity(self, cond: Condition, before: Condition | None) -> flow.Velocity:
+        """The renderer's velocity under `cond`, guided; and of an edit away from that under its notes `before`.
+
+        Left alone, a model plays what usually sounds in such a place: a note that is moved to an unusual pitch becomes
+        a shade of the old one. Two conditions that differ in nothing else say what the change sounds like, as with the
+        two prompts of delta denoising (https://arxiv.org/abs/2304.07090).
+        """
+        both, scale = cond.cat(cond.dropped()), self.sampling.edit_guidance
+
+        def changed(velocity: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+            if before is None:
+                return velocity
+            return flow.push_away(velocity, self.renderer(x_t, t, before), scale, ~cond.known, x_t, t)
 
         def cond_velocity(x_t: Tensor, t: Tensor) -> Tensor:
-            return self.renderer(x_t, t, cond)
+            return changed(self.renderer(x_t, t, cond), x_t, t)
 
         def cond_and_uncond(x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
             first, second = self.renderer(x_t.expand(2, -1, -1), t.expand(2), both).chunk(2)
-            return first, second
+            return changed(first, x_t, t), second
 
         return flow.make_guided(cond_velocity, cond_and_uncond, self.sampling.guidance_scale)
+
+
+def _note_spans(plan: Plan) -> NoteSpans:
+    base = plan.time_base
+    return plan.note_spans(base.latent_hop, base.n_code_frames(plan.length) * base.frames_per_code)
+
+
+def _note_parts(rolls: NoteRolls) -> dict[str, Tensor]:
+    """The fields of a `Condition` that hold these notes, without the batch."""
+    values = {"notes": rolls.entries, "strengths": rolls.strengths, "notes_known": rolls.known}
+    return {name: torch.from_numpy(value) for name, value in values.items()}
 
 
 def _step_callback(
