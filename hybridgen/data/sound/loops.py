@@ -1,0 +1,216 @@
+"""The inner loops of engines and effects, compiled by numba: what cannot be said in whole arrays because each sample
+depends on the one before.
+
+Shapes: n samples, V voices; sound is (2, n) float32. A control curve holds a value for every `CONTROL` samples,
+n // CONTROL + 2 in all, linear in between.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+CONTROL = 32  # samples between two values of a control curve
+
+
+@njit(cache=True)
+def unison(table, steps, phases, left, right, bend, out):  # type: ignore[no-untyped-def]
+    """Adds V readings of a single cycle (a power of two of samples) to `out` (2, n).
+
+    steps: cycles a sample; phases: cycles, where each begins; left, right: gains; bend (n,): factor on all steps.
+    """
+    size = len(table)
+    mask = size - 1
+    for v in range(len(steps)):
+        phase, step, to_left, to_right = phases[v] * size, steps[v] * size, left[v], right[v]
+        for i in range(out.shape[1]):
+            at = int(phase)
+            a, b = table[at & mask], table[(at + 1) & mask]
+            value = a + (b - a) * (phase - at)
+            out[0, i] += to_left * value
+            out[1, i] += to_right * value
+            phase += step * bend[i]
+            if phase >= size:
+                phase -= size
+
+
+@njit(cache=True)
+def operators(step, ratio, index, feedback, bend, out):  # type: ignore[no-untyped-def]
+    """A sine whose phase another sine moves, into `out` (n,): phase modulation.
+
+    step: cycles a sample; ratio: the modulator's frequency over the carrier's; index (n,): radians; feedback: radians
+    of the modulator onto itself.
+    """
+    carrier, modulator, last = 0.0, 0.0, 0.0
+    turn = 2 * math.pi
+    for i in range(len(out)):
+        last = 0.5 * (last + math.sin(turn * modulator + feedback * last))
+        out[i] = math.sin(turn * carrier + index[i] * last)
+        carrier += step * bend[i]
+        modulator += step * ratio * bend[i]
+        carrier -= math.floor(carrier)
+        modulator -= math.floor(modulator)
+
+
+@njit(cache=True)
+def swept_filter(sound, cutoff, damping, low, band, high):  # type: ignore[no-untyped-def]
+    """A state variable filter over `sound` (2, n), in place, whose cutoff moves (V. Zavalishin, The Art of VA Filter
+    Design, section 4).
+
+    cutoff: control curve of tan(pi f / rate); damping: 2 is dull, 0.1 rings; low, band, high: gains of its outputs.
+    """
+    one, two, three, four = 0.0, 0.0, 0.0, 0.0
+    for block in range((sound.shape[1] + CONTROL - 1) // CONTROL):
+        g, rise = cutoff[block], (cutoff[block + 1] - cutoff[block]) / CONTROL
+        for i in range(block * CONTROL, min((block + 1) * CONTROL, sound.shape[1])):
+            scale = 1 / (1 + g * (g + damping))
+            h = (sound[0, i] - (g + damping) * one - two) * scale
+            k = (sound[1, i] - (g + damping) * three - four) * scale
+            b, d = g * h + one, g * k + three
+            one, three = g * h + b, g * k + d
+            l, m = g * b + two, g * d + four
+            two, four = g * b + l, g * d + m
+            sound[0, i] = low * l + band * b + high * h
+            sound[1, i] = low * m + band * d + high * k
+            g += rise
+
+
+@njit(cache=True)
+def section(sound, b0, b1, b2, a1, a2):  # type: ignore[no-untyped-def]
+    """A second-order section over `sound` (2, n), in place, with its memory in double precision; both sides at once,
+    because one waits for its own last sample."""
+    one, two, three, four = 0.0, 0.0, 0.0, 0.0
+    for i in range(sound.shape[1]):
+        x, z = sound[0, i], sound[1, i]
+        y, w = b0 * x + one, b0 * z + three
+        one, three = b1 * x - a1 * y + two, b1 * z - a1 * w + four
+        two, four = b2 * x - a2 * y, b2 * z - a2 * w
+        sound[0, i], sound[1, i] = y, w
+
+
+@njit(cache=True)
+def string(excitation, period, gain, dullness, out):  # type: ignore[no-untyped-def]
+    """A plucked string into `out` (n,): what `excitation` puts in goes round a delay and loses its highs each time.
+
+    period: samples of one round, over 6; gain: of one round, under 1; dullness: 0-0.5, how much each round smooths.
+    """
+    delay = period - 1.0  # the smoothing takes one sample
+    whole = int(delay - 1.0)
+    d = delay - whole  # 1-2, between the middle two of four samples: Lagrange's interpolation
+    c0 = -(d - 1) * (d - 2) * (d - 3) / 6
+    c1 = d * (d - 2) * (d - 3) / 2
+    c2 = -d * (d - 1) * (d - 3) / 2
+    c3 = d * (d - 1) * (d - 2) / 6
+    size = 1
+    while size < whole + 8:
+        size *= 2
+    mask = size - 1
+    line = np.zeros(size)
+    before, before2 = 0.0, 0.0
+    for i in range(len(out)):
+        at = i - whole
+        value = (
+            c0 * line[at & mask] + c1 * line[(at - 1) & mask] + c2 * line[(at - 2) & mask] + c3 * line[(at - 3) & mask]
+        )
+        smooth = (1 - 2 * dullness) * before + dullness * (value + before2)
+        before2, before = before, value
+        fed = gain * smooth
+        if i < len(excitation):
+            fed += excitation[i]
+        line[i & mask] = fed
+        out[i] = fed
+
+
+@njit(cache=True)
+def saturate(sound, drive, bias):  # type: ignore[no-untyped-def]
+    """tanh(drive x + bias) over `sound` (2, n), in place, averaged over each step from sample to sample, so that it
+    aliases little (J. Parker et al., Reducing the Aliasing of Nonlinear Waveshaping, DAFx 2016)."""
+    rest = math.tanh(bias)
+    for c in range(sound.shape[0]):
+        last = bias
+        last_area = math.log(math.cosh(last))
+        for i in range(sound.shape[1]):
+            x = drive * sound[c, i] + bias
+            size = abs(x)
+            area = size - 0.6931471805599453 + math.log1p(math.exp(-2 * size))  # log cosh, for large x too
+            step = x - last
+            value = (area - last_area) / step if abs(step) > 1e-4 else math.tanh(0.5 * (x + last))
+            sound[c, i] = value - rest
+            last, last_area = x, area
+
+
+@njit(cache=True)
+def doubled(sound, half_band, out):  # type: ignore[no-untyped-def]
+    """Reads `sound` (2, n) into `out` (2, 2 n) at twice its rate; half_band (K,): the weights to the left and right."""
+    n, taps = sound.shape[1], len(half_band)
+    for c in range(sound.shape[0]):
+        for i in range(n):
+            out[c, 2 * i] = sound[c, i]
+            total = 0.0
+            for k in range(taps):
+                left = sound[c, i - k] if i >= k else 0.0
+                right = sound[c, i + 1 + k] if i + 1 + k < n else 0.0
+                total += half_band[k] * (left + right)
+            out[c, 2 * i + 1] = total
+
+
+@njit(cache=True)
+def halved(sound, half_band, out):  # type: ignore[no-untyped-def]
+    """Reads `sound` (2, 2 n) into `out` (2, n) at half its rate, without what is over that."""
+    n, taps = out.shape[1], len(half_band)
+    for c in range(sound.shape[0]):
+        for i in range(n):
+            total = sound[c, 2 * i]
+            for k in range(taps):
+                left = sound[c, 2 * i - 1 - 2 * k] if i > k else 0.0
+                right = sound[c, 2 * i + 1 + 2 * k] if i + k < n else 0.0
+                total += half_band[k] * (left + right)
+            out[c, i] = 0.5 * total
+
+
+@njit(cache=True)
+def squeeze(level, threshold, slope, attack, release, out):  # type: ignore[no-untyped-def]
+    """Gain of a compressor in dB into `out`, a value for each level in dB.
+
+    slope: 1 - 1 / ratio; attack, release: the share of the way that it goes in one step.
+    """
+    gain = 0.0
+    for i in range(len(level)):
+        wanted = -slope * max(0.0, level[i] - threshold)
+        gain += (attack if wanted < gain else release) * (wanted - gain)
+        out[i] = gain
+
+
+@njit(cache=True)
+def delayed(sound, delay, out):  # type: ignore[no-untyped-def]
+    """Adds `sound` (n,), delayed by a control curve in samples (at least 2), to `out`; cubic between the samples."""
+    n = len(sound)
+    for block in range((n + CONTROL - 1) // CONTROL):
+        d, rise = delay[block], (delay[block + 1] - delay[block]) / CONTROL
+        for i in range(block * CONTROL, min((block + 1) * CONTROL, n)):
+            place = i - d
+            at = math.floor(place)
+            t = place - at
+            if at >= 1 and at + 2 < n:
+                p, q, r, s = sound[at - 1], sound[at], sound[at + 1], sound[at + 2]
+                out[i] += q + 0.5 * t * (r - p + t * (2 * p - 5 * q + 4 * r - s + t * (3 * (q - r) + s - p)))
+            d += rise
+
+
+@njit(cache=True)
+def convolved_at(sound, rate, kernel, out):  # type: ignore[no-untyped-def]
+    """Reads `sound` (C, n) into `out` (C, m) at every `rate` samples through `kernel` (phases + 1, taps), whose rows
+    are the weights between two samples, from one to the next."""
+    phases, taps = kernel.shape[0] - 1, kernel.shape[1]
+    n = sound.shape[1]
+    for i in range(out.shape[1]):
+        place = i * rate
+        at = int(place)
+        phase = (place - at) * phases
+        row = int(phase)
+        t = phase - row
+        first = at - taps // 2 + 1
+        for k in range(max(0, -first), min(taps, n - first)):
+            weight = kernel[row, k] + t * (kernel[row + 1, k] - kernel[row, k])
+            for c in range(sound.shape[0]):
+                out[c, i] += weight * sound[c, first + k]

@@ -1,0 +1,80 @@
+"""Filters and drive that engines and the studio share; sound is (2, n) float32 at 44.1 kHz."""
+
+import functools
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from scipy import signal
+
+from hybridgen.data.song import SAMPLE_RATE
+from hybridgen.data.sound import loops
+
+MIDDLE_RMS = 0.1  # what `distort` brings a sound to before it drives it
+
+
+def peak(frequency: float, gain_db: float, q: float) -> np.ndarray:
+    """A second-order section (1, 6) of a bell (R. Bristow-Johnson, Cookbook formulae for audio EQ)."""
+    a, w = 10 ** (gain_db / 40), 2 * math.pi * frequency / SAMPLE_RATE
+    alpha, c = math.sin(w) / (2 * q), math.cos(w)
+    section = np.array([1 + alpha * a, -2 * c, 1 - alpha * a, 1 + alpha / a, -2 * c, 1 - alpha / a])
+    return (section / section[3])[None]
+
+
+def shelf(frequency: float, gain_db: float, high: bool) -> np.ndarray:
+    """A second-order section (1, 6) of a shelf of gentle slope, over or under `frequency`."""
+    a, w = 10 ** (gain_db / 40), 2 * math.pi * frequency / SAMPLE_RATE
+    c, root = math.cos(w) * (1 if high else -1), math.sin(w) * math.sqrt(2 * a)
+    sign = -1 if high else 1
+    up = [a * (a + 1 + (a - 1) * c + root), 2 * sign * a * (a - 1 + (a + 1) * c), a * (a + 1 + (a - 1) * c - root)]
+    down = [a + 1 - (a - 1) * c + root, -2 * sign * (a - 1 - (a + 1) * c), a + 1 - (a - 1) * c - root]
+    section = np.array([*up, *down])
+    return (section / section[3])[None]
+
+
+@functools.lru_cache(maxsize=1024)
+def butter(order: int, frequency: float | tuple[float, float], kind: str = "lowpass") -> np.ndarray:
+    """Sections (k, 6) of a Butterworth filter at `frequency` in Hz."""
+    return np.asarray(signal.butter(order, frequency, kind, fs=SAMPLE_RATE, output="sos"))
+
+
+def peaks(sound: np.ndarray, bells: Iterable[tuple[float, float, float]]) -> np.ndarray:
+    """The sound through bells of (Hz, dB, Q)."""
+    return filtered(sound, *(peak(*bell) for bell in bells))
+
+
+def filtered(sound: np.ndarray, *sections: np.ndarray) -> np.ndarray:
+    """The sound through second-order sections (k, 6) each, one after another."""
+    out = sound.copy() if len(sound) == 2 else np.repeat(sound, 2, axis=0)
+    for section in np.concatenate(sections) if sections else ():
+        loops.section(out, *section[:3], *section[4:])
+    return out[: len(sound)]
+
+
+def distort(sound: np.ndarray, drive_db: float, bias: float = 0.0) -> np.ndarray:
+    """The sound pushed into a soft limit by `drive_db` over its own level, and back at that level; twice oversampled.
+
+    bias: 0 is symmetric; 0.3 adds even harmonics, as a valve or tape does. Silence stays silence.
+    """
+    active = sound[:, np.abs(sound).max(0) > 1e-4]
+    if not active.size:
+        return sound
+    rms = math.sqrt(float(np.mean(np.square(active, dtype=np.float64))))
+    fine = np.empty((2, 2 * sound.shape[1]), np.float32)
+    loops.doubled(sound, _HALF_BAND, fine)
+    loops.saturate(fine, 10 ** (drive_db / 20) * MIDDLE_RMS / rms, bias)
+    coarse = np.empty_like(sound)
+    loops.halved(fine, _HALF_BAND, coarse)
+    after = math.sqrt(float(np.mean(np.square(coarse[:, np.abs(sound).max(0) > 1e-4], dtype=np.float64))))
+    return coarse * np.float32(rms / max(after, 1e-9))
+
+
+def without_offset(sound: np.ndarray) -> np.ndarray:
+    """The sound without what is under 20 Hz."""
+    return filtered(sound, _HIGHPASS)
+
+
+_HIGHPASS = butter(2, 20, "highpass")
+_TAPS = np.arange(12)
+_HALF_BAND = np.sinc(_TAPS + 0.5) * np.cos(0.5 * np.pi * (_TAPS + 0.5) / 12.5) ** 2
+_HALF_BAND *= 0.5 / _HALF_BAND.sum()
