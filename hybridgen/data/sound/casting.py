@@ -14,7 +14,6 @@ from hybridgen.data.sound.notes import Engine, NoteByNote
 from hybridgen.data.sound.soundfonts import SoundfontEngine
 from hybridgen.data.synth import measure_level
 
-SOUNDFONTS = ("fluid-r3", "musescore")
 PIANOS = (0, 1)  # programs that the grand plays
 ACOUSTIC_KITS, MACHINE_KITS = (0, 8, 16), (24, 25)
 KITS_FOR = {
@@ -44,13 +43,6 @@ def cast(song: Song, sounds: Sequence[str], folder: Path) -> tuple[Voice, ...]:
     return tuple(_draw_voice(song, channel, sounds, folder) for channel in song.channels)
 
 
-def check(sounds: Sequence[str], folder: Path) -> None:
-    """ValueError for sounds that are unknown, missing, or hold no soundfont, which plays what no other engine has."""
-    sources.check(sounds, folder)
-    if not set(sounds) & set(SOUNDFONTS):
-        raise ValueError(f"sounds {', '.join(sounds)}: one of {' and '.join(SOUNDFONTS)} must be among them")
-
-
 def _draw_voice(song: Song, channel: Channel, sounds: Sequence[str], folder: Path) -> Voice:
     rng = random.Random(f"voice {song.seed} {song.index} {channel.role}")
     seed = rng.randrange(2**31)
@@ -74,7 +66,7 @@ Option = tuple[str, str, Engine, float]  # source, kind, engine, weight
 def _options(song: Song, channel: Channel, sounds: Sequence[str], folder: Path, seed: int) -> list[Option]:
     """Every engine that can play this role."""
     found: list[Option] = []
-    for source in (one for one in SOUNDFONTS if one in sounds):
+    for source in (one for one in sources.GENERAL_MIDI if one in sounds):
         found.append((source, "soundfont", _soundfont(source), WEIGHTS[source]))
     if "salamander" in sounds and channel.program in PIANOS and channel.role not in ("drums", "percussion"):
         found.append(("salamander", "grand", _grand(folder), WEIGHTS["salamander"]))

@@ -21,7 +21,6 @@ BASS_MONO = 110.0  # Hz, under which the sides carry nothing
 WOW, FLUTTER = (0.55, 0.0009), (6.3, 0.00006)  # Hz and seconds of a tape's wandering
 TURN = 1.8  # seconds of one turn of a record
 RELEASE = 0.12  # seconds of a compressor
-KNEE_RMS = 0.05  # seconds over which it listens
 
 
 def compressed(sound: np.ndarray, depth_db: float, attack: float) -> np.ndarray:
@@ -33,7 +32,8 @@ def compressed(sound: np.ndarray, depth_db: float, attack: float) -> np.ndarray:
 def compression(sound: np.ndarray, depth_db: float, attack: float) -> np.ndarray:
     """Control curve of a compressor's gain; its threshold is where the loudest hundredth is brought down as asked."""
     n_blocks = sound.shape[1] // CONTROL
-    blocks = np.abs(sound[:, : n_blocks * CONTROL]).max(axis=0).reshape(n_blocks, CONTROL).max(axis=1)
+    peaks = np.abs(sound[:, : n_blocks * CONTROL]).max(axis=0).reshape(n_blocks, CONTROL).max(axis=1)
+    blocks = peaks.astype(np.float64)
     level = 20 * np.log10(np.pad(blocks, (0, control_times(sound.shape[1]).size - n_blocks), "edge") + 1e-6)
     threshold = float(np.percentile(level[level > -90], 99)) - 1.5 * depth_db if (level > -90).any() else 0.0
     gain = np.empty(len(level))

@@ -50,6 +50,6 @@ def _file(folder: Path, layer: int, key: int) -> Path:
     return _layer(folder, layer) / f"{NAMES[key % 12]}{key // 12 - 1}v{layer}.ogg"
 
 
-@functools.lru_cache(maxsize=96)  # of 3.5 MB
+@functools.lru_cache(maxsize=160)  # all, of 3.5 MB
 def _recording(path: Path) -> np.ndarray:
     return trimmed(path, LONGEST)

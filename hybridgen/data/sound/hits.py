@@ -64,7 +64,8 @@ AUDIOPHOB: Kit = {
     38: _hits("25671__walter-odington__garage-city-snare-snappy.wav", "124382__cubix__8bit-snare.wav"),
     39: _hits("29800__stomachache__3.wav"), 42: _hits("116973__cbeeching__hat-light.wav"),
     44: _hits("156272__dayvonjersen__fxshake5.wav"), 46: _hits("104227__minorr__hhat-paiste-302-14-open-p.wav"),
-    49: _hits("124101__connersaw8__crash.wav"), 51: _hits("104227__minorr__hhat-paiste-302-14-open-p.wav", semitones=-5),
+    49: _hits("124101__connersaw8__crash.wav"),
+    51: _hits("104227__minorr__hhat-paiste-302-14-open-p.wav", semitones=-5),
     50: _hits("101450__menegass__tomh.wav", semitones=2), 48: _hits("101450__menegass__tomh.wav"),
     47: _hits("99931__menegass__noise-tom1.wav"), 45: _hits("99930__menegass__noise-tom0.wav"),
     43: _hits("99930__menegass__noise-tom0.wav", semitones=-3), 56: _hits("122557__anillogic__trimo-c3.wav"),
@@ -84,13 +85,15 @@ SONIC_ACOUSTIC: Kit = {
 }  # fmt: skip
 SONIC_MACHINES: Kit = {
     36: _sonic(
-        "bd_808", "bd_boom", "bd_fat", "bd_gas", "bd_haus", "bd_klub", "bd_pure", "bd_sone", "bd_tek", "bd_zome", "bd_zum"
+        "bd_808", "bd_boom", "bd_fat", "bd_gas", "bd_haus", "bd_klub", "bd_pure", "bd_sone", "bd_tek", "bd_zome",
+        "bd_zum",
     ),
     37: _sonic("elec_tick", "elec_wood"), 38: _sonic("sn_dolf", "sn_dub", "sn_generic", "sn_zome", "elec_snare"),
     39: _sonic("perc_snap", "perc_snap2"), 44: _sonic("hat_star", "hat_bdu"),
     42: _sonic("hat_cab", "hat_gem", "hat_gnu", "hat_hier", "hat_mess", "hat_raw", "hat_yosh", "hat_zan", "hat_zild"),
     46: _sonic("hat_metal", "hat_noiz", "hat_gump"), 49: _sonic("elec_cymbal", "drum_splash_hard"),
-    51: _sonic("ride_tri", "ride_via"), 50: _sonic("elec_fuzz_tom", semitones=5), 48: _sonic("elec_fuzz_tom", semitones=3),
+    51: _sonic("ride_tri", "ride_via"), 50: _sonic("elec_fuzz_tom", semitones=5),
+    48: _sonic("elec_fuzz_tom", semitones=3),
     47: _sonic("elec_fuzz_tom"), 45: _sonic("elec_fuzz_tom", semitones=-3), 43: _sonic("elec_fuzz_tom", semitones=-5),
     54: _sonic("hat_psych"), 56: _sonic("drum_cowbell"), 60: _sonic("tabla_te1"), 61: _sonic("tabla_tun2"),
     62: _sonic("tabla_tas2"), 63: _sonic("tabla_na"), 64: _sonic("tabla_ghe4"), 69: _sonic("hat_tap"),

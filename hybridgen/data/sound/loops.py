@@ -1,6 +1,9 @@
 """The inner loops of engines and effects, compiled by numba: what cannot be said in whole arrays because each sample
 depends on the one before.
 
+Each has one signature, so all is compiled where this file is first imported (a quarter of a minute) and read from
+numba's cache later: import it before starting processes, which must not write that cache at the same time.
+
 Shapes: n samples, V voices; sound is (2, n) float32. A control curve holds a value for every `CONTROL` samples,
 n // CONTROL + 2 in all, linear in between.
 """
@@ -13,7 +16,10 @@ from numba import njit
 CONTROL = 32  # samples between two values of a control curve
 
 
-@njit(cache=True)
+@njit(
+    "void(float32[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float32[:, ::1])",
+    cache=True,
+)
 def unison(table, steps, phases, left, right, bend, out):  # type: ignore[no-untyped-def]
     """Adds V readings of a single cycle (a power of two of samples) to `out` (2, n).
 
@@ -34,7 +40,7 @@ def unison(table, steps, phases, left, right, bend, out):  # type: ignore[no-unt
                 phase -= size
 
 
-@njit(cache=True)
+@njit("void(float64, float64, float64[::1], float64, float64[::1], float64[::1])", cache=True)
 def operators(step, ratio, index, feedback, bend, out):  # type: ignore[no-untyped-def]
     """A sine whose phase another sine moves, into `out` (n,): phase modulation.
 
@@ -52,7 +58,7 @@ def operators(step, ratio, index, feedback, bend, out):  # type: ignore[no-untyp
         modulator -= math.floor(modulator)
 
 
-@njit(cache=True)
+@njit("void(float32[:, ::1], float64[::1], float64, float64, float64, float64)", cache=True)
 def swept_filter(sound, cutoff, damping, low, band, high):  # type: ignore[no-untyped-def]
     """A state variable filter over `sound` (2, n), in place, whose cutoff moves (V. Zavalishin, The Art of VA Filter
     Design, section 4).
@@ -68,14 +74,14 @@ def swept_filter(sound, cutoff, damping, low, band, high):  # type: ignore[no-un
             k = (sound[1, i] - (g + damping) * three - four) * scale
             b, d = g * h + one, g * k + three
             one, three = g * h + b, g * k + d
-            l, m = g * b + two, g * d + four
-            two, four = g * b + l, g * d + m
-            sound[0, i] = low * l + band * b + high * h
-            sound[1, i] = low * m + band * d + high * k
+            e, f = g * b + two, g * d + four
+            two, four = g * b + e, g * d + f
+            sound[0, i] = low * e + band * b + high * h
+            sound[1, i] = low * f + band * d + high * k
             g += rise
 
 
-@njit(cache=True)
+@njit("void(float32[:, ::1], float64, float64, float64, float64, float64)", cache=True)
 def section(sound, b0, b1, b2, a1, a2):  # type: ignore[no-untyped-def]
     """A second-order section over `sound` (2, n), in place, with its memory in double precision; both sides at once,
     because one waits for its own last sample."""
@@ -88,7 +94,7 @@ def section(sound, b0, b1, b2, a1, a2):  # type: ignore[no-untyped-def]
         sound[0, i], sound[1, i] = y, w
 
 
-@njit(cache=True)
+@njit("void(float64[::1], float64, float64, float64, float64[::1])", cache=True)
 def string(excitation, period, gain, dullness, out):  # type: ignore[no-untyped-def]
     """A plucked string into `out` (n,): what `excitation` puts in goes round a delay and loses its highs each time.
 
@@ -121,7 +127,7 @@ def string(excitation, period, gain, dullness, out):  # type: ignore[no-untyped-
         out[i] = fed
 
 
-@njit(cache=True)
+@njit("void(float32[:, ::1], float64, float64)", cache=True)
 def saturate(sound, drive, bias):  # type: ignore[no-untyped-def]
     """tanh(drive x + bias) over `sound` (2, n), in place, averaged over each step from sample to sample, so that it
     aliases little (J. Parker et al., Reducing the Aliasing of Nonlinear Waveshaping, DAFx 2016)."""
@@ -139,7 +145,7 @@ def saturate(sound, drive, bias):  # type: ignore[no-untyped-def]
             last, last_area = x, area
 
 
-@njit(cache=True)
+@njit("void(float32[:, ::1], float64[::1], float32[:, ::1])", cache=True)
 def doubled(sound, half_band, out):  # type: ignore[no-untyped-def]
     """Reads `sound` (2, n) into `out` (2, 2 n) at twice its rate; half_band (K,): the weights to the left and right."""
     n, taps = sound.shape[1], len(half_band)
@@ -154,7 +160,7 @@ def doubled(sound, half_band, out):  # type: ignore[no-untyped-def]
             out[c, 2 * i + 1] = total
 
 
-@njit(cache=True)
+@njit("void(float32[:, ::1], float64[::1], float32[:, ::1])", cache=True)
 def halved(sound, half_band, out):  # type: ignore[no-untyped-def]
     """Reads `sound` (2, 2 n) into `out` (2, n) at half its rate, without what is over that."""
     n, taps = out.shape[1], len(half_band)
@@ -168,7 +174,7 @@ def halved(sound, half_band, out):  # type: ignore[no-untyped-def]
             out[c, i] = 0.5 * total
 
 
-@njit(cache=True)
+@njit("void(float64[::1], float64, float64, float64, float64, float64[::1])", cache=True)
 def squeeze(level, threshold, slope, attack, release, out):  # type: ignore[no-untyped-def]
     """Gain of a compressor in dB into `out`, a value for each level in dB.
 
@@ -181,7 +187,7 @@ def squeeze(level, threshold, slope, attack, release, out):  # type: ignore[no-u
         out[i] = gain
 
 
-@njit(cache=True)
+@njit("void(float32[::1], float64[::1], float32[::1])", cache=True)
 def delayed(sound, delay, out):  # type: ignore[no-untyped-def]
     """Adds `sound` (n,), delayed by a control curve in samples (at least 2), to `out`; cubic between the samples."""
     n = len(sound)
@@ -197,7 +203,7 @@ def delayed(sound, delay, out):  # type: ignore[no-untyped-def]
             d += rise
 
 
-@njit(cache=True)
+@njit("void(float32[:, ::1], float64, float64[:, ::1], float32[:, ::1])", cache=True)
 def convolved_at(sound, rate, kernel, out):  # type: ignore[no-untyped-def]
     """Reads `sound` (C, n) into `out` (C, m) at every `rate` samples through `kernel` (phases + 1, taps), whose rows
     are the weights between two samples, from one to the next."""

@@ -63,6 +63,6 @@ class FmPatch:
 
     def _index(self, pair: Pair, touch: Touch, frequency: float, t: np.ndarray) -> np.ndarray:
         peak = pair.index * (touch.force / 0.8) ** self.hardness
-        room = (HIGHEST / frequency - 1) / pair.ratio - 1  # side bands reach to about index + 1 (J. Carson)
+        room = (HIGHEST / frequency - 1) / pair.ratio - 2  # side bands that are heard reach to about index + 2
         peak = min(peak, max(0.0, room))
         return peak * (pair.held + (1 - pair.held) * np.exp(-t / pair.decay))

@@ -9,16 +9,19 @@ Shapes: N = song.plan.length samples; sound is (2, N) float32 at 44.1 kHz.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hybridgen.data.song import SAMPLE_RATE, Song
-from hybridgen.data.sound import effects
+from hybridgen.data.sound import casting, effects
 from hybridgen.data.sound.casting import Voice
 from hybridgen.data.sound.envelopes import control_times
 from hybridgen.data.sound.shaping import butter, distort, filtered, peak, without_offset
 from hybridgen.data.sound.tables import low_pass
-from hybridgen.data.sound.treatment import RoleTreatment, Treatment
+from hybridgen.data.sound.treatment import RoleTreatment, Treatment, draw_treatment
+from hybridgen.data.vocabulary import SOUND_WORDS
 
 KICKS = (35, 36)
 NOMINAL = -26.0  # LUFS of a role at 0 dB
@@ -32,12 +35,24 @@ GLIDE = 0.25  # seconds in which rides and sweeps move
 class Session:
     """The treated roles of a song, and what they share."""
 
+    voices: tuple[Voice, ...]
     treatment: Treatment
     stems: dict[str, np.ndarray]
     glue: np.ndarray  # (N,) gain
     room: np.ndarray  # (2, n) impulse response
     echo: np.ndarray | None
     noise: np.ndarray | None  # (2, N), of the record
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The keys of `vocabulary.SOUND_WORDS` that are true of the song."""
+        engines = [voice.kind for voice in self.voices if voice.kind in SOUND_WORDS and _is_heard(voice)]
+        return tuple(dict.fromkeys([*engines, *self.treatment.kinds()]))
+
+    def facts(self) -> dict[str, Any]:
+        """Who played what, and what was done to it, as values of JSON."""
+        voices = {voice.channel.role: {"source": voice.source, "kind": voice.kind} for voice in self.voices}
+        return {"kinds": list(self.kinds), "voices": voices, "treatment": self.treatment.to_dict()}
 
     def mix(self, roles: Iterable[str] | None = None) -> np.ndarray:
         """These roles (default all) as loud as in the whole, not mastered."""
@@ -63,6 +78,16 @@ class Session:
         return effects.convolved(sends, len(self.glue)) if sends else np.zeros((2, len(self.glue)), np.float32)
 
 
+def produce(song: Song, sounds: Sequence[str], packs: Path) -> Session:
+    """A song played by these sounds (`sources.SOURCES`, among them a soundfont) and treated: the same each time."""
+    return record(song, casting.cast(song, sounds, packs), draw_treatment(song))
+
+
+def _is_heard(voice: Voice) -> bool:
+    """Whether words for a kind of drums are true: percussion is not what they mean."""
+    return voice.channel.role != "percussion"
+
+
 def record(song: Song, voices: Sequence[Voice], treatment: Treatment) -> Session:
     """Plays and treats every role of a song."""
     kicks = [note.start for note in song.notes if note.role == "drums" and note.pitch in KICKS]
@@ -81,7 +106,7 @@ def record(song: Song, voices: Sequence[Voice], treatment: Treatment) -> Session
     if treatment.echo_beats:
         echo = effects.echo_response(treatment.echo_beats * beat_seconds(song), treatment.feedback)
     room = effects.room_response(treatment.room, treatment.damping, treatment.pre_delay, rng)
-    return Session(treatment, stems, glue, room, echo, noise)
+    return Session(tuple(voices), treatment, stems, glue, room, echo, noise)
 
 
 def beat_seconds(song: Song) -> float:

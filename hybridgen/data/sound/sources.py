@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +81,8 @@ SOURCES = (
     Source(
         "musescore",
         "MIT",
-        "MuseScore General, Copyright 2000-2013 Frank Wen, Michael Cowgill, S. Christian Collins; MIT license; parts of it "
-        "by others under CC0 or in the public domain",
+        "MuseScore General, Copyright 2000-2013 Frank Wen, Michael Cowgill, S. Christian Collins; MIT license; "
+        "parts of it by others under CC0 or in the public domain",
         package="musescore-general-soundfont",
         path=SOUNDFONTS / "sf3/MuseScore_General_Full.sf3",
     ),
@@ -98,8 +98,8 @@ SOURCES = (
     Source(
         "rumpf-kit",
         "CC-BY-3.0",
-        "rumpf_kit_z01, Copyright 2012 Emanuel Rumpf; CC BY 3.0, https://creativecommons.org/licenses/by/3.0/; trimmed, "
-        "resampled and mixed with other sounds",
+        "rumpf_kit_z01, Copyright 2012 Emanuel Rumpf; CC BY 3.0, https://creativecommons.org/licenses/by/3.0/; "
+        "trimmed, resampled and mixed with other sounds",
         package="hydrogen-drumkits",
         path=DRUMKITS / "rumpf_kit_z01_h2",
     ),
@@ -125,11 +125,13 @@ SOURCES = (
     ),
     Source("synthesis", "Apache-2.0", "Synthesizers, strings and drum machines computed by hybridgen: no recordings"),
 )
+GENERAL_MIDI = ("fluid-r3", "musescore")  # soundfonts, which play what no other source has
 BY_NAME = {source.name: source for source in SOURCES}
 
 
-def check(names: Iterable[str], folder: Path) -> None:
-    """ValueError, in one line, for a name that no source has, or for sources that are not there and how to get them."""
+def check(names: Sequence[str], folder: Path) -> None:
+    """ValueError, in one line, for a name that no source has, for sources that are not there and how to get them, and
+    for no soundfont among them; folder: of the sample packs."""
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         raise ValueError(f"sounds {', '.join(unknown)}: known are {', '.join(BY_NAME)}")
@@ -137,6 +139,13 @@ def check(names: Iterable[str], folder: Path) -> None:
     lacking = [f"{name} ({how})" for name, how in missing.items() if how]
     if lacking:
         raise ValueError(f"sounds that are not there: {', '.join(lacking)}")
+    if not set(names) & set(GENERAL_MIDI):
+        raise ValueError(f"sounds {', '.join(names)}: {' or '.join(GENERAL_MIDI)} must be among them")
+
+
+def notices(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What goes with a corpus: the licence and the notice of each source."""
+    return {name: {"licence": BY_NAME[name].licence, "notice": BY_NAME[name].notice} for name in names}
 
 
 def fetch(pack: Pack, folder: Path) -> None:

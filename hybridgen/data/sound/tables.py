@@ -1,7 +1,7 @@
 """Subtractive, supersaw, wavetable and 808 sounds: single cycles without partials that would alias, several voices of
 them a little out of tune, a swept filter, an envelope.
 
-Shapes: H partials; sound is (2, n) float32 at 44.1 kHz.
+Shapes: H partials, complex: level and phase of sines; sound is (2, n) float32 at 44.1 kHz.
 """
 
 import functools
@@ -14,6 +14,7 @@ from hybridgen.data.song import SAMPLE_RATE
 from hybridgen.data.sound import loops
 from hybridgen.data.sound.envelopes import Envelope, control_times
 from hybridgen.data.sound.notes import Touch
+from hybridgen.data.sound.shaping import saturated
 
 SIZE = 4096  # samples of a cycle; read along lines, its images stay 80 dB under the sound
 HIGHEST = 19_000.0  # Hz, of any partial
@@ -23,29 +24,29 @@ N_PARTIALS = 1024
 VIBRATO_DELAY = 0.25  # seconds until it is at full depth
 
 _H = np.arange(1, N_PARTIALS + 1)
-SINE = (_H == 1).astype(float)
-SAW = 1.0 / _H
-SQUARE = np.where(_H % 2 == 1, 1.0 / _H, 0.0)
-TRIANGLE = np.where(_H % 2 == 1, np.where(_H % 4 == 1, 1.0, -1.0) / _H**2, 0.0)
+SINE = (_H == 1).astype(np.complex128)
+SAW = (1.0 / _H).astype(np.complex128)
+SQUARE = np.where(_H % 2 == 1, 1.0 / _H, 0.0).astype(np.complex128)
+_ANY_PHASE = np.exp(2j * math.pi * np.random.default_rng(0).random(N_PARTIALS))
 
 
 def pulse(width: float) -> np.ndarray:
     """Partials (H,) of a pulse that is up for `width` (0-1) of its cycle, in the phases of a symmetric pulse."""
-    return np.sin(math.pi * _H * width) / _H
+    return (np.sin(math.pi * _H * width) / _H).astype(np.complex128)
 
 
 def drawbars(levels: tuple[float, ...]) -> np.ndarray:
     """Partials (H,) of an organ: levels 0-1 of 8', 4', 2 2/3', 2', 1 3/5', 1 1/3', 1'."""
-    partials = np.zeros(N_PARTIALS)
+    partials = np.zeros(N_PARTIALS, np.complex128)
     for harmonic, level in zip((1, 2, 3, 4, 5, 6, 8), levels, strict=True):
         partials[harmonic - 1] = level
-    return partials
+    return partials * _ANY_PHASE
 
 
 def formants(peaks: tuple[tuple[float, float], ...], tilt: float) -> np.ndarray:
     """Partials (H,) with hills at (harmonic, width) over a slope of `tilt` per octave, as of a sung or hollow sound."""
     hills = sum(np.exp(-0.5 * ((_H - at) / width) ** 2) for at, width in peaks)
-    return (hills + 0.05) * _H**-tilt
+    return (hills + 0.05) * _H**-tilt * _ANY_PHASE
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ class TablePatch:
             out += (self.noise * rng.standard_normal(out.shape)).astype(np.float32)
         self._filter(out, touch)
         if self.drive:
-            loops.saturate(out, 1 + 3 * self.drive, 0.0)
+            out = saturated(out, 1 + 3 * self.drive, 0.0, doublings=1)
         out *= 0.5 * touch.force**1.4 * self.amp.curve(touch.seconds)
         return out
 
@@ -153,8 +154,8 @@ def low_pass(sound: np.ndarray, cutoff: np.ndarray, resonance: float, poles: int
 
 @functools.lru_cache(maxsize=512)
 def cycle(partials: bytes, n_partials: int) -> np.ndarray:
-    """One cycle (SIZE,) float32 of sines, the first `n_partials` of H float64 levels, its rms that of a full sine."""
-    levels = np.frombuffer(partials)[:n_partials]
+    """One cycle (SIZE,) float32 of sines, the first `n_partials` of H (complex128), its rms that of a full sine."""
+    levels = np.frombuffer(partials, np.complex128)[:n_partials]
     spectrum = np.zeros(SIZE // 2 + 1, np.complex128)
     spectrum[1 : n_partials + 1] = -0.5j * levels * SIZE
     wave = np.fft.irfft(spectrum, SIZE)

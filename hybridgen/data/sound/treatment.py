@@ -139,7 +139,7 @@ class Treatment:
         return tuple(kind for kind, is_true in facts.items() if is_true)
 
 
-def draw(song: Song) -> Treatment:
+def draw_treatment(song: Song) -> Treatment:
     """The song's treatment: the same for the same song."""
     rng = random.Random(f"treatment {song.seed} {song.index}")
     taste = TASTES.get(song.genre, BAND)
