@@ -20,7 +20,7 @@ CONTROL = 32  # samples between two values of a control curve
     "void(float32[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float32[:, ::1])",
     cache=True,
 )
-def unison(table, steps, phases, left, right, bend, out):  # type: ignore[no-untyped-def]
+def unison(table, steps, phases, left, right, bend, out):
     """Adds V readings of a single cycle (a power of two of samples) to `out` (2, n).
 
     steps: cycles a sample; phases: cycles, where each begins; left, right: gains; bend (n,): factor on all steps.
@@ -41,7 +41,7 @@ def unison(table, steps, phases, left, right, bend, out):  # type: ignore[no-unt
 
 
 @njit("void(float64, float64, float64[::1], float64, float64[::1], float64[::1])", cache=True)
-def operators(step, ratio, index, feedback, bend, out):  # type: ignore[no-untyped-def]
+def operators(step, ratio, index, feedback, bend, out):
     """A sine whose phase another sine moves, into `out` (n,): phase modulation.
 
     step: cycles a sample; ratio: the modulator's frequency over the carrier's; index (n,): radians; feedback: radians
@@ -59,7 +59,7 @@ def operators(step, ratio, index, feedback, bend, out):  # type: ignore[no-untyp
 
 
 @njit("void(float32[:, ::1], float64[::1], float64, float64, float64, float64)", cache=True)
-def swept_filter(sound, cutoff, damping, low, band, high):  # type: ignore[no-untyped-def]
+def swept_filter(sound, cutoff, damping, low, band, high):
     """A state variable filter over `sound` (2, n), in place, whose cutoff moves (V. Zavalishin, The Art of VA Filter
     Design, section 4).
 
@@ -82,7 +82,7 @@ def swept_filter(sound, cutoff, damping, low, band, high):  # type: ignore[no-un
 
 
 @njit("void(float32[:, ::1], float64, float64, float64, float64, float64)", cache=True)
-def section(sound, b0, b1, b2, a1, a2):  # type: ignore[no-untyped-def]
+def section(sound, b0, b1, b2, a1, a2):
     """A second-order section over `sound` (2, n), in place, with its memory in double precision; both sides at once,
     because one waits for its own last sample."""
     one, two, three, four = 0.0, 0.0, 0.0, 0.0
@@ -95,7 +95,7 @@ def section(sound, b0, b1, b2, a1, a2):  # type: ignore[no-untyped-def]
 
 
 @njit("void(float64[::1], float64, float64, float64, float64[::1])", cache=True)
-def string(excitation, period, gain, dullness, out):  # type: ignore[no-untyped-def]
+def string(excitation, period, gain, dullness, out):
     """A plucked string into `out` (n,): what `excitation` puts in goes round a delay and loses its highs each time.
 
     period: samples of one round, over 6; gain: of one round, under 1; dullness: 0-0.5, how much each round smooths.
@@ -128,7 +128,7 @@ def string(excitation, period, gain, dullness, out):  # type: ignore[no-untyped-
 
 
 @njit("void(float32[:, ::1], float64, float64)", cache=True)
-def saturate(sound, drive, bias):  # type: ignore[no-untyped-def]
+def saturate(sound, drive, bias):
     """tanh(drive x + bias) over `sound` (2, n), in place, averaged over each step from sample to sample, so that it
     aliases little (J. Parker et al., Reducing the Aliasing of Nonlinear Waveshaping, DAFx 2016)."""
     rest = math.tanh(bias)
@@ -146,7 +146,7 @@ def saturate(sound, drive, bias):  # type: ignore[no-untyped-def]
 
 
 @njit("void(float32[:, ::1], float64[::1], float32[:, ::1])", cache=True)
-def doubled(sound, half_band, out):  # type: ignore[no-untyped-def]
+def doubled(sound, half_band, out):
     """Reads `sound` (2, n) into `out` (2, 2 n) at twice its rate; half_band (K,): the weights to the left and right."""
     n, taps = sound.shape[1], len(half_band)
     for c in range(sound.shape[0]):
@@ -161,7 +161,7 @@ def doubled(sound, half_band, out):  # type: ignore[no-untyped-def]
 
 
 @njit("void(float32[:, ::1], float64[::1], float32[:, ::1])", cache=True)
-def halved(sound, half_band, out):  # type: ignore[no-untyped-def]
+def halved(sound, half_band, out):
     """Reads `sound` (2, 2 n) into `out` (2, n) at half its rate, without what is over that."""
     n, taps = out.shape[1], len(half_band)
     for c in range(sound.shape[0]):
@@ -175,7 +175,7 @@ def halved(sound, half_band, out):  # type: ignore[no-untyped-def]
 
 
 @njit("void(float64[::1], float64, float64, float64, float64, float64[::1])", cache=True)
-def squeeze(level, threshold, slope, attack, release, out):  # type: ignore[no-untyped-def]
+def squeeze(level, threshold, slope, attack, release, out):
     """Gain of a compressor in dB into `out`, a value for each level in dB.
 
     slope: 1 - 1 / ratio; attack, release: the share of the way that it goes in one step.
@@ -188,7 +188,7 @@ def squeeze(level, threshold, slope, attack, release, out):  # type: ignore[no-u
 
 
 @njit("void(float32[::1], float64[::1], float32[::1])", cache=True)
-def delayed(sound, delay, out):  # type: ignore[no-untyped-def]
+def delayed(sound, delay, out):
     """Adds `sound` (n,), delayed by a control curve in samples (at least 2), to `out`; cubic between the samples."""
     n = len(sound)
     for block in range((n + CONTROL - 1) // CONTROL):
@@ -204,7 +204,7 @@ def delayed(sound, delay, out):  # type: ignore[no-untyped-def]
 
 
 @njit("void(float32[:, ::1], float64, float64[:, ::1], float32[:, ::1])", cache=True)
-def convolved_at(sound, rate, kernel, out):  # type: ignore[no-untyped-def]
+def convolved_at(sound, rate, kernel, out):
     """Reads `sound` (C, n) into `out` (C, m) at every `rate` samples through `kernel` (phases + 1, taps), whose rows
     are the weights between two samples, from one to the next."""
     phases, taps = kernel.shape[0] - 1, kernel.shape[1]
