@@ -65,7 +65,8 @@ class DrumPatch:
 
     def _rim(self, rng: np.random.Generator) -> np.ndarray:
         t = _times(0.06)
-        return sum(np.sin(2 * math.pi * f * t) * np.exp(-t / s) for f, s in ((480.0, 0.006), (1720.0, 0.01)))
+        knocks = [np.sin(2 * math.pi * f * t) * np.exp(-t / s) for f, s in ((480.0, 0.006), (1720.0, 0.01))]
+        return np.sum(knocks, axis=0)
 
     def _clap(self, rng: np.random.Generator) -> np.ndarray:
         t = _times(0.35)
@@ -104,10 +105,10 @@ class DrumPatch:
 
     def _cowbell(self, rng: np.random.Generator) -> np.ndarray:
         t = _times(0.35)
-        tones = sum(
+        squares = [
             np.sin(2 * math.pi * f * k * t) / k for f in (562.0, 845.0) for k in range(1, int(15_000 / f) + 1, 2)
-        )
-        return _band(tones, 500, 5000) * (0.7 * np.exp(-t / 0.015) + 0.3 * _fall(t, 0.35))
+        ]
+        return _band(np.sum(squares, axis=0), 500, 5000) * (0.7 * np.exp(-t / 0.015) + 0.3 * _fall(t, 0.35))
 
     def _shaker(self, rng: np.random.Generator) -> np.ndarray:
         t = _times(0.09)
@@ -128,9 +129,8 @@ class DrumPatch:
 
     def _triangle(self, rng: np.random.Generator) -> np.ndarray:
         t = _times(1.4)
-        return sum(
-            np.sin(2 * math.pi * f * t) * _fall(t, 1.4 / (1 + i)) for i, f in enumerate((4070.0, 6550.0, 9130.0))
-        )
+        tones = ((4070.0, 1.4), (6550.0, 0.7), (9130.0, 0.5))  # Hz, seconds
+        return np.sum([np.sin(2 * math.pi * f * t) * _fall(t, seconds) for f, seconds in tones], axis=0)
 
     def _skin(self, pitch: int, rng: np.random.Generator) -> np.ndarray:
         frequency, seconds = SKINS.get(pitch) or (self.tom * TOMS.get(pitch, 1.0), 0.45)

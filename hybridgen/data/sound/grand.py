@@ -9,12 +9,14 @@ import numpy as np
 from hybridgen.data.song import SAMPLE_RATE
 from hybridgen.data.sound.files import read_at, trimmed
 from hybridgen.data.sound.notes import Touch
+from hybridgen.data.sound.shaping import filtered, shelf
 
 LAYERS = (4, 7, 10, 13, 16)  # of the 16 that were recorded
 LOWEST, HIGHEST = 21, 108  # keys recorded, every third
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LONGEST = 10.0  # seconds of a note that are kept
 RELEASE = 0.16  # seconds in which a damped string falls by 60 dB; twice that in the bass, none at the top
+BRIGHTER = (2500.0, 6.0)  # Hz, dB: the microphones stood where the highs are 20 dB under those of other pianos
 UNDAMPED = 89  # keys from here have no dampers
 LAYER_STEP = 8  # of velocity from one recorded layer to the next
 
@@ -52,4 +54,4 @@ def _file(folder: Path, layer: int, key: int) -> Path:
 
 @functools.lru_cache(maxsize=160)  # all, of 3.5 MB
 def _recording(path: Path) -> np.ndarray:
-    return trimmed(path, LONGEST)
+    return filtered(trimmed(path, LONGEST), shelf(*BRIGHTER, high=True))

@@ -3,6 +3,7 @@
 Sound is (2, n) float32 at 44.1 kHz. A drum is the pitch of the General MIDI percussion map.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class RecordedKit:
         self.folder = folder
         self.drawn = {drum: hits[rng.integers(len(hits))] for drum, hits in sorted(kit.items())}
         self.tuning = float(rng.normal(0, 0.4))  # semitones, of the whole kit
-        self.read: dict[str, np.ndarray] = {}
+        self.read: dict[tuple[str, int, int], np.ndarray] = {}  # by file, drum and variant
 
     def __call__(self, touch: Touch) -> np.ndarray:
         """The hit (2, n), at its own level; ValueError for a drum that the kit lacks."""
@@ -122,15 +123,17 @@ class RecordedKit:
             raise ValueError(f"drum {touch.pitch}: the kit has {sorted(self.drawn)}")
         hit = self.drawn[touch.pitch]
         is_soft = hit.soft is not None and touch.force < SOFT
-        sound = self._recording(hit.soft if is_soft and hit.soft else hit.file)
-        semitones = hit.semitones + self.tuning + touch.rng(0).normal(0, 0.12)
-        out = read_at(sound, 2 ** (semitones / 12))
-        return out if is_soft else softened(out, touch.force)
+        file = hit.soft if is_soft and hit.soft else hit.file
+        key = (file, touch.pitch, touch.variant)
+        if key not in self.read:
+            semitones = hit.semitones + self.tuning + touch.rng(0).normal(0, 0.12)
+            self.read[key] = read_at(without_offset(_recording(self.folder / file)), 2 ** (semitones / 12))
+        return self.read[key] if is_soft else softened(self.read[key], touch.force)
 
-    def _recording(self, file: str) -> np.ndarray:
-        if file not in self.read:
-            self.read[file] = without_offset(trimmed(self.folder / file))
-        return self.read[file]
+
+@functools.lru_cache(maxsize=200)
+def _recording(path: Path) -> np.ndarray:
+    return trimmed(path)
 
 
 def softened(sound: np.ndarray, force: float) -> np.ndarray:

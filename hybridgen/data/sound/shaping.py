@@ -41,7 +41,7 @@ def butter(order: int, frequency: float | tuple[float, float], kind: str = "lowp
 
 def peaks(sound: np.ndarray, bells: Iterable[tuple[float, float, float]]) -> np.ndarray:
     """The sound through bells of (Hz, dB, Q)."""
-    return filtered(sound, *(peak(*bell) for bell in bells))
+    return filtered(sound, *(peak(*bell) for bell in bells if abs(bell[1]) > 0.3))
 
 
 def filtered(sound: np.ndarray, *sections: np.ndarray) -> np.ndarray:
@@ -66,16 +66,32 @@ def distort(sound: np.ndarray, drive_db: float, bias: float = 0.0) -> np.ndarray
 
 
 def saturated(sound: np.ndarray, gain: float, bias: float, doublings: int) -> np.ndarray:
-    """tanh(gain x sound + bias), computed at twice the rate so many times, for that it aliases."""
+    """A soft limit of gain x sound + bias, computed at twice the rate so many times, for that it aliases."""
     if not doublings:
         out = sound.copy()
         loops.saturate(out, gain, bias)
         return out
-    fine = np.empty((2, 2 * sound.shape[1]), np.float32)
-    loops.doubled(sound, _HALF_BAND, fine)
-    fine = saturated(fine, gain, bias, doublings - 1)
-    out = np.empty_like(sound)
-    loops.halved(fine, _HALF_BAND, out)
+    return _halved(saturated(_doubled(sound), gain, bias, doublings - 1))
+
+
+def _doubled(sound: np.ndarray) -> np.ndarray:
+    """(2, n) -> (2, 2 n) at twice the rate."""
+    out = np.empty((2, sound.shape[1], 2), np.float32)
+    out[:, :, 0] = sound
+    out[:, :, 1] = _between(sound, 1)
+    return out.reshape(2, -1)
+
+
+def _halved(sound: np.ndarray) -> np.ndarray:
+    """(2, 2 n) -> (2, n) at half the rate."""
+    return 0.5 * (sound[:, ::2] + _between(sound[:, 1::2], 0))
+
+
+def _between(sound: np.ndarray, later: int) -> np.ndarray:
+    """(2, n): what lies half a sample after each (later 1) or before it (0), by a half-band filter."""
+    taps = len(_HALF_BAND)
+    out = np.empty(sound.shape, np.float32)
+    loops.between(np.pad(sound, ((0, 0), (taps - later, taps - 1 + later))), _HALF_BAND, out)
     return out
 
 
@@ -91,4 +107,4 @@ def without_offset(sound: np.ndarray) -> np.ndarray:
 _HIGHPASS = butter(2, 20, "highpass")
 _TAPS = np.arange(12)
 _HALF_BAND = np.sinc(_TAPS + 0.5) * np.cos(0.5 * np.pi * (_TAPS + 0.5) / 12.5) ** 2
-_HALF_BAND *= 0.5 / _HALF_BAND.sum()
+_HALF_BAND = (_HALF_BAND * 0.5 / _HALF_BAND.sum()).astype(np.float32)

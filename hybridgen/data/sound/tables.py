@@ -116,15 +116,8 @@ class TablePatch:
             if gain is not None:
                 out += gain * layer
         if self.sub:
-            sine = cycle(SINE.tobytes(), 1)
-            loops.unison(
-                sine,
-                np.array([0.5 * touch.frequency / SAMPLE_RATE]),
-                np.zeros(1),
-                *2 * [np.array([self.sub])],
-                bend,
-                out,
-            )
+            step, level = np.array([0.5 * touch.frequency / SAMPLE_RATE]), np.array([self.sub])
+            loops.unison(cycle(SINE.tobytes(), 1), step, np.zeros(1), level, level, bend, out)
 
     def _tables(self, top: float, n: int) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """(cycle, gain (n,)) of each stage of the sound."""
