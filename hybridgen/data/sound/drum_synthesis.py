@@ -15,7 +15,7 @@ from hybridgen.data.song import SAMPLE_RATE
 from hybridgen.data.sound.notes import Touch
 from hybridgen.data.sound.shaping import butter, filtered
 
-FADE = 0.004  # seconds at the end of every hit
+RISE, FADE = 0.0003, 0.004  # seconds at the start and the end of every hit
 METAL = (2.0, 3.0, 4.16, 5.43, 6.79, 8.21)  # ratios of the oscillators of a machine's hats and cymbals
 SKINS = {60: (420.0, 0.14), 61: (300.0, 0.2), 62: (330.0, 0.09), 63: (260.0, 0.26), 64: (190.0, 0.32)}  # Hz, seconds
 TOMS = {41: 0.7, 43: 0.8, 45: 0.95, 47: 1.1, 48: 1.3, 50: 1.55}  # pitch -> times the middle tom's frequency
@@ -167,7 +167,8 @@ def _hit(patch: DrumPatch, drum: int, variant: int) -> np.ndarray:
     rng = Touch(drum, 127, 0.0, variant).rng(patch.seed)
     make = _HITS.get(drum)
     wave = patch._skin(drum, rng) if make is None else make(patch, rng)
-    fade = min(len(wave), round(FADE * SAMPLE_RATE))
+    fade, rise = min(len(wave), round(FADE * SAMPLE_RATE)), round(RISE * SAMPLE_RATE)
+    wave[:rise] *= np.linspace(0, 1, rise)
     wave[len(wave) - fade :] *= np.linspace(1, 0, fade)
     return (wave / np.abs(wave).max()).astype(np.float32)[None]
 

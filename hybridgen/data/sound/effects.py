@@ -141,11 +141,11 @@ def widened(sound: np.ndarray, width: float) -> np.ndarray:
 
 def bus(sound: np.ndarray, width: float, tilt: float, tape: float) -> np.ndarray:
     """What the whole goes through, all of it linear: tape that wanders and loses its highs, tone, width."""
+    sections = [shelf(4500, tilt, high=True), shelf(140, -0.35 * tilt, high=False), butter(2, 20, "highpass")]
     if tape:
         sound = _wandering(sound, tape)
-        top = butter(2, 16_000 - 7000 * tape)
-        sound = filtered(sound, top, peak(70, 2 * tape, 0.8))
-    sound = filtered(sound, shelf(4500, tilt, high=True), shelf(140, -0.35 * tilt, high=False))
+        sections += [butter(2, 16_000 - 7000 * tape), peak(70, 2 * tape, 0.8)]
+    sound = filtered(sound, *sections)
     mid, side = 0.5 * (sound[0] + sound[1]), np.float32(0.5 * width) * (sound[0] - sound[1])
     side = filtered(side[None], _BASS_MONO)[0]
     return np.stack([mid + side, mid - side])

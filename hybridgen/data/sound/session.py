@@ -18,7 +18,7 @@ from hybridgen.data.song import SAMPLE_RATE, Song
 from hybridgen.data.sound import casting, effects
 from hybridgen.data.sound.casting import Voice
 from hybridgen.data.sound.envelopes import control_times
-from hybridgen.data.sound.shaping import butter, distort, filtered, peaks, without_offset
+from hybridgen.data.sound.shaping import butter, distort, filtered, peaks
 from hybridgen.data.sound.tables import low_pass
 from hybridgen.data.sound.treatment import RoleTreatment, Treatment, draw_treatment
 from hybridgen.data.vocabulary import SOUND_WORDS
@@ -65,7 +65,7 @@ class Session:
         sound = effects.bus(sound, self.treatment.width, self.treatment.tilt, self.treatment.tape)
         if self.noise is not None:
             sound += self.noise * np.float32(len(wanted) / len(self.stems))
-        return without_offset(sound)
+        return sound
 
     def _shared(self, wanted: Sequence[str]) -> np.ndarray:
         """Rooms and echoes of the roles."""
@@ -121,7 +121,7 @@ def treated(song: Song, voice: Voice, role: RoleTreatment, treatment: Treatment,
     sound = voice.engine.play(notes, voice.channel.program, n)
     sound = sound * np.float32(10 ** ((NOMINAL - voice.level) / 20))
     cut = butter(2, role.low_cut, "highpass")
-    sound = peaks(filtered(sound, cut), role.bells)
+    sound = filtered(sound, cut, *peaks(role.bells))
     if role.drive:
         sound = distort(sound, role.drive, 0.25 if treatment.tape else 0.0)
     if role.punch > 0.5:

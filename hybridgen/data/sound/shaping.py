@@ -1,6 +1,7 @@
 """Filters and drive that engines and the studio share; sound is (2, n) float32 at 44.1 kHz."""
 
 import functools
+import itertools
 import math
 from collections.abc import Iterable
 
@@ -39,16 +40,17 @@ def butter(order: int, frequency: float | tuple[float, float], kind: str = "lowp
     return np.asarray(signal.butter(order, frequency, kind, fs=SAMPLE_RATE, output="sos"))
 
 
-def peaks(sound: np.ndarray, bells: Iterable[tuple[float, float, float]]) -> np.ndarray:
-    """The sound through bells of (Hz, dB, Q)."""
-    return filtered(sound, *(peak(*bell) for bell in bells if abs(bell[1]) > 0.3))
+def peaks(bells: Iterable[tuple[float, float, float]]) -> tuple[np.ndarray, ...]:
+    """Sections of bells of (Hz, dB, Q), without those that would not be heard."""
+    return tuple(peak(*bell) for bell in bells if abs(bell[1]) > 0.3)
 
 
 def filtered(sound: np.ndarray, *sections: np.ndarray) -> np.ndarray:
     """The sound through second-order sections (k, 6) each, one after another."""
     out = sound.copy() if len(sound) == 2 else np.repeat(sound, 2, axis=0)
-    for section in np.concatenate(sections) if sections else ():
-        loops.section(out, *section[:3], *section[4:])
+    each = [section for part in sections for section in part] if out.any() else []
+    for first, second in itertools.zip_longest(each[::2], each[1::2], fillvalue=_NOTHING):
+        loops.two_sections(out, first, second)
     return out[: len(sound)]
 
 
@@ -105,6 +107,7 @@ def without_offset(sound: np.ndarray) -> np.ndarray:
 
 
 _HIGHPASS = butter(2, 20, "highpass")
+_NOTHING = np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])  # a section that changes nothing
 _TAPS = np.arange(12)
 _HALF_BAND = np.sinc(_TAPS + 0.5) * np.cos(0.5 * np.pi * (_TAPS + 0.5) / 12.5) ** 2
 _HALF_BAND = (_HALF_BAND * 0.5 / _HALF_BAND.sum()).astype(np.float32)

@@ -73,7 +73,7 @@ class Strings:
     def play(self, notes: Sequence[Note], program: int, length: int) -> np.ndarray:
         """Samples (2, length)."""
         out = NoteByNote(self.patch).play(notes, program, length)
-        out = peaks(out, self.body) if self.body else out
+        out = filtered(out, *peaks(self.body))
         return cabinet(distort(out, self.drive)) if self.drive else out
 
 

@@ -86,7 +86,7 @@ class RoleTreatment:
     width: float  # 0 mono ... 1.5
     pan: float  # -1 left ... 1 right
     gain_db: float
-    room: float  # 0-1, send
+    room: float  # 0-1.5, send
     echo: float  # 0-1, send
     duck: float  # 0-1, how far a kick pushes it down
     swept: bool  # its highs open with the energy of the section
@@ -187,7 +187,7 @@ class _RoleDraw:
     def __call__(self, channel: Channel) -> RoleTreatment:
         rng, role = self.rng, channel.role
         own_drive = max(self.drive, rng.uniform(*self.taste.drive) if rng.random() < 0.5 else 0.0, 3 * self.tape)
-        send = min(1.0, (0.5 + channel.reverb) * rng.uniform(0.6, 1.3) * SENDS.get(role, 1.0))
+        send = min(1.5, (0.9 + channel.reverb) * rng.uniform(0.6, 1.3) * SENDS.get(role, 1.0))
         is_low = role in ("bass", "drums")
         return RoleTreatment(
             low_cut=LOW_CUTS.get(role, OTHER_LOW_CUT) * rng.uniform(0.8, 1.3),
@@ -195,9 +195,9 @@ class _RoleDraw:
             drive=own_drive,
             punch=rng.uniform(*self.taste.punch) * (1.3 if role in ("drums", "bass") else 1.0),
             attack=rng.uniform(0.004, 0.03),
-            chorus=max(channel.chorus, rng.uniform(0.2, 0.6) if rng.random() < 0.15 and not is_low else 0.0),
-            width=rng.uniform(0.0, 0.3) if role == "bass" else rng.uniform(0.3, 1.2),
-            pan=channel.pan,
+            chorus=max(channel.chorus, rng.uniform(0.3, 0.8) if rng.random() < 0.25 and not is_low else 0.0),
+            width=rng.uniform(0.0, 0.3) if role == "bass" else rng.uniform(0.5, 1.5),
+            pan=max(-1.0, min(1.0, channel.pan * rng.uniform(0.8, 2.0))),
             gain_db=channel.gain_db + rng.uniform(-1.5, 1.5) + (3.0 if role == "drums" else 0.0),
             room=send,
             echo=rng.uniform(0.2, 0.8) if self.has_echo and not is_low and rng.random() < 0.6 else 0.0,
