@@ -58,4 +58,4 @@ def _kernel(wide: float) -> np.ndarray:
     offsets = np.arange(taps)[None] - (taps // 2 - 1) - np.arange(PHASES + 1)[:, None] / PHASES
     x = offsets / wide
     kernel = np.sinc(x) * np.where(np.abs(x) < HALF_TAPS, 0.5 + 0.5 * np.cos(np.pi * x / HALF_TAPS), 0.0)
-    return kernel / kernel.sum(axis=1, keepdims=True)
+    return (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -205,9 +205,9 @@ def delayed(sound, delay, out):
             d += rise
 
 
-@njit("void(float32[:, ::1], float64, float64[:, ::1], float32[:, ::1])", cache=True)
+@njit("void(float32[:, ::1], float64, float32[:, ::1], float32[:, ::1])", cache=True, fastmath={"reassoc", "contract"})
 def convolved_at(sound, rate, kernel, out):
-    """Reads `sound` (C, n) into `out` (C, m) at every `rate` samples through `kernel` (phases + 1, taps), whose rows
+    """Reads `sound` (2, n) into `out` (2, m) at every `rate` samples through `kernel` (phases + 1, taps), whose rows
     are the weights between two samples, from one to the next."""
     phases, taps = kernel.shape[0] - 1, kernel.shape[1]
     n = sound.shape[1]
@@ -216,9 +216,14 @@ def convolved_at(sound, rate, kernel, out):
         at = int(place)
         phase = (place - at) * phases
         row = int(phase)
-        t = phase - row
+        t = np.float32(phase - row)
         first = at - taps // 2 + 1
-        for k in range(max(0, -first), min(taps, n - first)):
-            weight = kernel[row, k] + t * (kernel[row + 1, k] - kernel[row, k])
-            for c in range(sound.shape[0]):
-                out[c, i] += weight * sound[c, first + k]
+        low, high = max(0, -first), min(taps, n - first)
+        here, there = kernel[row, low:high], kernel[row + 1, low:high]
+        left, right = sound[0, first + low : first + high], sound[1, first + low : first + high]
+        a, b = np.float32(0.0), np.float32(0.0)
+        for k in range(len(here)):
+            weight = here[k] + t * (there[k] - here[k])
+            a += weight * left[k]
+            b += weight * right[k]
+        out[0, i], out[1, i] = a, b

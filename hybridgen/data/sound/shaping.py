@@ -12,6 +12,7 @@ from hybridgen.data.song import SAMPLE_RATE
 from hybridgen.data.sound import loops
 
 HARD_DRIVE = 20.0  # dB from which a sound is saturated at four times the rate instead of two
+QUIET = 1e-4  # under which nothing is heard
 MIDDLE_RMS = 0.1  # what `distort` brings a sound to before it drives it
 
 
@@ -59,12 +60,13 @@ def distort(sound: np.ndarray, drive_db: float, bias: float = 0.0) -> np.ndarray
 
     bias: 0 is symmetric; 0.3 adds even harmonics, as a valve or tape does. Silence stays silence.
     """
-    active = np.abs(sound).max(0) > 1e-4
-    if not active.any():
+    n_active = np.count_nonzero(np.abs(sound) > QUIET)
+    if not n_active:
         return sound
-    before = _rms(sound[:, active])
+    before = math.sqrt(float(np.vdot(sound, sound)) / n_active)
     out = saturated(sound, 10 ** (drive_db / 20) * MIDDLE_RMS / before, bias, 1 if drive_db < HARD_DRIVE else 2)
-    return out * np.float32(before / max(_rms(out[:, active]), 1e-9))
+    after = math.sqrt(float(np.vdot(out, out)) / n_active)
+    return out * np.float32(before / max(after, 1e-9))
 
 
 def saturated(sound: np.ndarray, gain: float, bias: float, doublings: int) -> np.ndarray:
@@ -95,10 +97,6 @@ def _between(sound: np.ndarray, later: int) -> np.ndarray:
     out = np.empty(sound.shape, np.float32)
     loops.between(np.pad(sound, ((0, 0), (taps - later, taps - 1 + later))), _HALF_BAND, out)
     return out
-
-
-def _rms(sound: np.ndarray) -> float:
-    return math.sqrt(float(np.mean(np.square(sound, dtype=np.float64))))
 
 
 def without_offset(sound: np.ndarray) -> np.ndarray:

@@ -107,24 +107,30 @@ class TablePatch:
         angle = (1 + self.spread * rng.permutation(places)) * math.pi / 4
         left, right = level * math.sqrt(2) * np.cos(angle), level * math.sqrt(2) * np.sin(angle)
         top = touch.frequency * float(bend.max())
+        turned = np.concatenate([[0.0], np.cumsum(bend)])
         for table, gain in self._tables(top, out.shape[1]):
-            layer = out if gain is None else np.zeros_like(out)
-            loops.unison(table, steps, phases, left, right, bend, layer)
+            heard = np.flatnonzero(gain)
+            if not len(heard):
+                continue
+            first, stop = heard[0], heard[-1] + 1
+            layer = np.zeros((2, stop - first), np.float32)
+            begin = (phases + steps * turned[first]) % 1
+            loops.unison(table, steps, begin, left, right, bend[first:stop], layer)
             if self.width:
                 late = steps * (1 + 0.15 / touch.frequency)  # so that the width moves, once in some seconds
-                loops.unison(table, late, (phases + self.width) % 1, -left, -right, bend, layer)
-            if gain is not None:
-                out += gain * layer
+                begin = (phases + self.width + late * turned[first]) % 1
+                loops.unison(table, late, begin, -left, -right, bend[first:stop], layer)
+            out[:, first:stop] += gain[first:stop] * layer
         if self.sub:
             step, level = np.array([0.5 * touch.frequency / SAMPLE_RATE]), np.array([self.sub])
             loops.unison(cycle(SINE.tobytes(), 1), step, np.zeros(1), level, level, bend, out)
 
-    def _tables(self, top: float, n: int) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    def _tables(self, top: float, n: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """(cycle, gain (n,)) of each stage of the sound."""
         n_partials = max(1, min(N_PARTIALS, int(HIGHEST / top)))
         tables = [cycle(partials.tobytes(), n_partials) for partials in self.partials]
         if len(tables) == 1:
-            return [(tables[0], None)]
+            return [(tables[0], np.ones(n, np.float32))]
         place = np.minimum(np.arange(n) / (self.morph * SAMPLE_RATE), 1) * (len(tables) - 1)
         weights = [np.maximum(0, 1 - np.abs(place - i)).astype(np.float32) for i in range(len(tables))]
         return list(zip(tables, weights, strict=True))
