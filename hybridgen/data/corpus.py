@@ -126,8 +126,9 @@ def write(
     _check_corpus(folder, seed, seconds, subsets, sounds)
     todo = [index for index in range(first, first + count) if not _path(folder, index).exists()]
     start, length = time.monotonic(), 0
-    settings = {"seconds": seconds, "subsets": subsets, "sounds": tuple(sounds), "packs": packs}
-    make = functools.partial(_write_song, folder, seed, **settings)
+    make = functools.partial(
+        _write_song, folder, seed, seconds=seconds, subsets=subsets, sounds=tuple(sounds), packs=packs
+    )
     with tqdm(total=count, initial=count - len(todo), unit="song", desc=str(folder)) as bar:
         for n_samples in run_tasks(make, todo, workers, ordered=False):
             length += n_samples
@@ -189,6 +190,7 @@ def _check(first: int, count: int, seconds: tuple[float, float], workers: int, s
 def _check_corpus(folder: Path, seed: int, seconds: tuple[float, float], subsets: int, sounds: Sequence[str]) -> None:
     """Checks corpus.json, the settings that determine all songs of the folder, and writes it into a new folder."""
     facts: dict[str, Any] = {"seed": seed, "seconds": list(seconds), "sample_rate": SAMPLE_RATE}
+    notice: dict[str, Any]
     if sounds:
         facts["sounds"], notice = list(sounds), {"notices": sources.notices(sounds)}
     else:

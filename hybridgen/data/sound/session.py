@@ -155,8 +155,8 @@ def _energy(song: Song) -> np.ndarray:
     for section, following in zip(song.plan.sections, (*song.plan.sections[1:], None), strict=True):
         start, end = float(starts[bar]), float(starts[bar + len(section.bars)])
         energy = 3.5 if section.energy is None else float(section.energy)
-        grows = section.label == "build" and following is not None and following.energy is not None
-        points += [(start, energy), (end - GLIDE, float(following.energy) if grows else energy)]
+        leads_to = following.energy if section.label == "build" and following is not None else None
+        points += [(start, energy), (end - GLIDE, energy if leads_to is None else float(leads_to))]
         bar += len(section.bars)
     at, values = zip(*points, strict=True) if points else ((0.0,), (3.5,))
     return np.interp(t, at, values)

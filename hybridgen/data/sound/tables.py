@@ -122,8 +122,8 @@ class TablePatch:
                 loops.unison(table, late, begin, -left, -right, bend[first:stop], layer)
             out[:, first:stop] += gain[first:stop] * layer
         if self.sub:
-            step, level = np.array([0.5 * touch.frequency / SAMPLE_RATE]), np.array([self.sub])
-            loops.unison(cycle(SINE.tobytes(), 1), step, np.zeros(1), level, level, bend, out)
+            step, sub = np.array([0.5 * touch.frequency / SAMPLE_RATE]), np.array([self.sub])
+            loops.unison(cycle(SINE.tobytes(), 1), step, np.zeros(1), sub, sub, bend, out)
 
     def _tables(self, top: float, n: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """(cycle, gain (n,)) of each stage of the sound."""
