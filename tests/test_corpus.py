@@ -9,10 +9,13 @@ import soundfile
 from hybridgen.data import synth
 from hybridgen.data.composer import compose
 from hybridgen.data.corpus import draw_subsets, main, read, split, write
+from hybridgen.data.sound import sources
+from hybridgen.data.vocabulary import SOUND_WORDS
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 
 SECONDS = (4.0, 6.0)
+SOUNDS = ("fluid-r3", "synthesis")
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +177,42 @@ def test_the_song_files_are_plain_json_and_the_corpus_names_the_soundfonts_licen
     assert "MIT license" in json.loads((folder / "corpus.json").read_text())["notice"]
 
 
+@pytest.fixture(scope="module")
+def produced(folder, tmp_path_factory):
+    """The same songs by synthesis and the soundfont, in the studio."""
+    if sources.BY_NAME["fluid-r3"].missing(folder):
+        pytest.skip("sound fluid-r3 is not here: apt-get install fluid-soundfont-gm")
+    made = tmp_path_factory.mktemp("produced")
+    write(made, seed=3, first=18, count=2, seconds=SECONDS, workers=1, sounds=SOUNDS)
+    return made
+
+
+def test_a_produced_corpus_says_what_played_and_what_was_done(produced, folder):
+    facts = json.loads((produced / "corpus.json").read_text())
+    assert facts["sounds"] == list(SOUNDS) and "soundfont" not in facts
+    assert facts["notices"] == sources.notices(SOUNDS) and "MIT license" in facts["notices"]["fluid-r3"]["notice"]
+    for record, plain in zip(read(produced), read(folder), strict=True):
+        sound = json.loads(record.audio.with_suffix(".json").read_text())["sound"]
+        assert {voice["source"] for voice in sound["voices"].values()} <= set(facts["notices"])
+        assert list(sound["voices"]) == [channel.role for channel in record.song().channels]
+        assert record.sound == tuple(sound["kinds"]) and set(record.sound) <= set(SOUND_WORDS)
+        assert record.song() == plain.song() and record.subsets == plain.subsets and plain.sound == ()
+
+
+def test_produced_roles_add_up_and_are_the_same_when_written_again(produced, tmp_path):
+    write(tmp_path, seed=3, first=18, count=1, seconds=SECONDS, workers=1, sounds=SOUNDS)
+    written = sorted((tmp_path / "songs").iterdir())
+    assert len(written) > 2
+    assert all(path.read_bytes() == (produced / "songs" / path.name).read_bytes() for path in written)
+    with pytest.raises(ValueError, match="the songs there have soundfont None"):
+        write(produced, seed=3, first=18, count=1, seconds=SECONDS, workers=1)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["--sounds", "kazoo"], "sounds kazoo: known are fluid-r3, musescore"),
+        (["--sounds", "synthesis"], "sounds synthesis: fluid-r3 or musescore must be among them"),
         (["--hours", "0"], "hours 0.0: must be more than 0"),
         (["--seconds", "60", "20"], "seconds 60 to 20: must be increasing"),
         (["--workers", "0"], "workers 0: must be at least 1"),

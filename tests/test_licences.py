@@ -1,9 +1,11 @@
-"""Every package that is installed may be used by anyone for anything; the few with conditions are listed."""
+"""Every package and every sound may be used by anyone for anything; the few with conditions are listed."""
 
 import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
+
+from hybridgen.data.sound import sources
 
 ROOT = Path(__file__).parents[1]
 PERMISSIVE = re.compile(
@@ -52,3 +54,31 @@ def test_every_pinned_package_has_hashes():
     for path in sorted((ROOT / "requirements").glob("*.txt")):
         for entry in re.sub(r" *\\\n\s*", " ", path.read_text()).splitlines():
             assert entry.startswith("#") or re.fullmatch(r"[\w.-]+==\S+( --hash=sha256:[0-9a-f]{64})+ *", entry), entry
+
+
+def test_every_sound_has_a_free_licence_and_the_notice_that_it_asks_for():
+    allowed = {"MIT", "CC0-1.0", "CC-BY-3.0", "Apache-2.0"}
+    for source in sources.SOURCES:
+        assert source.licence in allowed, source.name
+        assert len(source.notice) > 20 and "\n" not in source.notice, source.name
+        if source.licence == "CC-BY-3.0":  # the author, a link to the licence, and that it was changed
+            assert "Copyright" in source.notice and "creativecommons.org/licenses/by/3.0" in source.notice
+            assert "resampled" in source.notice
+        if source.licence == "MIT":
+            assert "Copyright" in source.notice and "MIT license" in source.notice
+        assert bool(source.path) == bool(source.package) and not (source.path and source.packs)
+        assert all(re.fullmatch("[0-9a-f]{128}", pack.sha512) for pack in source.packs)
+
+
+def test_every_sound_that_plays_is_a_source_with_a_notice():
+    named = {file.stem: file.read_text() for file in (ROOT / "hybridgen/data/sound").glob("*.py")}
+    played = set(re.findall(r'found\.append\(\("([\w-]+)"', named["casting"])) | set(sources.GENERAL_MIDI)
+    played |= set(re.findall(r'(?m)^    "([\w-]+)": \(\w+,', named["hits"]))
+    assert played == set(sources.BY_NAME) == set(sources.notices(list(sources.BY_NAME)))
+    assert len(sources.BY_NAME) == len(sources.SOURCES)
+    reads_files = {name for name, text in named.items() if "soundfile" in text or "Player(" in text}
+    assert reads_files == {"files", "soundfonts"}  # no other way for a recording to get in
+
+
+def test_the_makefile_asks_for_every_sound():
+    assert re.search(r"(?m)^SOUNDS := (.*)$", (ROOT / "Makefile").read_text())[1].split() == list(sources.BY_NAME)

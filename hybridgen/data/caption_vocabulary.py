@@ -14,7 +14,11 @@ from hybridgen.text.vocabulary import FILE
 
 
 def caption_vocabulary() -> list[str]:
-    """Every word that a caption may hold, in small letters, sorted."""
+    """Every word that a caption may hold, in small letters, sorted.
+
+    Those of `SOUND_WORDS` join it with the first weights that were trained on them: until then a prompt that holds one
+    is told that it was not understood.
+    """
     phrases = [phrase for style in STYLES for phrase in (style.name, *style.words, *style.uses)]
     phrases += [word for words in (*MOOD_WORDS.values(), tuple(MOOD_WORDS)) for word in words]
     phrases += [word for _, words in (*TEMPO_WORDS, *ENERGY_WORDS) for word in words]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hybridgen.data.composer import is_usual_tempo
 from hybridgen.data.composer.genres import style_named
 from hybridgen.data.song import Song
-from hybridgen.data.vocabulary import ENERGY_WORDS, MOOD_WORDS, TEMPO_WORDS
+from hybridgen.data.vocabulary import ENERGY_WORDS, MOOD_WORDS, SOUND_WORDS, TEMPO_WORDS
 from hybridgen.plan.instruments import KIT_WORDS, PERCUSSION_WORDS, PROGRAM_WORDS, ROLE_WORDS
 from hybridgen.plan.parts import Section
 from hybridgen.plan.plan import Plan
@@ -29,6 +29,7 @@ SELF_NOUNS |= {"groove", "jam", "shuffle", "instrumental", "soul", "strings", "t
 ENERGY_MOODS = {"energetic", "quiet", "steady"}  # moods that already state the energy
 MASS_NOUNS = {"music", "beats", "soul", "strings"}
 SAY_UNUSUAL = 0.97  # share of captions that state a tempo or meter that is unusual for the genre
+SOUND_ADJECTIVES = frozenset(word for adjectives, _ in SOUND_WORDS.values() for word in adjectives)
 NEVER_MISSPELLED = "without percussion vocals"  # a typo in these would change the meaning
 REQUESTS = (
     "make me",
@@ -61,11 +62,15 @@ class CaptionWords:
     form: str | None  # "starts with piano alone, then builds to the chorus"
     use: str | None
     nouns: tuple[str, ...]  # what the music may be called
+    sound: tuple[str, ...] = ()  # "dusty", "vinyl crackle"
 
 
-def caption(song: Song, rng: random.Random) -> str:
-    """One caption of the song; each call draws other facts, other words and another template."""
-    words = draw_words(song, rng)
+def caption(song: Song, rng: random.Random, sound: Sequence[str] = ()) -> str:
+    """One caption of the song; each call draws other facts, other words and another template.
+
+    sound: keys of `SOUND_WORDS` that are true of how it was played.
+    """
+    words = draw_words(song, rng, sound)
     template = rng.choices(TEMPLATES, TEMPLATE_WEIGHTS)[0]
     return add_typing_style(template(words, rng), words, rng)
 
@@ -87,7 +92,7 @@ def _rng(song: Song, i: int) -> random.Random:
 # ---------------------------------------------------------------------------------------------- labels to phrases
 
 
-def draw_words(song: Song, rng: random.Random) -> CaptionWords:
+def draw_words(song: Song, rng: random.Random, sound: Sequence[str] = ()) -> CaptionWords:
     """Draws which facts a caption states, and in which words."""
     plan, style = song.plan, style_named(song.genre)
     names = name_instruments(song, rng)
@@ -108,6 +113,7 @@ def draw_words(song: Song, rng: random.Random) -> CaptionWords:
         form=name_form(plan, names, rng) if rng.random() < 0.3 else None,
         use=rng.choice(style.uses) if rng.random() < 0.08 else None,
         nouns=DRUM_NOUNS if has_role(plan, "drums") else NOUNS,
+        sound=name_sound(sound, rng) if sound and rng.random() < 0.6 else (),
     )
 
 
@@ -121,6 +127,12 @@ def name_moods(song: Song, rng: random.Random) -> tuple[str, ...]:
     felt = [mood for mood in song.mood if mood != "fast"]  # a matter of tempo
     moods = rng.sample(felt, min(len(felt), rng.choice((1, 1, 2, 2, 3))))
     return tuple(dict.fromkeys(rng.choice(MOOD_WORDS.get(mood, (mood,))) for mood in moods))
+
+
+def name_sound(sound: Sequence[str], rng: random.Random) -> tuple[str, ...]:
+    """One to three phrases for how it was played and treated."""
+    kinds = rng.sample(list(sound), min(len(sound), rng.choice((1, 1, 2, 3))))
+    return tuple(rng.choice([phrase for phrases in SOUND_WORDS[kind] for phrase in phrases]) for kind in kinds)
 
 
 def name_instruments(song: Song, rng: random.Random) -> dict[str, str]:
@@ -274,7 +286,7 @@ def name_end(section: Section, names: dict[str, str], rng: random.Random) -> str
 def tags_caption(words: CaptionWords, rng: random.Random) -> str:
     """ "lo-fi hip hop, rhodes, 84 bpm, a minor, chill"."""
     rest = [*words.moods, *words.instruments, *drop_unsaid(words.tempo, words.pace, words.key, words.meter, words.bars)]
-    rest += drop_unsaid(words.energy, words.absent, words.use)
+    rest += [*drop_unsaid(words.energy, words.absent, words.use), *words.sound]
     rng.shuffle(rest)
     place = 0 if rng.random() < 0.6 else rng.randint(0, len(rest))
     rest[place:place] = drop_unsaid(words.genre)
@@ -288,6 +300,7 @@ def short_caption(words: CaptionWords, rng: random.Random) -> str:
     rng.shuffle(some)
     head = words.genre or rng.choice(words.nouns)
     loose = [word for word in some if word in words.moods or word == words.pace]
+    loose = [*(word for word in words.sound if word in SOUND_ADJECTIVES), *loose]
     return " ".join([*loose, head, *(word for word in some if word not in loose)])
 
 
@@ -319,6 +332,7 @@ def scene_caption(words: CaptionWords, rng: random.Random) -> str:
     if words.moods and rng.random() < 0.5:
         parts.append("feels " + join_words(words.moods, rng))
     parts += musical_clauses(words, rng) + drop_unsaid(words.use, words.energy)
+    parts += [phrase for phrase in words.sound if phrase not in parts[0]]
     text = capitalize(", ".join(parts)) + "."
     return f"{text} {capitalize(words.form)}." if words.form else text
 
@@ -327,6 +341,7 @@ def fields_caption(words: CaptionWords, rng: random.Random) -> str:
     """ "Genre: techno. Tempo: 130 BPM. Key: A minor."."""
     rows = [("Genre", words.genre), ("Mood", ", ".join(words.moods)), ("Key", words.key), ("Tempo", words.tempo)]
     rows += [("Instruments", ", ".join(words.instruments)), ("Meter", words.meter), ("Energy", words.energy)]
+    rows += [("Sound", ", ".join(words.sound))]
     fields = [f"{name}: {value}" for name, value in rows if value]
     text = rng.choice((". ", "; ", ", ", " | ")).join(fields or [f"Genre: {rng.choice(words.nouns)}"])
     return text.replace("Tempo: tempo ", "Tempo: ")
@@ -342,12 +357,18 @@ def describe(words: CaptionWords, rng: random.Random) -> str:
     if words.instruments:
         join = rng.choice((" with ", " with ", ", with ", " featuring ", " w/ ", ": ", " built on "))
         text += join + join_words(words.instruments, rng)
-    return ", ".join([text, *drop_unsaid(words.absent)]) + (f" {words.use}" if words.use else "")
+    later = [phrase for phrase in words.sound if phrase != _first_adjective(words)]
+    return ", ".join([text, *later, *drop_unsaid(words.absent)]) + (f" {words.use}" if words.use else "")
+
+
+def _first_adjective(words: CaptionWords) -> str | None:
+    """The word of the sound that stands before the genre."""
+    return next((phrase for phrase in words.sound if phrase in SOUND_ADJECTIVES), None)
 
 
 def subject(words: CaptionWords, rng: random.Random) -> str:
     """Article, adjectives, genre and noun: "a slow, mellow lofi track"."""
-    adjectives = ", ".join(dict.fromkeys([*drop_unsaid(words.pace), *words.moods[:2]]))
+    adjectives = ", ".join(dict.fromkeys(drop_unsaid(words.pace, *words.moods[:2], _first_adjective(words))))
     noun = words.genre or ""
     if noun.split(" ")[-1] not in SELF_NOUNS:
         waltz = words.meter is not None and words.meter.startswith(("3/4", "three-four")) and rng.random() < 0.4

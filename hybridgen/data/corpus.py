@@ -2,8 +2,9 @@
 
 Beside a master lie some of its roles, as loud as in it: songs/000123-drums-bass.flac, so that a renderer learns stems.
 
-Each song depends on (seed, index, range of seconds) alone, so writing may stop and resume at any time, with any number
-of processes, and a song that is written again is the same file, byte for byte. Every twentieth song is held out.
+FluidSynth plays it with one soundfont, or, with `sounds`, several engines and a studio (`hybridgen.data.sound`) do.
+Each song depends on (seed, index, range of seconds, sounds) alone, so writing may stop and resume at any time, with any
+number of processes, and a song that is written again is the same file, byte for byte. Every twentieth song is held out.
 
 Run it: python -m hybridgen.data.corpus --out corpus --hours 10
 """
@@ -15,10 +16,13 @@ import math
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import soundfile
 from tqdm import tqdm
 
@@ -26,6 +30,7 @@ from hybridgen.audio import Audio
 from hybridgen.data.captions import caption
 from hybridgen.data.composer import compose
 from hybridgen.data.song import SAMPLE_RATE, Channel, Note, Song
+from hybridgen.data.sound import sources
 from hybridgen.data.synth import Synth, find_soundfont, mix
 from hybridgen.files import atomic_write, read_json, write_json
 from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS, order_roles
@@ -37,6 +42,7 @@ HOLD_OUT = 20  # the last of every 20 songs is for testing
 SECONDS = (20.0, 120.0)
 N_SUBSETS = 2  # of a song's roles
 ALONE = 0.6  # share of them that are a single role
+PACKS = Path(".setup/sounds")  # where `make corpus` unpacks sample packs
 MAX_SONG_JSON = 16 << 20  # bytes; two minutes take about 0.2 MB
 
 
@@ -52,6 +58,7 @@ class SongRecord:
     captions: tuple[str, ...]
     split: str  # train, test
     subsets: tuple[tuple[str, ...], ...] = ()  # roles that were also written without the others
+    sound: tuple[str, ...] = ()  # keys of `vocabulary.SOUND_WORDS` that are true of how it was played
 
     def audio_of(self, roles: Sequence[str]) -> Path:
         """The file of a subset of roles."""
@@ -101,19 +108,27 @@ def write(
     seconds: tuple[float, float] = SECONDS,
     workers: int = 2,
     subsets: int = N_SUBSETS,
+    sounds: Sequence[str] = (),
+    packs: Path = PACKS,
 ) -> Summary:
     """Writes those of songs first ... first + count - 1 that are missing, each within the range of `seconds`.
 
-    subsets: of its roles, at most, that are written of each song beside its mix.
-    Raises ValueError for a folder with another corpus (other seed, seconds, subsets or soundfont), and for values out
-    of range.
+    subsets: of its roles, at most, that are written of each song beside its mix. sounds: names of `sources.SOURCES`
+    that play in a studio (default: one soundfont plays everything); packs: the folder of those that were unpacked.
+    Raises ValueError for a folder with another corpus (other seed, seconds, subsets, soundfont or sounds), for values
+    out of range, and for sounds that are unknown or not there.
     """
     _check(first, count, seconds, workers, subsets)
     folder = Path(folder)
-    _check_corpus(folder, seed, seconds, subsets)
+    if sounds:
+        sources.check(sounds, packs)
+        import_module("hybridgen.data.sound.loops")  # compiles what it must before there are processes
+    _check_corpus(folder, seed, seconds, subsets, sounds)
     todo = [index for index in range(first, first + count) if not _path(folder, index).exists()]
     start, length = time.monotonic(), 0
-    make = functools.partial(_write_song, folder, seed, seconds=seconds, subsets=subsets)
+    make = functools.partial(
+        _write_song, folder, seed, seconds=seconds, subsets=subsets, sounds=tuple(sounds), packs=packs
+    )
     with tqdm(total=count, initial=count - len(todo), unit="song", desc=str(folder)) as bar:
         for n_samples in run_tasks(make, todo, workers, ordered=False):
             length += n_samples
@@ -145,6 +160,7 @@ def _read_record(path: Path) -> SongRecord:
             captions=tuple(facts["captions"]),
             split=split(facts["index"]),
             subsets=tuple(map(tuple, facts.get("subsets", ()))),
+            sound=tuple(facts["sound"]["kinds"]) if "sound" in facts else (),
         )
     except KeyError as error:
         raise ValueError(f"{path}: has no {error}") from None
@@ -171,10 +187,15 @@ def _check(first: int, count: int, seconds: tuple[float, float], workers: int, s
             raise ValueError(f"{name} {value}: must be at least {least}")
 
 
-def _check_corpus(folder: Path, seed: int, seconds: tuple[float, float], subsets: int) -> None:
+def _check_corpus(folder: Path, seed: int, seconds: tuple[float, float], subsets: int, sounds: Sequence[str]) -> None:
     """Checks corpus.json, the settings that determine all songs of the folder, and writes it into a new folder."""
-    soundfont = find_soundfont()
-    facts = {"seed": seed, "seconds": list(seconds), "sample_rate": SAMPLE_RATE, "soundfont": soundfont.path.name}
+    facts: dict[str, Any] = {"seed": seed, "seconds": list(seconds), "sample_rate": SAMPLE_RATE}
+    notice: dict[str, Any]
+    if sounds:
+        facts["sounds"], notice = list(sounds), {"notices": sources.notices(sounds)}
+    else:
+        soundfont = find_soundfont()
+        facts["soundfont"], notice = soundfont.path.name, {"notice": soundfont.notice}
     facts["subsets"] = subsets
     path = folder / "corpus.json"
     if path.exists():
@@ -184,7 +205,7 @@ def _check_corpus(folder: Path, seed: int, seconds: tuple[float, float], subsets
                 raise ValueError(f"{path}: the songs there have {name} {there.get(name)}, not {value}")
     else:
         (folder / "songs").mkdir(parents=True, exist_ok=True)
-        write_json(path, {**facts, "notice": soundfont.notice})
+        write_json(path, {**facts, **notice})
 
 
 @functools.cache
@@ -193,20 +214,41 @@ def _synth() -> Synth:
     return Synth()
 
 
-def _write_song(folder: Path, seed: int, index: int, seconds: tuple[float, float], subsets: int) -> int:
+def _write_song(
+    folder: Path,
+    seed: int,
+    index: int,
+    seconds: tuple[float, float],
+    subsets: int,
+    sounds: tuple[str, ...],
+    packs: Path,
+) -> int:
     """Composes, plays and writes one song; its length in samples."""
     song = compose(seed, index, seconds)
-    audio, gain_db = mix(_synth().play(song))
+    play, sound = _player(song, sounds, packs)
+    audio, gain_db = mix(play(None))
     assert audio.samples.shape == (2, song.plan.length)
     path = _path(folder, index)
     _write_flac(path.with_suffix(".flac"), audio)
     drawn = draw_subsets(song, subsets)
     for roles in drawn:
-        alone, _ = mix(_synth().play(song, roles), gain_db)
+        alone, _ = mix(play(roles), gain_db)
         _write_flac(path.with_name("-".join((path.stem, *roles)) + ".flac"), alone)
     with atomic_write(path) as temporary:
-        temporary.write_text(_song_json(song, drawn), encoding="utf-8")
+        temporary.write_text(_song_json(song, drawn, sound), encoding="utf-8")
     return song.plan.length
+
+
+def _player(
+    song: Song, sounds: tuple[str, ...], packs: Path
+) -> tuple[Callable[[Sequence[str] | None], np.ndarray], dict[str, Any] | None]:
+    """What plays roles of the song (None: all), and what is known of its sound."""
+    if not sounds:
+        return functools.partial(_synth().play, song), None
+    from hybridgen.data.sound.session import produce  # with numba, which nothing else here needs
+
+    session = produce(song, sounds, packs)
+    return session.mix, session.facts()
 
 
 def draw_subsets(song: Song, n: int) -> list[tuple[str, ...]]:
@@ -228,17 +270,19 @@ def _write_flac(path: Path, audio: Audio) -> None:
         soundfile.write(temporary, audio.samples.T, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
 
 
-def _song_json(song: Song, subsets: list[tuple[str, ...]]) -> str:
+def _song_json(song: Song, subsets: list[tuple[str, ...]], sound: dict[str, Any] | None) -> str:
+    kinds = sound["kinds"] if sound else ()
     facts = {
         "index": song.index,
         "seed": song.seed,
         "genre": song.genre,
         "mood": song.mood,
-        "captions": [caption(song, random.Random(f"{song.seed} {song.index} {i}")) for i in range(N_CAPTIONS)],
+        "captions": [caption(song, random.Random(f"{song.seed} {song.index} {i}"), kinds) for i in range(N_CAPTIONS)],
         "plan": song.plan.to_dict(),
         "subsets": subsets,
         "channels": [asdict(channel) for channel in song.channels],
         "notes": [astuple(note) for note in song.notes],  # role, pitch, start, duration, velocity
+        **({"sound": sound} if sound else {}),
     }
     return json.dumps(facts, ensure_ascii=False) + "\n"
 
@@ -259,13 +303,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--subsets", type=int, default=N_SUBSETS, help="of its roles, written beside each song (default %(default)s)"
     )
+    parser.add_argument(
+        "--sounds",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help=f"play in a studio with some of: {', '.join(sources.BY_NAME)} (default: one soundfont, plainly)",
+    )
+    parser.add_argument("--packs", type=Path, default=PACKS, help="folder of sample packs (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
     args = parser.parse_args(argv)
     try:
         if not 0 < args.hours < math.inf:
             raise ValueError(f"hours {args.hours}: must be more than 0")
         count = math.ceil(args.hours * 3600 / (sum(args.seconds) / 2))
-        print(write(args.out, args.seed, 0, count, tuple(args.seconds), args.workers, args.subsets))
+        seconds = tuple(args.seconds)
+        done = write(args.out, args.seed, 0, count, seconds, args.workers, args.subsets, args.sounds, args.packs)
+        print(done)
     except (ValueError, OSError) as error:
         print(f"corpus: {error}", file=sys.stderr)
         sys.exit(2)

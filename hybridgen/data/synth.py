@@ -10,7 +10,7 @@ Shapes: N samples; audio is (2, N) float32 at 44.1 kHz.
 import ctypes
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ DRUM_BANK = 128
 VOLUME, PAN, REVERB, CHORUS = 7, 10, 91, 93  # MIDI control changes
 WARNING = 2  # FluidSynth's log level
 EFFECTS = {"synth.chorus.level": 0.4}  # the default (2.0) is 12 dB above the dry sound of the soundfont's synth leads
+NO_EFFECTS = {"synth.reverb.active": 0, "synth.chorus.active": 0}
 FADE = 0.02  # seconds, at the very end
 HIGHPASS = signal.butter(2, 20, "highpass", fs=SAMPLE_RATE, output="sos")  # many soundfont samples have an offset
 MIN_LEVEL = -50.0  # LUFS; programs quieter than this are not brought up to the others
@@ -35,6 +36,7 @@ LEVEL_NOTES = {  # notes that measure the loudness of a program, played one afte
     "bass": (31, 36, 41, 45),
 }
 MIDDLE_NOTES = (55, 60, 64, 69)  # for all other roles
+Play = Callable[[Sequence[Note], int, int], np.ndarray]  # notes of one role, program, length -> samples
 SLOW_ROLES = ("strings", "pad")  # measured with longer notes, because they swell
 
 
@@ -74,7 +76,7 @@ class Synth:
     """A soundfont, loaded once and played many times. Not safe to share between processes or threads."""
 
     def __init__(self, soundfont: Path | None = None):
-        self.player = _Player(find_soundfont().path if soundfont is None else Path(soundfont))
+        self.player = Player(find_soundfont().path if soundfont is None else Path(soundfont))
         self.levels: dict[tuple[str, int], float] = {}
 
     def play(self, song: Song, roles: Iterable[str] | None = None) -> np.ndarray:
@@ -97,16 +99,24 @@ class Synth:
     def level(self, role: str, program: int) -> float:
         """Loudness (LUFS) of single notes of a program; programs of one soundfont differ by up to 25 dB."""
         if (role, program) not in self.levels:
-            self.levels[role, program] = max(self._measure(role, program), MIN_LEVEL)
+            self.levels[role, program] = measure_level(self._play_notes, role, program)
         return self.levels[role, program]
 
-    def _measure(self, role: str, program: int) -> float:
-        pitches = LEVEL_NOTES.get(role, MIDDLE_NOTES)
-        step = 1.5 if role in SLOW_ROLES else 0.5
-        notes = [Note(role, pitch, start=i * step, duration=0.9 * step, velocity=90) for i, pitch in enumerate(pitches)]
-        channel = Channel(role, program, gain_db=0.0, pan=0.0, reverb=0.0, chorus=0.0)
-        samples = self.player.play((channel,), [0.0], notes, round(len(pitches) * step * SAMPLE_RATE))
-        return Audio(samples, SAMPLE_RATE).loudness()
+    def _play_notes(self, notes: Sequence[Note], program: int, length: int) -> np.ndarray:
+        channel = Channel(notes[0].role, program, gain_db=0.0, pan=0.0, reverb=0.0, chorus=0.0)
+        return self.player.play((channel,), [0.0], list(notes), length)
+
+
+def measure_level(play: Play, role: str, program: int, pitches: Sequence[int] = ()) -> float:
+    """Loudness (LUFS, at least `MIN_LEVEL`) of single notes, one after another, of what plays a program.
+
+    pitches: of the notes; () are those that are usual for the role.
+    """
+    pitches = pitches or LEVEL_NOTES.get(role, MIDDLE_NOTES)
+    step = 1.5 if role in SLOW_ROLES else 0.5
+    notes = [Note(role, pitch, start=i * step, duration=0.9 * step, velocity=90) for i, pitch in enumerate(pitches)]
+    samples = play(notes, program, round(len(pitches) * step * SAMPLE_RATE))
+    return max(Audio(samples, SAMPLE_RATE).loudness(), MIN_LEVEL)
 
 
 def mix(samples: np.ndarray, gain_db: float | None = None) -> tuple[Audio, float]:
@@ -126,10 +136,13 @@ def mix(samples: np.ndarray, gain_db: float | None = None) -> tuple[Audio, float
     return (audio.master(gain_db + lost_db), gain_db + lost_db) if lost_db > 0.3 else (limited, gain_db)
 
 
-class _Player:
-    """FluidSynth's C functions: pyfluidsynth's bindings, and four functions that it does not bind."""
+class Player:
+    """FluidSynth's C functions: pyfluidsynth's bindings, and four functions that it does not bind.
 
-    def __init__(self, soundfont: Path):
+    effects: its reverb and chorus; without them it is faster.
+    """
+
+    def __init__(self, soundfont: Path, effects: bool = True):
         if not soundfont.is_file():
             raise ValueError(f"soundfont {str(soundfont)!r} is not a file")
         try:
@@ -137,6 +150,7 @@ class _Player:
         except ImportError as error:  # pyfluidsynth raises it too when the C library is missing
             raise ValueError(f"{error}: pip install pyfluidsynth; apt-get install libfluidsynth3") from None
         self.fluidsynth = fluidsynth
+        self.settings = EFFECTS if effects else NO_EFFECTS
         library, pointer, number = fluidsynth._fl, ctypes.c_void_p, ctypes.c_int
         self.get_font = _bind(library.fluid_synth_get_sfont_by_id, pointer, pointer, number)
         self.add_font = _bind(library.fluid_synth_add_sfont, number, pointer, pointer)
@@ -158,7 +172,7 @@ class _Player:
         return address
 
     def _new_synth(self) -> Any:
-        return self.fluidsynth.Synth(gain=0.2, samplerate=float(SAMPLE_RATE), channels=16, **EFFECTS)
+        return self.fluidsynth.Synth(gain=0.2, samplerate=float(SAMPLE_RATE), channels=16, **self.settings)
 
     def play(self, channels: Iterable[Channel], gains: list[float], notes: list[Note], length: int) -> np.ndarray:
         """Samples (2, length); gains in dB, at most 0, one for each channel."""
