@@ -146,7 +146,7 @@ def test_the_spectrum_is_undone_exactly():
 
 
 def test_a_tone_of_constant_gain_is_one_unbroken_sine_wherever_it_begins():
-    tones = Tones(CONFIG)
+    tones = Tones(CONFIG.sample_rate, CONFIG.frame_hop, CONFIG.hop_length)
     gains = torch.zeros(40, N_TONES, dtype=torch.complex64)
     gains[:, 3 * (41 + 5)] = 0.5  # five semitones above A at 440 Hz
     whole = tones.synthesize(gains, 0)
@@ -159,7 +159,7 @@ def test_a_tone_of_constant_gain_is_one_unbroken_sine_wherever_it_begins():
 
 
 def test_a_tone_is_measured_where_it_is():
-    tones = Tones(CONFIG)
+    tones = Tones(CONFIG.sample_rate, CONFIG.frame_hop, CONFIG.hop_length)
     time = torch.arange(32_000) / CONFIG.sample_rate
     power = tones.power(torch.sin(2 * torch.pi * 440 * 2 ** (-3 / 12) * time))
     assert (power.argmax(-1) == 3 * (41 - 3)).all()

@@ -134,9 +134,10 @@ class Tones(nn.Module):
     filters: Tensor
     waves: Tensor
 
-    def __init__(self, config: SpectralCodecConfig):
+    def __init__(self, sample_rate: int, hop: int, latent_hop: int):
+        """hop: samples from one amplitude of a tone to the next; latent_hop: from one measured level to the next."""
         super().__init__()
-        self.hop, self.latent_hop, self.rate = config.frame_hop, config.hop_length, config.sample_rate
+        self.rate, self.hop, self.latent_hop = sample_rate, hop, latent_hop
         semitones = LOWEST_TONE + torch.arange(N_TONES, dtype=torch.float64) / TONES_PER_SEMITONE
         self.register_buffer("hertz", 440 * 2 ** (semitones / 12), persistent=False)  # (J,)
         self.pad = (TONE_WINDOW - self.latent_hop) // 2
@@ -301,7 +302,7 @@ class SpectralCodec(BlockCodec):
         self.config = config
         self.image_reach = stereo.context(config.hop_length)
         self.spectrum = STFT(config.n_fft, config.frame_hop)
-        self.tones = Tones(config)
+        self.tones = Tones(config.sample_rate, config.frame_hop, config.hop_length)
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
