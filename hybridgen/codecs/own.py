@@ -269,6 +269,7 @@ class Envelope(nn.Module):
         """Mid and side (B, 2, N) under logarithms of gains (B, 2, P, bands), N = P·128; zeros change nothing."""
         filters = mel_filters(self.sample_rate, GAIN_WINDOW, self.n_bands).to(sides.device)  # (K, bands)
         filters = filters / filters.sum(1, keepdim=True).clamp(min=1e-6)  # each bin takes a mean of its bands
+        filters[0], filters[-1] = filters[1], filters[-2]  # the ends, which no band reaches
         size = (MAX_GAIN * torch.tanh(gains / MAX_GAIN) @ filters.mT).exp()
         spectra = self.spectrum(F.pad(sides, (self.spectrum.pad, self.spectrum.pad)))
         return self.spectrum.inverse(spectra * size)
