@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -27,22 +28,25 @@ from tqdm import tqdm
 from hybridgen import config, weights
 from hybridgen.audio import Audio
 from hybridgen.codecs import stereo
-from hybridgen.codecs.contract import BlockCodec
+from hybridgen.codecs.contract import BlockCodec, check_license
+from hybridgen.codecs.dac import DacConfig
+from hybridgen.codecs.oobleck import OobleckConfig
+from hybridgen.codecs.own import SpectralCodecConfig
 from hybridgen.data import corpus
 from hybridgen.metrics import fidelity
 from hybridgen.metrics.fidelity import Fidelity
 from hybridgen.metrics.spectral import SAMPLE_RATE
-from hybridgen.stages import PipelineConfig, make_codec
-from hybridgen.weights import load_weights
+from hybridgen.stages import CODECS
 
 OPUS_KILOBITS = (16, 32, 64)
 SPEED_SECONDS, SPEED_RUNS = 30, 3  # of sound decoded to measure the speed; the fastest run counts
 NOTES, NOTE_SECONDS = (45, 57, 64, 69, 52, 76, 61, 72), 0.5  # of the sounds without a room, by MIDI number
 
+SECTIONS = {"codec": SpectralCodecConfig, "dac": DacConfig, "oobleck": OobleckConfig}  # of a YAML file
 Copy = Callable[[np.ndarray], np.ndarray]  # samples (2, N) at 44.1 kHz -> the same, coded and decoded
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Reads the command line, copies, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("codecs", nargs="+", metavar="FOLDER[@MODEL]", help="see above")
@@ -53,7 +57,7 @@ def main() -> None:
     parser.add_argument("--without-opus", action="store_true", help="measure the codecs alone")
     parser.add_argument("--accept-license", metavar="ID", help="use a codec whose license forbids some uses")
     parser.add_argument("--out", type=Path, help="JSON file of the figures of each sound")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
         codecs = {name: load(name, args.accept_license) for name in args.codecs}
@@ -86,16 +90,19 @@ def load(name: str, accept_license: str | None) -> BlockCodec:
     folder, _, model = name.partition("@")
     path = Path(folder)
     if model:
-        shapes = config.load(PipelineConfig, config.model_file(model))
-    elif (path / "codec.yaml").is_file():  # the rest of a model does not matter here
-        rest = config.read(config.preset("models/base"))
-        section = config.read(path / "codec.yaml")
-        shapes = config.build(PipelineConfig, {k: v for k, v in rest.items() if k != "codec"} | section)
+        sections = config.read(config.model_file(model))
+    elif (path / "codec.yaml").is_file():
+        sections = config.read(path / "codec.yaml")
     else:
         path = weights.resolve(folder)
-        shapes = config.load(PipelineConfig, path / "config.yaml")
-    codec = make_codec(shapes, accept_license).eval().requires_grad_(False)
-    load_weights(codec, path / "codec.safetensors")
+        sections = config.read(path / "config.yaml")
+    section = next((known for known in SECTIONS if known in sections), None)
+    if section is None:
+        raise ValueError(f"{name}: none of the sections {', '.join(SECTIONS)}, but {sorted(sections)}")
+    shapes: Any = config.build(SECTIONS[section], sections[section], section)
+    check_license(shapes.license, accept_license)
+    codec = CODECS[type(shapes)](shapes).eval().requires_grad_(False)
+    weights.load_weights(codec, path / "codec.safetensors")
     return codec
 
 
@@ -184,7 +191,7 @@ def dry_notes(spread: float) -> np.ndarray:
         hertz = 440 * 2 ** ((pitch - 69) / 12)
         partials = range(1, min(16, int(16_000 / hertz)))
         tone = sum(np.sin(2 * np.pi * hertz * k * time_axis) * np.exp(-(3 + k) * time_axis) / k for k in partials)
-        sound = 0.3 * tone + 0.3 * rng.standard_normal(n) * np.exp(-200 * time_axis)
+        sound = 0.15 * tone + 0.15 * rng.standard_normal(n) * np.exp(-200 * time_axis)
         sound *= np.minimum(1, (n - np.arange(n)) / 500)  # no click where it ends
         place = math.pi / 4 * (1 + spread * (-1) ** i)
         pieces.append(np.stack([np.cos(place) * sound, np.sin(place) * sound]))
