@@ -59,9 +59,7 @@ class SpectralCodecConfig:
     latent_layers: Count  # blocks at the latent rate, in the encoder and in the decoder
     expansion: Count  # inner width of a block over its outer width
     tone_dim: Width  # width of the projection into and out of the levels of the tones
-    decoder_hop: Width | None = (
-        None  # samples from one frame of the decoder to the next; divides frame_hop, its default
-    )
+    decoder_hop: Width | None = None  # samples between frames of the decoder; divides frame_hop, which is the default
     decoder_expansion: Count | None = None  # of the decoder's blocks at the rate of frames; default: expansion
     kernel: Count = 3  # frames that a block at the rate of spectral frames mixes; odd
     short_bands: Bands = 0  # mel bands of short windows that the encoder sees too
@@ -483,10 +481,11 @@ def reaches(config: SpectralCodecConfig) -> tuple[int, int]:
     """Latent frames on each side that decoder and encoder depend on."""
     beyond = (config.n_fft - config.synthesis_hop) // 2  # samples that a frame reaches out of its hop
     beyond += GAIN_WINDOW - 1 if config.gain_bands else 0
-    blocks = config.kernel // 2 * config.decoder_layers
-    decoder = config.latent_layers * config.decoder_ratio + blocks + ceil(beyond / config.synthesis_hop)
-    blocks, overlap = config.kernel // 2 * config.encoder_layers, config.n_fft // (2 * config.frame_hop)
-    spectra = ceil((blocks + overlap) / config.ratio)
+    neighbors = config.kernel // 2  # of a frame, that a block mixes with it
+    decoder = config.latent_layers * config.decoder_ratio + neighbors * config.decoder_layers
+    decoder += ceil(beyond / config.synthesis_hop)
+    overlap = config.n_fft // (2 * config.frame_hop)
+    spectra = ceil((neighbors * config.encoder_layers + overlap) / config.ratio)
     encoder = config.latent_layers + max(spectra, ceil(TONE_WINDOW / (2 * config.hop_length)))
     return ceil(decoder / config.decoder_ratio), encoder
 
