@@ -6,7 +6,7 @@ PROMPT ?= warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor
 SOUNDFONT := /usr/share/sounds/sf2/FluidR3_GM.sf2
 SOUNDS := fluid-r3 musescore salamander rumpf-kit audiophob-kit sonic-pi synthesis
 
-.PHONY: track test smoke corpus golden mutants clean
+.PHONY: track test smoke corpus real-excerpts golden mutants clean
 
 track: .setup/core ## install what making a track needs, make one, say where it is
 	$(BIN)/hybridgen generate "$(PROMPT)" --seconds 30 --seed 7 -o track.wav
@@ -22,6 +22,9 @@ smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with 
 
 corpus: .setup/dev .setup/soundfont .setup/packs ## thirty hours of the synthetic corpus in ./corpus, of several sounds
 	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 30 --sounds $(SOUNDS)
+
+real-excerpts: .setup/core ## excerpts of free game soundtracks in ./real-excerpts, for tools/codec_figures.py to measure codecs on
+	$(BIN)/python tools/real_excerpts.py --out real-excerpts
 
 golden: .setup/core ## rewrite tests/golden.safetensors after a change that is meant to change what the shipped weights compute
 	OMP_NUM_THREADS=1 $(BIN)/python tests/test_golden.py --write

@@ -37,6 +37,7 @@ class Range(NamedTuple):
 
 # What a stranger's file can ask for at most: more than any model that we know of has.
 Count = Annotated[int, Range(1, 512)]  # layers, heads, codebooks, processes, threads
+Bands = Annotated[int, Range(0, 512)]  # of a filter bank that may be absent
 Workers = Annotated[int, Range(0, 64)]  # processes beside this one
 Width = Annotated[int, Range(1, 1 << 16)]  # channels, entries of a codebook, frames or samples of a window
 Steps = Annotated[int, Range(1, 10**9)]

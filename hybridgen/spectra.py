@@ -138,16 +138,19 @@ def _check_shapes(prediction: Tensor, target: Tensor) -> None:
         raise ValueError(f"prediction has shape {tuple(prediction.shape)}, target {tuple(target.shape)}")
 
 
+def pitch_classes(power: Tensor, steps: int) -> Tensor:
+    """Shares (..., T, 12) of the pitch classes, of norm 1, of powers (..., 2, T, J) of tones, `steps` a semitone."""
+    classes = torch.arange(power.shape[-1], device=power.device).add(steps // 2).div(steps, rounding_mode="floor") % 12
+    fold = F.one_hot(classes, 12).to(power.dtype)  # (J, 12)
+    return F.normalize(power.sum(-3).sqrt() @ fold, dim=-1)
+
+
 def chroma_correlation(prediction: Tensor, target: Tensor, steps: int) -> Tensor:
     """How well the notes survive, () in -1 … 1, from powers (2, T, J) of tones, `steps` a semitone.
 
     The correlation over time of each pitch class's share of a frame, a mean over the twelve. Log-mel distance does not
     notice when every note is lost; this does.
     """
-    classes = (
-        torch.arange(target.shape[-1], device=target.device).add(steps // 2).div(steps, rounding_mode="floor") % 12
-    )
-    fold = F.one_hot(classes, 12).to(target.dtype)  # (J, 12)
-    x, y = (F.normalize(power.sum(0).sqrt() @ fold, dim=-1) for power in (prediction, target))
+    x, y = (pitch_classes(power, steps) for power in (prediction, target))
     x, y = x - x.mean(0), y - y.mean(0)
     return ((x * y).sum(0) / (x.square().sum(0) * y.square().sum(0) + 1e-12).sqrt()).mean()

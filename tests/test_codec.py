@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hybridgen.codecs.contract import ENCODE_BLOCK
-from hybridgen.codecs.own import N_TONES, STFT, SpectralCodec, SpectralCodecConfig, Tones, mid_side
+from hybridgen.codecs.own import GAIN_HOP, N_TONES, STFT, Envelope, SpectralCodec, SpectralCodecConfig, Tones, mid_side
 
 HOP = 256
 CONFIG = SpectralCodecConfig(
@@ -29,13 +29,36 @@ CONFIG = SpectralCodecConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def codec() -> SpectralCodec:
+FULL = replace(  # everything that newer shapes have
+    CONFIG,
+    hop_length=HOP,
+    decoder_hop=128,
+    frame_hop=256,
+    n_fft=512,
+    band_stops=(16, 257),
+    decoder_expansion=3,
+    kernel=5,
+    gain_bands=4,
+    any_width=True,
+)
+SHORT = replace(FULL, hop_length=512, short_bands=6)
+
+
+def make_codec(config: SpectralCodecConfig) -> SpectralCodec:
+    """A codec of random weights, those included that are made to do nothing at first."""
     torch.manual_seed(0)
-    codec = SpectralCodec(CONFIG).eval().requires_grad_(False)
+    codec = SpectralCodec(config).eval().requires_grad_(False)
+    for part in (codec.decoder.gains, None if codec.encoder.short is None else codec.encoder.short.out):
+        if part is not None:
+            part.weight.normal_(std=0.3)
     codec.latent_mean.normal_()
     codec.latent_std.uniform_(0.5, 2.0)
     return codec
+
+
+@pytest.fixture(scope="module", params=[CONFIG, FULL], ids=["plain", "full"])
+def codec(request: pytest.FixtureRequest) -> SpectralCodec:
+    return make_codec(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +118,51 @@ def test_latents_far_from_the_mean_are_drawn_towards_it_until_they_are_not_too_l
     assert torch.allclose(codec.encode(samples), codec.normalize(raw) * 0.9**n_steps, atol=1e-4)
 
 
+def test_short_windows_reach_no_further_than_the_rest():
+    codec = make_codec(SHORT)
+    codec.latent_std.mul_(8)
+    samples = torch.randn(1, 2, (ENCODE_BLOCK + 9) * 512 - 5) * 0.1
+    at_once = codec.normalize(codec.posterior(samples)[0])
+    assert torch.allclose(codec.encode(samples), at_once, atol=1e-5)
+
+
+def test_gains_of_nothing_change_nothing():
+    envelope, sides = Envelope(FULL), torch.randn(1, 2, 10 * GAIN_HOP)
+    inner = slice(GAIN_HOP, -GAIN_HOP)  # at the ends frames are missing
+    assert torch.allclose(envelope(sides, torch.zeros(1, 2, 10, 4))[..., inner], sides[..., inner], atol=1e-5)
+
+
+def test_a_gain_acts_on_its_own_milliseconds_side_and_band():
+    envelope, gains, sides = Envelope(FULL), torch.zeros(1, 2, 10, 4), torch.randn(1, 2, 10 * GAIN_HOP)
+    plain = envelope(sides, gains)
+    gains[0, 1, 5, 3] = -2.0
+    difference = envelope(sides, gains)[0] - plain[0]
+    changed = (difference.abs() > 1e-4).any(0).nonzero()
+    assert changed.min() >= 4.5 * GAIN_HOP and changed.max() < 6.5 * GAIN_HOP
+    assert difference[0].abs().max() < 1e-5
+    power = torch.fft.rfft(difference[1]).abs().square()
+    assert power[:100].sum() < 0.02 * power.sum()  # under 3.4 kHz
+
+
+def test_gains_can_silence_what_a_frame_smears():
+    envelope, gains, sides = Envelope(FULL), torch.full((1, 2, 10, 4), -20.0), torch.randn(1, 2, 10 * GAIN_HOP)
+    assert envelope(sides, gains).square().mean() < 10 ** (-34 / 10) * sides.square().mean()  # and no further
+
+
+def test_frames_of_one_moment_add_up_to_an_unbroken_sine():
+    """Phases count from the middle of the encoder's frame, so a tone of a bin has the same ones in all its frames."""
+    decoder, k = SpectralCodec(FULL).decoder, 24
+    spectra = torch.zeros(1, 2, 20, FULL.n_bins, dtype=torch.complex64)
+    spectra[..., k] = 1.0  # of which every 256 samples see 12 whole turns
+    found = STFT(FULL.n_fft, FULL.decoder_hop).inverse(decoder._turned(spectra))[0, 0, 512:-512]
+    time = torch.arange(len(found))
+    sine = torch.view_as_complex(
+        torch.stack([(2 * torch.pi * k * time / 512).cos(), (2 * torch.pi * k * time / 512).sin()], -1)
+    )
+    share = (found * sine).sum().abs() ** 2 / (found.square().sum() * len(found)) * 2
+    assert share > 0.999
+
+
 def test_a_row_that_is_mended_leaves_the_others_of_its_batch(codec):
     samples = torch.randn(2, 2, 20 * HOP) * 0.1
     samples[0, 1] = samples[0, 0]
@@ -146,7 +214,7 @@ def test_the_spectrum_is_undone_exactly():
 
 
 def test_a_tone_of_constant_gain_is_one_unbroken_sine_wherever_it_begins():
-    tones = Tones(CONFIG)
+    tones = Tones(CONFIG.sample_rate, CONFIG.frame_hop, CONFIG.hop_length)
     gains = torch.zeros(40, N_TONES, dtype=torch.complex64)
     gains[:, 3 * (41 + 5)] = 0.5  # five semitones above A at 440 Hz
     whole = tones.synthesize(gains, 0)
@@ -159,7 +227,7 @@ def test_a_tone_of_constant_gain_is_one_unbroken_sine_wherever_it_begins():
 
 
 def test_a_tone_is_measured_where_it_is():
-    tones = Tones(CONFIG)
+    tones = Tones(CONFIG.sample_rate, CONFIG.frame_hop, CONFIG.hop_length)
     time = torch.arange(32_000) / CONFIG.sample_rate
     power = tones.power(torch.sin(2 * torch.pi * 440 * 2 ** (-3 / 12) * time))
     assert (power.argmax(-1) == 3 * (41 - 3)).all()
@@ -188,8 +256,19 @@ def test_mono_and_empty_are_refused(codec):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("hop_length", 50), ("n_fft", 384), ("band_stops", (8, 32)), ("sample_rate", 8000), ("band_dims", (8,))],
+    [
+        ("hop_length", 50),
+        ("n_fft", 384),
+        ("band_stops", (8, 32)),
+        ("sample_rate", 8000),
+        ("band_dims", (8,)),
+        ("decoder_hop", 100),
+        ("kernel", 4),
+        ("short_bands", 8),
+    ],
 )
 def test_shapes_that_do_not_fit_are_named(field, value):
     with pytest.raises(ValueError, match=field):
         replace(CONFIG, **{field: value})
+    with pytest.raises(ValueError, match="gain_bands need a decoder_hop 64"):
+        replace(CONFIG, decoder_hop=64, gain_bands=4)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hybridgen import config
-from hybridgen.codecs.own import SpectralCodec
+from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.planner import Planner
 from hybridgen.quantizer import Quantizer
 from hybridgen.renderer import Renderer
@@ -51,6 +51,14 @@ def test_presets_have_the_sizes_of_the_design(size: str):
         assert least < count < most
     assert counts[3] < counts[2]
     assert models[2].reach <= 8  # latent frames on each side that a decoded one depends on
+
+
+def test_the_next_codec_of_tiny_fits_24_megabytes_and_its_edits_stay_local():
+    shapes = config.shapes(SpectralCodecConfig, "tiny-v2", "codec")
+    with torch.device("meta"):
+        codec = SpectralCodec(shapes)
+    assert memory.sizes(codec)[0] * 2 < 24e6
+    assert codec.reach <= 8
 
 
 def test_there_is_a_run_for_each_size_on_each_cluster():

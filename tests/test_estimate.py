@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybridgen.codecs.own import SpectralCodec, mid_side
+from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.note_grammar import N_LIKENESS, SOURCES
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
@@ -20,7 +20,7 @@ from hybridgen.planner import Planner, Steps
 from hybridgen.quantizer import Quantizer
 from hybridgen.renderer import Condition, Renderer, no_notes
 from hybridgen.stages import PipelineConfig
-from hybridgen.training import flops, losses, memory
+from hybridgen.training import flops, losses, memory, objectives
 from hybridgen.training.discriminators import DiscriminatorConfig, Discriminators
 from hybridgen.training.estimate import Assumptions, estimate
 from hybridgen.training.flops import Flops
@@ -113,20 +113,17 @@ def quantizer_step(micro: PipelineConfig) -> Step:
     return Step(model, loss, flops.quantizer(config, T), memory.quantizer(config, B, T))
 
 
-def codec_step(micro: PipelineConfig, frozen: bool, adversarial: bool) -> Step:
-    codec, samples = SpectralCodec(micro.codec), torch.randn(B, 2, N)
+def codec_step(shapes: SpectralCodecConfig, frozen: bool, adversarial: bool) -> Step:
+    codec, samples = SpectralCodec(shapes), torch.randn(B, 2, N)
     discriminators = Discriminators(DISCRIMINATORS)
     codec.encoder.requires_grad_(not frozen)
     spectral = losses.SpectralLoss(codec.sample_rate, WINDOWS, MELS)
-
-    def power(sound: Tensor) -> Tensor:
-        return codec.tones.power(F.pad(mid_side(sound), (codec.tones.pad, codec.tones.pad)))
 
     def loss() -> Tensor:
         with torch.set_grad_enabled(not frozen):
             latents = codec.normalize(codec.posterior(samples)[0])
         output = codec.decode(latents)
-        total = sum(spectral(output, samples).values()) + losses.tone_loss(power(output), power(samples))
+        total = sum(objectives.sound_losses(codec, spectral, output, samples).values())
         if adversarial:
             (real, wanted), (fake, _) = discriminators(samples), discriminators(output.detach())
             losses.discriminator_loss(real, fake).backward()
@@ -136,7 +133,7 @@ def codec_step(micro: PipelineConfig, frozen: bool, adversarial: bool) -> Step:
         return total
 
     shape = (N, WINDOWS, MELS, frozen, DISCRIMINATORS if adversarial else None)
-    return Step(codec, loss, flops.codec(micro.codec, *shape), memory.codec(micro.codec, B, *shape))
+    return Step(codec, loss, flops.codec(shapes, *shape), memory.codec(shapes, B, *shape))
 
 
 STEPS = {
@@ -144,8 +141,11 @@ STEPS = {
     "planner, with notes": note_step,
     "renderer": renderer_step,
     "quantizer": quantizer_step,
-    "codec": lambda micro: codec_step(micro, frozen=False, adversarial=False),
-    "codec, frozen and adversarial": lambda micro: codec_step(micro, frozen=True, adversarial=True),
+    "codec": lambda micro: codec_step(micro.codec, frozen=False, adversarial=False),
+    "codec, with short frames and gains": lambda micro: codec_step(
+        replace(micro.codec, decoder_hop=512, decoder_expansion=3, kernel=5, short_bands=8, gain_bands=4), False, False
+    ),
+    "codec, frozen and adversarial": lambda micro: codec_step(micro.codec, frozen=True, adversarial=True),
 }
 
 

@@ -64,10 +64,35 @@ def test_mid_and_side_are_judged_too():
     assert spectral_loss()(flipped, samples)["mel"] > 0.1
 
 
+def test_what_sounds_before_an_attack_costs_most():
+    burst = torch.zeros(1, 2, 16_384)
+    burst[..., 8192:8448] = 0.3 * torch.randn(2, 256)
+    early, late = burst.clone(), burst.clone()
+    early[..., 7168:7424] += 0.01 * torch.randn(2, 256)  # 23 ms before
+    late[..., 10_240:10_496] += 0.01 * torch.randn(2, 256)  # as long after it
+    assert losses.attack_loss(burst, burst, RATE) == 0
+    assert losses.attack_loss(early, burst, RATE) > 3 * losses.attack_loss(late, burst, RATE) > 0
+
+
+def test_all_four_views_of_each_example_are_judged():
+    views = losses.four_views(torch.tensor([[[1.0], [0.5]]]))
+    assert views.flatten().tolist() == [1.0, 0.5, 0.75, 0.25]
+
+
+def test_a_head_that_is_right_costs_nothing():
+    target = torch.rand(2, 5, 13)
+    assert losses.semantic_loss(target, target) < 1e-6
+    louder = target + torch.eye(13)[12]  # ten decibels
+    assert losses.semantic_loss(louder, target) == pytest.approx(1.0, abs=1e-5)
+
+
 def test_divergence_of_the_prior_from_itself_is_zero():
     zeros = torch.zeros(2, 5, 4)
     assert losses.kl_divergence(zeros, zeros) == 0
     assert losses.kl_divergence(zeros + 1, zeros) == pytest.approx(2.0)  # half a nat for each of 4 channels
+    mean = torch.ones(2, 5, 4, requires_grad=True)
+    losses.kl_divergence(mean, zeros).backward()
+    assert (mean.grad > 0).all()  # it pulls
 
 
 def test_the_best_scores_cost_nothing():

@@ -90,6 +90,16 @@ def test_the_decoder_is_polished_against_discriminators_and_the_encoder_stays(fo
     assert any(not before[name].equal(after[name]) for name in before if name.startswith("decoder."))
 
 
+def test_all_files_of_a_held_out_song_are_held_out(script: Script):
+    held_out = script("train/codec.py").is_held_out
+    assert [held_out(Path(name)) for name in ("000019.flac", "000019-drums-bass.flac", "000039-lead.flac")] == [
+        True
+    ] * 3
+    assert [held_out(Path(name)) for name in ("000018.flac", "000018-drums-bass.flac", "000040-lead.flac")] == [
+        False
+    ] * 3
+
+
 def codec_weights(folder: Path, run: str) -> dict:
     from safetensors.torch import load_file
 

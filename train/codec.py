@@ -6,12 +6,14 @@ command resumes a stopped run; the weights of the best validation are `run.out`/
 deviation of the latents once the run is finished. Many GPUs: docs/training.md.
 """
 
+import math
 import random
 import statistics
 import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -22,12 +24,13 @@ from tqdm import tqdm
 from hybridgen import config, spectra
 from hybridgen.codecs.own import TONES_PER_SEMITONE, SpectralCodec, SpectralCodecConfig
 from hybridgen.data import corpus
-from hybridgen.training import dataset, flops, losses, objectives
+from hybridgen.training import augmentation, dataset, flops, losses, objectives
 from hybridgen.training.configs import CodecTrainConfig
 from hybridgen.training.discriminators import Discriminators
 from hybridgen.training.engine import Engine
 from hybridgen.training.log import Log, spectrograms
 from hybridgen.training.losses import SpectralLoss
+from hybridgen.training.objectives import SemanticHead
 from hybridgen.training.run import Run, new_model, run_script
 from hybridgen.weights import load_weights, save_weights
 
@@ -38,14 +41,17 @@ SHOWN = 2  # held-out files that validation logs as sound
 class CropBatch:
     """Crops, and the noise of their posterior draws."""
 
-    first: int  # number of the first crop in the global batch
     samples: Tensor  # (B, 2, N)
     noise: Tensor  # (B, T, C) standard normal
 
 
 def is_held_out(path: Path) -> bool:
-    """Whether a file is for validation only: the corpus's held-out songs, or one in twenty of other names."""
-    number = int(path.stem) if path.stem.isdecimal() else zlib.crc32(path.stem.encode())
+    """Whether a file is for validation only: of the corpus's held-out songs, or one in twenty of other names.
+
+    A file of some of a song's roles, as 000019-drums-bass, goes where its song goes.
+    """
+    song = path.stem.split("-")[0]
+    number = int(song) if song.isdecimal() else zlib.crc32(path.stem.encode())
     return corpus.split(number) == "test"
 
 
@@ -68,7 +74,7 @@ def read_crop(path: Path, n_samples: int, rng: random.Random) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Crops:
-    """Random crops, quieter and with sides swapped at random: each a function of (seed, step, row)."""
+    """Random crops, augmented at random: each a function of (seed, step, row)."""
 
     files: list[Path]
     train: CodecTrainConfig
@@ -82,13 +88,16 @@ class Crops:
         samples, noise = zip(
             *(self._row(random.Random(f"{self.train.run.seed} {step} {row}")) for row in rows), strict=True
         )
-        return CropBatch(rows[0], torch.from_numpy(np.stack(samples)), torch.stack(noise))
+        return CropBatch(torch.from_numpy(np.stack(samples)), torch.stack(noise))
 
     def _row(self, rng: random.Random) -> tuple[np.ndarray, Tensor]:
-        samples = read_crop(rng.choice(self.files), self.train.crop, rng)
-        samples = samples * np.float32(10 ** (-rng.uniform(0, self.train.max_gain) / 20))
-        samples = samples[::-1] if rng.random() < 0.5 else samples
-        return samples, torch.randn(self.shape, generator=torch.Generator().manual_seed(rng.getrandbits(62)))
+        settings, length = self.train.augmentation, self.train.crop
+        speed = augmentation.speed(settings, rng)
+        samples = read_crop(rng.choice(self.files), math.ceil(length * speed), rng)
+        samples = augmentation.augmented(augmentation.played(samples, speed, length), settings, rng)
+        return np.ascontiguousarray(samples), torch.randn(
+            self.shape, generator=torch.Generator().manual_seed(rng.getrandbits(62))
+        )
 
 
 def spectral(parts: dict[str, Tensor], train: CodecTrainConfig) -> Tensor:
@@ -97,6 +106,7 @@ def spectral(parts: dict[str, Tensor], train: CodecTrainConfig) -> Tensor:
         "mel": 1.0,
         "magnitude": train.magnitude_weight,
         "texture": train.texture_weight,
+        "attacks": train.attack_weight,
         "tones": train.tone_weight,
     }
     return sum(weight * parts[name] for name, weight in weights.items())
@@ -122,11 +132,12 @@ def validate(files: list[Path], train: CodecTrainConfig, log: Log, step: int, co
         target = torch.from_numpy(samples.copy())[None].to(device)
         output = codec.decode(codec.encode(target))[..., : target.shape[-1]].float()
         power, target_power = (objectives.tone_power(codec, sound) for sound in (output, target))
-        parts = spectral_loss(output, target, first=i) | {"tones": losses.tone_loss(power, target_power)}
+        parts = objectives.sound_losses(codec, spectral_loss, output, target)
         results.append(
             {
                 "valid/loss": spectral(parts, train).item(),
                 "valid/texture": parts["texture"].item(),
+                "valid/attacks": parts["attacks"].item(),
                 "valid/mel_db": spectra.log_mel_distance(output, target, codec.sample_rate).item(),
                 "valid/stft": spectra.stft_distance(output, target).total.item(),
                 "valid/chroma": spectra.chroma_correlation(power[0], target_power[0], TONES_PER_SEMITONE).item(),
@@ -165,12 +176,18 @@ def amounts(shapes: SpectralCodecConfig, train: CodecTrainConfig) -> dict[str, f
     }
 
 
+def judged(judge: Engine, value: Tensor) -> Any:
+    """What another engine's model makes of the codec's output or latents; it does not learn from it."""
+    judge.model.requires_grad_(False)
+    with judge.autocast():
+        found = judge.model(value)
+    judge.model.requires_grad_(True)
+    return found
+
+
 def adversarial_losses(discriminators: Engine, output: Tensor, real_features: list[Tensor]) -> dict[str, Tensor]:
-    """What the discriminators' scores and features of the output cost the codec; they do not learn from it."""
-    discriminators.model.requires_grad_(False)
-    with discriminators.autocast():
-        scores, features = discriminators.model(output)
-    discriminators.model.requires_grad_(True)
+    """What the discriminators' scores and features of the output cost the codec."""
+    scores, features = judged(discriminators, output)
     return {"adversarial": losses.generator_loss(scores), "features": losses.feature_loss(real_features, features)}
 
 
@@ -186,6 +203,9 @@ def main(path: str, *overrides: str) -> None:
         engines["discriminators"] = discriminators = Engine(
             Discriminators(train.discriminators), train.optim, train.engine, max_stage=2
         )
+    is_semantic = train.semantic_weight > 0 and not train.freeze_encoder
+    if is_semantic:
+        engines["head"] = head = Engine(SemanticHead(shapes.latent_dim), train.optim, train.engine, max_stage=2)
     files, held_out = music_files(train.data)
     shape = (-(-train.crop // shapes.hop_length), shapes.latent_dim)
     batch_fns = [Crops(files, train, shape, *place) for place in engine.micro_ranks()]
@@ -199,8 +219,13 @@ def main(path: str, *overrides: str) -> None:
                 samples = batch.samples.to(engine.device)
                 output, mean, logvar = engine(samples, batch.noise.to(engine.device))
                 output = output[..., : samples.shape[-1]].float()
-                parts = objectives.codec_losses(codec, spectral_loss, output, samples, (mean, logvar), batch.first)
+                parts = objectives.codec_losses(codec, spectral_loss, output, samples, (mean, logvar))
                 loss = spectral(parts, train) + train.kl_weight * parts["kl"]
+                if is_semantic:
+                    latents, wanted = codec.normalize(mean), objectives.semantics(codec, samples)
+                    head.backward(losses.semantic_loss(head(latents.detach()).float(), wanted) / n_parts)
+                    parts["semantic"] = losses.semantic_loss(judged(head, latents).float(), wanted)
+                    loss = loss + train.semantic_weight * parts["semantic"]
                 if is_adversarial:
                     (real, real_features), (fake, _) = discriminators(samples), discriminators(output.detach())
                     parts["discriminators"] = losses.discriminator_loss(real, fake)
@@ -214,8 +239,8 @@ def main(path: str, *overrides: str) -> None:
                     shares[name] = shares.get(name, 0.0) + part.detach() / n_parts
             accept = run.accept_step(step, shares["loss"])
             values = {"norm": engine.step(rate, accept), "rate": rate}  # clip, then step
-            if is_adversarial:
-                values["discriminators_norm"] = discriminators.step(rate, accept)
+            for name in list(engines)[1:]:
+                values[f"{name}_norm"] = engines[name].step(rate, accept)
 
             run.log_step(step, shares, values, amounts(shapes, train))
             if run.should_validate(step):

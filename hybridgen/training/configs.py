@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hybridgen.config import Share, Size, Steps, Weight, Whole, Width
+from hybridgen.training.augmentation import AugmentationConfig
 from hybridgen.training.dataset import Phase, check_phases
 from hybridgen.training.discriminators import DiscriminatorConfig
 from hybridgen.training.engine import EngineConfig, OptimConfig
@@ -21,13 +22,15 @@ class CodecTrainConfig:
     steps: Steps
     batch_size: Size  # crops of all ranks together
     crop: Size  # samples; a multiple of the latent hop
-    max_gain: Weight  # dB: each crop is made quieter by 0 to this much
+    augmentation: AugmentationConfig
     optim: OptimConfig
     windows: tuple[Width, ...]  # of the spectral losses, samples
     mels: tuple[Width, ...]  # bands for each window
     magnitude_weight: Weight
     texture_weight: Weight
+    attack_weight: Weight
     tone_weight: Weight
+    semantic_weight: Weight  # of chroma and level read from the latents; 0: no head
     kl_weight: Weight
     discriminators: DiscriminatorConfig
     adversarial_weight: Weight  # 0: no discriminators

@@ -1,16 +1,21 @@
-"""The codec's losses: spectral, tonal, the divergence from its prior, and adversarial.
+"""The codec's losses: spectral, of attacks, tonal, semantic, the divergence from its prior, and adversarial.
 
 Shapes: B batch, N samples, F spectral frames, K bins, M mel bands, T latent frames, C latent channels.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridgen.spectra import magnitude, mel_filters, stft, texture_distance
 
+ATTACK_WINDOW, ATTACK_BANDS = 256, 24  # samples of a piece (6 ms at 44.1 kHz), mel bands
+AHEAD = 5  # pieces after one in which an attack makes it count more: 29 ms
+RISE, MOST = 0.6, 7.0  # decades of energy from which it does, and the weight of one that rises by a decade more
+
 
 class SpectralLoss(nn.Module):
-    """Distances at several window lengths, of left and right in one half of the batch, of mid and side in the other.
+    """Distances at several window lengths, of left, right, mid and side.
 
     Log-mel: mean absolute difference in units of 10 dB, over a soft floor of -80 dB below the excerpt's loudest band.
     Magnitude: spectral convergence, the relative error of the linear magnitudes (arXiv 1910.11480).
@@ -22,12 +27,9 @@ class SpectralLoss(nn.Module):
         super().__init__()
         self.sample_rate, self.windows, self.mels = sample_rate, windows, mels
 
-    def forward(self, prediction: Tensor, target: Tensor, first: int = 0) -> dict[str, Tensor]:
-        """Scalars `mel`, `magnitude` and `texture` for samples (B, 2, N), averaged over the windows.
-
-        first: the number of the first example in the whole batch, of which this may be a part.
-        """
-        x, y = two_views(prediction, first), two_views(target, first)
+    def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Scalars `mel`, `magnitude` and `texture` for samples (B, 2, N), averaged over the windows."""
+        x, y = four_views(prediction), four_views(target)
         parts = [self._one(x, y, n_fft, n_mels) for n_fft, n_mels in zip(self.windows, self.mels, strict=True)]
         return {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
 
@@ -47,12 +49,39 @@ class SpectralLoss(nn.Module):
         }
 
 
-def two_views(samples: Tensor, first: int = 0) -> Tensor:
-    """Left and right of the examples of even number, mid and side of the others, (B, 2, N); they count from `first`."""
+def four_views(samples: Tensor) -> Tensor:
+    """Left, right, mid and side (B, 4, N) of samples (B, 2, N)."""
     left, right = samples.unbind(1)
-    views = torch.stack([left + right, left - right], 1) * 0.5
-    odd = (first + torch.arange(len(samples), device=samples.device))[:, None, None] % 2 == 1
-    return torch.where(odd, views, samples)
+    return torch.stack([left, right, 0.5 * (left + right), 0.5 * (left - right)], 1)
+
+
+def attack_loss(prediction: Tensor, target: Tensor, sample_rate: int) -> Tensor:
+    """Mean log difference, in units of 10 dB, of the energy of 24 bands in pieces of 6 ms, of samples (B, 2, N).
+
+    Pieces with a louder one at most 29 ms later count up to seven times: what sounds there is pre-echo. The floor is
+    60 dB under the loudest piece.
+    """
+    with torch.no_grad():
+        y = _short_energy(four_views(target), sample_rate)
+        floor = 1e-6 * y.amax((1, 2, 3), keepdim=True) + 1e-10
+        y_level = torch.log10(y + floor)
+        ahead = F.max_pool2d(F.pad(y_level, (0, 0, 0, AHEAD)), (AHEAD, 1), 1)[:, :, 1:]
+        weight = 1 + (MOST - 1) * (ahead - y_level - RISE).clamp(0, 1)
+    error = (torch.log10(_short_energy(four_views(prediction), sample_rate) + floor) - y_level).abs()
+    return (error * weight).mean() / weight.mean()
+
+
+def _short_energy(samples: Tensor, sample_rate: int) -> Tensor:
+    """Energy (B, V, pieces, bands) of samples (B, V, N), each piece a mean of four overlapping windows."""
+    filters = mel_filters(sample_rate, ATTACK_WINDOW, ATTACK_BANDS).to(samples.device)
+    power = torch.view_as_real(stft(samples, ATTACK_WINDOW, ATTACK_WINDOW // 4)).square().sum(-1) @ filters
+    return F.avg_pool2d(power, (4, 1))
+
+
+def semantic_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """What a head (B, T, 13) misses of a chroma, 1 - cosine, and of a level in units of 10 dB; see `semantics`."""
+    chroma = 1 - F.cosine_similarity(prediction[..., :12], target[..., :12], dim=-1)
+    return chroma.mean() + (prediction[..., 12] - target[..., 12]).abs().mean()
 
 
 def tone_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -61,7 +90,6 @@ def tone_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return (torch.log10(prediction + floor) - torch.log10(target + floor)).abs().mean()
 
 
-@torch.no_grad()
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
     """Nats of a diagonal normal (B, T, C) against the standard normal: summed over C, averaged over B and T."""
     return 0.5 * (mean.square() + logvar.exp() - logvar - 1).sum(-1).mean()

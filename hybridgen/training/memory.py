@@ -13,7 +13,7 @@ from math import ceil
 from torch import nn
 
 from hybridgen import grammar, note_grammar
-from hybridgen.codecs.own import N_TONES, TONE_WINDOW, SpectralCodecConfig
+from hybridgen.codecs.own import GAIN_HOP, GAIN_WINDOW, N_TONES, TONE_WINDOW, SpectralCodecConfig, reaches
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import PlannerConfig
@@ -21,6 +21,7 @@ from hybridgen.quantizer import N_PITCHES, QuantizerConfig
 from hybridgen.renderer import CROSS_EVERY, PATCH, RendererConfig
 from hybridgen.training.discriminators import DiscriminatorConfig
 from hybridgen.training.flops import SUBTOKENS
+from hybridgen.training.losses import ATTACK_BANDS, ATTACK_WINDOW
 
 GPU_BYTES = {"H100": 80e9, "H200": 141e9, "A100": 80e9}  # bytes of a GPU
 DRIVER_BYTES = 3e9  # bytes for the driver, the libraries and the allocator's gaps: an assumption
@@ -185,36 +186,50 @@ def codec(
 
     `windows` and `mels` are those of `SpectralLoss`.
     """
-    reach = config.latent_layers + ceil((config.decoder_layers + config.n_fft // (2 * config.frame_hop)) / config.ratio)
     n_latents = ceil(n_samples / config.hop_length)
-    encoded, decoded = n_crops * n_latents, n_crops * (n_latents + 2 * reach)  # latent frames
-    frames = [2 * ((n_samples - window) // (window // 2) + 1) for window in windows]  # of both sides of a crop
+    encoded, decoded = n_crops * n_latents, n_crops * (n_latents + 2 * reaches(config)[0])  # latent frames
+    frames = [4 * ((n_samples - window) // (window // 2) + 1) for window in windows]  # of the four views of a crop
     bands = sum(n * n_mels for n, n_mels in zip(frames, mels, strict=True))
-    compared = 12 * n_samples * len(windows) + 18 * bands  # spectra; mel levels and their nine steps
+    compared = 24 * n_samples * len(windows) + 18 * bands  # spectra; mel levels and their nine steps
+    pieces = 4 * (n_samples // ATTACK_WINDOW)  # of the four views
+    compared += pieces * (4 * ATTACK_WINDOW + 8 * ATTACK_BANDS) if windows else 0
     sides = (decoded, config.decoder_layers), (0 if freeze_encoder else encoded, config.encoder_layers)
     signals = signals_kept(config, encoded, decoded, n_crops * compared, freeze_encoder)
     return Activations(
-        blocks=sum((convnext_kept(config, n, n_layers) for n, n_layers in sides), Kept()),
+        blocks=decoder_kept(config, decoded) + (Kept() if freeze_encoder else encoder_kept(config, encoded)),
         rest=signals + (discriminators_kept(discriminators, n_crops, n_samples) if discriminators else Kept()),
         n_blocks=sum(n_layers + config.latent_layers for n, n_layers in sides if n),
-        stream=decoded * config.ratio * config.frame_dim,
+        stream=decoded * config.decoder_ratio * config.frame_dim,
     )
 
 
-def convnext_kept(config: SpectralCodecConfig, n_latents: int, n_layers: int) -> Kept:
-    """What the blocks of the encoder or the decoder keep."""
-    frames = Kept(4 * config.frame_dim, (2 + 2 * config.expansion) * config.frame_dim) * (
-        n_latents * config.ratio * n_layers
-    )
-    latents = Kept(4 * config.latent_block_dim, (2 + 2 * config.expansion) * config.latent_block_dim)
-    return frames + latents * (n_latents * config.latent_layers)
+def encoder_kept(config: SpectralCodecConfig, n_latents: int) -> Kept:
+    """What the encoder's blocks keep."""
+    frames = block_kept(config.frame_dim, config.expansion) * (n_latents * config.ratio * config.encoder_layers)
+    return frames + block_kept(config.latent_block_dim, config.expansion) * (n_latents * config.latent_layers)
+
+
+def decoder_kept(config: SpectralCodecConfig, n_latents: int) -> Kept:
+    """What the decoder's blocks keep."""
+    n_frames, expansion = n_latents * config.decoder_ratio, config.decoder_expansion or config.expansion
+    frames = block_kept(config.frame_dim, expansion) * (n_frames * config.decoder_layers)
+    return frames + block_kept(config.latent_block_dim, config.expansion) * (n_latents * config.latent_layers)
+
+
+def block_kept(dim: int, expansion: int) -> Kept:
+    """What a ConvNeXt block keeps of a frame."""
+    return Kept(4 * dim, (2 + 2 * expansion) * dim)
 
 
 def signals_kept(config: SpectralCodecConfig, encoded: int, decoded: int, compared: int, freeze_encoder: bool) -> Kept:
     """What the codec's ends and its losses keep: spectra, what the losses compare, and the encoder's inputs."""
-    outputs = 14 * decoded * config.ratio * (config.n_bins + N_TONES)
+    outputs = 14 * decoded * config.decoder_ratio * (config.n_bins + N_TONES)
+    if config.decoder_hop:  # phases are turned
+        outputs += 4 * decoded * config.decoder_ratio * config.n_bins
+    if config.gain_bands:  # spectra of short windows, and their gains
+        outputs += 2 * decoded * config.hop_length // GAIN_HOP * (8 * GAIN_WINDOW // 2 + 3 * config.gain_bands)
     targets = compared + 4 * encoded * TONE_WINDOW  # of the spectral losses, of the tones'
-    ends = decoded * config.ratio * (config.frame_dim + 2 * sum(config.band_dims))
+    ends = decoded * config.decoder_ratio * (config.frame_dim + 2 * sum(config.band_dims))
     inputs = 2 * config.n_bins + 4 * min(config.n_bins, config.phase_bins) + 2 * sum(config.band_dims)
     return Kept(outputs + targets, ends + (0 if freeze_encoder else encoded * config.ratio * inputs))
 
@@ -226,7 +241,7 @@ def discriminators_kept(config: DiscriminatorConfig, n_crops: int, n_samples: in
     """
     spectra, layers = 0, 0
     for window in config.windows:
-        n_frames, n_bins = (n_samples - window) // (window // 4) + 1, window // 2 + 1
+        n_frames, n_bins = (n_samples - window) // (window // 2) + 1, window // 2 + 1
         spectra += n_frames * n_bins
         for i, channels in enumerate(config.channels):
             n_bins = (n_bins - 4) // 4 + 1 if i == 0 else (n_bins - 1) // 2 + 1

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from hybridgen import flow
-from hybridgen.codecs.own import SpectralCodec, mid_side
+from hybridgen import flow, spectra
+from hybridgen.codecs.own import TONES_PER_SEMITONE, SpectralCodec, mid_side
 from hybridgen.config import Share, Weight
 from hybridgen.note_grammar import COPY, MOVED, N_LIKENESS, SOURCES
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
@@ -24,6 +24,7 @@ from hybridgen.training.dataset import WindowBatch
 from hybridgen.training.losses import SpectralLoss
 from hybridgen.training.planner_data import PlannerBatch
 
+N_SEMANTICS = 13  # twelve pitch classes and a level
 KNOWN = ("none", "start", "end", "sides")  # which frames of a window are known
 
 
@@ -92,19 +93,49 @@ def codec_losses(
     output: Tensor,
     target: Tensor,
     posterior: tuple[Tensor, Tensor],
-    first: int = 0,
 ) -> dict[str, Tensor]:
-    """Losses () of sounds (B, 2, N): `mel`, `magnitude`, `texture` and `tones`, and `kl` of the posterior's parameters.
+    """Losses () of sounds (B, 2, N): `mel`, `magnitude`, `texture`, `attacks`, `tones`, and `kl` of the posterior."""
+    return sound_losses(codec, spectral_loss, output, target) | {"kl": losses.kl_divergence(*posterior)}
 
-    first: the number of the first example in the global batch.
-    """
-    parts = spectral_loss(output, target, first) | {"kl": losses.kl_divergence(*posterior)}
-    return parts | {"tones": losses.tone_loss(tone_power(codec, output), tone_power(codec, target))}
+
+def sound_losses(
+    codec: SpectralCodec, spectral_loss: SpectralLoss, output: Tensor, target: Tensor
+) -> dict[str, Tensor]:
+    """Losses () of sounds (B, 2, N): `mel`, `magnitude`, `texture`, `attacks` and `tones`."""
+    return spectral_loss(output, target) | {
+        "attacks": losses.attack_loss(output, target, codec.sample_rate),
+        "tones": losses.tone_loss(tone_power(codec, output), tone_power(codec, target)),
+    }
 
 
 def tone_power(codec: SpectralCodec, samples: Tensor) -> Tensor:
     """Power (B, 2, T, J) of the tones in the mid and side of samples (B, 2, N)."""
     return codec.tones.power(F.pad(mid_side(samples), (codec.tones.pad, codec.tones.pad)))
+
+
+class SemanticHead(nn.Module):
+    """What should be easy to read from a latent frame: its chroma and its level. Latents that say them plainly are
+    easier to generate (arXiv 2410.06940 aligns features for that); the head is thrown away after training.
+    """
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+        self.linear = nn.Linear(latent_dim, N_SEMANTICS)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Predictions (B, T, 13) of `semantics` from latents (B, T, C)."""
+        return self.linear(latents)
+
+
+@torch.no_grad()
+def semantics(codec: SpectralCodec, samples: Tensor) -> Tensor:
+    """Of each latent frame of samples (B, 2, N): the shares of twelve pitch classes, and its level in units of 10 dB.
+
+    (B, T, 13); the shares have norm 1, the level is 0 at -40 dB. N is a multiple of the hop.
+    """
+    chroma = spectra.pitch_classes(tone_power(codec, samples), TONES_PER_SEMITONE)
+    power = samples.unflatten(-1, (-1, codec.hop_length)).square().mean((1, 3))
+    return torch.cat([chroma, torch.log10(power + 1e-7)[..., None] + 4], -1)
 
 
 @dataclass(frozen=True)
