@@ -1,8 +1,9 @@
-"""The tool that measures codecs: what it measures on, and that it takes any folder of a codec."""
+"""The tool that measures codecs: what it measures on, and that it takes any folder of a codec, of others too."""
 
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,7 @@ import yaml
 
 from hybridgen import config
 from hybridgen.pipeline import Pipeline
+from tests.test_codecs import DAC, OOBLECK, save_theirs, write_model
 
 
 @pytest.fixture
@@ -25,14 +27,26 @@ def test_any_folder_of_a_codec_gets_its_row(tool: ModuleType, pipe: Pipeline, tm
     run.mkdir()
     shutil.copy(model / "codec.safetensors", run)
     shapes.write_text(yaml.safe_dump({"codec": config.dump(pipe.config.codec)}))
-    imported = shutil.copytree(run, tmp_path / "imported")
-    shutil.copy(shapes, imported / "codec.yaml")
-    names = [str(model), f"{run}@{shapes}", str(imported)]
+    names = [str(model), f"{run}@{shapes}"]
     tool.main([*names, "--without-opus", "--out", str(tmp_path / "figures.json")])
     found = json.loads((tmp_path / "figures.json").read_text())
     assert list(found) == names
-    assert found[names[0]] == found[names[1]] == found[names[2]]
-    assert capsys.readouterr().out.count("times faster than real time") == 3
+    assert found[names[0]] == found[names[1]]
+    assert capsys.readouterr().out.count("times faster than real time") == 2
+
+
+@pytest.mark.parametrize("section", [{"dac": DAC}, {"oobleck": OOBLECK}], ids=["dac", "oobleck"])
+def test_a_codec_of_others_gets_its_row_as_it_is(tool: ModuleType, section: dict, tmp_path: Path, capsys):
+    """Without the measure of its latents, which decoding takes back what encoding did."""
+    save_theirs(next(iter(section)), tmp_path / "theirs")
+    name = f"{tmp_path / 'theirs'}@{write_model(tmp_path / 'model.yaml', **section)}"
+    tool.main([name, "--without-opus", "--out", str(tmp_path / "figures.json")])
+    assert list(json.loads((tmp_path / "figures.json").read_text())) == [name]
+    assert capsys.readouterr().out.count("times faster than real time") == 1
+    model = write_model(tmp_path / "other.yaml", **{kind: replace(one, license="X") for kind, one in section.items()})
+    with pytest.raises(SystemExit, match="2"):
+        tool.main([f"{tmp_path / 'theirs'}@{model}"])
+    assert "accept it by name: --accept-license X" in capsys.readouterr().err
 
 
 def test_sounds_without_a_room_are_mono_or_not_and_have_sharp_attacks(tool: ModuleType):

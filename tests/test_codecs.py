@@ -1,5 +1,7 @@
 """Codecs of other people behind the contract: DAC and Oobleck with random weights, alone and under a whole pipeline."""
 
+import json
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -9,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from safetensors.torch import load_file, save_file
 
 from hybridgen import audio, config, manifest, weights
 from hybridgen.analysis.detection import NOTHING_DETECTED
@@ -16,13 +20,18 @@ from hybridgen.cli import main
 from hybridgen.codecs.contract import BlockCodec, check_license
 from hybridgen.codecs.dac import DacCodec, DacConfig
 from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
+from hybridgen.data import prepare
+from hybridgen.data.prepare import LabeledAudio
+from hybridgen.data.prepared_dataset import Labels
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
-from hybridgen.stages import PipelineConfig
+from hybridgen.stages import CODECS, PipelineConfig
 from tests.conftest import MICRO
 
-DAC = DacConfig(sample_rate=44_100, encoder_dim=2, decoder_dim=8, downsampling_ratios=(8, 8, 8))
+DAC = DacConfig(
+    sample_rate=44_100, encoder_dim=2, decoder_dim=8, downsampling_ratios=(8, 8, 8), n_codebooks=2, codebook_dim=2
+)
 OOBLECK = OobleckConfig(
     sample_rate=48_000,
     latent_dim=8,
@@ -42,12 +51,13 @@ PLAN = Plan(
 )
 
 
-def with_codec(**section) -> PipelineConfig:
+def with_codec(frames_per_code: int = 4, **section) -> PipelineConfig:
     """The micro pipeline's shapes on another codec."""
     codec = next(iter(section.values()))
-    widths = {"latent_dim": codec.latent_dim}
+    widths = {"latent_dim": codec.latent_dim, "frames_per_code": frames_per_code}
     parts = {"quantizer": replace(MICRO.quantizer, **widths), "renderer": replace(MICRO.renderer, **widths)}
-    return replace(MICRO, codec=None, **parts, **section)
+    sampling = replace(MICRO.sampling, window=16 * frames_per_code, overlap=4 * frames_per_code)
+    return replace(MICRO, codec=None, sampling=sampling, **parts, **section)
 
 
 def randomized(codec: BlockCodec) -> BlockCodec:
@@ -55,6 +65,9 @@ def randomized(codec: BlockCodec) -> BlockCodec:
     torch.manual_seed(1)
     codec.latent_mean.normal_()
     codec.latent_std.uniform_(0.5, 2.0)
+    if isinstance(codec, DacCodec):
+        codec.basis.copy_(torch.linalg.qr(torch.randn_like(codec.basis))[0])
+        codec.offset.normal_()
     return codec.eval().requires_grad_(False)
 
 
@@ -175,36 +188,71 @@ def test_dac_codes_each_side_for_itself():
     torch.testing.assert_close(codec.decode(swapped).flip(1), codec.decode(codec.encode(samples)))
 
 
+def save_theirs(kind: str, folder: Path) -> None:
+    """A checkpoint of random weights in the shapes of DAC or OOBLECK, as their own library writes it."""
+    torch.manual_seed(0)
+    if kind == "dac":
+        import transformers
+
+        shapes = transformers.DacConfig(
+            encoder_hidden_size=DAC.encoder_dim,
+            decoder_hidden_size=DAC.decoder_dim,
+            downsampling_ratios=list(DAC.downsampling_ratios),
+            n_codebooks=DAC.n_codebooks,
+            codebook_dim=DAC.codebook_dim,
+            sampling_rate=DAC.sample_rate,
+        )
+        model = transformers.DacModel(shapes)
+    else:
+        model = pytest.importorskip("diffusers").AutoencoderOobleck(
+            encoder_hidden_size=OOBLECK.encoder_hidden_size,
+            downsampling_ratios=list(OOBLECK.downsampling_ratios),
+            channel_multiples=list(OOBLECK.channel_multiples),
+            decoder_channels=OOBLECK.decoder_channels,
+            decoder_input_channels=OOBLECK.latent_dim,
+            sampling_rate=OOBLECK.sample_rate,
+        )
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+
+
 def test_dac_reads_a_checkpoint_of_transformers(tmp_path: Path):
+    """Its latents are no further from the encoder's output than its own codes are, and are decoded by its decoder."""
     import transformers
 
-    torch.manual_seed(0)
-    shapes = transformers.DacConfig(
-        encoder_hidden_size=4, decoder_hidden_size=16, downsampling_ratios=[2, 4], n_codebooks=2, codebook_dim=2
-    )
-    model = transformers.DacModel(shapes).eval()
-    model.save_pretrained(tmp_path)
-    codec = DacCodec.from_transformers(tmp_path)
-    samples = torch.randn(1, 2, 800)
+    save_theirs("dac", tmp_path)
+    model = transformers.DacModel.from_pretrained(tmp_path).eval()
+    codec, hop = DacCodec.from_transformers(tmp_path), DAC.hop_length
+    samples = torch.randn(1, 2, 60 * hop)
     with torch.no_grad():
-        latents = model.encoder(samples.transpose(0, 1))  # (2, C / 2, T)
-        sound = model.decoder(latents).transpose(0, 1)
-    torch.testing.assert_close(codec.encode(samples), latents.flatten(0, 1).T[None], atol=1e-5, rtol=0)
-    inner = slice(codec.reach * 8, -codec.reach * 8)
-    torch.testing.assert_close(codec.decode(codec.encode(samples))[..., inner], sound[..., inner], atol=1e-5, rtol=0)
+        hidden = model.encoder(samples.transpose(0, 1))  # (2, H, T)
+        coded = model.quantizer(hidden)[0]
+        nearest = torch.stack(codec.encode(samples)[0].chunk(2, -1)) @ codec.basis.T + codec.offset  # (2, T, H)
+        sound = model.decoder(nearest.mT).transpose(0, 1)
+    assert codec.latent_dim == 2 * 4 and (codec.basis.T @ codec.basis - torch.eye(4)).abs().max() < 1e-5
+    assert ((hidden - nearest.mT).norm(dim=1) < (hidden - coded).norm(dim=1)).all()
+    again = (coded.mT - codec.offset) @ codec.basis @ codec.basis.T + codec.offset
+    torch.testing.assert_close(again, coded.mT, atol=1e-4, rtol=1e-4)  # its codes lie in the span
+    inner = slice(codec.reach * hop, -codec.reach * hop)
+    decoded = codec.decode(codec.encode(samples))
+    torch.testing.assert_close(decoded[..., inner], sound[..., inner], atol=1e-4, rtol=1e-3)
 
 
 def test_dac_of_descript_and_of_transformers_are_the_same_codec(import_dac: Callable):
     torch.manual_seed(0)
-    model = import_dac().DAC(encoder_dim=4, encoder_rates=[2, 4], decoder_dim=16, decoder_rates=[4, 2]).eval()
+    model = import_dac().DAC(encoder_dim=4, encoder_rates=[2, 4], decoder_dim=16, decoder_rates=[4, 2], n_codebooks=2, codebook_dim=2).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     codec = DacCodec.from_descript(model)
     samples = torch.randn(1, 2, 800)
     with torch.no_grad():
-        latents = model.encoder(samples.transpose(0, 1))
-        sound = model.decoder(latents).transpose(0, 1)
-    torch.testing.assert_close(codec.encode(samples), latents.flatten(0, 1).T[None], atol=1e-4, rtol=1e-4)
+        hidden = model.encoder(samples.transpose(0, 1))
+        nearest = (hidden.mT - codec.offset) @ codec.basis @ codec.basis.T + codec.offset
+        sound = model.decoder(nearest.mT).transpose(0, 1)
+        coded = model.quantizer(hidden)[0]
+    again = (coded.mT - codec.offset) @ codec.basis @ codec.basis.T + codec.offset
+    torch.testing.assert_close(again, coded.mT, atol=1e-4, rtol=1e-4)
     inner = slice(codec.reach * 8, -codec.reach * 8)
     torch.testing.assert_close(codec.decode(codec.encode(samples))[..., inner], sound[..., inner], atol=1e-4, rtol=1e-4)
 
@@ -246,31 +294,112 @@ def test_oobleck_reads_a_checkpoint_of_diffusers(tmp_path: Path):
     torch.testing.assert_close(codec.decode(codec.encode(samples))[..., inner], sound[..., inner], atol=1e-5, rtol=0)
 
 
-def test_a_checkpoint_is_taken_over_and_its_latents_are_measured(tmp_path: Path, script: Callable, capsys):
-    import transformers
+def labeled(sound: Path, split: str) -> LabeledAudio:
+    """A track of which only the sound matters."""
+    return LabeledAudio(Labels(sound.stem, split, PLAN, ()), sound, None)
 
-    torch.manual_seed(0)
-    shapes = transformers.DacConfig(
-        encoder_hidden_size=2, decoder_hidden_size=8, downsampling_ratios=[8, 8, 8], n_codebooks=1, sampling_rate=44_100
-    )
-    model = transformers.DacModel(shapes)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    model.save_pretrained(tmp_path / "theirs")
-    (tmp_path / "sounds").mkdir()
-    sound = np.random.default_rng(0).standard_normal((2, 4 * 44_100)).astype(np.float32) * 0.1
-    audio.Audio(sound, 44_100).save(tmp_path / "sounds" / "a.wav")
-    arguments = [str(tmp_path / "theirs"), "--license", "MIT", "--sounds", str(tmp_path / "sounds")]
-    script("tools/import_codec.py").main([*arguments, "--out", str(tmp_path / "ours")])
-    section = config.read(tmp_path / "ours" / "codec.yaml")
-    codec = DacCodec(config.build(DacConfig, section["dac"])).eval()
+
+@pytest.fixture
+def noise(tmp_path: Path) -> list[LabeledAudio]:
+    """Two tracks of four seconds, one of them for training."""
+    rng = np.random.default_rng(0)
+    for name, level in (("a", 0.1), ("b", 0.2)):
+        samples = rng.standard_normal((2, 4 * 44_100)).astype(np.float32) * level
+        audio.Audio(samples, 44_100).save(tmp_path / f"{name}.wav")
+    return [labeled(tmp_path / "a.wav", "train"), labeled(tmp_path / "b.wav", "test")]
+
+
+def write_model(path: Path, frames_per_code: int = 4, **section) -> Path:
+    """A YAML with the micro pipeline's shapes on another codec."""
+    path.write_text(yaml.safe_dump(config.dump(with_codec(frames_per_code, **section))))
+    return path
+
+
+@pytest.mark.parametrize("section", [{"dac": DAC}, {"oobleck": OOBLECK}], ids=["dac", "oobleck"])
+def test_a_checkpoint_is_taken_over_and_its_latents_are_measured(section: dict, tmp_path: Path, noise: list):
+    kind, shapes = next(iter(section.items()))
+    save_theirs(kind, tmp_path / "theirs")
+    model = write_model(tmp_path / "model.yaml", **section)
+    assert prepare.take_over_codec(tmp_path / "theirs", tmp_path / "ours", noise, model) == tmp_path / "ours"
+    codec = CODECS[type(shapes)](shapes).eval()
     weights.load_weights(codec, tmp_path / "ours" / "codec.safetensors")
-    latents = codec.encode(torch.from_numpy(sound)[None])[0]
-    assert latents.mean(0).abs().max() < 0.1 and (latents.std(0) - 1).abs().max() < 0.1
-    (tmp_path / "theirs" / "config.json").write_text("{}")
-    with pytest.raises(SystemExit, match="2"):
-        script("tools/import_codec.py").main([*arguments, "--out", str(tmp_path / "none")])
-    assert "names neither" in capsys.readouterr().err
+    sound = audio.Audio.load(tmp_path / "a.wav", codec.sample_rate).samples
+    latents = codec.encode(torch.from_numpy(sound.copy())[None])[0]
+    assert latents.mean(0).abs().max() < 0.01 and (latents.std(0) - 1).abs().max() < 0.01
+    before = (tmp_path / "ours" / "codec.safetensors").read_bytes()
+    prepare.take_over_codec(tmp_path / "theirs", tmp_path / "ours", noise[1:], model)  # other tracks: kept
+    assert (tmp_path / "ours" / "codec.safetensors").read_bytes() == before
+    with pytest.raises(ValueError, match="no tracks to train on"):
+        prepare.take_over_codec(tmp_path / "theirs", tmp_path / "new", noise[1:], model)
+
+
+def test_another_checkpoint_does_not_take_the_place_of_the_first(tmp_path: Path, noise: list):
+    save_theirs("dac", tmp_path / "theirs")
+    model = write_model(tmp_path / "model.yaml", dac=DAC)
+    prepare.take_over_codec(tmp_path / "theirs", tmp_path / "ours", noise, model)
+    values = load_file(tmp_path / "theirs" / "model.safetensors")
+    values["encoder.conv1.weight"] += 1
+    save_file(values, tmp_path / "theirs" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"another codec than that of .*theirs; prepare into a new folder"):
+        prepare.take_over_codec(tmp_path / "theirs", tmp_path / "ours", noise, model)
+
+
+def change(folder: Path, **fields) -> None:
+    """Other values in a checkpoint's config.json."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def without_a_weight(folder: Path) -> None:
+    (path,) = folder.glob("*.safetensors")
+    values = load_file(path)
+    values.pop(min(values))
+    save_file(values, path, {"format": "pt"})
+
+
+def cut_short(folder: Path) -> None:
+    (path,) = folder.glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage", "words"),
+    [
+        ("dac", without_a_weight, "1 weights are missing, among them decoder.block.0.conv_t1.bias"),
+        ("oobleck", without_a_weight, "1 weights are missing, among them decoder.block.0.conv_t1.bias"),
+        ("dac", cut_short, "not a whole DacModel"),
+        ("oobleck", cut_short, "not a whole AutoencoderOobleck"),
+        ("dac", lambda folder: change(folder, sampling_rate=48_000), "sample_rate 48000 != 44100 of the model"),
+        ("oobleck", lambda folder: change(folder, sampling_rate="x"), "sample_rate: expected int, got 'x'"),
+        ("oobleck", lambda folder: change(folder, decoder_channels=6), "not a whole AutoencoderOobleck"),
+        ("dac", lambda folder: change(folder, model_type="encodec"), "neither a DacModel nor an AutoencoderOobleck"),
+        ("dac", lambda folder: (folder / "config.json").write_text("{"), "is not JSON"),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line(
+    kind: str, damage: Callable, words: str, tmp_path: Path, script: Callable, capsys, noise: list
+):
+    save_theirs(kind, tmp_path / "theirs")
+    damage(tmp_path / "theirs")
+    section = {"dac": DAC} if kind == "dac" else {"oobleck": OOBLECK}
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        prepare.take_over_codec(
+            tmp_path / "theirs", tmp_path / "ours", noise, write_model(tmp_path / "model.yaml", **section)
+        )
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_checkpoint_of_one_kind_is_not_a_codec_of_another(tmp_path: Path, noise: list):
+    save_theirs("dac", tmp_path / "theirs")
+    with pytest.raises(ValueError, match="theirs: DacCodec, but the model's shapes are OobleckConfig"):
+        model = write_model(tmp_path / "model.yaml", oobleck=OOBLECK)
+        prepare.take_over_codec(tmp_path / "theirs", tmp_path / "ours", noise, model)
+    forbids = replace(DAC, license="CC-BY-NC-4.0")
+    model = write_model(tmp_path / "other.yaml", dac=forbids)
+    with pytest.raises(ValueError, match="accept it by name"):
+        prepare.take_over_codec(tmp_path / "theirs", tmp_path / "ours", noise, model)
+    prepare.take_over_codec(tmp_path / "theirs", tmp_path / "ours", noise, model, "CC-BY-NC-4.0")
 
 
 def test_a_license_that_forbids_some_uses_is_accepted_by_name(tmp_path: Path):
@@ -324,6 +453,11 @@ def test_a_license_is_accepted_on_the_command_line_too(
 def test_configs_that_do_not_fit_are_one_line(change: dict, words: str):
     with pytest.raises(ValueError, match=words):
         replace(MICRO, **change)
+
+
+def test_more_dimensions_than_channels_are_refused():
+    with pytest.raises(ValueError, match="n_codebooks 9 of codebook_dim 2 are more than the encoder's 16 channels"):
+        replace(DAC, n_codebooks=9)
 
 
 def test_odd_strides_are_refused():

@@ -10,8 +10,8 @@ from hybridgen import config
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.planner import Planner
 from hybridgen.quantizer import Quantizer
-from hybridgen.renderer import Renderer
-from hybridgen.stages import PipelineConfig
+from hybridgen.renderer import PATCH, Renderer
+from hybridgen.stages import CODECS, PipelineConfig
 from hybridgen.training import memory
 from hybridgen.training.configs import QuantizerTrainConfig, RendererTrainConfig
 from hybridgen.training.estimate import BUILDERS, Assumptions, Estimate, estimate
@@ -51,6 +51,37 @@ def test_presets_have_the_sizes_of_the_design(size: str):
         assert least < count < most
     assert counts[3] < counts[2]
     assert models[2].reach <= 8  # latent frames on each side that a decoded one depends on
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/models").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_model_loads_and_its_stages_fit(path: Path):
+    """Edits reach as far as at most 0.4 s, windows last some 10 to 50 s, and code frames come about as often in all."""
+    shapes = config.load(PipelineConfig, path)
+    with torch.device("meta"):
+        codec = CODECS[type(shapes.any_codec)](shapes.any_codec)
+    base, frame_rate = shapes.time_base, codec.sample_rate / codec.hop_length
+    assert 5 < base.sample_rate / base.code_hop < 6.5
+    assert 10 < shapes.sampling.window / frame_rate < 50
+    assert shapes.sampling.overlap / frame_rate > 2.5
+    assert codec.reach / frame_rate < 0.4
+    assert PATCH * codec.latent_dim <= shapes.renderer.dim  # a token carries the noise of its frames
+
+
+@pytest.mark.parametrize("stage", ["planner", "renderer", "quantizer"])
+@pytest.mark.parametrize("over", ["run.model=base-oobleck", "configs/runs/dac.yaml"])
+def test_base_on_a_codec_of_others_fits_one_gpu(stage: str, over: str, monkeypatch: pytest.MonkeyPatch):
+    """With windows as long in seconds as base's, and a renderer of the same size."""
+    monkeypatch.chdir(ROOT)
+    files = ["configs/runs/base.yaml", "configs/runs/base-1xh100.yaml"]
+    songs = ["prepared=prepared"] if stage == "planner" else []
+    base = estimate(f"configs/train/{stage}.yaml", [*files, *songs], Assumptions())
+    parts = ["engine.micro_batches=8"] if (stage, over) == ("renderer", "configs/runs/dac.yaml") else []
+    run = estimate(f"configs/train/{stage}.yaml", [*files, over, *songs, *parts], Assumptions())
+    assert run.train.run.model in ("base-oobleck", "base-dac")
+    assert run.configured.gpu < 0.9 * memory.GPU_BYTES["H100"]
+    assert all(step.rows % run.parts == 0 for step in run.steps)
+    assert run.mean(lambda step: step.seconds) == pytest.approx(base.mean(lambda step: step.seconds), rel=0.15)
+    assert stage == "quantizer" or run.n_params == pytest.approx(base.n_params, rel=0.02)
 
 
 def test_the_next_codec_of_tiny_fits_24_megabytes_and_its_edits_stay_local():

@@ -1,10 +1,10 @@
 """How good codecs are, in figures, beside Opus: python tools/codec_figures.py tiny --corpus corpus --real real-excerpts
 
-Each codec is a model folder or a shipped name, a folder of codec.safetensors with codec.yaml (as tools/import_codec.py
-writes it), or the folder of a training run and the shapes that it has: runs/codec@tiny-v2. It copies the middles of
-held-out corpus songs, the same in mono, synthetic sounds without any room, and real excerpts (`make real-excerpts`).
-Figures are means over sounds, "copy / original" where a sound has one by itself. Speed: seconds of sound decoded in a
-second of one thread.
+Each codec is a model folder or a shipped name; or the folder of a training run and the shapes that it has,
+runs/codec@tiny-v2; or a codec of others, as transformers or diffusers saves it, and its shapes, dac_44khz@base-dac. It
+copies the middles of held-out corpus songs, the same in mono, synthetic sounds without any room, and real excerpts
+(`make real-excerpts`). Figures are means over sounds, "copy / original" where a sound has one by itself. Speed: seconds
+of sound decoded in a second of one thread.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from hybridgen import config, weights
 from hybridgen.audio import Audio
-from hybridgen.codecs import stereo
+from hybridgen.codecs import checkpoint, stereo
 from hybridgen.codecs.contract import BlockCodec, check_license
 from hybridgen.codecs.dac import DacConfig
 from hybridgen.codecs.oobleck import OobleckConfig
@@ -86,13 +86,11 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def load(name: str, accept_license: str | None) -> BlockCodec:
-    """The codec of a model folder, of a shipped model, of a folder with codec.yaml, or of a run and its shapes."""
+    """The codec of a model folder, of a shipped model, or of a run or a checkpoint of others and its shapes."""
     folder, _, model = name.partition("@")
     path = Path(folder)
     if model:
         sections = config.read(config.model_file(model))
-    elif (path / "codec.yaml").is_file():
-        sections = config.read(path / "codec.yaml")
     else:
         path = weights.resolve(folder)
         sections = config.read(path / "config.yaml")
@@ -101,6 +99,8 @@ def load(name: str, accept_license: str | None) -> BlockCodec:
         raise ValueError(f"{name}: none of the sections {', '.join(SECTIONS)}, but {sorted(sections)}")
     shapes: Any = config.build(SECTIONS[section], sections[section], section)
     check_license(shapes.license, accept_license)
+    if model and checkpoint.is_checkpoint(path):
+        return checkpoint.load(path, shapes).requires_grad_(False)
     codec = CODECS[type(shapes)](shapes).eval().requires_grad_(False)
     weights.load_weights(codec, path / "codec.safetensors")
     return codec

@@ -5,6 +5,9 @@ metadata.csv, metadata.jsonl or captions.json; the songs are brought to one samp
 `--corpus` is the synthetic corpus, with its scores. Writes shards with latents, controls, labels and text states of
 every song, and with `--quantizer FOLDER`, once there is one, their codes. Shards that the same weights have made are
 kept, so a stopped run resumes with the same command, and the number of workers does not change a byte.
+
+A codec of others may be given as transformers or diffusers saves it, with a `--model` of its shapes: its latents are
+measured on the songs, and PREPARED/codec holds it from then on.
 """
 
 import argparse
@@ -16,6 +19,7 @@ from pathlib import Path
 import torch
 
 from hybridgen import config
+from hybridgen.codecs import checkpoint
 from hybridgen.data import corpus, prepare, recordings, song_folder
 from hybridgen.data.prepare import LabeledAudio
 
@@ -38,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     music.add_argument("--songs", type=Path, metavar="FOLDER", help="your own, with captions in NAME.txt")
     music.add_argument("--corpus", type=Path, metavar="FOLDER", help="written by hybridgen.data.corpus")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="prepared songs")
-    parser.add_argument("--codec", type=Path, required=True, metavar="FOLDER", help="holds codec.safetensors")
+    parser.add_argument("--codec", type=Path, required=True, metavar="FOLDER", help="holds codec.safetensors, or a codec of others")
     parser.add_argument("--quantizer", type=Path, metavar="FOLDER", help="holds quantizer.safetensors")
     parser.add_argument("--model", type=Path, default=None, metavar="YAML", help="shapes (default: models/tiny)")
     parser.add_argument("--accept-license", metavar="ID", help="use a codec whose license forbids some uses")
@@ -53,7 +57,12 @@ def main(argv: list[str] | None = None) -> None:
             tracks = own_songs(args.songs, args.out / "songs")
         else:
             tracks = [track for record in corpus.read(args.corpus) for track in prepare.from_corpus(record)]
-        settings = prepare.PrepareConfig(model, args.codec, args.captions, accept_license=args.accept_license)
+        codec = args.codec
+        if checkpoint.is_checkpoint(codec):
+            codec = prepare.take_over_codec(codec, args.out / "codec", tracks, model, args.accept_license)
+        elif not (codec / "codec.safetensors").is_file():
+            raise ValueError(f"codec {codec} holds neither codec.safetensors nor a checkpoint's config.json")
+        settings = prepare.PrepareConfig(model, codec, args.captions, accept_license=args.accept_license)
         prepare.write_latents(tracks, args.out, settings, args.hours, args.workers)
         if args.quantizer is not None:
             weights = args.quantizer / "quantizer.safetensors"

@@ -5,7 +5,11 @@ The reach of a frame follows from the strides alone, so it is computed and not m
 
 from collections.abc import Sequence
 from math import ceil, prod
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
+
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 
 from hybridgen.codecs.contract import BlockCodec
 
@@ -44,6 +48,22 @@ class ConvolutionalCodec(BlockCodec):
             encoder_reach=encoder_reach(ratios),
             license=config.license,
         )
+
+
+def pretrained(model_class: Any, folder: str | Path) -> Any:
+    """The model of transformers or diffusers in a local folder of safetensors; ValueError where any of it is missing.
+
+    The two libraries would give a weight that is missing a random value, with a warning.
+    """
+    try:
+        model, found = model_class.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError, StrictDataclassError) as error:
+        raise ValueError(f"{folder}: not a whole {model_class.__name__}: {' '.join(str(error).split())}") from None
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(f"{folder}: {len(missing)} weights are missing, among them {missing[0]}")
+    return model
 
 
 def check_ratios(ratios: Sequence[int]) -> None:

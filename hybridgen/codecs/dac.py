@@ -1,23 +1,29 @@
 """Descript's audio codec (https://arxiv.org/abs/2306.06546): its continuous latents, before any codes of its own.
 
-Left and right are coded each for itself, their channels stacked in the latents. The network is transformers' `DacModel`
-without its quantizer; weights come from a checkpoint in transformers' format, or from a model of the package
-`descript-audio-codec` (MIT, whose own files are pickles and so are never read here).
+All that its decoder ever hears of its encoder's 1,024 channels lies in the span of the codebooks' projections, 9 x 8
+dimensions. A latent is the point of that span nearest to what the encoder says: never further from it than DAC's own
+codes are, and of a width that a renderer can carry. Left and right are coded each for itself, their channels stacked.
+The networks are those of transformers' `DacModel`; weights come from a checkpoint in transformers' format, or from a
+model of the package `descript-audio-codec` (MIT, whose own files are pickles and so are never read here).
+
+Shapes: as in `contract`; H channels of the encoder's output, D dimensions of the span.
 """
 
 import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios
-from hybridgen.config import Count, Size, Width
+from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios, pretrained
+from hybridgen.config import Count, Size, Width, build
+
+Projections = list[tuple[Tensor, Tensor]]  # of each codebook, from its lookup to H channels: weight (H, ·, 1), bias (H,)
 
 
 @dataclass(frozen=True)
@@ -28,17 +34,29 @@ class DacConfig:
     encoder_dim: Width  # channels after the first convolution, doubled by every stride
     decoder_dim: Width  # channels before the first stride of the decoder, halved by every stride
     downsampling_ratios: tuple[Count, ...]  # strides of the encoder; their product is the hop
+    n_codebooks: Count
+    codebook_dim: Count  # width of a lookup
     license: str = "MIT"  # of the weights, SPDX
 
     def __post_init__(self) -> None:
         check_ratios(self.downsampling_ratios)
         if self.decoder_dim % 2 ** len(self.downsampling_ratios):
             raise ValueError(f"decoder_dim {self.decoder_dim} cannot be halved {len(self.downsampling_ratios)} times")
+        if self.latent_dim > 2 * self.hidden_dim:
+            raise ValueError(
+                f"n_codebooks {self.n_codebooks} of codebook_dim {self.codebook_dim} are more than the encoder's "
+                f"{self.hidden_dim} channels"
+            )
+
+    @property
+    def hidden_dim(self) -> int:
+        """Channels of the encoder's output."""
+        return self.encoder_dim * 2 ** len(self.downsampling_ratios)
 
     @property
     def latent_dim(self) -> int:
         """Latent channels of both sides together."""
-        return 2 * self.encoder_dim * 2 ** len(self.downsampling_ratios)
+        return 2 * self.n_codebooks * self.codebook_dim
 
     @property
     def hop_length(self) -> int:
@@ -48,6 +66,9 @@ class DacConfig:
 
 class DacCodec(ConvolutionalCodec):
     """DAC under the contract of `Codec`; `latent_mean` and `latent_std` are to be measured on music."""
+
+    basis: Tensor  # (H, D) of the span, orthonormal
+    offset: Tensor  # (H,) the point of the span that is its origin
 
     def __init__(self, config: DacConfig):
         import transformers
@@ -60,55 +81,73 @@ class DacCodec(ConvolutionalCodec):
                 encoder_hidden_size=config.encoder_dim,
                 decoder_hidden_size=config.decoder_dim,
                 downsampling_ratios=list(config.downsampling_ratios),
-                n_codebooks=1,
+                n_codebooks=1,  # unused
             )
         )
         self.encoder, self.decoder = model.encoder, model.decoder
+        self.register_buffer("basis", torch.eye(config.hidden_dim, config.latent_dim // 2))
+        self.register_buffer("offset", torch.zeros(config.hidden_dim))
 
     def _encode_inside(self, samples: Tensor) -> Tensor:
         padded = F.pad(samples, (0, -samples.shape[-1] % self.hop_length))
-        latents = self.encoder(rearrange(padded, "b side n -> (b side) 1 n"))
-        return rearrange(latents, "(b side) c t -> b t (side c)", side=2)
+        hidden = self.encoder(rearrange(padded, "b side n -> (b side) 1 n")).mT  # (B * 2, T, H)
+        return rearrange((hidden - self.offset) @ self.basis, "(b side) t c -> b t (side c)", side=2)
 
     def _decode_inside(self, raw: Tensor, first: int) -> Tensor:
-        samples = self.decoder(rearrange(raw, "b t (side c) -> (b side) c t", side=2))
+        latents = rearrange(raw, "b t (side c) -> (b side) t c", side=2)
+        samples = self.decoder((latents @ self.basis.T + self.offset).mT)
         return rearrange(samples, "(b side) 1 n -> b side n", side=2)
+
+    def _take_over(self, encoder: dict[str, Tensor], decoder: dict[str, Tensor], projections: Projections) -> Self:
+        """This codec with the weights of another form of it, to be used."""
+        self.encoder.load_state_dict(encoder)
+        self.decoder.load_state_dict(decoder)
+        weights, biases = zip(*projections, strict=True)
+        self.basis.copy_(torch.linalg.qr(torch.cat([weight[..., 0] for weight in weights], 1))[0])
+        self.offset.copy_(torch.stack(biases).sum(0))
+        return self.eval()
 
     @classmethod
     def from_transformers(cls, folder: str | Path, license: str = "MIT") -> "DacCodec":
-        """The codec in a local folder that `DacModel.save_pretrained` wrote; license: of its weights."""
+        """The codec in a local folder that `DacModel.save_pretrained` wrote; license: of its weights.
+
+        ValueError for a folder without all of its weights.
+        """
         import transformers
 
-        model = transformers.DacModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        codec = cls(
-            DacConfig(
-                sample_rate=model.config.sampling_rate,
-                encoder_dim=model.config.encoder_hidden_size,
-                decoder_dim=model.config.decoder_hidden_size,
-                downsampling_ratios=tuple(model.config.downsampling_ratios),
-                license=license,
-            )
-        )
-        codec.encoder.load_state_dict(model.encoder.state_dict())
-        codec.decoder.load_state_dict(model.decoder.state_dict())
-        return codec.eval()
+        model = pretrained(transformers.DacModel, folder)
+        theirs = model.config
+        shapes = {
+            "sample_rate": theirs.sampling_rate,
+            "encoder_dim": theirs.encoder_hidden_size,
+            "decoder_dim": theirs.decoder_hidden_size,
+            "downsampling_ratios": theirs.downsampling_ratios,
+            "n_codebooks": theirs.n_codebooks,
+            "codebook_dim": theirs.codebook_dim,
+            "license": license,
+        }
+        codec = cls(build(DacConfig, shapes, str(folder)))
+        projections = [(q.out_proj.weight.detach(), q.out_proj.bias.detach()) for q in model.quantizer.quantizers]
+        return codec._take_over(model.encoder.state_dict(), model.decoder.state_dict(), projections)
 
     @classmethod
     def from_descript(cls, model: Any) -> "DacCodec":
         """The codec of a `dac.DAC` in memory."""
-        codec = cls(
-            DacConfig(
-                sample_rate=model.sample_rate,
-                encoder_dim=model.encoder_dim,
-                decoder_dim=model.decoder_dim,
-                downsampling_ratios=tuple(model.encoder_rates),
-            )
+        shapes = DacConfig(
+            sample_rate=model.sample_rate,
+            encoder_dim=model.encoder_dim,
+            decoder_dim=model.decoder_dim,
+            downsampling_ratios=tuple(model.encoder_rates),
+            n_codebooks=model.n_codebooks,
+            codebook_dim=model.quantizer.quantizers[0].codebook_dim,
         )
         state = _without_weight_norm(model.state_dict())
-        n = len(model.encoder_rates)
-        codec.encoder.load_state_dict(_renamed(state, "encoder.block", n, "conv1"))
-        codec.decoder.load_state_dict(_renamed(state, "decoder.model", n, "conv_t1"))
-        return codec.eval()
+        n, place = len(model.encoder_rates), "quantizer.quantizers.{}.out_proj.{}"
+        return cls(shapes)._take_over(
+            _renamed(state, "encoder.block", n, "conv1"),
+            _renamed(state, "decoder.model", n, "conv_t1"),
+            [(state[place.format(i, "weight")], state[place.format(i, "bias")]) for i in range(shapes.n_codebooks)],
+        )
 
 
 def _without_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:

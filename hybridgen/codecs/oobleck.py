@@ -12,8 +12,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios
-from hybridgen.config import Count, Size, Width
+from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios, pretrained
+from hybridgen.config import Count, Size, Width, build
 
 
 @dataclass(frozen=True)
@@ -69,21 +69,24 @@ class OobleckCodec(ConvolutionalCodec):
 
     @classmethod
     def from_diffusers(cls, folder: str | Path, license: str) -> "OobleckCodec":
-        """The codec in a local folder that `AutoencoderOobleck.save_pretrained` wrote; license: of its weights."""
-        model = _autoencoder_class().from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        if model.config.audio_channels != 2:
-            raise ValueError(f"{folder}: audio_channels {model.config.audio_channels} is not 2")
-        codec = cls(
-            OobleckConfig(
-                sample_rate=model.config.sampling_rate,
-                latent_dim=model.config.decoder_input_channels,
-                encoder_hidden_size=model.config.encoder_hidden_size,
-                decoder_channels=model.config.decoder_channels,
-                downsampling_ratios=tuple(model.config.downsampling_ratios),
-                channel_multiples=tuple(model.config.channel_multiples),
-                license=license,
-            )
-        )
+        """The codec in a local folder that `AutoencoderOobleck.save_pretrained` wrote; license: of its weights.
+
+        ValueError for a folder without all of its weights.
+        """
+        model = pretrained(_autoencoder_class(), folder)
+        theirs = model.config
+        if theirs.audio_channels != 2:
+            raise ValueError(f"{folder}: audio_channels {theirs.audio_channels} is not 2")
+        shapes = {
+            "sample_rate": theirs.sampling_rate,
+            "latent_dim": theirs.decoder_input_channels,
+            "encoder_hidden_size": theirs.encoder_hidden_size,
+            "decoder_channels": theirs.decoder_channels,
+            "downsampling_ratios": theirs.downsampling_ratios,
+            "channel_multiples": theirs.channel_multiples,
+            "license": license,
+        }
+        codec = cls(build(OobleckConfig, shapes, str(folder)))
         codec.encoder.load_state_dict(model.encoder.state_dict())
         codec.decoder.load_state_dict(model.decoder.state_dict())
         return codec.eval()

@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from hybridgen import config
 from hybridgen.audio import Audio
-from hybridgen.codecs.contract import BlockCodec
+from hybridgen.codecs import checkpoint
+from hybridgen.codecs.contract import BlockCodec, check_license
 from hybridgen.data import shards
 from hybridgen.data.corpus import MAX_SONG_JSON, SongRecord
 from hybridgen.data.prepared_dataset import (
@@ -44,10 +45,12 @@ from hybridgen.plan.time_base import TimeBase
 from hybridgen.quantizer import Quantizer
 from hybridgen.stages import PipelineConfig, make_codec
 from hybridgen.text.encoder import TextEncoder
-from hybridgen.weights import load_weights
+from hybridgen.weights import load_weights, save_weights
 from hybridgen.workers import run_tasks
 
 SHARD_HOURS = 1.0
+MEASURED_TRACKS, MEASURED_SECONDS = 200, 8.0  # of music on which the latents of others are measured, at most
+MIN_DEVIATION = 1e-3  # of a channel that never changes
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,53 @@ class PrepareConfig:
     captions: int  # texts kept of each track
     codec_sha256: str | None = None  # of its weights; `write_latents` fills it in
     accept_license: str | None = None  # the codec's, where it forbids some uses
+
+
+def take_over_codec(
+    folder: Path, out: Path, tracks: Sequence[LabeledAudio], model: Path, accept_license: str | None = None
+) -> Path:
+    """`out`, with codec.safetensors: the codec in a checkpoint of others, its latents measured on the training tracks.
+
+    What is there already is kept, so that more tracks may come. ValueError where it is another codec, where the
+    checkpoint has other shapes than the model, and for a license that must be accepted by name.
+    """
+    shapes, place = _shapes(model), out / "codec.safetensors"
+    check_license(shapes.any_codec.license, accept_license)
+    codec = checkpoint.load(folder, shapes.any_codec)
+    if place.is_file():
+        kept = make_codec(shapes, accept_license)
+        load_weights(kept, place)
+        codec.latent_mean.copy_(kept.latent_mean)
+        codec.latent_std.copy_(kept.latent_std)
+        if encoder_hash(kept) != encoder_hash(codec):
+            raise ValueError(f"{place}: another codec than that of {folder}; prepare into a new folder")
+        return out
+    measure_latents(codec, [track for track in tracks if track.labels.split == "train"])
+    out.mkdir(parents=True, exist_ok=True)
+    save_weights(codec, place, half=False)
+    return out
+
+
+@torch.no_grad()
+def measure_latents(codec: BlockCodec, tracks: Sequence[LabeledAudio]) -> None:
+    """Sets mean and deviation of each channel of a codec that has neither, from the middles of tracks."""
+    if not tracks:
+        raise ValueError("no tracks to train on, so that the codec's latents cannot be measured")
+    chosen = tracks[:: -(-len(tracks) // MEASURED_TRACKS)]
+    parts = [
+        codec.encode(torch.from_numpy(_middle(track.audio, codec.sample_rate))[None])[0].double()
+        for track in tqdm(chosen, "measuring", disable=None)
+    ]
+    latents = torch.cat(parts)
+    codec.latent_mean.copy_(latents.mean(0))
+    codec.latent_std.copy_(latents.std(0).clamp(min=MIN_DEVIATION))
+
+
+def _middle(path: Path, rate: int) -> np.ndarray:
+    samples = Audio.load(path, rate).samples
+    n = round(MEASURED_SECONDS * rate)
+    start = max(0, (samples.shape[1] - n) // 2)
+    return np.ascontiguousarray(samples[:, start : start + n])
 
 
 def write_latents(
