@@ -241,7 +241,11 @@ def test_dac_reads_a_checkpoint_of_transformers(tmp_path: Path):
 
 def test_dac_of_descript_and_of_transformers_are_the_same_codec(import_dac: Callable):
     torch.manual_seed(0)
-    model = import_dac().DAC(encoder_dim=4, encoder_rates=[2, 4], decoder_dim=16, decoder_rates=[4, 2], n_codebooks=2, codebook_dim=2).eval()
+    model = (
+        import_dac()
+        .DAC(encoder_dim=4, encoder_rates=[2, 4], decoder_dim=16, decoder_rates=[4, 2], n_codebooks=2, codebook_dim=2)
+        .eval()
+    )
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     codec = DacCodec.from_descript(model)

@@ -42,7 +42,9 @@ def main(argv: list[str] | None = None) -> None:
     music.add_argument("--songs", type=Path, metavar="FOLDER", help="your own, with captions in NAME.txt")
     music.add_argument("--corpus", type=Path, metavar="FOLDER", help="written by hybridgen.data.corpus")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="prepared songs")
-    parser.add_argument("--codec", type=Path, required=True, metavar="FOLDER", help="holds codec.safetensors, or a codec of others")
+    parser.add_argument(
+        "--codec", type=Path, required=True, metavar="FOLDER", help="holds codec.safetensors, or a codec of others"
+    )
     parser.add_argument("--quantizer", type=Path, metavar="FOLDER", help="holds quantizer.safetensors")
     parser.add_argument("--model", type=Path, default=None, metavar="YAML", help="shapes (default: models/tiny)")
     parser.add_argument("--accept-license", metavar="ID", help="use a codec whose license forbids some uses")

@@ -23,7 +23,7 @@ from torch import Tensor
 from hybridgen.codecs.convolutional import ConvolutionalCodec, check_ratios, pretrained
 from hybridgen.config import Count, Size, Width, build
 
-Projections = list[tuple[Tensor, Tensor]]  # of each codebook, from its lookup to H channels: weight (H, ·, 1), bias (H,)
+Projections = list[tuple[Tensor, Tensor]]  # from each codebook's lookup to H channels: weight (H, ·, 1), bias (H,)
 
 
 @dataclass(frozen=True)
