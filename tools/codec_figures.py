@@ -94,7 +94,7 @@ def load(name: str, accept_license: str | None) -> BlockCodec:
     else:
         path = weights.resolve(folder)
         sections = config.read(path / "config.yaml")
-    section = next((known for known in SECTIONS if known in sections), None)
+    section = next((known for known in SECTIONS if sections.get(known)), None)
     if section is None:
         raise ValueError(f"{name}: none of the sections {', '.join(SECTIONS)}, but {sorted(sections)}")
     shapes: Any = config.build(SECTIONS[section], sections[section], section)

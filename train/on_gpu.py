@@ -193,7 +193,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "overrides", nargs="*", help="corpus.hours=1 and the like, and for all trainings engine.device=cpu and the like"
     )
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     own = [one for one in args.overrides if one.startswith("corpus.")]
     overrides = [one for one in args.overrides if not one.startswith("corpus.")]
     try:
