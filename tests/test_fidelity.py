@@ -112,6 +112,8 @@ def test_the_waveform_is_compared_under_one_kilohertz():
     sound = tones(0.01)
     assert fidelity.measure(0.9 * sound, sound).snr_db == pytest.approx(20, abs=0.1)
     assert fidelity.measure(-sound, sound).snr_db == pytest.approx(-6, abs=0.1)
+    hiss = 0.1 * np.sin(2 * np.pi * 5000 * np.arange(sound.shape[1]) / SAMPLE_RATE).astype(np.float32)
+    assert fidelity.measure(sound + hiss, sound).snr_db > 30
 
 
 def test_other_shapes_are_refused():
