@@ -1,7 +1,6 @@
-"""train/on_gpu.py on the CPU: short runs make what a long one makes, and what goes wrong is one line."""
+"""train/on_gpu.py on the CPU: stopped runs go on where they were, and what is missing or fails is one line."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,18 +10,23 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
 from hybridgen import config
+from hybridgen.codecs.own import SpectralCodec
 from hybridgen.data import corpus
 from hybridgen.training.configs import CodecTrainConfig
+from hybridgen.weights import save_weights
 from tests.conftest import MICRO
 
 ROOT = Path(__file__).parents[1]
-STEPS = 40
-TINY = ("batch_size=2", "crop=16384", "run.workers=0", "run.log_every=1", "run.valid_every=20", "run.save_every=5")
-SONG_SECONDS = (1.0, 1.5)
+SETTINGS = (
+    "batch_size=2", "crop=16384", "run.workers=0", "run.log_every=1", "run.valid_every=1000000",
+    "run.save_every=1000000", "optim.warm_up=1", "optim.cool_down=1", "engine.device=cpu", "engine.bfloat16=false",
+)  # fmt: skip
+POLISH = ("freeze_encoder=true", "adversarial_weight=0.1", "adversarial_start=0", "adversarial_ramp=1", "steps=2")
 
 
 @pytest.fixture
@@ -30,149 +34,125 @@ def tool(script: Callable[[str], ModuleType]) -> ModuleType:
     return script("train/on_gpu.py")
 
 
-@pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty songs, of which the last is held out."""
-    folder = tmp_path_factory.mktemp("songs") / "corpus"
-    corpus.write(folder, seed=0, first=0, count=20, seconds=SONG_SECONDS, workers=1, subsets=0)
-    return folder
-
-
-def write_plan(folder: Path, songs: Path, steps: int = STEPS) -> Path:
-    """A plan of two short trainings in `folder`, the second against discriminators."""
-    (folder / "model.yaml").write_text(yaml.safe_dump(config.dump(MICRO)))
-    shared = (f"data={songs}/songs", f"run.model={folder}/model.yaml", *TINY)
-    optim = ("optim.warm_up=1", "optim.cool_down=1")
-    polish = ("freeze_encoder=true", "adversarial_weight=0.1", "adversarial_start=0", "adversarial_ramp=1", "steps=3")
-    start = f"run.start={folder}/runs/codec/codec.safetensors"
-    plan = {
-        "corpus": {
-            "folder": str(songs),
-            "hours": 20 * 1.25 / 3600,
-            "seconds": SONG_SECONDS,
-            "subsets": 0,
-            "sounds": [],
-        },
-        "trainings": [
-            {"stage": "codec", "out": f"{folder}/runs/codec", "settings": [*shared, *optim, f"steps={steps}"]},
-            {"stage": "codec", "out": f"{folder}/runs/codec2", "settings": [*shared, *optim, start, *polish]},
-        ],
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """The file of a plan: twenty songs of a second, of which one is held out, and two trainings."""
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(config.dump(MICRO)))
+    save_weights(SpectralCodec(MICRO.codec), tmp_path / "start.safetensors")
+    parts = {"folder": f"{tmp_path}/corpus", "hours": 20 / 3600, "seconds": [1.0, 1.0], "subsets": 0, "sounds": []}
+    facts = {
+        "corpus": parts,
+        "runs": f"{tmp_path}/runs",
+        "start": f"{tmp_path}/start.safetensors",
+        "settings": [f"run.model={tmp_path}/model.yaml", *SETTINGS],
+        "trainings": {"codec": ["steps=1000000"], "polished": list(POLISH)},
     }
-    (folder / "plan.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(plan))))
-    return folder / "plan.yaml"
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
+    return tmp_path / "plan.yaml"
 
 
-def command(plan: Path, minutes: float) -> list[str]:
-    """Runs the plan beside which it lies."""
-    own = ["--minutes", str(minutes), "--out", str(plan.parent / "results")]
-    return [
-        sys.executable,
-        str(ROOT / "train/on_gpu.py"),
-        str(plan),
-        *own,
-        "engine.device=cpu",
-        "engine.bfloat16=false",
-    ]
+def arguments(plan: Path, *overrides: str) -> list[str]:
+    """Options between the plan and its overrides, as people write them."""
+    return [str(plan), "--minutes", "60", "--out", str(plan.parent / "results"), *overrides]
 
 
-def logged(folder: Path, run: str = "codec") -> list[int]:
+def logged(run: Path) -> list[int]:
     """The steps of a training's log, one after the other."""
-    log = folder / "runs" / run / "log.jsonl"
+    log = run / "log.jsonl"
     entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     return [entry["step"] for entry in entries if "loss" in entry]
 
 
-@pytest.mark.timeout(900)
-def test_a_run_that_was_stopped_twice_makes_the_same_weights(songs: Path, tmp_path: Path):
-    """Once by a signal, once because its time was up."""
-    for name in ("short", "long"):
-        (tmp_path / name).mkdir()
-    short, long = (write_plan(tmp_path / name, songs) for name in ("short", "long"))
-    process = subprocess.Popen(command(short, 60), stdout=subprocess.DEVNULL)
-    while len(logged(short.parent)) < 3 and process.poll() is None:
+@pytest.mark.timeout(300)
+def test_a_stopped_run_goes_on_with_the_same_command(plan: Path):
+    runs, results = plan.parent / "runs", plan.parent / "results"
+    command = [sys.executable, str(ROOT / "train/on_gpu.py")]
+    process = subprocess.Popen([*command, *arguments(plan)], stdout=subprocess.PIPE, text=True)
+    while len(logged(runs / "codec")) < 3 and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    assert process.wait() == 3
-    first = logged(short.parent)[-1]
-    assert 3 <= first < STEPS and (short.parent / f"runs/codec/step_{first:08d}").is_dir()
-    minutes = 0.1
-    while (done := subprocess.run(command(short, minutes), stdout=subprocess.PIPE, text=True)).returncode == 3:
-        assert "the same command goes on" in done.stdout
-        minutes *= 1.5  # until there is time for a step
-    assert done.returncode == 0 and "codec2, step 3: finished" in done.stdout
-    assert minutes > 0.1
-    assert subprocess.run(command(long, 60), stdout=subprocess.DEVNULL).returncode == 0
+    said, _ = process.communicate()
+    assert process.returncode == 3 and "/corpus: finished" in said and "/codec: not finished" in said
+    first = logged(runs / "codec")[-1]
+    assert (runs / f"codec/step_{first:08d}").is_dir() and (results / "codec/log.jsonl").is_file()
 
-    assert logged(short.parent) == list(range(1, STEPS + 1))
-    for run in ("codec", "codec2"):
-        weights = [load_file(plan.parent / "results" / run / "codec.safetensors") for plan in (short, long)]
-        assert all(weights[0][name].equal(weights[1][name]) for name in weights[1])
-    facts = json.loads((short.parent / "results/figures.json").read_text())
-    assert [facts[name]["finished"] for name in ("corpus", "codec", "codec2")] == [True, True, True]
-    assert [entry["step"] for entry in facts["codec"]["validations"]] == [20, STEPS]
-    assert facts["codec2"]["last"]["adversarial"] > 0
-    begin = time.monotonic()
-    assert subprocess.run(command(long, 60), stdout=subprocess.DEVNULL).returncode == 0  # nothing is left to do
-    assert logged(long.parent, "codec2") == [1, 2, 3] and time.monotonic() - begin < 60
-
-
-def test_what_fails_is_one_line_and_the_rest_is_kept(tool: ModuleType, songs: Path, tmp_path: Path, capsys):
-    plan = write_plan(tmp_path, songs)
-    shared = ["--minutes", "60", "--out", str(tmp_path / "results")]
-    assert tool.main([str(plan), *shared, "engine.device=tpu"]) == 2
-    error = capsys.readouterr().err
-    assert error == "on_gpu.py: codec: codec.py: " + error.partition("codec.py: ")[2] and error.count("\n") == 1
-    assert "device 'tpu' is neither cpu nor cuda" in error
-    facts = json.loads((tmp_path / "results/figures.json").read_text())
-    assert facts["corpus"]["finished"] and not facts["codec"]["finished"]
-    assert tool.main([str(plan), *shared, "corpus.subsets=1"]) == 2
-    assert "the songs there have subsets 0, not 1" in capsys.readouterr().err
-    assert tool.main([str(plan), "--minutes", "0", "--out", str(tmp_path / "results")]) == 2
-    assert "minutes 0: must be more than 0" in capsys.readouterr().err
-    assert tool.main([str(plan), *shared, "corpus.hour=1"]) == 2
-    assert "corpus: unknown ['hour']" in capsys.readouterr().err
+    facts = yaml.safe_load(plan.read_text())
+    facts["trainings"]["codec"] = [f"steps={first + 2}"]  # that many are enough
+    plan.write_text(yaml.safe_dump(facts, sort_keys=False))
+    done = subprocess.run([*command, *arguments(plan)], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and "not finished" not in done.stdout
+    assert logged(results / "codec") == list(range(1, first + 3)) and logged(results / "polished") == [1, 2]
+    weights = [load_file(results / name / "codec.safetensors") for name in ("codec", "polished")]
+    assert all(weights[0][name].equal(weights[1][name]) for name in weights[0] if name.startswith("encoder."))
+    assert not all(weights[0][name].equal(weights[1][name]) for name in weights[0])
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("override", "words"),
     [
-        ({"stage": "codecs"}, "stage 'codecs' is none of codec, quantizer, planner, renderer"),
-        ({"out": "elsewhere/codec2"}, "must differ"),
+        ("corpus.hour=1", "corpus: unknown ['hour']"),
+        ("corpus.sounds=[kazoo]", "sounds kazoo: known are"),
+        ("start=nothing.safetensors", "start nothing.safetensors is missing"),
+        ("engine.device=tpu", "device 'tpu' is neither cpu nor cuda"),
+        ("step=4", "unknown ['step']"),
     ],
 )
-def test_plans_that_cannot_be_are_refused(tool: ModuleType, tmp_path: Path, change: dict, words: str, capsys):
-    plan = yaml.safe_load(write_plan(tmp_path, tmp_path).read_text())
-    plan["trainings"][0] |= change
-    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
-    assert tool.main([str(tmp_path / "plan.yaml"), "--minutes", "1", "--out", str(tmp_path / "results")]) == 2
-    assert words in capsys.readouterr().err
+def test_what_is_missing_is_said_before_anything_begins(
+    tool: ModuleType, plan: Path, override: str, words: str, capsys: pytest.CaptureFixture[str]
+):
+    assert tool.main(arguments(plan, override)) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not (plan.parent / "corpus").exists()
+
+
+def test_packages_and_a_gpu_are_looked_for_first(
+    tool: ModuleType, plan: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert tool.main(arguments(plan, "engine.device=cuda")) == 2
+    assert "PyTorch finds no GPU here" in capsys.readouterr().err
+    for name in ("soundfile", "fluidsynth"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert tool.main(arguments(plan)) == 2
+    assert "packages that cannot be imported: fluidsynth, soundfile (" in capsys.readouterr().err
+
+
+def test_the_script_itself_starts_without_the_packages_that_it_looks_for(tool: ModuleType):
+    code = f"import sys; sys.modules.update(dict.fromkeys({tool.PACKAGES!r})); import runpy; "
+    code += f"sys.argv = ['on_gpu.py', '{ROOT}/configs/gpu/codec-v2.yaml', '--minutes', '1', '--out', 'x']; "
+    code += f"runpy.run_path('{ROOT}/train/on_gpu.py', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.startswith("on_gpu.py: packages that cannot be imported: " + ", ".join(tool.PACKAGES))
+
+
+def test_a_step_that_fails_is_its_last_line(tool: ModuleType, plan: Path, capsys: pytest.CaptureFixture[str]):
+    corpus.write(plan.parent / "corpus", 0, 0, 1, seconds=(1.0, 1.0), workers=1, subsets=0)
+    capsys.readouterr()  # its bar of progress
+    assert tool.main(arguments(plan, "corpus.subsets=1")) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "the songs there have subsets 0, not 1" in error
 
 
 def test_no_process_outlives_its_end(tool: ModuleType, tmp_path: Path):
-    """Neither one that does not listen, nor what it has started."""
+    """Neither one that does not listen, nor what it has started; and neither counts as finished."""
     ignores = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     code = f"import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', {ignores!r}])\n"
-    code += f"open('{tmp_path}/pids', 'w').write(str(c.pid)); {ignores}"
-    step = tool.Step("x", tmp_path / "x", (sys.executable, "-c", code))
-    begin = time.monotonic()
-    with tool.stop_on_signal() as stop:
-        assert not tool.run(step, tool.Clock(begin, 12.0), stop)
-    assert 10 < time.monotonic() - begin < 16 and not step.is_finished
-    child = int((tmp_path / "pids").read_text())
-    deadline = time.monotonic() + 5
-    while _runs(child) and time.monotonic() < deadline:
+    code += f"open('{tmp_path}/pid', 'w').write(str(c.pid)); {ignores}"
+    step, begin = tool.Step(tmp_path / "x", (sys.executable, "-c", code)), time.monotonic()
+    assert not tool.run(step, tool.Times(begin + 3, begin + 4))
+    assert time.monotonic() - begin < 10 and not step.is_finished
+    child, deadline = int((tmp_path / "pid").read_text()), time.monotonic() + 5
+    while is_running(child) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _runs(child)
+    assert not is_running(child)
 
 
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return (
-        (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z") if os.path.isdir("/proc") else True
-    )
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie, which nobody may come to collect."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")
 
 
 def test_the_last_line_is_what_was_said_last(tool: ModuleType, tmp_path: Path):
@@ -185,11 +165,9 @@ def test_the_last_line_is_what_was_said_last(tool: ModuleType, tmp_path: Path):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/gpu").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_plan_loads_with_the_configs_of_its_trainings(tool: ModuleType, path: Path):
     plan = config.load(tool.GpuConfig, path)
-    first, second = (
-        config.load(CodecTrainConfig, ROOT / f"configs/train/{one.stage}.yaml", one.settings) for one in plan.trainings
-    )
-    assert first.run.model == second.run.model == "tiny-v2" and second.freeze_encoder and not first.freeze_encoder
-    assert first.engine.device == second.engine.device == "cuda"
-    assert second.adversarial_weight > 0 and len(second.discriminators.windows) == 3
-    assert {Path(one.out).name for one in plan.trainings} == {"codec", "codec-adversarial"}
-    assert (plan.trainings[1].settings[1]) == f"run.start={plan.trainings[0].out}/codec.safetensors"
+    settings = tool.training_settings(plan, [])
+    first, second = (config.load(CodecTrainConfig, tool.SETTINGS, one) for one in settings.values())
+    assert first.run.start == plan.start and second.run.start == f"{first.run.out}/codec.safetensors"
+    assert first.data == second.data == f"{plan.corpus.folder}/songs"
+    assert second.freeze_encoder and not first.freeze_encoder
+    assert second.adversarial_weight > 0 == first.adversarial_weight and first.engine.device == "cuda"

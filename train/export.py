@@ -5,6 +5,7 @@ config.yaml (shapes and sampling defaults) and training.json: the corpus's setti
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from hybridgen import config, weights
 from hybridgen.files import read_json, write_json
 from hybridgen.pipeline import Pipeline
 from hybridgen.stages import STAGES, PipelineConfig
-from hybridgen.training.log import validations
+
+
+def figures(log: Path) -> list[dict[str, float]]:
+    """The validation entries of a run's log, oldest first, and its last training entry."""
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    validations = [entry for entry in entries if any(name.startswith("valid/") for name in entry)]
+    return [{name: value for name, value in entry.items() if name != "time"} for entry in validations]
 
 
 def stage_files(runs: Path) -> dict[str, Path]:
@@ -34,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     logs = {stage: args.runs / stage / "log.jsonl" for stage in STAGES}
     record = {
         "corpus": read_json(args.corpus) if args.corpus else None,
-        "stages": {stage: validations(log) for stage, log in logs.items() if log.is_file()},
+        "stages": {stage: figures(log) for stage, log in logs.items() if log.is_file()},
     }
     write_json(args.out / "training.json", record)
     size = sum(path.stat().st_size for path in args.out.glob("*.safetensors"))

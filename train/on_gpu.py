@@ -1,36 +1,36 @@
-"""Trains in short runs on a borrowed machine: train/on_gpu.py configs/gpu/codec-v2.yaml --minutes 9 --out results
+"""Codec trainings in short runs on a borrowed machine: train/on_gpu.py configs/gpu/codec-v2.yaml --minutes 9 --out OUT
 
-Composes and plays a corpus with a process for each core, then trains with the scripts beside this one, one training
-after the other, and copies their weights, logs and figures to `--out`. Before the minutes are over it stops what runs,
-which saves; the same command goes on from there, and what comes out is what one long run would have made. The corpus is
-whole before a training begins, since each crop is drawn from all songs. Nothing is fetched from the network.
+First it says in one line what is missing. Then it composes and plays a corpus with a process for each core, trains with
+train/codec.py, each training beginning with the weights of the one before, and copies weights and logs to `--out`.
+Before the minutes are over, or at a signal, it stops what runs, which saves; the same command goes on from there. The
+corpus is whole before a training begins, since each crop is drawn from all songs. Nothing is fetched.
 
-Exit code: 0 when all is finished, 3 when the same command should go on, 2 for what is wrong, in one line.
+Exit code: 0 when all is finished, 3 when the same command should go on, 2 for what is wrong.
 """
 
 import argparse
 import contextlib
-import json
+import importlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from hybridgen import config
 from hybridgen.config import Weight, Whole
 from hybridgen.files import read_json, write_json
-from hybridgen.stages import STAGES
-from hybridgen.training.checkpoints import Stop, stop_on_signal
-from hybridgen.training.log import validations
 
 ROOT = Path(__file__).parents[1]
-KEPT, LAST = 1 / 12, 1 / 60  # of the minutes: for a last step and its checkpoint, and of that for copying
+SCRIPT, SETTINGS = ROOT / "train/codec.py", ROOT / "configs/train/codec.yaml"
+PACKAGES = (  # what the corpus and train/codec.py import
+    "einops", "filelock", "fluidsynth", "matplotlib", "numba", "numpy", "safetensors", "scipy", "soundfile", "soxr",
+    "tokenizers", "torch", "tqdm",
+)  # fmt: skip
+SAVING, COPYING = 1 / 12, 1 / 60  # of the minutes: left for a last step and its checkpoint; of that, for copying
 UNFINISHED = 3  # exit code
 
 
@@ -46,39 +46,28 @@ class CorpusPart:
 
 
 @dataclass(frozen=True)
-class Training:
-    """A run of train/STAGE.py."""
-
-    stage: str
-    out: str  # folder of the run
-    settings: tuple[str, ...]  # laid over configs/train/STAGE.yaml: files and single values, as on the command line
-
-    def __post_init__(self) -> None:
-        if self.stage not in STAGES:
-            raise ValueError(f"stage {self.stage!r} is none of {', '.join(STAGES)}")
-
-
-@dataclass(frozen=True)
 class GpuConfig:
-    """Everything that is done, in this order."""
+    """Everything that is done, in this order. Settings are laid over configs/train/codec.yaml."""
 
     corpus: CorpusPart
-    trainings: tuple[Training, ...]
-
-    def __post_init__(self) -> None:
-        names = [Path(one.out).name for one in self.trainings]
-        if len(set(names)) < len(names):
-            raise ValueError(f"trainings: the last parts of {[one.out for one in self.trainings]} must differ")
+    runs: str  # folder of the trainings' own folders
+    start: str  # weights that the first one begins with
+    settings: tuple[str, ...]  # of all trainings
+    trainings: dict[str, tuple[str, ...]]  # name -> further settings
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command that resumes when it is given again, and the folder in which it works."""
+    """A command that goes on where it was when it is given again, and the folder in which it works."""
 
-    name: str
     folder: Path
     command: tuple[str, ...]
     speed: tuple[str, ...] = ()  # arguments that change nothing but the speed
+
+    @property
+    def weights(self) -> Path:
+        """What a training makes."""
+        return self.folder / "codec.safetensors"
 
     @property
     def said(self) -> Path:
@@ -100,49 +89,84 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Clock:
-    """When to stop."""
+class Times:
+    """Of time.monotonic(): when a step is asked to save and stop, and when it is ended."""
 
-    begin: float  # of time.monotonic()
-    seconds: float
-
-    def is_over(self, kept: float) -> bool:
-        """Whether no more than this share of the time is left."""
-        return time.monotonic() - self.begin > (1 - kept) * self.seconds
+    stop: float
+    end: float
 
 
-def steps(plan: GpuConfig, overrides: list[str]) -> Iterator[Step]:
-    """The corpus, then every training."""
-    part = plan.corpus
+def corpus_step(part: CorpusPart) -> Step:
+    """Writes the corpus."""
     command = [sys.executable, "-m", "hybridgen.data.corpus", "--out", part.folder, "--hours", f"{part.hours:g}"]
     command += ["--subsets", str(part.subsets), "--seconds", *(f"{value:g}" for value in part.seconds)]
     command += ["--sounds", *part.sounds] if part.sounds else []
-    yield Step("corpus", Path(part.folder), tuple(command), ("--workers", str(os.cpu_count() or 1)))
-    for one in plan.trainings:
-        script = [sys.executable, str(ROOT / f"train/{one.stage}.py"), str(ROOT / f"configs/train/{one.stage}.yaml")]
-        yield Step(Path(one.out).name, Path(one.out), (*script, *one.settings, *overrides, f"run.out={one.out}"))
+    return Step(Path(part.folder), tuple(command), ("--workers", str(os.cpu_count() or 1)))
 
 
-def run(step: Step, clock: Clock, stop: Stop) -> bool:
-    """Runs a step until it ends, or until it must be stopped; whether it ended. ValueError, with its last line, where
-    it failed."""
+def training_settings(plan: GpuConfig, overrides: list[str]) -> dict[str, list[str]]:
+    """The whole settings of each training."""
+    start, found = plan.start, {}
+    for name, own in plan.trainings.items():
+        out = f"{plan.runs}/{name}"
+        places = [f"data={plan.corpus.folder}/songs", f"run.start={start}", f"run.out={out}"]
+        found[name] = [*plan.settings, *own, *overrides, *places]
+        start = f"{out}/codec.safetensors"
+    return found
+
+
+def check(plan: GpuConfig, trainings: dict[str, list[str]]) -> None:
+    """ValueError, in one line, for what is missing or wrong: now, and not after minutes of composing."""
+    if missing := [name for name in PACKAGES if not can_import(name)]:
+        raise ValueError(f"packages that cannot be imported: {', '.join(missing)} (requirements/, libfluidsynth3)")
+    import torch  # the rest too only now: it imports what may be missing
+
+    from hybridgen.data import corpus, synth
+    from hybridgen.data.sound import sources
+    from hybridgen.training.configs import CodecTrainConfig
+
+    if plan.corpus.sounds:
+        sources.check(plan.corpus.sounds, corpus.PACKS)
+    else:
+        synth.find_soundfont()
+    for settings in trainings.values():
+        device = config.load(CodecTrainConfig, SETTINGS, settings).engine.device
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("engine.device cuda: PyTorch finds no GPU here")
+    if not Path(plan.start).is_file():
+        raise ValueError(f"start {plan.start} is missing")
+
+
+def can_import(name: str) -> bool:
+    """Whether a package is there, and the C library that it binds."""
+    try:
+        importlib.import_module(name)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def run(step: Step, times: Times) -> bool:
+    """Runs a step until it ends or must be stopped; whether it ended.
+
+    ValueError, with its last line, where it failed.
+    """
     step.folder.mkdir(parents=True, exist_ok=True)
     with step.said.open("ab") as said:
         process = subprocess.Popen(
             [*step.command, *step.speed], stdout=said, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        while process.poll() is None and not (stop.requested or clock.is_over(KEPT)):
-            time.sleep(0.1)
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)  # it finishes its step and saves
-            while process.poll() is None and not clock.is_over(LAST):
-                time.sleep(0.1)
-            return False
+        process.wait(max(0.0, times.stop - time.monotonic()))
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.terminate()  # a training finishes its step and saves
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, times.end - time.monotonic()))
+        return False
     finally:
         kill(process)
     if process.returncode:
-        raise ValueError(f"{step.name}: {last_line(step.said)}")
+        raise ValueError(f"{step.folder}: {last_line(step.said)}")
     step.finish()
     return True
 
@@ -160,60 +184,50 @@ def last_line(path: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "ended without a word")
 
 
-def collect(plan: GpuConfig, overrides: list[str], out: Path) -> dict[str, Any]:
-    """Copies weights and logs to `out`, a folder for each training; what has become of each, also in figures.json."""
-    out.mkdir(parents=True, exist_ok=True)
-    facts: dict[str, Any] = {}
-    stages = [None, *(one.stage for one in plan.trainings)]
-    for step, stage in zip(steps(plan, overrides), stages, strict=True):
-        facts[step.name] = {"finished": step.is_finished}
-        log = step.folder / "log.jsonl"
-        if stage is None or not log.is_file():
-            continue
-        (out / step.name).mkdir(exist_ok=True)
-        for path in (log, step.folder / f"{stage}.safetensors"):
+def collect(steps: list[Step], out: Path) -> None:
+    """Copies the weights and the log of each training into a folder of its name."""
+    for step in steps:
+        for path in (step.folder / "log.jsonl", step.weights):
             if path.is_file():
-                shutil.copy(path, out / step.name)
-        entries = [json.loads(line) for line in log.read_text().splitlines()]
-        trained = [entry for entry in entries if "loss" in entry]
-        facts[step.name] |= {"last": trained[-1] if trained else None, "validations": validations(log)}
-    write_json(out / "figures.json", facts)
-    return facts
+                (out / step.folder.name).mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, out / step.folder.name)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Reads the command line, does what is left to do and time for; the exit code."""
-    clock_begin = time.monotonic()
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="The same command resumes: docs/training.md"
-    )
+    begin = time.monotonic()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="More: docs/training.md")
     parser.add_argument("plan", type=Path, metavar="YAML", help="corpus and trainings, as configs/gpu/codec-v2.yaml")
     parser.add_argument("--minutes", type=float, required=True, help="after which it has ended, with all saved")
-    parser.add_argument("--out", type=Path, required=True, help="folder for weights, logs and figures.json")
-    parser.add_argument(
-        "overrides", nargs="*", help="corpus.hours=1 and the like, and for all trainings engine.device=cpu and the like"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for weights and logs")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the YAML, or of all its trainings")
     args = parser.parse_intermixed_args(argv)
-    own = [one for one in args.overrides if one.startswith("corpus.")]
-    overrides = [one for one in args.overrides if not one.startswith("corpus.")]
+    of_plan = {field.name for field in fields(GpuConfig)}
+    own = [one for one in args.overrides if one.partition("=")[0].partition(".")[0] in of_plan]
+    times = Times(*(begin + 60 * args.minutes * (1 - kept) for kept in (SAVING, COPYING)))
     try:
         if not args.minutes > 0:
             raise ValueError(f"minutes {args.minutes:g}: must be more than 0")
-        plan, clock = config.load(GpuConfig, args.plan, own), Clock(clock_begin, 60 * args.minutes)
+        plan = config.load(GpuConfig, args.plan, own)
+        trainings = training_settings(plan, [one for one in args.overrides if one not in own])
+        check(plan, trainings)
+        steps = [corpus_step(plan.corpus)]
+        for name, settings in trainings.items():
+            command = (sys.executable, str(SCRIPT), str(SETTINGS), *settings)
+            steps.append(Step(Path(plan.runs, name), command))
         try:
-            with stop_on_signal() as stop:
-                is_finished = all(step.is_finished or run(step, clock, stop) for step in steps(plan, overrides))
+            is_finished = all(step.is_finished or run(step, times) for step in steps)
         finally:
-            facts = collect(plan, overrides, args.out)
+            collect(steps[1:], args.out)
     except (ValueError, OSError) as error:
         print(f"on_gpu.py: {error}", file=sys.stderr)
         return 2
-    for name, fact in facts.items():
-        step = f", step {fact['last']['step']}" if fact.get("last") else ""
-        print(f"{name}{step}: {'finished' if fact['finished'] else 'not finished'}")
-    print(f"{args.out}: weights, logs, figures.json" + ("" if is_finished else "; the same command goes on"))
+    for step in steps:
+        print(f"{step.folder}: {'finished' if step.is_finished else 'not finished'}")
+    print(f"{args.out}: weights and logs" + ("" if is_finished else "; the same command goes on"))
     return 0 if is_finished else UNFINISHED
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: `run` stops its step
     sys.exit(main())

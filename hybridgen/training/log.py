@@ -105,13 +105,6 @@ class Log:
             self._wandb.finish(exit_code=0 if kind is None else 1)
 
 
-def validations(path: Path) -> list[dict[str, float]]:
-    """The validation entries of a log.jsonl, oldest first, without their times."""
-    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    found = [entry for entry in entries if any(name.startswith("valid/") for name in entry)]
-    return [{name: value for name, value in entry.items() if name != "time"} for entry in found]
-
-
 def spectrograms(sounds: Mapping[str, np.ndarray], sample_rate: int) -> "Figure":
     """Mel spectrograms of sounds (2, N) by name, one below the other."""
     from matplotlib.figure import Figure
