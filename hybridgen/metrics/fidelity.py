@@ -105,14 +105,14 @@ def envelope(samples: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(high[: n * hop]).reshape(n, hop).mean(axis=1) + 1e-12)
 
 
-def find_onsets(values: np.ndarray) -> np.ndarray:
-    """The sharpest rises (in milliseconds, rising) of an envelope (E,): at most 60, at least 60 ms apart."""
+def find_onsets(values: np.ndarray, limit: int = MAX_ONSETS) -> np.ndarray:
+    """The sharpest rises (in milliseconds, rising) of an envelope (E,): at most `limit`, at least 60 ms apart."""
     energy, k = np.cumsum(np.concatenate([[0.0], np.square(values)])), 10
     after, before = energy[2 * k :] - energy[k:-k], energy[k:-k] - energy[: -2 * k]
     rise = np.log10((after + 1e-9) / (before + 1e-9)) * (after > 0.02 * np.percentile(after, 99))
     picked: list[int] = []
     for at in np.argsort(-rise):
-        if rise[at] < MIN_RISE or len(picked) == MAX_ONSETS:
+        if rise[at] < MIN_RISE or len(picked) == limit:
             break
         if all(abs(at - other) > MIN_GAP for other in picked):
             picked.append(int(at))

@@ -1,4 +1,5 @@
-"""Form, from the samples: whether sections of one label sound alike, and those of different labels do not.
+"""Form, from the samples: whether sections of one label sound alike and those of different labels do not, and whether
+bars come back at all.
 
 Samples are float arrays (N,) or (2, N) at 44.1 kHz, the plan's first sample first. n bars, K sections, F frames.
 """
@@ -24,6 +25,7 @@ from hybridgen.plan.plan import Plan
 
 BANDS = 32
 HARMONY_WEIGHT = 4.0  # of the chords against the timbre; chosen on 24 songs of the composer
+APART = 4  # bars between two of which the later may be called a repetition
 
 
 def label_auc(samples: np.ndarray, plan: Plan) -> float:
@@ -43,6 +45,21 @@ def label_auc(samples: np.ndarray, plan: Plan) -> float:
         return float("nan")
     apart = _distances(samples, plan, sections)[sections[first], sections[second]]
     return float(mannwhitneyu(apart[~same], apart[same]).statistic / (same.sum() * (~same).sum()))
+
+
+def repetition(samples: np.ndarray, starts: np.ndarray) -> float:
+    """How much of a sound comes back: 0 as in noise, 1 where each bar was heard before or will be, at least four away.
+
+    starts (n + 1,): where the bars begin, in seconds. The mean over bars of the likeness (cosine of timbre and harmony)
+    to the likest bar that is far enough away; NaN with fewer than eight bars.
+    """
+    if len(starts) <= 2 * APART:
+        return float("nan")
+    rows = np.concatenate([_timbre(samples, starts), np.sqrt(HARMONY_WEIGHT) * _chroma(samples, starts)], axis=1)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    number = np.arange(len(rows))
+    far = np.abs(number[:, None] - number) >= APART
+    return float(np.where(far, rows @ rows.T, -1.0).max(axis=1).mean())
 
 
 def _sections(plan: Plan, n_samples: int) -> tuple[list[str | None], np.ndarray]:
