@@ -232,6 +232,7 @@ def test_dac_reads_a_checkpoint_of_transformers(tmp_path: Path):
         sound = model.decoder(nearest.mT).transpose(0, 1)
     assert codec.latent_dim == 2 * 4 and (codec.basis.T @ codec.basis - torch.eye(4)).abs().max() < 1e-5
     assert ((hidden - nearest.mT).norm(dim=1) < (hidden - coded).norm(dim=1)).all()
+    torch.testing.assert_close(nearest @ codec.basis, hidden.mT @ codec.basis, atol=1e-4, rtol=1e-3)
     again = (coded.mT - codec.offset) @ codec.basis @ codec.basis.T + codec.offset
     torch.testing.assert_close(again, coded.mT, atol=1e-4, rtol=1e-4)  # its codes lie in the span
     inner = slice(codec.reach * hop, -codec.reach * hop)
