@@ -39,7 +39,7 @@ CLAIMS = (
     (r"jazz guitar", None, {26}),
     (r"(?:overdriven|crunchy) guitar", None, {29}),
     (r"(?:distort\w+|heavy) guitar", None, {30}),
-    (r"guitar", None, set(range(24, 32))),
+    (r"(?<!bass )guitar", None, set(range(24, 32))),
     (r"(?:upright|double|acoustic) bass", None, {32, 43}),
     (r"slap bass", "bass", {36, 37}),
     (r"fretless", "bass", {35}),

@@ -11,6 +11,8 @@ from tools.mutant_list import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[1]
 CORE = ("*.py", "codecs/*.py", "plan/*.py", "render/*.py", "text/*.py", "analysis/*.py", "metrics/*.py")
+COMPOSER = ("dynamics", "drums", "form", "harmony", "melody", "notation", "performance", "players", "rhythm", "staging")
+CORE += tuple(f"data/composer/{name}.py" for name in COMPOSER)
 CORE += ("data/captions.py", "data/prepared_dataset.py", "data/shards.py", "training/planner_data.py")
 CORE += tuple(f"training/{name}.py" for name in ("checkpoints", "dataset", "ema", "guards", "losses", "objectives"))
 NOT_CORE = {"__init__.py", "__main__.py", "plan/plan.py", "plot.py"}  # they compute nothing that another file uses

@@ -1,5 +1,6 @@
 """Notes and steps of sub-tokens are the same thing, and whatever is chosen among the allowed ones is playable."""
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from hybridgen import note_grammar
-from hybridgen.data.composer import compose
+from hybridgen.data.composer import GENRES, compose
 from hybridgen.note_grammar import COPY, EMPTY, FULL, GRID, MAX_ONSETS, MOVED, NEW, SHIFT, UNKNOWN, State, steps
 from hybridgen.plan import ranges
 from hybridgen.plan.harmony import METERS, meter_quarters
@@ -88,10 +89,26 @@ def test_notes_on_the_grid_come_back_from_their_steps(seed: int):
     assert (np.diff(found.bars) >= 0).all()
 
 
-@pytest.mark.parametrize("index", range(12))
-def test_composed_songs_are_exact_and_what_their_instruments_play(index: int):
-    plan = compose(0, 60_000_000 + index, (20, 60)).plan
-    assert note_grammar.from_steps(plan, flat(steps(plan))).notes == plan.notes
+@pytest.fixture(scope="module")
+def songs_by_genre() -> dict[str, list[Plan]]:
+    """At least two composed songs of each genre."""
+    found: dict[str, list[Plan]] = {genre: [] for genre in GENRES}
+    for index in itertools.count(60_000_000):
+        song = compose(0, index, (20, 40))
+        found[song.genre].append(song.plan)
+        if min(map(len, found.values())) >= 2:
+            return found
+    raise AssertionError
+
+
+@pytest.mark.parametrize("genre", GENRES)
+def test_composed_songs_are_exact_and_what_their_instruments_play(genre: str, songs_by_genre: dict[str, list[Plan]]):
+    for plan in songs_by_genre[genre]:
+        assert note_grammar.from_steps(plan, flat(steps(plan))).notes == plan.notes
+        check_playable(plan)
+
+
+def check_playable(plan: Plan) -> None:
     table = ranges.of_plan(plan.instruments)
     for part in plan.notes:
         for bar in part.bars:

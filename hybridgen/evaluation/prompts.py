@@ -7,7 +7,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from hybridgen.data.captions import caption_words, captions
-from hybridgen.data.composer import GENRES, compose
+from hybridgen.data.composer import compose
+from hybridgen.data.composer.genres import TRAINED
 from hybridgen.data.song import Song
 from hybridgen.plan.plan import Plan
 from hybridgen.text.controls import find_controls
@@ -54,14 +55,15 @@ def select_all(size: EvalSize, songs: Path) -> tuple[list[EvalPrompt], list[Eval
 
 
 def select(seconds: int, count: int, songs: Path, part: int) -> list[EvalPrompt]:
-    """`count` prompts for songs with even (part 0) or odd (1) index, all genres about equally often and in turn."""
-    selected: dict[str, list[EvalPrompt]] = {genre: [] for genre in GENRES}
-    per_genre = -(-count // len(GENRES))
+    """`count` prompts for songs with even (part 0) or odd (1) index, trained genres equally often and in turn."""
+    selected: dict[str, list[EvalPrompt]] = {style.name: [] for style in TRAINED}
+    per_genre = -(-count // len(TRAINED))
     with tqdm(total=count, desc=f"selecting songs of {seconds} s", unit="song", disable=None) as bar:
         indices = itertools.count(part, 2)
         while sum(map(len, selected.values())) < count:
             song = compose(SEED, next(indices), (seconds, seconds))
-            if len(selected[song.genre]) < per_genre and (prompt := make_prompt(song, seconds, songs)):
+            room = song.genre in selected and len(selected[song.genre]) < per_genre
+            if room and (prompt := make_prompt(song, seconds, songs)):
                 selected[song.genre].append(prompt)
                 bar.update()
     in_turn = itertools.chain.from_iterable(itertools.zip_longest(*selected.values()))

@@ -26,6 +26,7 @@ USUAL = (  # where a prompt does not say it
     (compiled(r"\bjazz|\bbebop|\bbig band"), Swing(0.62)),
     (compiled(r"\bblues"), Swing(0.64)),
     (compiled(r"\blo-?\s?fi\b|\bchillhop"), Swing(0.57, 16)),
+    (compiled(r"\btrip[\s-]?hop"), Swing(0.55, 16)),
     (compiled(r"\bfunk|\bboom[\s-]bap|\bhip[\s-]?hop"), Swing(0.53, 16)),
 )
 COMPOUND = ("6/8", "9/8", "12/8")  # whose beats are no pairs

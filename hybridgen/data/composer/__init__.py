@@ -2,8 +2,9 @@
 
 The files in the order of the work: `genres` (the style table: `electronic`, `ensembles`, `bands`, with `figures` and
 `progressions`), `form` (sections), `harmony` (chords), `rhythm` (figures in any meter), `players`, `drums` and `melody`
-(notes on the grid), `notation` (those notes in the plan), `performance` (swing, human timing, mix). Everything is drawn
-from text seeds: the same (seed, index, seconds) gives the same song anywhere.
+(notes on the grid), `staging` (who opens and who ends), `dynamics` (how loud), `notation` (those notes in the plan),
+`performance` (swing, human timing, mix). Everything is drawn from text seeds: the same (seed, index, seconds) gives
+the same song anywhere.
 """
 
 import random
@@ -13,6 +14,8 @@ import numpy as np
 
 from hybridgen.data.composer import notation
 from hybridgen.data.composer.context import Event, Passage, SongContext
+from hybridgen.data.composer.drums import kick_of
+from hybridgen.data.composer.dynamics import section_curve, shaped
 from hybridgen.data.composer.form import Shape, shape_track
 from hybridgen.data.composer.genres import STYLES, style_named
 from hybridgen.data.composer.harmony import draw_harmonizer
@@ -20,18 +23,20 @@ from hybridgen.data.composer.melody import center_for
 from hybridgen.data.composer.performance import mix_channel, perform
 from hybridgen.data.composer.players import Part
 from hybridgen.data.composer.rhythm import STEP, Grid, grid
+from hybridgen.data.composer.staging import staged, staging_of
 from hybridgen.data.composer.style import Style
 from hybridgen.data.song import SAMPLE_RATE, Song
 from hybridgen.plan.harmony import KEYS, METERS
-from hybridgen.plan.notes import Swing
+from hybridgen.plan.notes import GRID, TICKS, Swing
 from hybridgen.plan.parts import MAX_SECONDS, ROLES, Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 
 GENRES = tuple(style.name for style in STYLES)
 SLOWEST, FASTEST = 50.0, 200.0
 COMPOUND = (1.2, 1.6)  # factors on a style's tempo in quarter notes: in compound meters a beat is longer
+STEPS = TICKS // GRID  # in a quarter note, of the grid that notes are written on
+COLD_TAIL = 0.3  # seconds after the last bar of a song whose last chord does not ring
 OUTLIERS, RAMPS, RITARDANDOS = 0.08, 0.05, 0.05  # shares of songs
-BUILD_SWELL, LIFT_SWELL, END_FADE = (-12.0, 8.0), (-3.0, 3.0), (0.0, -8.0)  # velocity from a section's start to its end
 MODE_MOODS = {"major": ("happy", "bright", "hopeful"), "minor": ("sad", "melancholic", "serious")}
 
 
@@ -51,17 +56,20 @@ def compose(seed: int, index: int, seconds: tuple[float, float] = (20, 60)) -> S
     key = rng.choice(KEYS)
     drive = rng.choice(style.drive)
     marks, n_bars, tail = _draw_time(rng, style, bar_grid, rng.uniform(low, high))
-    context = SongContext(text, bar_grid, key, pulse=marks[0].bpm / (bar_grid.beat_lengths[0] * STEP))
+    cast, programs = _draw_cast(rng, style)
+    context = SongContext(text, bar_grid, key, pulse=marks[0].bpm / (bar_grid.beat_lengths[0] * STEP), bass=style.bass)
+    context = replace(context, kick=kick_of(cast, context))
     shapes = shape_track(rng, n_bars, style.forms, drive)
     passages = _write_harmony(rng, style, context, shapes, marks[0].bpm)
-    cast, programs = _draw_cast(rng, style)
-    events, roles = _play(cast, context, passages)
+    ending = staging_of(context, passages[-1], style.intros, style.endings)
+    tail = min(tail, COLD_TAIL) if ending.last == "cold" else tail
+    events, roles = _play(cast, style, context, passages)
     playing = tuple(role for role in ROLES if any(role in present for present in roles))
     plan = _write_plan(context, passages, roles, marks, tuple((role, programs[role]) for role in playing), tail)
-    dynamics = _dynamics(context, passages)
+    curve = section_curve(context, passages, fades=ending.last == "ring")
     played = {role: events[role] for role in playing}
-    plan = notation.write(plan, played, dynamics, _draw_swing(rng, style, bar_grid))
-    notes = perform(played, dynamics, plan, bar_grid, style, rng.randrange(2**32))
+    plan = notation.write(plan, played, curve, _draw_swing(rng, style, bar_grid))
+    notes = perform(played, curve, plan, bar_grid, style, rng.randrange(2**32))
     first_parts = {part.role: part for part in reversed(cast)}
     channels = tuple(mix_channel(first_parts[role], programs[role], rng) for role in playing)
     return Song(index, seed, style.name, _draw_mood(rng, style, key, marks[0].bpm, shapes), plan, notes, channels)
@@ -122,11 +130,25 @@ def _write_harmony(
     progressions = style.major if context.key.endswith("major") else style.minor
     writer = draw_harmonizer(rng, context.key, progressions, hold, context.grid.halves, packs)
     passages, first = [], 0
+    earlier: dict[str, list[int]] = {}  # label -> energies of its sections
     for shape, following in zip(shapes, (*shapes[1:], None), strict=True):
         leads_on = following is not None and following.label != "bridge" and rng.random() < 0.6
         bars = writer.section(shape.label, shape.n_bars, following is None, leads_on)
         lifts = following is not None and following.energy > shape.energy
-        passages.append(Passage(shape.label, shape.energy, first, bars, following is None, lifts))
+        energies = earlier.setdefault(shape.label, [])
+        energies.append(shape.energy)
+        passages.append(
+            Passage(
+                shape.label,
+                shape.energy,
+                first,
+                bars,
+                closing=following is None,
+                lifts=lifts,
+                turn=len(energies) - 1,
+                first_energy=energies[0],
+            )
+        )
         first += shape.n_bars
     return tuple(passages)
 
@@ -142,38 +164,39 @@ def _draw_cast(rng: random.Random, style: Style) -> tuple[tuple[Part, ...], dict
 
 
 def _play(
-    cast: tuple[Part, ...], context: SongContext, passages: tuple[Passage, ...]
+    cast: tuple[Part, ...], style: Style, context: SongContext, passages: tuple[Passage, ...]
 ) -> tuple[dict[str, list[Event]], tuple[tuple[str, ...], ...]]:
     """The notes of each role, and for each section the roles that play in it."""
     events: dict[str, list[Event]] = {role: [] for role in ROLES}
     present = []
     for passage in passages:
-        here: set[str] = set()
+        staging = staging_of(context, passage, style.intros, style.endings)
+        passage = replace(passage, at_least=staging.energy)
+        written: dict[str, list[Event]] = {}
         for part in _active_parts(cast, context, passage):
-            played = part.player(part, context, passage)
-            events[part.role] += played
-            here |= {part.role} if played else set()
-        present.append(tuple(role for role in ROLES if role in here))
-    return events, tuple(present)
+            played = shaped(part.player(part, context, passage), part, style, context, passage)
+            written[part.role] = [*written.get(part.role, []), *played]
+        heard = staged(written, staging, cast[0].role, context, passage)
+        for role, played in heard.items():
+            events[role] += played
+        present.append(tuple(role for role in ROLES if heard.get(role)))
+    return {role: _merged(played) for role, played in events.items()}, tuple(present)
+
+
+def _merged(events: list[Event]) -> list[Event]:
+    """Notes of a role, of which those that begin together on one pitch are one: the loudest."""
+    loudest: dict[tuple[int, int], Event] = {}
+    for event in events:
+        place = round(event.start * STEPS), event.pitch
+        loudest[place] = max(event, loudest.get(place, event), key=lambda one: one.velocity)
+    return list(loudest.values())
 
 
 def _active_parts(cast: tuple[Part, ...], context: SongContext, passage: Passage) -> list[Part]:
-    ready = [part for part in cast[1:] if part.enters <= passage.energy and passage.label not in part.rests]
-    singers = [part for part in ready if part.turns]
+    ready = [part for part in cast[1:] if part.enters <= passage.entering and passage.label not in part.rests]
+    singers = [part for part in ready if part.turns and part.enters <= passage.first_energy]
     singer = context.choices("singer", passage.label).choice(singers) if singers else None
     return [cast[0], *(part for part in ready if not part.turns or part is singer)]
-
-
-def _dynamics(context: SongContext, passages: tuple[Passage, ...]) -> list[tuple[float, float]]:
-    """(quarter notes, change of velocity): builds grow, the end fades, a section before a stronger one leads there."""
-    curve = []
-    for passage in passages:
-        low, high = BUILD_SWELL if passage.label == "build" else END_FADE if passage.closing else (0.0, 0.0)
-        if passage.lifts and passage.label != "build":
-            low, high = LIFT_SWELL
-        end = context.quarter(passage, len(passage.bars))
-        curve += [(context.quarter(passage, 0), low), (end - 0.01, high)]
-    return curve
 
 
 def _write_plan(

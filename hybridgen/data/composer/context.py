@@ -2,11 +2,12 @@
 
 import random
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hybridgen.data.composer.rhythm import STEP, Grid
 
 SLOW_PULSE = 92.0
+PHRASE = 4  # bars
 
 
 class Event(NamedTuple):
@@ -19,6 +20,15 @@ class Event(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Bass:
+    """How a genre's bass goes with the kick and into chords."""
+
+    kick: Literal["with", "between", "free"] = "with"  # onsets move to the kick's, or into the gaps between them
+    approach: float = 0.3  # share of changes of the root that a step leads into
+    rest: float = 0.4  # share of the ends of other phrases at which it takes a breath
+
+
+@dataclass(frozen=True)
 class Passage:
     """One section: `bars[i]` holds one or two chord names, the first bar is bar `first_bar` (from 0) of the track."""
 
@@ -28,6 +38,9 @@ class Passage:
     bars: tuple[tuple[str, ...], ...]
     closing: bool  # its last bar ends the track
     lifts: bool  # the next section has more energy
+    turn: int = 0  # how many sections of this label came before
+    first_energy: int = 0  # of the first of them: its figures come back, whatever the energy is by now
+    at_least: int = 0  # energy by which roles and layers of drums enter, if it has less
 
     def chord_at(self, bar: int, step: int, grid: Grid) -> str:
         """The chord at a step of a bar; both are counted from the start of the section."""
@@ -43,6 +56,19 @@ class Passage:
         length = grid.steps // len(self.bars[bar])
         return tuple((i * length, length, chord) for i, chord in enumerate(self.bars[bar]))
 
+    def phrase_end(self, bar: int) -> tuple[object, ...] | None:
+        """What names the end of a phrase, None inside one: each end of a section is new, the others come back."""
+        if len(self.bars) < PHRASE:
+            return None
+        if bar == self.n_played - 1:
+            return self.label, "end", self.turn
+        return (self.label, "phrase", bar // PHRASE % 2) if bar % PHRASE == PHRASE - 1 else None
+
+    @property
+    def entering(self) -> int:
+        """The energy by which roles and layers of drums enter."""
+        return max(self.energy, self.at_least)
+
     @property
     def n_played(self) -> int:
         """Bars that are played in full: all but the one that ends the track."""
@@ -57,6 +83,8 @@ class SongContext:
     grid: Grid
     key: str
     pulse: float  # beats a minute, as a listener taps them
+    bass: Bass
+    kick: str = ""  # its figure, "" where there is none
 
     @property
     def is_slow(self) -> bool:

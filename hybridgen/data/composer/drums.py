@@ -1,9 +1,7 @@
-"""Drums and percussion: grooves whose layers enter with energy, fills at ends of sections, crashes at starts."""
-
-from functools import partial
+"""Drums and percussion: grooves whose layers enter with energy, and fills that lead into the next section."""
 
 from hybridgen.data.composer.context import Event, Passage, SongContext
-from hybridgen.data.composer.players import Groove, Part, Player, loudness
+from hybridgen.data.composer.players import GHOST, Groove, Part, loudness, stroke_level
 from hybridgen.data.composer.rhythm import STEP, fit, strokes
 
 KICK, RIM, SNARE, CLAP, CLOSED, PEDAL, OPEN, CRASH, RIDE = 36, 37, 38, 39, 42, 44, 46, 49, 51
@@ -13,43 +11,62 @@ TOMS = (50, 48, 47, 45, 43)
 PULSES = (CLOSED, CABASA, MARACAS)  # these play several notes to a beat
 QUIET_LABELS = ("intro", "break", "interlude")
 
-FILLS = (  # one bar each; s snare, 1-5 toms from high to low, k kick
-    "............ssss",
-    "............1.35",
-    "........s.s.ssss",
-    "........s.123.45",
-    "............s.ss",
-    "........11335555",
-    ".............s.s",
-)
+SIGNS = {"s": SNARE, "g": SNARE, "i": RIM, "c": CLAP, "k": KICK, "o": OPEN, "r": RIDE}  # of fills; g is a ghost note
+SIGNS |= dict(zip("thmlf", TOMS, strict=True))  # from the highest
+INSIDE = 0.45  # share of phrases inside a section that end with a fill
+FILL_SWELL = (-16, 6)  # velocity from the start of a bar's second half, and at its end: every fill grows
 
 
-def kit(*grooves: tuple[Groove, ...], fills: bool = True) -> Player:
-    """A player of one of the grooves (one is drawn a song), with fills and crashes unless `fills` is off."""
-    return partial(_play_kit, grooves=grooves, fills=fills)
+def groove_for(part: Part, context: SongContext) -> tuple[Groove, ...]:
+    """The groove of this song."""
+    return context.choices("groove", part.role).choice(part.kits)
 
 
-def _play_kit(
-    part: Part, context: SongContext, passage: Passage, grooves: tuple[tuple[Groove, ...], ...], fills: bool
-) -> list[Event]:
-    groove = context.choices("groove", part.role).choice(grooves)
-    rng = context.choices("drums", part.role, passage.first_bar)
-    builds = fills and passage.label == "build"
-    fill = rng.choice(FILLS) if fills and not builds and passage.energy >= 2 and len(passage.bars) > 1 else ""
+def kick_of(cast: tuple[Part, ...], context: SongContext) -> str:
+    """The figure of the song's kick, "" where there is none."""
+    grooves = [groove_for(part, context) for part in cast if part.role == "drums"]
+    return next((drum.figure for groove in grooves for drum in groove if drum.pitch == KICK), "")
+
+
+def drums(part: Part, context: SongContext, passage: Passage) -> list[Event]:
+    """The groove, whose layers enter with the energy, with fills that lead into what comes next."""
+    groove = groove_for(part, context)
     events: list[Event] = []
     for bar in range(passage.n_played):
-        is_last = bar == passage.n_played - 1
-        stop = _fill_start(fill, context, bar) if is_last and fill else context.grid.steps
+        fill = _fill_for(part, context, passage, bar)
+        stop = _fill_start(fill, context, bar) if fill else context.grid.steps
         for drum in groove:
-            if drum.enters <= passage.energy:
+            if drum.enters <= passage.entering:
                 events += _play_bar(part, context, passage, bar, drum, stop)
-        if is_last and fill:
-            events += _play_fill(part, context, passage, bar, fill)
-    if builds:
+        events += _play_fill(part, context, passage, bar, fill) if fill else []
+    if part.fills and passage.label == "build":
         events += _roll(part, context, passage)
-    if fills and passage.energy >= 3 and passage.label not in QUIET_LABELS and passage.n_played:
-        events.append(Event(CRASH, context.quarter(passage, 0), 2.0, loudness(part, context, passage, 0, False)))
-    return events + (_last_hit(part, context, passage, groove, fills) if passage.closing else [])
+    return events + _landing(part, context, passage, events) + _last_hit(part, context, passage, groove)
+
+
+def _fill_for(part: Part, context: SongContext, passage: Passage, bar: int) -> str:
+    """The fill of a bar, "" for none: a full one before a stronger section, short ones before others and in between."""
+    if part.fills is None or passage.label == "build" or passage.entering < 2 or len(passage.bars) < 2:
+        return ""
+    if bar == passage.n_played - 1:
+        rng = context.choices("fill", part.role, passage.label, passage.turn)
+        is_full = passage.lifts or passage.energy >= 5
+        return rng.choice(part.fills.full if is_full else part.fills.half)
+    end = passage.phrase_end(bar)
+    if end is None:
+        return ""
+    rng = context.choices("fill", part.role, *end)
+    return rng.choice(part.fills.half) if rng.random() < INSIDE else ""
+
+
+def _landing(part: Part, context: SongContext, passage: Passage, events: list[Event]) -> list[Event]:
+    """What marks the first beat of a section with some energy, where the groove does not strike it anyway."""
+    if part.fills is None or passage.energy < 3 or passage.label in QUIET_LABELS or not passage.n_played:
+        return []
+    start = context.quarter(passage, 0)
+    struck = {event.pitch for event in events if event.start == start}
+    level = loudness(part, context, passage, 0, True)
+    return [Event(pitch, start, 2.0, level) for pitch in part.fills.landing if pitch not in struck]
 
 
 def _play_bar(part: Part, context: SongContext, passage: Passage, bar: int, drum: Groove, stop: int) -> list[Event]:
@@ -59,8 +76,7 @@ def _play_bar(part: Part, context: SongContext, passage: Passage, bar: int, drum
         off_beat = keeps_pulse and context.weight(stroke.step) < 2
         if stroke.step >= stop or (off_beat and context.is_slow and passage.energy < 5):
             continue
-        level = loudness(part, context, passage, stroke.step, stroke.accent) + drum.velocity
-        level -= (28 if stroke.sign == "g" else 0) + (8 if off_beat else 0)  # ghost notes; off-beats
+        level = stroke_level(part, context, passage, stroke) + drum.velocity - (8 if off_beat else 0)
         start = context.quarter(passage, bar, stroke.step)
         out.append(Event(drum.pitch, start, stroke.length * STEP, max(12, min(127, level))))
     return out
@@ -73,11 +89,14 @@ def _fill_start(fill: str, context: SongContext, bar: int) -> int:
 
 
 def _play_fill(part: Part, context: SongContext, passage: Passage, bar: int, fill: str) -> list[Event]:
+    """The strokes of a fill, each as loud as the last or louder but for ghost notes."""
+    middle = context.grid.steps / 2
     events = []
     for stroke in strokes(fit(fill, context.grid.meter, bar)):
-        pitch = {"s": SNARE, "k": KICK}.get(stroke.sign) or TOMS[min(int(stroke.sign), len(TOMS)) - 1]
-        level = loudness(part, context, passage, 0, False) - 14 + stroke.step
-        events.append(Event(pitch, context.quarter(passage, bar, stroke.step), STEP, max(20, min(127, level))))
+        swell = FILL_SWELL[0] + (FILL_SWELL[1] - FILL_SWELL[0]) * max(0.0, stroke.step / middle - 1)
+        level = loudness(part, context, passage, 0, False) + round(swell) - (GHOST // 2 if stroke.sign == "g" else 0)
+        start = context.quarter(passage, bar, stroke.step)
+        events.append(Event(SIGNS[stroke.sign], start, STEP, max(20, min(127, level))))
     return events
 
 
@@ -92,9 +111,9 @@ def _roll(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     return events
 
 
-def _last_hit(
-    part: Part, context: SongContext, passage: Passage, groove: tuple[Groove, ...], fills: bool
-) -> list[Event]:
+def _last_hit(part: Part, context: SongContext, passage: Passage, groove: tuple[Groove, ...]) -> list[Event]:
+    if not passage.closing:
+        return []
     start = context.quarter(passage, len(passage.bars) - 1)
-    pitches = (KICK, CRASH) if fills else (groove[0].pitch,)
+    pitches = part.fills.landing if part.fills else (groove[0].pitch,)
     return [Event(p, start, context.grid.quarters, loudness(part, context, passage, 0, False) - 8) for p in pitches]

@@ -1,11 +1,12 @@
 """Genres of soloists, small ensembles and orchestras."""
 
 from hybridgen.data.composer import figures as fig
-from hybridgen.data.composer import form
+from hybridgen.data.composer import form, staging
 from hybridgen.data.composer import progressions as pool
-from hybridgen.data.composer.drums import kit
+from hybridgen.data.composer.context import Bass
+from hybridgen.data.composer.drums import drums
 from hybridgen.data.composer.melody import melody
-from hybridgen.data.composer.players import Part, arpeggio, bass, chords, pad, walking_bass
+from hybridgen.data.composer.players import Part, arpeggio, bass, broken_chords, chords, pad, walking_bass
 from hybridgen.data.composer.style import Style
 
 STYLES: tuple[Style, ...] = (
@@ -19,6 +20,13 @@ STYLES: tuple[Style, ...] = (
         minor=pool.EPIC_MINOR,
         moods=("epic", "emotional", "heroic", "tense", "sweeping", "majestic"),
         common_time=0.55,
+        human_ms=6,
+        feel_ms=2,
+        arc=4,
+        accents=(6, 0, 2, 0),
+        bass=Bass("free", approach=0.1),
+        intros=(staging.GATHER, staging.EVERYONE),
+        endings=(staging.RING_OUT, staging.COLD),
         parts=(
             Part(
                 "strings",
@@ -64,7 +72,7 @@ STYLES: tuple[Style, ...] = (
             ),
             Part(
                 "keys",
-                arpeggio,
+                broken_chords,
                 (46, 0),
                 figures=(fig.ARP_SLOW, fig.ARP_EIGHTHS),
                 center=64,
@@ -73,7 +81,17 @@ STYLES: tuple[Style, ...] = (
                 reverb=0.5,
                 pan=0.3,
             ),
-            Part("drums", kit(*fig.ORCHESTRAL_KIT, fills=False), (48,), chance=0.9, enters=3, velocity=8, reverb=0.5),
+            Part(
+                "drums",
+                drums,
+                (48,),
+                kits=fig.ORCHESTRAL_KIT,
+                fills=fig.DRUM_CORPS_FILLS,
+                chance=0.9,
+                enters=3,
+                velocity=8,
+                reverb=0.5,
+            ),
             Part("pad", pad, (89, 92, 50), center=60, chance=0.5, velocity=-12, gain_db=-4, reverb=0.5, is_open=True),
         ),
     ),
@@ -89,6 +107,9 @@ STYLES: tuple[Style, ...] = (
         common_time=0.55,
         drive=(-1, 0, 1),
         human_ms=7,
+        arc=4,
+        accents=(6, 0, 2, 0),
+        bass=Bass("free", approach=0.1, rest=0.2),
         parts=(
             Part(
                 "keys",
@@ -123,6 +144,11 @@ STYLES: tuple[Style, ...] = (
         moods=("smoky", "sophisticated", "playful", "relaxed", "swinging", "cool"),
         swing_unit=0.5,
         swing=(0.58, 0.67),
+        human_ms=6,
+        feel_ms=4,
+        accents=(0, 4, 0, 4),
+        intros=(staging.SOLO, staging.RHYTHM_FIRST, staging.EVERYONE),
+        endings=(staging.RING_OUT, staging.STOP),
         parts=(
             Part(
                 "keys",
@@ -133,7 +159,7 @@ STYLES: tuple[Style, ...] = (
                 velocity=-4,
             ),
             Part("bass", walking_bass, (32,), center=40, velocity=8, pan=-0.1),
-            Part("drums", kit(*fig.JAZZ_KIT), (32, 40), velocity=0, pan=0.1),
+            Part("drums", drums, (32, 40), kits=fig.JAZZ_KIT, fills=fig.JAZZ_FILLS, velocity=0, pan=0.1),
             Part("keys", melody(2), (0,), center=74, rests=("intro",), velocity=6, turns=True),
             Part(
                 "winds", melody(1), (65, 66, 56, 71), center=70, chance=0.3, enters=3, pan=0.2, velocity=4, turns=True
@@ -149,10 +175,16 @@ STYLES: tuple[Style, ...] = (
         major=pool.BOSSA_MAJOR,
         minor=pool.JAZZ_MINOR,
         moods=("breezy", "romantic", "sunny", "relaxed", "tropical", "gentle"),
+        human_ms=6,
+        feel_ms=2,
+        accents=(2, 0, 4, 0),
+        bass=Bass(approach=0.4, rest=0.2),
+        intros=(staging.SOLO, staging.RHYTHM_FIRST, staging.EVERYONE),
+        endings=(staging.RING_OUT, staging.FALL_AWAY),
         parts=(
             Part("guitar", chords, (24,), figures=(fig.BOSSA_COMP,), center=58, pan=-0.2, velocity=2),
             Part("bass", bass, (32, 33), figures=(fig.ROOTS_FIFTH, fig.BOSSA_BASS), center=40, velocity=6),
-            Part("drums", kit(*fig.BOSSA_KIT), (0, 40, 32), enters=1, velocity=-4),
+            Part("drums", drums, (0, 40, 32), kits=fig.BOSSA_KIT, fills=fig.JAZZ_FILLS, enters=1, velocity=-4),
             Part(
                 "winds",
                 melody(1),
@@ -167,8 +199,106 @@ STYLES: tuple[Style, ...] = (
             ),
             Part("lead", melody(1), (11, 0, 26), center=72, chance=0.6, enters=3, pan=0.1, rests=fig.SOFT, turns=True),
             Part("keys", chords, (4, 0), figures=(fig.HELD,), center=62, chance=0.5, enters=3, velocity=-10, pan=0.3),
-            Part("percussion", kit(*fig.CLAVE, *fig.SHAKER, fills=False), (0,), chance=0.7, enters=2, pan=0.3),
+            Part("percussion", drums, (0,), kits=fig.CLAVE + fig.SHAKER, chance=0.7, enters=2, pan=0.3),
             Part("strings", pad, (48, 50), center=69, chance=0.3, enters=4, velocity=-14, reverb=0.4, is_open=True),
+        ),
+    ),
+    Style(
+        "orchestral adventure",
+        words=(
+            "orchestral adventure",
+            "adventure film score",
+            "swashbuckling orchestra",
+            "fantasy adventure music",
+            "orchestral quest theme",
+            "symphonic adventure",
+        ),
+        uses=("for a fantasy game", "for a treasure hunt"),
+        tempo=(88, 152),
+        forms=form.ARC,
+        major=pool.ADVENTURE_MAJOR,
+        minor=pool.ADVENTURE_MINOR,
+        moods=("heroic", "bold", "majestic", "soaring", "playful", "sweeping"),
+        common_time=0.55,
+        drive=(0, 1, 1),
+        human_ms=6,
+        feel_ms=-1,
+        arc=3,
+        accents=(8, 0, 4, 0),
+        bass=Bass("free", approach=0.3, rest=0.2),
+        intros=(staging.EVERYONE, staging.GATHER, staging.SOLO),
+        endings=(staging.COLD, staging.STOP, staging.RING_OUT),
+        parts=(
+            Part(
+                "strings",
+                chords,
+                (48, 48, 45),
+                figures=(fig.HELD + fig.SPICCATO, fig.SPICCATO),
+                center=60,
+                velocity=2,
+                reverb=0.45,
+            ),
+            Part("bass", bass, (43, 42), figures=(fig.ROOTS, fig.MARCH_BASS), center=38, velocity=4, reverb=0.4),
+            Part(
+                "winds",
+                melody(1),
+                (60, 56, 61, 61),
+                center=67,
+                enters=3,
+                velocity=8,
+                reverb=0.45,
+                pan=0.2,
+                turns=True,
+            ),
+            Part("winds", chords, (61,), figures=(fig.FANFARES,), center=60, enters=5, velocity=-4, voices=3),
+            Part("lead", melody(2), (73, 40, 48), center=76, chance=0.9, enters=2, reverb=0.45, pan=-0.2, turns=True),
+            Part("keys", broken_chords, (46, 8, 11), figures=(fig.ARP_EIGHTHS,), center=66, chance=0.7, enters=1),
+            Part(
+                "drums",
+                drums,
+                (48,),
+                kits=fig.MARCH_KIT,
+                fills=fig.DRUM_CORPS_FILLS,
+                enters=2,
+                velocity=6,
+                reverb=0.45,
+            ),
+        ),
+    ),
+    Style(
+        "string quartet",
+        words=("string quartet", "quartet for strings", "classical quartet", "string quartet piece", "chamber quartet"),
+        uses=("for a reception", "for a costume drama"),
+        tempo=(60, 144),
+        forms=form.SONG,
+        major=pool.CLASSICAL_MAJOR,
+        minor=pool.CLASSICAL_MINOR,
+        moods=("intimate", "elegant", "tender", "passionate", "serene", "wistful"),
+        common_time=0.5,
+        drive=(-1, 0, 1),
+        human_ms=7,
+        feel_ms=3,
+        arc=4,
+        accents=(8, 0, 4, 0),
+        bass=Bass("free", approach=0.3),
+        intros=(staging.GATHER, staging.EVERYONE, staging.SOLO),
+        endings=(staging.RING_OUT, staging.COLD),
+        parts=(
+            Part(
+                "strings",
+                chords,
+                (41, 40),
+                figures=(fig.HELD + fig.QUARTET_PULSE, fig.QUARTET_PULSE + fig.OOM_PAH[:2] + fig.SPICCATO),
+                center=62,
+                voices=3,
+                reverb=0.35,
+                pan=0.1,
+            ),
+            Part("bass", bass, (42,), figures=(fig.ROOTS + fig.CELLO_LINE, fig.CELLO_LINE), center=43, velocity=4),
+            Part("lead", melody(2), (40,), center=76, rests=("break",), velocity=8, reverb=0.35, pan=-0.25, turns=True),
+            Part(
+                "strings", melody(1), (41,), center=65, chance=0.4, enters=2, rests=("chorus",), velocity=8, turns=True
+            ),
         ),
     ),
 )
@@ -185,6 +315,11 @@ CHAMBER = Style(
     common_time=0.5,
     drive=(-1, 0, 0),
     human_ms=7,
+    arc=4,
+    accents=(8, 0, 4, 0),
+    bass=Bass("free", approach=0.2),
+    intros=(staging.GATHER, staging.EVERYONE),
+    endings=(staging.RING_OUT, staging.COLD),
     parts=(
         Part(
             "strings",
@@ -199,7 +334,7 @@ CHAMBER = Style(
         Part("winds", melody(1), (73, 68, 71), center=74, chance=0.8, enters=1, pan=0.25, reverb=0.4, turns=True),
         Part(
             "keys",
-            arpeggio,
+            broken_chords,
             (6, 46, 0),
             figures=(fig.ALBERTI, fig.ALBERTI + fig.ARP_EIGHTHS),
             center=60,

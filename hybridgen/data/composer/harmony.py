@@ -9,10 +9,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 
 from hybridgen.plan.harmony import PITCHES, chord_pitches, scale_pitches, split_chord, split_key
 
 DEGREES = {"i": 0, "ii": 2, "iii": 4, "iv": 5, "v": 7, "vi": 9, "vii": 11}
+REGISTER = 7  # semitones that the mean of a voicing may be off its part's center
+PULL = 0.1  # semitones of movement that are worth one nearer to it
+CLASH = 1.5  # and that are worth two neighbors that are not a semitone apart
 MINOR_SUFFIX = {"": "m", "7": "m7", "9": "m9", "6": "m6", "add9": "m"}
 
 
@@ -115,25 +119,51 @@ def _merge(names: Iterable[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=8192)
-def voicing(chord: str, center: int, top: int, size: int = 4, is_open: bool = False) -> tuple[int, ...]:
-    """MIDI pitches of a chord, low to high, around `center`, the highest near `top` (the last voicing's)."""
+def _stacks(chord: str, center: int, size: int, is_open: bool) -> tuple[tuple[int, ...], ...]:
+    """All inversions of a chord whose mean is within `REGISTER` of `center`, low to high; at least one."""
     pitches = list(chord_pitches(chord))
     if len(pitches) > size:  # ninths leave the fifth out
         fifth = (pitches[0] + 7) % 12
         pitches = [p for p in pitches if p != fifth][:size] if fifth in pitches else pitches[:size]
     ordered = sorted(pitches)
-    best: tuple[int, ...] = ()
-    best_cost = float("inf")
+    stacks = []
     for turn in range(len(ordered)):
-        for octave in (-12, 0, 12):
+        for octave in range(-24, 25, 12):
             base = center - center % 12 + octave
             stack = [base + p for p in ordered[turn:]] + [base + 12 + p for p in ordered[:turn]]
-            cost = abs(sum(stack) / len(stack) - center) + 0.5 * abs(stack[-1] - top)
-            if cost < best_cost:
-                best, best_cost = tuple(stack), cost
-    if is_open and len(best) > 2:
-        best = tuple(sorted((*best[:-2], best[-2] - 12, best[-1])))
-    return best
+            if is_open and len(stack) > 2:
+                stack = sorted((*stack[:-2], stack[-2] - 12, stack[-1]))
+            stacks.append(tuple(stack))
+    return tuple(stack for stack in stacks if abs(sum(stack) / len(stack) - center) <= REGISTER)
+
+
+def movement(before: tuple[int, ...], after: tuple[int, ...]) -> float:
+    """Mean semitones from each pitch of two voicings to the nearest of the other."""
+    gaps = [min(abs(a - b) for b in before) for a in after] + [min(abs(a - b) for a in after) for b in before]
+    return sum(gaps) / len(gaps)
+
+
+def _strain(stack: tuple[int, ...], center: int) -> float:
+    """What speaks against a voicing by itself: far from its register, or neighbors a semitone apart."""
+    clashes = sum(b - a == 1 for a, b in pairwise(stack))
+    return PULL * abs(sum(stack) / len(stack) - center) + CLASH * clashes
+
+
+@lru_cache(maxsize=2048)
+def voicings(chords: tuple[str, ...], center: int, size: int = 4, is_open: bool = False) -> dict[str, tuple[int, ...]]:
+    """MIDI pitches of each chord, low to high, led from the chord before with as little movement as the register has.
+
+    A chord that comes again has the voicing that it had, so that a progression that returns is played as it was.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    before: tuple[int, ...] = ()
+    for chord in chords:
+        if chord not in found:
+            stacks = _stacks(chord, center, size, is_open)
+            costs = [(movement(before, one) if before else 0.0) + _strain(one, center) for one in stacks]
+            found[chord] = stacks[costs.index(min(costs))]
+        before = found[chord]
+    return found
 
 
 @lru_cache(maxsize=8192)

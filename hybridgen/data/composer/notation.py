@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,6 +11,12 @@ from hybridgen.plan.notes import GRID, MAX_VELOCITY, TICKS, UNPITCHED, VELOCITY_
 from hybridgen.plan.plan import Plan
 
 STRUCK = 6 * GRID  # ticks that a drum is written with: it rings as long as it does, whatever is written
+
+
+@lru_cache(maxsize=65536)
+def _note(tick: int, length: int, pitch: int, velocity: int) -> Note:
+    """A note, made and checked once: most come back in other bars."""
+    return Note(tick, length, pitch, velocity)
 
 
 def write(
@@ -33,5 +40,5 @@ def _part(plan: Plan, role: str, events: Sequence[Event], changes: Sequence[int]
         length = STRUCK if role in UNPITCHED else max(1, round(event.length * TICKS / GRID)) * GRID
         number, tick = divmod(start, plan.bar_ticks)
         velocity = min(max(event.velocity + changes[number], 1), MAX_VELOCITY)
-        bars[number][tick, event.pitch] = Note(tick, length, event.pitch, velocity)
+        bars[number][tick, event.pitch] = _note(tick, length, event.pitch, velocity)
     return Part(role, tuple(tuple(bar.values()) for bar in bars))

@@ -5,6 +5,7 @@ import random
 import numpy as np
 
 from hybridgen.data.composer.context import Event
+from hybridgen.data.composer.drums import CLAP, RIM, SNARE
 from hybridgen.data.composer.players import Part
 from hybridgen.data.composer.rhythm import Grid
 from hybridgen.data.composer.style import Style
@@ -15,6 +16,10 @@ from hybridgen.plan.plan import Plan
 MAX_SHIFT = 0.018  # seconds by which a note may be early or late
 MAX_TOUCH = 4  # velocity by which it may be softer or harder
 CHORD_SPREAD = 0.15  # share of the timing deviation that is each note's own; the rest moves a chord as one
+# how loose a role is against its genre, and how far it follows the feel; snares lie between the kick and the others
+LOOSENESS = {"drums": 0.5, "percussion": 0.7, "bass": 0.7, "strings": 1.2, "lead": 1.3, "winds": 1.3}
+FEEL = {"drums": 0.0, "percussion": 0.0, "bass": 0.5}
+BACKBEAT, BACKBEAT_FEEL = (SNARE, CLAP, RIM), 0.6
 STRUM = 0.003  # seconds from string to string of a strummed chord
 GAIN_DB = {"drums": -6.5, "percussion": -7.0, "bass": -2.5, "keys": 0.0, "guitar": 0.0}
 OTHER_GAIN_DB = -1.5
@@ -42,7 +47,9 @@ def perform(
     starts = np.array([event.start for event in played])
     lengths = np.array([event.length for event in played])
     is_strummed = role_numbers == list(events).index("guitar") if "guitar" in events else np.zeros(len(starts), bool)
-    shift = _shifts(rng, role_numbers, starts, style.human_ms / 1000, is_strummed)
+    human = 1e-3 * style.human_ms * np.array([LOOSENESS.get(role, 1.0) for role in roles])
+    feel = 1e-3 * style.feel_ms * np.array([_feel(event, role) for event, role in zip(played, roles, strict=True)])
+    shift = _shifts(rng, role_numbers, starts, human, feel, is_strummed)
     at, change = np.array(dynamics).T
     touch = rng.integers(-MAX_TOUCH, MAX_TOUCH + 1, len(played))
     levels = np.array([event.velocity for event in played]) + np.interp(starts, at, change) + touch
@@ -57,15 +64,26 @@ def perform(
 
 
 def _shifts(
-    rng: np.random.Generator, roles: np.ndarray, starts: np.ndarray, human: float, is_strummed: np.ndarray
+    rng: np.random.Generator,
+    roles: np.ndarray,
+    starts: np.ndarray,
+    human: np.ndarray,
+    feel: np.ndarray,
+    is_strummed: np.ndarray,
 ) -> np.ndarray:
     """Seconds by which each note is late or early: what a role strikes together moves together, or is strummed."""
     together = roles * 1_000_000 + np.rint(starts * 48)
     _, first, group = np.unique(together, return_index=True, return_inverse=True)
-    shared = rng.normal(0, human, len(first))[group]
+    shared = human * rng.normal(0, 1, len(first))[group]
     string = np.clip(np.arange(len(starts)) - first[group], 0, 4)
     strum = np.where(is_strummed, STRUM * string, 0.0)
-    return np.clip(shared + strum + rng.normal(0, human * CHORD_SPREAD, len(group)), -MAX_SHIFT, MAX_SHIFT)
+    own = human * CHORD_SPREAD * rng.normal(0, 1, len(group))
+    return np.clip(feel + shared + strum + own, -MAX_SHIFT, MAX_SHIFT)
+
+
+def _feel(event: Event, role: str) -> float:
+    """The share of the genre's feel that a note has."""
+    return BACKBEAT_FEEL if role == "drums" and event.pitch in BACKBEAT else FEEL.get(role, 1.0)
 
 
 def mix_channel(part: Part, program: int, rng: random.Random) -> Channel:

@@ -5,16 +5,37 @@ ends in the same way for all: its last bar is one chord that rings (`ring`).
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 
-from hybridgen.data.composer.context import Event, Passage, SongContext
-from hybridgen.data.composer.harmony import ladder, scale_over, voicing
-from hybridgen.data.composer.rhythm import STEP, Stroke, fit, strokes
+from hybridgen.data.composer.context import PHRASE, Event, Passage, SongContext
+from hybridgen.data.composer.harmony import ladder, scale_over, voicings
+from hybridgen.data.composer.rhythm import STEP, Stroke, between_kicks, fit, strokes, text_of_bar, with_kick
 from hybridgen.plan.harmony import chord_pitches, split_chord
 from hybridgen.plan.notes import VELOCITY_STEP
 
 Player = Callable[["Part", SongContext, Passage], list[Event]]
+GHOST = 28  # velocity by which a ghost note is softer
+TURNS = 0.55  # share of the ends of phrases at which a figure turns
+
+
+@dataclass(frozen=True)
+class Groove:
+    """One drum of a pattern: General MIDI percussion `pitch`, its figure, and the least energy at which it plays."""
+
+    pitch: int
+    figure: str
+    enters: int = 0
+    velocity: int = 0
+
+
+@dataclass(frozen=True)
+class Fills:
+    """How drums lead on: bars of `drums.SIGNS`, denser to their ends; the groove goes on up to the first sign."""
+
+    full: tuple[str, ...]  # before a stronger section
+    half: tuple[str, ...]  # before another section, and at ends of phrases
+    landing: tuple[int, ...]  # drums on the first beat of what they lead to
 
 
 @dataclass(frozen=True)
@@ -35,18 +56,11 @@ class Part:
     pan: float = 0.0
     reverb: float = 0.25
     chorus: float = 0.0
+    kits: tuple[tuple[Groove, ...], ...] = ()  # of drums: one is drawn for each song
+    fills: Fills | None = None  # of drums: None plays the groove alone
+    voices: int = 4  # notes that a chord has at most
     is_open: bool = False  # wide voicings
     turns: bool = False  # a melody: parts with melodies take turns, one to a section
-
-
-@dataclass(frozen=True)
-class Groove:
-    """One drum of a pattern: General MIDI percussion `pitch`, its figure, and the least energy at which it plays."""
-
-    pitch: int
-    figure: str
-    enters: int = 0
-    velocity: int = 0
 
 
 def loudness(part: Part, context: SongContext, passage: Passage, step: int, accent: bool) -> int:
@@ -56,16 +70,51 @@ def loudness(part: Part, context: SongContext, passage: Passage, step: int, acce
     return max(20, min(127, level))
 
 
-def figure_for(part: Part, context: SongContext, passage: Passage) -> str:
-    """The part's figure at this energy, calmer in slow songs; sections of similar energy share it."""
-    level = min(len(part.figures) - 1, passage.energy * len(part.figures) // 7)
-    level = max(0, level - context.is_slow)
-    return context.choices("figure", part.role, part.center, level).choice(part.figures[level])
+def stroke_level(part: Part, context: SongContext, passage: Passage, stroke: Stroke) -> int:
+    """The velocity of a struck sign of a figure; g is a ghost note."""
+    level = loudness(part, context, passage, stroke.step, stroke.accent)
+    return max(12, level - GHOST) if stroke.sign == "g" else level
 
 
-def bar_strokes(figure: str, context: SongContext, passage: Passage, bar: int) -> tuple[Stroke, ...]:
-    """The notes of a figure in one bar of a section, struck again where a chord changes under a held note."""
-    return strokes(fit(figure, context.grid.meter, bar), passage.breaks(bar, context.grid))
+def figures_for(part: Part, context: SongContext, passage: Passage) -> tuple[str, ...]:
+    """The figures that the part has at this energy, calmer ones in slow songs; a section that returns keeps its own."""
+    level = min(len(part.figures) - 1, passage.first_energy * len(part.figures) // 7)
+    return part.figures[max(0, level - context.is_slow)]
+
+
+def bar_texts(part: Part, context: SongContext, passage: Passage) -> list[str]:
+    """The 16 signs of each bar of a section that is played in full.
+
+    All bars play one figure, which sections of similar energy share; the end of a phrase often turns elsewhere.
+    """
+    pool = figures_for(part, context, passage)
+    figure = context.choices("figure", part.role, part.center, *pool).choice(pool)
+    texts = []
+    for bar in range(passage.n_played):
+        text = text_of_bar(figure, context.grid.meter, bar)
+        if (end := passage.phrase_end(bar)) is not None:
+            text = _turned(context.choices("turn", part.role, part.center, *end), text, pool)
+        texts.append(text)
+    return texts
+
+
+def bar_strokes(part: Part, context: SongContext, passage: Passage) -> list[tuple[Stroke, ...]]:
+    """The notes of each bar of a section, struck again where a chord changes under a held note."""
+    return _fitted(bar_texts(part, context, passage), context, passage)
+
+
+def _fitted(texts: list[str], context: SongContext, passage: Passage) -> list[tuple[Stroke, ...]]:
+    meter = context.grid.meter
+    return [strokes(fit(text, meter, bar), passage.breaks(bar, context.grid)) for bar, text in enumerate(texts)]
+
+
+def _turned(rng: random.Random, text: str, pool: tuple[str, ...]) -> str:
+    """A bar of a figure that ends, as often as not, like another one of the pool or with an earlier beat of its own."""
+    if rng.random() > TURNS:
+        return text
+    tails = [figure[-size:] for figure in pool for size in (4, 8)] + [text[i : i + 4].lower() for i in (0, 4, 8)]
+    others = sorted({text[: -len(tail)] + tail for tail in tails} - {text})
+    return rng.choice(others) if others else text
 
 
 def near(pitch_class: int, center: int) -> int:
@@ -74,21 +123,38 @@ def near(pitch_class: int, center: int) -> int:
 
 
 def bass(part: Part, context: SongContext, passage: Passage) -> list[Event]:
-    """Signs: r root, o octave above, f fifth, t third, s seventh or sixth, a a step that leads to the next root."""
-    figure = figure_for(part, context, passage)
+    """Signs: r root, o octave above, f fifth, t third, s seventh or sixth, g ghost note, a a step to the next root."""
     events = []
-    for bar in range(passage.n_played):
-        for stroke in bar_strokes(figure, context, passage, bar):
+    for bar, own in enumerate(_bass_strokes(part, context, passage)):
+        for stroke in own:
             chord = passage.chord_at(bar, stroke.step, context.grid)
             following = _following_chord(passage, bar, stroke.step + stroke.length, context)
             pitch = _bass_pitch(stroke.sign, chord, following, part.center)
-            level = loudness(part, context, passage, stroke.step, stroke.accent)
+            level = stroke_level(part, context, passage, stroke)
             length = stroke.length * STEP * (0.95 if stroke.length > 1 else 0.85)
             events.append(Event(pitch, context.quarter(passage, bar, stroke.step), length, level))
     if passage.closing:
         root = split_chord(passage.bars[-1][0])[0]
         events.append(ring(part, context, passage, near(root, part.center)))
     return events
+
+
+def _bass_strokes(part: Part, context: SongContext, passage: Passage) -> list[tuple[Stroke, ...]]:
+    """The figure's notes with the kick or between its strokes, steps into other roots, and rests to breathe."""
+    texts = []
+    for bar, text in enumerate(bar_texts(part, context, passage)):
+        if context.kick and context.bass.kick != "free":
+            kick = text_of_bar(context.kick, context.grid.meter, bar)
+            text = with_kick(text, kick) if context.bass.kick == "with" else between_kicks(text, kick)
+        chord, following = passage.bars[bar][-1], _following_chord(passage, bar, context.grid.steps, context)
+        rng = context.choices("lead on", part.role, passage.label, bar % (2 * PHRASE))
+        share = context.bass.approach * (1.0 if bar % 2 else 0.4)
+        if split_chord(chord)[0] != split_chord(following)[0] and rng.random() < share:
+            text = text[:14] + "a-"
+        elif passage.phrase_end(bar) is not None and rng.random() < context.bass.rest:
+            text = text[:12] + "...."
+        texts.append(text)
+    return _fitted(texts, context, passage)
 
 
 def _following_chord(passage: Passage, bar: int, step: int, context: SongContext) -> str:
@@ -105,7 +171,7 @@ def _bass_pitch(sign: str, chord: str, following: str, center: int) -> int:
         return root if target == root else target - 1 if target > root else target + 1
     if sign == "o":
         return root + 12
-    index = {"r": 0, "t": 1, "f": 2, "s": 3}[sign]
+    index = {"r": 0, "g": 0, "t": 1, "f": 2, "s": 3}[sign]
     if index >= len(pitches):
         return root + 12
     return root + (pitches[index] - pitches[0]) % 12
@@ -151,37 +217,40 @@ def _walk_pitch(
     return min(tones, key=lambda p: abs(p - last) + rng.random() * 4)
 
 
+def shapes_for(part: Part, passage: Passage) -> dict[str, tuple[int, ...]]:
+    """The voicing of each chord of a section."""
+    return voicings(tuple(chord for bar in passage.bars for chord in bar), part.center, part.voices, part.is_open)
+
+
 def chords(part: Part, context: SongContext, passage: Passage) -> list[Event]:
-    """Signs: x the chord, u the chord strummed upwards and lighter, b its root below, c the chord without its root."""
-    figure = figure_for(part, context, passage)
-    events, top = [], part.center + 5
-    for bar in range(passage.n_played):
-        for stroke in bar_strokes(figure, context, passage, bar):
+    """Signs: x the chord, u it strummed upwards, lighter, b its root below, c it without its root, g a ghost note."""
+    events, shapes = [], shapes_for(part, passage)
+    for bar, own in enumerate(bar_strokes(part, context, passage)):
+        for stroke in own:
             chord = passage.chord_at(bar, stroke.step, context.grid)
-            level = loudness(part, context, passage, stroke.step, stroke.accent)
+            level = stroke_level(part, context, passage, stroke)
             start = context.quarter(passage, bar, stroke.step)
             length = stroke.length * STEP * (0.97 if stroke.length > 1 else 0.8)
-            pitches = voicing(chord, part.center, top, 4, part.is_open)
-            top = pitches[-1]
+            pitches = shapes[chord]
             if stroke.sign == "b":
                 pitches = (near(split_chord(chord)[0], part.center - 14),)
             elif stroke.sign == "c" and len(pitches) > 3:
                 pitches = tuple(p for p in pitches if p % 12 != split_chord(chord)[0])
+            elif stroke.sign == "g":
+                pitches = pitches[-2:]
             elif stroke.sign == "u":
                 level, pitches = level - 8, pitches[::-1]
             events += [Event(pitch, start, length, level) for pitch in pitches]
     if passage.closing:
-        final = voicing(passage.bars[-1][0], part.center, top, 4, part.is_open)
-        events += [ring(part, context, passage, pitch) for pitch in final]
+        events += [ring(part, context, passage, pitch) for pitch in shapes[passage.bars[-1][0]]]
     return events
 
 
 def power_chords(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     """Root, fifth and octave in the rhythm of the figure."""
-    figure = figure_for(part, context, passage)
     events = []
-    for bar in range(passage.n_played):
-        for stroke in bar_strokes(figure, context, passage, bar):
+    for bar, own in enumerate(bar_strokes(part, context, passage)):
+        for stroke in own:
             root = near(split_chord(passage.chord_at(bar, stroke.step, context.grid))[0], part.center)
             level = loudness(part, context, passage, stroke.step, stroke.accent)
             start = context.quarter(passage, bar, stroke.step)
@@ -195,33 +264,40 @@ def power_chords(part: Part, context: SongContext, passage: Passage) -> list[Eve
 
 def arpeggio(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     """Signs 0-9: chord tones counted upwards from the root near `part.center`."""
-    figure = figure_for(part, context, passage)
+    return _broken(part, context, passage, lambda chord: ladder(chord, part.center - 6))
+
+
+def broken_chords(part: Part, context: SongContext, passage: Passage) -> list[Event]:
+    """Signs 0-9: tones counted upwards from the lowest of a voicing that moves little from chord to chord."""
+    shapes = shapes_for(part, passage)
+    return _broken(part, context, passage, lambda chord: [p + 12 * i for i in range(5) for p in shapes[chord]])
+
+
+def _broken(
+    part: Part, context: SongContext, passage: Passage, rungs_of: Callable[[str], Sequence[int]]
+) -> list[Event]:
     events = []
-    for bar in range(passage.n_played):
-        for stroke in bar_strokes(figure, context, passage, bar):
-            chord = passage.chord_at(bar, stroke.step, context.grid)
-            pitch = ladder(chord, part.center - 6)[int(stroke.sign)]
+    for bar, own in enumerate(bar_strokes(part, context, passage)):
+        for stroke in own:
+            pitch = rungs_of(passage.chord_at(bar, stroke.step, context.grid))[int(stroke.sign)]
             level = loudness(part, context, passage, stroke.step, stroke.accent)
             length = stroke.length * STEP * (0.98 if stroke.length > 1 else 0.9)
             events.append(Event(pitch, context.quarter(passage, bar, stroke.step), length, level))
     if passage.closing:
         spread = 0.25 if context.grid.quarters > 1.75 else 0.125
-        rungs = ladder(passage.bars[-1][0], part.center - 6)[:4]
+        rungs = rungs_of(passage.bars[-1][0])[:4]
         events += [ring(part, context, passage, p, after=spread * i) for i, p in enumerate(rungs)]
     return events
 
 
 def pad(part: Part, context: SongContext, passage: Passage) -> list[Event]:
     """Every chord held for as long as it lasts."""
-    events, top = [], part.center + 5
+    events, shapes = [], shapes_for(part, passage)
     for bar in range(passage.n_played):
         for step, length, chord in passage.spans(bar, context.grid):
-            pitches = voicing(chord, part.center, top, 4, part.is_open)
-            top = pitches[-1]
             level = loudness(part, context, passage, step, False)
             start = context.quarter(passage, bar, step)
-            events += [Event(pitch, start, 0.98 * length * STEP, level) for pitch in pitches]
+            events += [Event(pitch, start, 0.98 * length * STEP, level) for pitch in shapes[chord]]
     if passage.closing:
-        final = voicing(passage.bars[-1][0], part.center, top, 4, part.is_open)
-        events += [ring(part, context, passage, pitch) for pitch in final]
+        events += [ring(part, context, passage, pitch) for pitch in shapes[passage.bars[-1][0]]]
     return events

@@ -257,3 +257,74 @@ CLASSICAL_MINOR = Progressions(
     bridge=("bIII | bVII | i | V7", "iv | i | bVI | V7"),
     cadence=("V7",),
 )
+AFRO_MAJOR = Progressions(
+    verse=("I7 | I7 | IV7 | I7", "I7 | I7 | bVII7 | I7", "I7 | ii7 | I7 | V7"),
+    chorus=("I7 | IV7 | I7 | V7", "I7 | bVII7 | IV7 | I7"),
+    bridge=("IV7 | IV7 | I7 | V7", "ii7 | ii7 | I7 | V7"),
+    cadence=("V7", "IV7"),
+    colors=FUNKY,
+)
+AFRO_MINOR = Progressions(
+    verse=("i7 | i7 | IV7 | i7", "i7 | bVII7 | i7 | i7", "i7 | i7 | v7 | i7", "i7 | IV7 | i7 | bVII7"),
+    chorus=("i7 | IV7 | bVII7 | IV7", "i7 | bVI7 | bVII7 | i7", "i7 | v7 | IV7 | i7"),
+    bridge=("iv7 | iv7 | i7 | bVII7", "bVI7 | bVII7 | i7 | v7"),
+    cadence=("V7", "bVII7"),
+    colors=FUNKY,
+)
+DUB_MAJOR = Progressions(
+    verse=("Imaj7 | Imaj7 | ii7 | ii7", "Imaj7 | IVmaj7", "Imaj7 | Imaj7 | vi7 | ii7"),
+    chorus=("IVmaj7 | IVmaj7 | Imaj7 | ii7", "Imaj7 | vi7 | IVmaj7 | ii7"),
+    bridge=("vi7 | vi7 | IVmaj7 | ii7", "ii7 | iii7 | IVmaj7 | V7"),
+    cadence=("V7", "ii7"),
+    colors=JAZZY,
+)
+DUB_MINOR = Progressions(
+    verse=("i7 | i7 | v7 | i7", "i9 | i9 | iv9 | i9", "i7 | bVImaj7", "i7 | i7 | iv7 | v7"),
+    chorus=("i7 | iv7 | bVImaj7 | v7", "i9 | bVImaj7 | iv9 | i9"),
+    bridge=("iv7 | iv7 | i7 | v7", "bVImaj7 | bVImaj7 | iv7 | v7"),
+    cadence=("v7", "V7"),
+    colors=(("m7", ("m7", "m9")), ("maj7", ("maj7", "maj9"))),
+)
+NOIR_MAJOR = Progressions(
+    verse=("Imaj7 | iv6 | Imaj7 | bVI7", "I | bVImaj7 | I | iv6", "Imaj7 | iii7 | iv6 | V7"),
+    chorus=("IVmaj7 | iv6 | Imaj7 | V7", "vi7 | IVmaj7 | iv6 | Imaj7"),
+    bridge=("vi7 | II7 | IVmaj7 | iv6", "bVImaj7 | bVII | Imaj7 | V7"),
+    cadence=("V7", "iv6"),
+)
+NOIR_MINOR = Progressions(
+    verse=("i | i | bVI | V7", "i7 | iv7 | i7 | bVI7", "i | bVII | iv7 | V7", "i6 | iim7b5 | V7 | i6"),
+    chorus=("i | bVImaj7 | iv7 | V7", "iv7 | bVII | bIIImaj7 | V7", "i | iv6 | bVI7 | V7"),
+    bridge=("bVImaj7 | v7 | iv7 | V7", "iv7 | i7 | bII | V7"),
+    cadence=("V7", "iv7"),
+)
+ADVENTURE_MAJOR = Progressions(
+    verse=("I | bVII | IV | I", "I | V | IV | V", "I | II | IV | I", "I | vi | bVI | bVII", "I | IV V | I | V"),
+    chorus=("I | IV | V | I", "I | bVI | bVII | I", "I | bIII | IV | V", "IV | V | iii | vi"),
+    bridge=("bVI | bIII | bVII | V", "vi | iv | I | V", "bVI | iv | II | V"),
+    cadence=("V", "V7", "bVII"),
+)
+ADVENTURE_MINOR = Progressions(
+    verse=("i | bVII | bVI | bVII", "i | iv | bVII | i", "i | V | i | bVI", "i | bIII | IV | i"),
+    chorus=("bIII | bVII | i | V", "i | bVI | bIII | bVII", "i | iv | bVII | bIII"),
+    bridge=("bVI | bII | i | V", "iv | bVII | bIII | V7"),
+    cadence=("V", "V7", "bVII"),
+)
+SURF_MAJOR = Progressions(
+    verse=("I | vi | IV | V", "I | I | IV | V", "I | IV | I | V", "I | iii | IV | V"),
+    chorus=("IV | IV | I | V", "I | IV | V | I", "I | II | IV | V"),
+    bridge=("vi | vi | II | V", "IV | iv | I | V"),
+    cadence=("V", "V7"),
+)
+SURF_MINOR = Progressions(
+    verse=("i | bVII | bVI | V", "i | i | iv | V7", "i | bVI | V | i", "i | iv | i | V7"),
+    chorus=("i | bVII | bVI | V", "bVI | bVII | i | V", "iv | i | V7 | i"),
+    bridge=("iv | iv | i | V", "bIII | bVII | bVI | V7"),
+    cadence=("V", "V7"),
+)
+ISLAND_MAJOR = Progressions(
+    verse=("I | V | vi | IV", "I | iii | IV | V", "I | vi | ii | V7", "I | IV | I | V7"),
+    chorus=("I | iii | vi | IV", "IV | V | I | vi", "I | I7 | IV | iv"),
+    bridge=("vi | iii | IV | V", "ii | V7 | I | V"),
+    cadence=("V7", "V", "IV"),
+    colors=(("", ("", "", "", "6", "add9")),),
+)

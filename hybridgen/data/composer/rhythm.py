@@ -72,6 +72,39 @@ class Stroke:
     accent: bool
 
 
+def with_kick(text: str, kick: str) -> str:
+    """The signs of a bar, each note moved to a stroke of the kick where one is free at most two steps away."""
+    kicks = [step for step, sign in enumerate(kick) if struck(sign)]
+    notes = {note.step: note for note in strokes(text)}
+    moved: dict[int, Stroke] = {}
+    for step, note in notes.items():
+        free = [k for k in kicks if abs(k - step) <= 2 and k not in notes and k not in moved]
+        moved[step if step in kicks or not free else min(free, key=lambda k: abs(k - step))] = note
+    return _written(moved, len(text))
+
+
+def between_kicks(text: str, kick: str) -> str:
+    """The signs of a bar, each note on a stroke of the kick moved into the gap after it, or left out."""
+    notes = {note.step: note for note in strokes(text)}
+    moved = {step: note for step, note in notes.items() if not struck(kick[step])}
+    for step, note in notes.items():
+        gaps = [place for place in (step + 2, step + 1) if place < len(text) and not struck(kick[place])]
+        if struck(kick[step]) and gaps and not moved.keys() & {step + 1, step + 2}:
+            moved[gaps[0]] = note
+    return _written(moved, len(text)) if moved else text
+
+
+def _written(notes: dict[int, Stroke], length: int) -> str:
+    """Signs of notes by their steps, each as long as it was or until the next."""
+    signs = ["."] * length
+    for step in sorted(notes):
+        note = notes[step]
+        end = min(step + note.length, length)
+        signs[step:end] = [note.sign.upper() if note.accent else note.sign, *("-" * (end - step - 1))]
+        signs[end:] = ["."] * (length - end)
+    return "".join(signs)
+
+
 def struck(sign: str) -> bool:
     """Whether a sign starts a note."""
     return sign not in ".-"
@@ -93,13 +126,24 @@ def stretch(cell: str) -> str:
     return "".join(eighth + after if struck(eighth) else eighth * 2 for eighth in (first, middle, last))
 
 
+def text_of_bar(figure: str, meter: str, bar: int) -> str:
+    """The 16 signs of a figure of any number of bars that bar `bar` (from 0) takes its beats from."""
+    place = 16 * (bar // len(BEAT_CELLS[meter])) % len(figure)
+    return figure[place : place + 16]
+
+
 @lru_cache(maxsize=8192)
 def fit(figure: str, meter: str, bar: int = 0) -> str:
-    """The signs of bar `bar` (from 0) of `figure` (16 signs a bar, any number of bars) in `meter`, one a step."""
-    bars = [figure[i : i + 16] for i in range(0, len(figure), 16)]
+    """The signs of bar `bar` (from 0) of `figure` (16 signs a bar, any number of bars) in `meter`, one a step.
+
+    Where two bars share those of one in 4/4, what is held over the line between them is struck again.
+    """
     cells = BEAT_CELLS[meter][bar % len(BEAT_CELLS[meter])]
-    text = bars[(bar // len(BEAT_CELLS[meter])) % len(bars)]
+    text = text_of_bar(figure, meter, bar)
     lengths = grid(meter).beat_lengths
+    held = text[: 4 * cells[0]].rstrip("-")[-1:] if text[4 * cells[0]] == "-" else ""
+    if held and struck(held):
+        text = text[: 4 * cells[0]] + held.lower() + text[4 * cells[0] + 1 :]
     parts = [text[4 * cell : 4 * cell + 4] for cell in cells]
     return "".join(part if length == 4 else stretch(part) for part, length in zip(parts, lengths, strict=True))
 

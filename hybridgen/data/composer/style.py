@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from hybridgen.data.composer.context import Bass
 from hybridgen.data.composer.harmony import Progressions
 from hybridgen.data.composer.players import Part
+from hybridgen.data.composer.staging import EVERYONE, RING_OUT, Staging
 
 
 @dataclass(frozen=True)
@@ -24,4 +26,10 @@ class Style:
     holds: tuple[int, ...] = (1,)  # bars for each bar of a progression; one is drawn
     swing_unit: float = 0.0  # quarter notes: 0.5 swings eighths, 0.25 sixteenths
     swing: tuple[float, float] = (0.5, 0.5)  # share of a swung pair that its first note takes
-    human_ms: float = 6.0  # standard deviation of timing
+    human_ms: float = 6.0  # standard deviation of timing, of a role that is neither tight nor loose; 0: a machine's
+    feel_ms: float = 0.0  # by which chords and melodies are behind the beat; below 0 they push it
+    bass: Bass = Bass()  # noqa: RUF009, it is frozen
+    arc: float = 2.0  # steps of velocity between the softest and the loudest bar of a phrase
+    accents: tuple[int, int, int, int] = (4, 0, 2, 0)  # velocity that each beat of a bar of four has more
+    intros: tuple[Staging, ...] = (EVERYONE,)  # one is drawn
+    endings: tuple[Staging, ...] = (RING_OUT,)  # one is drawn

@@ -20,7 +20,12 @@ KITS_FOR = {
     **dict.fromkeys(ACOUSTIC_KITS, (RUMPF, SONIC_ACOUSTIC)),
     **dict.fromkeys(MACHINE_KITS, (SONIC_MACHINES, AUDIOPHOB)),
 }
-DUSTY_GENRES = ("lo-fi hip hop", "trap", "drum and bass")  # which also take the cheap kit for an acoustic one
+DUSTY_GENRES = (
+    "lo-fi hip hop",
+    "trap",
+    "drum and bass",
+    "trip hop",
+)  # these take the cheap kit too
 ELECTRIC = frozenset(
     (4, 5, 38, 39, 50, 51, 62, *range(80, 100))
 )  # programs that synthesis plays rather than recordings

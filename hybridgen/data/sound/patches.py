@@ -32,7 +32,7 @@ def draw(role: str, program: int, genre: str, seed: int) -> Drawn | None:
 
 
 MACHINE_KITS = (24, 25)
-GENRES_OF_808 = ("trap", "lo-fi hip hop", "drum and bass")
+GENRES_OF_808 = ("trap", "lo-fi hip hop", "drum and bass", "trip hop", "hardstyle")
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -42,6 +42,9 @@ SPACE = Taste(
 )
 CHIP = Taste((0.1, 0.6), (0.0, 0.2), (0.0, 1.0), (-2, 2), (0, 2), (0, 3), (0, 6), tape=0.1, echo=0.25)
 HEAVY = Taste((0.25, 1.2), (0.0, 0.25), (0.7, 1.3), (-1, 4), (2, 6), (3, 8), (2, 10), tape=0.15, echo=0.1)
+DUB = Taste((1.2, 4.0), (0.2, 0.75), (0.7, 1.4), (-6, 2), (1, 4), (1, 5), (0, 6), 0.4, 0.35, 0.15, echo=0.9, sweep=0.7)
+HARD = Taste((0.4, 2.0), (0.05, 0.4), (0.8, 1.4), (0, 5), (2, 6), (3, 8), (4, 14), pump=0.8, echo=0.3, sweep=0.5)
+SPRING = Taste((0.8, 2.4), (0.15, 0.6), (0.2, 1.1), (-2, 4), (0, 3), (1, 5), (0, 6), tape=0.3, vinyl=0.05, echo=0.4)
 TASTES = {
     "lo-fi hip hop": DUSTY,
     "ambient": SPACE,
@@ -62,6 +65,14 @@ TASTES = {
     "reggae": BAND,
     "chamber": ORCHESTRA,
     "metal": HEAVY,
+    "trip hop": DUSTY,
+    "dub techno": DUB,
+    "hardstyle": HARD,
+    "orchestral adventure": ORCHESTRA,
+    "string quartet": ACOUSTIC,
+    "afrobeat": BAND,
+    "ukulele pop": ACOUSTIC,
+    "surf rock": SPRING,
 }  # all others: a band
 
 LOW_CUTS = {"bass": 28.0, "drums": 28.0, "percussion": 150.0, "keys": 80.0, "pad": 110.0, "lead": 120.0}
