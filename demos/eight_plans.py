@@ -19,7 +19,7 @@ def main() -> None:
     print(best.text())
     first = pipe.render(best)
     first.save("first.flac")
-    second = pipe.rerender(first, first.plan.edit((5, 8), chords=["Fm", "Db", "Ab", "Eb"]), bars=(5, 8))
+    second = pipe.repaint(first, first.plan.edit((5, 8), chords=["Fm", "Db", "Ab", "Eb"]), bars=(5, 8))
     second.save("second.flac")
 
 

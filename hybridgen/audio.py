@@ -131,6 +131,10 @@ class Audio:
         self._encode(file, suffix.lower())
         return manifests.embed(file, manifest) if manifest else None
 
+    def write_float(self, file: Path) -> None:
+        """The samples as they are, of any level, in a wav file of 32-bit floats without a manifest."""
+        soundfile.write(file, self.samples.T, self.sample_rate, subtype="FLOAT", format="WAV")
+
     def _encode(self, path: Path, suffix: str) -> None:
         container, subtype, level = _ENCODINGS[suffix]
         options = {"format": container, "compression_level": level}

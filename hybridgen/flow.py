@@ -15,6 +15,7 @@ from torch import Tensor
 
 NOISE_BLOCK = 64  # frames drawn together
 MAX_KEY = 2**64 - 1
+MAX_FRAME = 2**40
 MAX_PUSH = 0.1  # of a velocity, root mean square: what one moved note changes; larger edits are heard without more
 
 Velocity = Callable[[Tensor, Tensor], Tensor]  # x_t (B, ...), t (B,) -> velocity (B, ...)
@@ -84,16 +85,22 @@ def make_guided(cond_velocity: Velocity, cond_and_uncond: VelocityPair, scale: f
 
 
 def solve(
-    velocity: Velocity, x_0: Tensor, num_steps: int, *, callback: Callable[[int, Tensor], None] | None = None
+    velocity: Velocity,
+    x: Tensor,
+    num_steps: int,
+    *,
+    start: float = 0.0,
+    callback: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
-    """Carry `x_0` (B, ...) along `velocity` from t = 0 to t = 1 in equal Euler steps; ValueError unless at least one.
+    """Carry `x` (B, ...) along `velocity` from t = `start` to 1 in equal Euler steps; ValueError unless at least one.
 
-    callback: called with (steps done, x_t) after each step.
+    x: at t = 0 the noise; later a place on the path to what the result is to resemble (SDEdit,
+    https://arxiv.org/abs/2108.01073). callback: called with (steps done, x_t) after each step.
     """
     if num_steps < 1:
         raise ValueError(f"num_steps {num_steps} must be at least 1")
-    times = (1 - torch.linspace(1, 0, num_steps + 1, dtype=torch.float64)).float().tolist()
-    x_t = x_0
+    times = (1 - torch.linspace(1 - start, 0, num_steps + 1, dtype=torch.float64)).float().tolist()
+    x_t = x
     for i, (t, t_next) in enumerate(pairwise(times)):
         x_t = x_t + (t_next - t) * velocity(x_t, _times(x_t, t))
         if callback is not None:
@@ -121,13 +128,14 @@ def solve_adaptive(velocity: Velocity, x_0: Tensor, tolerance: float = 1e-4) -> 
 def noise(seed: int, start: int, stop: int, channels: int) -> Tensor:
     """Standard normal noise (stop - start, channels) float32 of absolute frames start..stop-1, on the CPU.
 
-    A pure function of (seed, frame, channels): never of batch, window or device. Philox counters
+    A pure function of (seed, frame, channels): never of batch, window or device. Frames before a track's first have
+    negative numbers. Philox counters
     (https://doi.org/10.1145/2063384.2063405) and Box-Muller, so it does not change with a library's generator either.
     """
     if not 0 <= seed <= MAX_KEY:
         raise ValueError(f"seed {seed} is outside 0-{MAX_KEY}")
-    if not 0 <= start <= stop:
-        raise ValueError(f"frames {start}-{stop}: 0 <= start <= stop must hold")
+    if not -MAX_FRAME <= start <= stop <= MAX_FRAME:
+        raise ValueError(f"frames {start}-{stop}: -{MAX_FRAME} <= start <= stop <= {MAX_FRAME} must hold")
     first = start // NOISE_BLOCK
     blocks = [_noise_block(seed, block, channels) for block in range(first, -(-stop // NOISE_BLOCK))]
     frames = np.concatenate([np.zeros((0, channels), dtype=np.float32), *blocks])
@@ -145,7 +153,7 @@ def _times(x: Tensor, t: float) -> Tensor:
 
 
 def _noise_block(seed: int, block: int, channels: int) -> np.ndarray:
-    counter = np.array([0, 0, block, channels], dtype=np.uint64)
+    counter = np.array([0, 0, block % (2 * MAX_FRAME), channels], dtype=np.uint64)
     bits = np.random.Philox(counter=counter, key=np.array([seed, 0], dtype=np.uint64))
     n = -(-NOISE_BLOCK * channels // 2)
     raw = bits.random_raw(2 * n) >> np.uint64(11)  # the 53 bits of a double

@@ -1,6 +1,7 @@
 """How a track came to be: typed operations, oldest first, as its manifest keeps them and as a replay repeats them.
 
-The first is a `Render` of a plan or the `Import` of a recording; every other is an `Edit` of what was there before.
+The first is a `Render` of a plan or the `Import` of a recording; every other is a `Change` of what was there before:
+a repaint, an extension, a loop, a variation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,11 +9,13 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from hybridgen import config
-from hybridgen.plan.parts import check_bars, check_seed
+from hybridgen.plan.parts import check_bars, check_seed, number, show, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig
 
 MAX_OPERATIONS = 10_000
+MAX_SPANS = 1000  # of a change
+MAX_MOVED = 1 << 20  # latent frames
 
 
 @dataclass(frozen=True)
@@ -61,26 +64,52 @@ class Import:
 
 
 @dataclass(frozen=True)
-class Edit:
-    """Bars first..last (from 1, both included) re-rendered as `plan` has them, and its ending; None for no bars."""
+class Change:
+    """Some of a track made anew as `plan` has it, all else kept; and its ending."""
 
-    OP: ClassVar = "edit"
-    plan: Plan
-    bars: tuple[int, int] | None
+    OP: ClassVar = "change"
+    plan: Plan  # of the whole track afterwards
+    fresh: tuple[tuple[int, int], ...]  # samples start..stop-1 that are made anew, ascending; from -plan.pre_roll on
     seed: int
     sampling: SamplingConfig
     model: ModelRecord
     adapters: tuple[AdapterRecord, ...] = ()
+    moved: int = 0  # latent frames by which what is kept lies later than before
+    strength: float = 1.0  # 0-1: how far from what was there the new begins; 1: from noise
 
     def __post_init__(self) -> None:
-        if self.bars is not None:
-            check_bars(self.bars, self.plan.n_bars)
         check_seed(self.seed)
+        object.__setattr__(self, "fresh", check_spans(self.fresh, self.plan))
+        if abs(whole(self.moved, "moved")) > MAX_MOVED:
+            raise ValueError(f"moved {show(self.moved)} is outside -{MAX_MOVED} to {MAX_MOVED}")
+        object.__setattr__(self, "strength", check_strength(self.strength))
 
 
-Operation = Render | Import | Edit
-KINDS: dict[str, type[Operation]] = {kind.OP: kind for kind in (Render, Import, Edit)}
-T = TypeVar("T", Render, Import, Edit)
+def check_spans(fresh: Sequence[Sequence[int]], plan: Plan) -> tuple[tuple[int, int], ...]:
+    """Spans of samples as tuples; ValueError unless they ascend, apart, inside the plan and its pre-roll."""
+    if len(fresh) > MAX_SPANS:
+        raise ValueError(f"fresh: {len(fresh)} spans are more than {MAX_SPANS}")
+    last = -plan.pre_roll
+    for start, stop in fresh:
+        if not last <= whole(start, "fresh") < whole(stop, "fresh") <= plan.length:
+            raise ValueError(
+                f"fresh: samples {show(start)}-{show(stop)} do not ascend inside {last}-{plan.length} of the plan"
+            )
+        last = stop
+    return tuple((start, stop) for start, stop in fresh)
+
+
+def check_strength(strength: float) -> float:
+    """`strength` as a float; ValueError unless it is above 0 and at most 1."""
+    strength = number(strength, "strength")
+    if not 0 < strength <= 1:
+        raise ValueError(f"strength {strength:g} is not above 0 and at most 1")
+    return strength
+
+
+Operation = Render | Import | Change
+KINDS: dict[str, type[Operation]] = {kind.OP: kind for kind in (Render, Import, Change)}
+T = TypeVar("T", Render, Import, Change)
 
 
 def dump(operation: Operation) -> dict[str, Any]:
@@ -101,18 +130,29 @@ def build(values: Any, where: str) -> Operation:
 
 
 def check(operations: Sequence[Operation]) -> None:
-    """ValueError unless there is a first operation that makes a track and all others edit it."""
+    """ValueError unless there is a first operation that makes a track and all others change it."""
     if not 1 <= len(operations) <= MAX_OPERATIONS:
         raise ValueError(f"operations: {len(operations)} is outside 1-{MAX_OPERATIONS}")
-    if isinstance(operations[0], Edit):
-        raise ValueError("operations: the first operation is an edit and has nothing to edit")
-    for number, operation in enumerate(operations[1:], start=2):
-        if not isinstance(operation, Edit):
-            raise ValueError(f"operations: number {number} is {operation.OP!r}, only the first may be")
+    if isinstance(operations[0], Change):
+        raise ValueError("operations: the first operation is a change and has nothing to change")
+    for place, operation in enumerate(operations[1:], start=2):
+        if not isinstance(operation, Change):
+            raise ValueError(f"operations: number {place} is {operation.OP!r}, only the first may be")
+
+
+def from_format_2(values: Any) -> Any:
+    """An operation, as plain values, that a manifest of format 2 records: what is a change now was an edit of bars."""
+    if not isinstance(values, Mapping) or values.get("op") != "edit":
+        return values
+    plan = Plan.from_dict(values["plan"])
+    bars = values["bars"]
+    fresh = [] if bars is None else [plan.span(check_bars(bars, plan.n_bars))]
+    rest = {name: value for name, value in values.items() if name not in ("op", "bars")}
+    return {"op": Change.OP, **rest, "fresh": fresh}
 
 
 def from_format_1(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The operations, as plain values, that a manifest of format 1 records in another layout.
+    """The operations of format 2, as plain values, that a manifest of format 1 records in another layout.
 
     There an import was a dict of three keys among the edits, and model and weights were named once for all of them.
     """

@@ -17,10 +17,10 @@ from typing import Any
 
 from hybridgen import history, tags
 from hybridgen.files import atomic_write
-from hybridgen.history import Import, Operation
+from hybridgen.history import Change, Import, Operation
 from hybridgen.plan.plan import Plan
 
-FORMAT = 2
+FORMAT = 3
 MAX_GAIN_DB = 200  # either way; mastering takes far less
 MAX_BYTES = 4 << 20  # of JSON in a manifest
 _BLANK = "0" * 64
@@ -55,7 +55,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
-            raise ValueError(f"manifest format {str(self.format)[:60]} is not 1 or {FORMAT}, those known here")
+            raise ValueError(f"manifest format {str(self.format)[:60]} is none of 1 to {FORMAT}, those known here")
         history.check(self.operations)
         for name, kind in (("generator", str), ("ai_generated", bool), ("sha256", str)):
             if type(getattr(self, name)) is not kind:
@@ -76,6 +76,11 @@ class Manifest:
         """Whether the track began as an imported recording and not as a plan."""
         return isinstance(self.operations[0], Import)
 
+    @property
+    def origin(self) -> int:
+        """The number of the track's first latent frame: those that were put before it have negative ones."""
+        return -sum(operation.moved for operation in self.operations if isinstance(operation, Change))
+
     def to_json(self) -> str:
         """One line of ASCII, the digest first; ValueError for values that JSON cannot hold."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -87,7 +92,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
-        """The manifest in a JSON object, of format 1 too; ValueError for unknown, missing or mistyped keys."""
+        """The manifest in a JSON object, of formats 1 and 2 too; ValueError for unknown, missing or mistyped keys."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -96,6 +101,8 @@ class Manifest:
             raise ValueError(f"manifest: expected a JSON object, got {str(values)[:60]}")
         if values.get("format") == 1:
             values = _from_format_1(values)
+        if values.get("format") == 2:
+            values = _from_format_2(values)
         _check_keys(values, {field.name for field in dataclasses.fields(cls)})
         if not isinstance(values["operations"], list):
             raise ValueError(f"manifest operations {str(values['operations'])[:60]!r} should be a list")
@@ -110,7 +117,15 @@ def _from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError) as error:
         raise ValueError(f"manifest of format 1: its edits are not what that format holds: {error!r}") from None
     kept = {name: values[name] for name in ("generator", "gain_db", "versions", "ai_generated", "sha256")}
-    return {**kept, "operations": operations, "format": FORMAT}
+    return {**kept, "operations": operations, "format": 2}
+
+
+def _from_format_2(values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        operations = [history.from_format_2(operation) for operation in values["operations"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"manifest of format 2: its edits are not what that format holds: {error!r}") from None
+    return {**values, "operations": operations, "format": FORMAT}
 
 
 def _check_keys(values: Mapping[str, Any], known: set[str]) -> None:

@@ -22,14 +22,15 @@ from hybridgen.analysis.detection import can_detect, find_bars
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
-from hybridgen.plan.parts import check_bars, instance, whole
+from hybridgen.plan.parts import instance, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.codes import write_codes
 from hybridgen.planning.notes import write_notes
 from hybridgen.planning.plans import PlanResult, check_request, write_plans
 from hybridgen.progress import Progress
-from hybridgen.render import editing, mixdown, opening
+from hybridgen.render import change, extend, loop, mixdown, opening, repaint, stems, vary
 from hybridgen.render.opening import Encoded
+from hybridgen.render.repaint import Bars, Seconds
 from hybridgen.sampling import RenderArgs, RenderOptions, random_seed
 from hybridgen.stages import Stages
 from hybridgen.text.controls import Understanding, understand
@@ -102,11 +103,10 @@ class Pipeline(Stages):
         A model whose planner writes no notes returns the plan as it is.
         """
         plan = _plan(plan).on(self.time_base)
-        if bars is not None:
-            check_bars(bars, plan.n_bars)
+        inside = None if bars is None else change.bars_in(plan, [plan.span(bars)])
         states = self.encode_prompt(plan.prompt)
         _warn(states.notes)
-        return write_notes(self, plan, states, bars, progress)
+        return write_notes(self, plan, states, inside, progress)
 
     def generate(
         self,
@@ -131,7 +131,7 @@ class Pipeline(Stages):
         seeds = check_request(prompt, 1, seed if plan_seed is None else plan_seed, given, melody)
         states = self.encode_prompt(prompt)
         planned = write_plans(self, prompt, states, given, seeds, progress, melody)
-        track = editing.render(self, planned.plans[0], options, states)
+        track = change.render(self, planned.plans[0], options, states)
         return _warned(track.with_notes(planned.notes))
 
     def render(self, plan: Plan, **options: Unpack[RenderArgs]) -> Track:
@@ -140,7 +140,7 @@ class Pipeline(Stages):
         options: seed (of the noise, the plan's own unless given), num_steps, guidance_scale, progress, as
         `RenderOptions` says. Bars that have adapters of their own are then re-rendered with them.
         """
-        return _warned(editing.render(self, _plan(plan), RenderOptions.of(options)))
+        return _warned(change.render(self, _plan(plan), RenderOptions.of(options)))
 
     def stream(self, plan: Plan, **options: Unpack[RenderArgs]) -> Iterator[np.ndarray]:
         """Blocks (2, n) float32 of the same track, the first as soon as its window is rendered.
@@ -148,22 +148,84 @@ class Pipeline(Stages):
         Before mastering they are the samples of `render`, bit for bit; the gain is that of the first window.
         ValueError for adapters of some bars, which are rendered after all others.
         """
-        editing.check_no_ranges(self, "a stream plays as it is rendered")
+        change.check_no_ranges(self, "a stream plays as it is rendered")
         chosen, states = RenderOptions.of(options), self.encode_prompt(_plan(plan).prompt)
         _warn(states.notes)
         return mixdown.stream(self, plan, chosen, states)
 
-    def rerender(self, track: Track, plan: Plan, bars: tuple[int, int] | None, **options: Unpack[RenderArgs]) -> Track:
-        """The track with bars first..last (from 1, both included) re-rendered as `plan` has them; None for no bars.
+    def repaint(
+        self,
+        track: Track,
+        plan: Plan | None = None,
+        bars: Bars | None = None,
+        *,
+        seconds: Seconds | None = None,
+        prompt: str | None = None,
+        strength: float = 1.0,
+        **options: Unpack[RenderArgs],
+    ) -> Track:
+        """The track with some bars, or seconds, made anew as `plan` (by default its own) has them.
 
-        Every latent outside the bars, and every sample outside them and the reach of decoder and limiter, stays bit
-        for bit; so does the end, unless the plan has another ending, for which no bars need be named. The gain stays
-        that of the track, and so does the seed unless another is given. Raises ValueError when the new plan moves
-        anything outside the bars, and for adapters of some bars: those that this pipeline has everywhere are what the
-        new bars are made with.
+        bars: (first, last) from 1, both included, or several such ranges; seconds: (start, stop), or several; without
+        either the plan's ending alone is made anew. prompt: other words for them; who plays is as they say. strength:
+        above 0 to 1, how far the new begins from what was there: 1 from noise, 0.3 is a shade of it.
+
+        Every latent outside them, and every sample outside them and the reach of decoder and limiter, stays bit for
+        bit; so does the end, unless the plan has another ending. The gain stays that of the track; so does the seed,
+        unless another is given or the plan says nothing new. Raises ValueError when the new plan moves anything outside
+        them, and for adapters of some bars: those that this pipeline has everywhere are what the new bars are made
+        with.
         """
         instance(track, Track, "track")
-        return _warned(editing.rerender(self, track, _plan(plan), bars, RenderOptions.of(options)))
+        spans = repaint.spans_of(track.plan, bars, seconds)
+        wanted, notes = None if plan is None else _plan(plan), tuple[str, ...]()
+        if prompt is not None:
+            wanted, notes = repaint.in_other_words(wanted or track.plan, spans, prompt)
+        new = repaint.repaint(self, track, wanted, spans, RenderOptions.of(options), strength)
+        return _warned(new.with_notes(notes))
+
+    def extend(
+        self,
+        track: Track,
+        bars: int | None = None,
+        *,
+        seconds: float | None = None,
+        where: str = "end",
+        **options: Unpack[RenderArgs],
+    ) -> Track:
+        """The track with `bars` more, or as many as fit `seconds` best; tempo, key and gain stay.
+
+        where: "end", where the form goes on before an outro, which moves later and is made anew; or "start", where an
+        introduction leads into the first bar, and all that was there stays bit for bit. Raises ValueError for a track
+        without bars, for less than one bar, and for more than ten minutes in all.
+        """
+        instance(track, Track, "track")
+        return _warned(extend.extend(self, track, bars, seconds, where, RenderOptions.of(options)))
+
+    def loop(self, source: Track | str, bars: int | tuple[int, int] = 8, **options: Unpack[RenderArgs]) -> Track:
+        """A loop: its last bar leads back into its first, without a seam; its length is exactly its bars.
+
+        source: a track, of which bars (first, last), or so many from a section of most energy, go round; or a prompt.
+        Raises ValueError for bars that the track lacks, and for a recording.
+        """
+        if isinstance(source, Track):
+            return _warned(loop.loop(self, source, bars, RenderOptions.of(options)))
+        form = None if understand(source).controls.form else ("verse",)
+        return self.generate(source, bars=whole(bars, "bars"), form=form, ending="loop", **options)
+
+    def vary(self, track: Track, amount: float = 0.3, **options: Unpack[RenderArgs]) -> Track:
+        """Another version of a track on the same score: `amount` of its notes and of its sound are new.
+
+        amount: 0, the track itself, to 1, another render with other notes. Raises ValueError outside.
+        """
+        return _warned(vary.vary(self, instance(track, Track, "track"), amount, RenderOptions.of(options)))
+
+    def stems(self, track: Track, progress: Progress | None = None) -> dict[str, Audio]:
+        """What each role plays of a track, by role; they add up to its samples to float rounding.
+
+        Raises ValueError for a recording, and for a track of another model.
+        """
+        return stems.stems(self, instance(track, Track, "track"), progress)
 
     def replay(
         self, record: Manifest, progress: Progress | None = None, adapter_folders: Sequence[str | Path] = ()
@@ -184,7 +246,7 @@ class Pipeline(Stages):
         meter: str | None = None,
         progress: Progress | None = None,
     ) -> Track:
-        """The track in a file, ready for `rerender`.
+        """The track in a file, ready for `repaint` and all other changes.
 
         A file made by hybridgen has its plan in its manifest and its latents in the file beside it; without those it is
         replayed. A recording from elsewhere is encoded (a note says so); its bars follow from `tempo` (BPM) and

@@ -86,7 +86,7 @@ class Track:
         self.audio.write(file, path.suffix, self.manifest)
         if latents:
             beside = together.add(sidecar(path))
-            weights.save_latents(beside, self.latents, files.sha256(file), self.plan.length)
+            weights.save_latents(beside, self.latents, files.sha256(file), self.plan.pre_roll + self.plan.length)
 
 
 def sidecar(path: str | Path) -> Path:

@@ -383,7 +383,7 @@ def test_an_adapter_with_bars_changes_only_these_bars(
     name: str, saved: Pipeline, folders: dict[str, Path], plain: Track
 ):
     track = saved.with_adapters([Adapter(folders[name], 0.8, (3, 4))]).render(PLAN, seed=5)
-    start, stop = PLAN.frame_range((3, 4), LATENT_HOP)
+    start, stop = PLAN.frames_of(PLAN.span((3, 4)), LATENT_HOP)
     outside = np.ones(PLAN.n_frames, dtype=bool)
     outside[start:stop] = False
     assert np.array_equal(track.latents[outside], plain.latents[outside])
@@ -393,11 +393,11 @@ def test_an_adapter_with_bars_changes_only_these_bars(
         track.samples[:, : start * LATENT_HOP - reach], plain.samples[:, : start * LATENT_HOP - reach]
     )
     assert np.array_equal(track.samples[:, stop * LATENT_HOP + reach :], plain.samples[:, stop * LATENT_HOP + reach :])
-    first, last = PLAN.frame_range((3, 4), CODE_HOP)
+    first, last = PLAN.frames_of(PLAN.span((3, 4)), CODE_HOP)
     codes, before = np.array(track.plan.codes), np.array(plain.plan.codes)
     assert np.array_equal(np.delete(codes, np.s_[first:last], 1), np.delete(before, np.s_[first:last], 1))
     assert np.array_equal(codes, before) is (name == "sounds")
-    assert [operation.OP for operation in track.manifest.operations] == ["render", "edit"]
+    assert [operation.OP for operation in track.manifest.operations] == ["render", "change"]
 
 
 def test_bars_stack_on_what_holds_everywhere_and_replay(
@@ -406,7 +406,7 @@ def test_bars_stack_on_what_holds_everywhere_and_replay(
     whole, part = Adapter(folders["both"], 0.5), Adapter(folders["sounds"], 1.0, (5, 6))
     track = saved.with_adapters([whole, part]).render(PLAN, seed=5)
     alone = saved.with_adapters([whole]).render(PLAN, seed=5)
-    start, stop = PLAN.frame_range((5, 6), LATENT_HOP)
+    start, stop = PLAN.frames_of(PLAN.span((5, 6)), LATENT_HOP)
     assert np.array_equal(track.latents[:start], alone.latents[:start])
     assert np.array_equal(track.latents[stop:], alone.latents[stop:])
     assert not np.array_equal(alone.latents, plain.latents)
@@ -431,7 +431,7 @@ def test_ranges_that_cannot_be_are_refused(saved: Pipeline, folders: dict[str, P
     with pytest.raises(ValueError, match="a stream plays as it is rendered"):
         next(saved.with_adapters([part]).stream(PLAN))
     with pytest.raises(ValueError, match="the edit is of bars 1-2"):
-        saved.with_adapters([part]).rerender(plain, PLAN, (1, 2))
+        saved.with_adapters([part]).repaint(plain, PLAN, (1, 2))
 
 
 def test_requests_with_different_adapters_run_at_the_same_time(saved: Pipeline, folders: dict[str, Path]):
@@ -464,7 +464,7 @@ def test_the_command_line_plays_edits_and_replays_with_adapters(
     adapter_options = ("--adapter", f"{folders['both']}:0.8", "--adapter", f"{folders['sounds']}:0.5:3-4")
     made = main(["generate", "jazz", "--bars", "6", "--seed", "3", *adapter_options, *own, "-o", "t.flac"])
     assert made == 0
-    assert main(["edit", "t.flac", "--bars", "5-5", "--energy", "7", *own, "-o", "new.flac"]) == 0
+    assert main(["repaint", "t.flac", "--bars", "5-5", "--energy", "7", *own, "-o", "new.flac"]) == 0
     assert "without --adapter its new bars are not" in capsys.readouterr().err
     assert main(["replay", "new.flac", *own, "-o", "again.flac"]) == 0
     assert Path("again.flac").read_bytes() == Path("new.flac").read_bytes()

@@ -43,7 +43,7 @@ def test_from_prompt_to_edit_to_replay(model: str, here: Path, capsys: pytest.Ca
     assert soundfile.info("t.flac").frames == 16 * 44_100
     assert Path("t.flac.latents.safetensors").exists()
     assert Path("t.png").stat().st_size > 10_000
-    assert run("edit", "t.flac", "--bars", "3-4", "--chords", "Am F,G", "--model", model, "-o", "new.flac") == 0
+    assert run("repaint", "t.flac", "--bars", "3-4", "--chords", "Am F,G", "--model", model, "-o", "new.flac") == 0
     assert run("replay", "new.flac", "--model", model, "-o", "again.flac") == 0
     assert Path("again.flac").read_bytes() == Path("new.flac").read_bytes()
     assert run("inspect", "new.flac") == 0
@@ -58,16 +58,16 @@ def test_from_prompt_to_edit_to_replay(model: str, here: Path, capsys: pytest.Ca
 def test_a_track_gets_another_tempo_or_another_ending_as_a_whole(model: str, here: Path, capsys: pytest.CaptureFixture):
     made = ("generate", "jazz, 240 BPM, 4/4, 6 bars, ends abruptly", "--seed", "3", "--model", model, "-o", "t.flac")
     assert run(*made) == 0
-    assert run("edit", "t.flac", "--bars", "2-3", "--tempo", "120", "--model", model, "-o", "new.flac") == 2
+    assert run("repaint", "t.flac", "--bars", "2-3", "--tempo", "120", "--model", model, "-o", "new.flac") == 2
     said = capsys.readouterr().err
     command = said.split("hybridgen edit ", 1)[1].split()
     assert command == ["t.flac", "--tempo", "120", "-o", "new.flac"] and len(said.splitlines()) == 1
-    assert run("edit", *command, "--model", model) == 0
+    assert run("repaint", *command, "--model", model) == 0
     assert soundfile.info("new.flac").frames == 2 * soundfile.info("t.flac").frames == 12 * 44_100
     old, new = (manifest.read(path) for path in ("t.flac", "new.flac"))
     assert [bar.chords for bar in new.plan.bars] == [bar.chords for bar in old.plan.bars]
     assert str(new.plan.ending) == "cut" and new.operations[0].seed == old.operations[0].seed
-    assert run("edit", "t.flac", "--ending", "fade 2", "--model", model, "-o", "faded.flac") == 0
+    assert run("repaint", "t.flac", "--ending", "fade 2", "--model", model, "-o", "faded.flac") == 0
     before, after = (soundfile.read(path, dtype="int32")[0] for path in ("t.flac", "faded.flac"))
     assert np.array_equal(after[: 3 * 44_100], before[: 3 * 44_100]) and not np.array_equal(after, before)
     assert run("inspect", "faded.flac") == 0
@@ -79,7 +79,7 @@ def test_a_track_gets_another_tempo_or_another_ending_as_a_whole(model: str, her
         (("--plan", "p.json"), "hybridgen render p.json"),
         (("--ending", "sudden"), "ending 'sudden' is none of ring-out, cut, fade"),
     ):
-        assert run("edit", "t.flac", *rest, "--model", model, "-o", "new.flac") == 2
+        assert run("repaint", "t.flac", *rest, "--model", model, "-o", "new.flac") == 2
         assert words in capsys.readouterr().err
 
 
@@ -158,10 +158,10 @@ GENERATE = ("generate", "x", "-o", "t.wav")
         (("render", "none.json", "-o", "t.wav"), "none.json"),
         (("inspect", "text.txt"), "no hybridgen manifest"),
         (("replay", "text.txt", "-o", "t.wav"), "no hybridgen manifest"),
-        (("edit", "text.txt", "--bars", "1-2", "-o", "t.wav"), "text.txt"),
-        (("edit", "sound.wav", "--bars", "1-2", "-o", "t.wav"), "tempo and downbeat"),
-        (("edit", "sound.wav", "--tempo", "120", "-o", "t.wav"), "--bars is missing; of a recording"),
-        (("edit", "sound.wav", "--bars", "last", "-o", "t.wav"), "'last'"),
+        (("repaint", "text.txt", "--bars", "1-2", "-o", "t.wav"), "text.txt"),
+        (("repaint", "sound.wav", "--bars", "1-2", "-o", "t.wav"), "tempo and downbeat"),
+        (("repaint", "sound.wav", "--tempo", "120", "-o", "t.wav"), "--bars is missing; of a recording"),
+        (("repaint", "sound.wav", "--bars", "last", "-o", "t.wav"), "'last'"),
         (("encode", "text.txt", "-o", "l.safetensors"), "text.txt"),
         (("decode", "cut.safetensors", "-o", "t.wav"), "cut.safetensors"),
         (("decode", "text.txt", "-o", "t.wav"), "text.txt"),

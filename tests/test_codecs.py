@@ -139,8 +139,8 @@ def test_generate_edit_and_replay_on_a_foreign_codec(pipe: Pipeline, tmp_path: P
     track = pipe.render(PLAN, seed=5)
     assert track.samples.shape == (2, 16 * rate)
     assert track.plan.bar_starts()[1] == 2 * rate
-    new = pipe.rerender(track, track.plan.edit((3, 4), chords=["Dm"]), (3, 4), seed=9)
-    start, stop = new.plan.frame_range((3, 4), hop)
+    new = pipe.repaint(track, track.plan.edit((3, 4), chords=["Dm"]), (3, 4), seed=9)
+    start, stop = new.plan.frames_of(new.plan.span((3, 4)), hop)
     outside = np.ones(new.plan.n_frames, dtype=bool)
     outside[start:stop] = False
     assert np.array_equal(new.latents[outside], track.latents[outside])

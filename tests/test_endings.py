@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from hybridgen import audio, manifest
-from hybridgen.history import Edit
+from hybridgen.history import Change
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.parts import Bar, Ending, Section, Tempo, parse_ending
@@ -185,39 +185,42 @@ def test_a_track_older_than_endings_replays_as_it_was(pipe: Pipeline):
     audio.master(decoded, old.manifest.gain_db)
     again = pipe.replay(manifest.Manifest.from_json(old.manifest.to_json()))
     assert np.array_equal(again.samples, decoded) and decoded[:, 0].any()
-    edited = pipe.rerender(old, old.plan.edit((1, 1), energy=1), (1, 1))
+    edited = pipe.repaint(old, old.plan.edit((1, 1), energy=1), (1, 1))
     assert edited.plan.ending is None and edited.samples[:, 0].any()
 
 
 def test_an_edit_of_other_bars_leaves_the_end_and_the_start(pipe: Pipeline, track: Track):
-    new = pipe.rerender(track, track.plan.edit((3, 3), chords=["C"]), (3, 3), seed=1)
-    start, stop = track.plan.frame_range((3, 3), LATENT_HOP)
+    new = pipe.repaint(track, track.plan.edit((3, 3), chords=["C"]), (3, 3), seed=1)
+    start, stop = track.plan.frames_of(track.plan.span((3, 3)), LATENT_HOP)
     reach = pipe.codec.reach * LATENT_HOP + audio.LIMITER_REACH
     low, high = start * LATENT_HOP - reach, stop * LATENT_HOP + reach
     assert np.array_equal(new.samples[:, :low], track.samples[:, :low])
     assert np.array_equal(new.samples[:, high:], track.samples[:, high:])
     planned_before = replace(track.plan.edit((3, 3), chords=["C"]), ending=None)  # a plan that leaves the ending open
-    assert np.array_equal(pipe.rerender(track, planned_before, (3, 3), seed=1).samples, new.samples)
+    assert np.array_equal(pipe.repaint(track, planned_before, (3, 3), seed=1).samples, new.samples)
 
 
 def test_another_ending_changes_the_end_alone_and_replays(pipe: Pipeline, track: Track):
-    cut = pipe.rerender(track, track.plan.edit(ending="fade 2"), None)
+    cut = pipe.repaint(track, track.plan.edit(ending="fade 2"), None)
     assert np.array_equal(cut.latents, track.latents) and cut.plan.ending == Ending("fade", 2)
     begin = edges.closing(cut.plan)[0] - audio.LIMITER_REACH
     assert np.array_equal(cut.samples[:, :begin], track.samples[:, :begin])
     whole = edges.shaped(cut.plan, 0, pipe.decode(track.latents, track.plan.length))
     audio.master(whole, track.manifest.gain_db)
     assert np.array_equal(cut.samples, whole)
-    both = pipe.rerender(cut, cut.plan.edit((2, 2), ending="cut", chords=["F"]), (2, 2), seed=3)
+    both = pipe.repaint(cut, cut.plan.edit((2, 2), ending="cut", chords=["F"]), (2, 2), seed=3)
     record = manifest.Manifest.from_json(both.manifest.to_json())
-    assert [edit.bars for edit in record.operations[1:] if isinstance(edit, Edit)] == [None, (2, 2)]
+    assert [one.fresh for one in record.operations[1:] if isinstance(one, Change)] == [
+        (),
+        (record.plan.span((2, 2)),),
+    ]
     assert np.array_equal(pipe.replay(record).samples, both.samples)
     with pytest.raises(ValueError, match="nothing but the ending"):
-        pipe.rerender(track, track.plan.edit((2, 2), chords=["C"]), None)
+        pipe.repaint(track, track.plan.edit((2, 2), chords=["C"]), None)
 
 
 def test_a_lossy_file_is_opened_with_its_ending(pipe: Pipeline, track: Track, tmp_path: Path):
-    cut = pipe.rerender(track, track.plan.edit(ending="cut"), None)
+    cut = pipe.repaint(track, track.plan.edit(ending="cut"), None)
     opened = pipe.open(cut.save(tmp_path / "cut.ogg"))
     assert np.array_equal(opened.samples, cut.samples)
 
@@ -227,11 +230,11 @@ def test_a_recording_is_faded_in_its_own_sound(pipe: Pipeline, tmp_path: Path):
     soundfile.write(tmp_path / "mine.wav", sound.T, SAMPLE_RATE, subtype="FLOAT")
     with pytest.warns(UserWarning, match="encoded"):
         opened = pipe.open(tmp_path / "mine.wav", tempo=120, downbeat=0)
-    faded = pipe.rerender(opened, opened.plan.edit(ending="fade 2"), None)
+    faded = pipe.repaint(opened, opened.plan.edit(ending="fade 2"), None)
     assert np.array_equal(faded.samples[:, : 2 * BAR], sound[:, : 2 * BAR])  # the start too is the recording's
     assert np.array_equal(faded.samples, sound * np.where(np.arange(4 * BAR) < 300, 1, gain(faded.plan)))
     with pytest.raises(ValueError, match=r"ending cut: the recording already has ending fade 2"):
-        pipe.rerender(faded, faded.plan.edit(ending="cut"), None)
+        pipe.repaint(faded, faded.plan.edit(ending="cut"), None)
 
 
 def test_a_fade_over_more_bars_than_there_are_is_said(pipe: Pipeline):

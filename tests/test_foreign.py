@@ -16,10 +16,10 @@ from hybridgen.audio import Audio
 from hybridgen.cli import main
 from hybridgen.cli.options import parse_bars
 from hybridgen.codecs import stereo
-from hybridgen.history import Edit, Import
+from hybridgen.history import Change, Import
 from hybridgen.pipeline import Pipeline
 from hybridgen.planning import codes
-from hybridgen.render import editing
+from hybridgen.render import mixdown, splice
 from tests.conftest import LATENT_HOP, SAMPLE_RATE
 
 BPM, N_BARS = 120.0, 6
@@ -58,8 +58,8 @@ def test_the_codes_of_a_recording_are_the_quantizers_and_only_new_bars_are_plann
     asked = []
     decode_codes = codes.decode_codes
     monkeypatch.setattr(codes, "decode_codes", lambda *args: asked.append(args[6]) or decode_codes(*args))
-    new = pipe.rerender(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
-    start, stop = track.plan.frame_range((3, 3), track.plan.time_base.code_hop)
+    new = pipe.repaint(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
+    start, stop = track.plan.frames_of(track.plan.span((3, 3)), track.plan.time_base.code_hop)
     assert (asked[0][0] < 0).any(0).nonzero().flatten().tolist() == list(range(start, stop))
     for old_row, new_row in zip(track.plan.codes, new.plan.codes, strict=True):
         assert old_row[:start] == new_row[:start] and old_row[stop:] == new_row[stop:]
@@ -77,46 +77,46 @@ def test_an_older_file_of_a_recording_gets_the_quantizers_codes(pipe: Pipeline, 
 @pytest.mark.parametrize("level", [0.02, 0.1])
 def test_new_bars_are_as_loud_as_those_beside_them_unless_other_energy_is_asked(pipe, tmp_path, monkeypatch, level):
     track = pipe.open(write(tmp_path / "a.wav", sound(level=level)), tempo=BPM, downbeat=0.0)
-    start, stop = (one * LATENT_HOP for one in track.plan.frame_range((3, 3), LATENT_HOP))
+    start, stop = (one * LATENT_HOP for one in track.plan.frames_of(track.plan.span((3, 3)), LATENT_HOP))
 
     def power(samples: np.ndarray) -> float:
         return 10 * math.log10(np.square(samples).mean(dtype=float))
 
     # a codec that takes 2 dB off what it decodes, and new bars that it decodes 4 dB lower still
-    def decoded(stages, latents, first, last):
-        samples = track.samples[:, first * LATENT_HOP : last * LATENT_HOP] * 10 ** (-(track.manifest.gain_db + 2) / 20)
+    def decoded(stages, plan, latents, span, origin):
+        samples = track.samples[:, span[0] : span[1]] * 10 ** (-(track.manifest.gain_db + 2) / 20)
         is_new = not np.array_equal(latents.numpy(), track.latents)
-        samples[:, max(0, start - first * LATENT_HOP) : stop - first * LATENT_HOP] *= 10 ** (-4 / 20) if is_new else 1
+        samples[:, max(0, start - span[0]) : max(0, stop - span[0])] *= 10 ** (-4 / 20) if is_new else 1
         return samples.astype(np.float32)
 
-    monkeypatch.setattr(editing, "_decoded", decoded)
+    monkeypatch.setattr(mixdown, "decoded", decoded)
     inside, beside = slice(start, stop), np.delete(track.samples, slice(start, stop), axis=1)  # all of it is near
-    alike = pipe.rerender(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
-    assert power(alike.samples[:, inside]) - power(beside) == pytest.approx(-editing.FREE_DB, abs=0.3)
-    louder = pipe.rerender(track, track.plan.edit((3, 3), energy=7), (3, 3), seed=1)
+    alike = pipe.repaint(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
+    assert power(alike.samples[:, inside]) - power(beside) == pytest.approx(-splice.FREE_DB, abs=0.3)
+    louder = pipe.repaint(track, track.plan.edit((3, 3), energy=7), (3, 3), seed=1)
     assert power(louder.samples[:, inside]) - power(track.samples[:, inside]) == pytest.approx(-4, abs=0.3)
 
 
 def test_what_the_limiter_takes_off_new_bars_is_given_back(pipe: Pipeline, tmp_path, monkeypatch):
     track = pipe.open(write(tmp_path / "a.wav", sound(level=0.2)), tempo=BPM, downbeat=0.0)
-    start, stop = (one * LATENT_HOP for one in track.plan.frame_range((3, 3), LATENT_HOP))
+    start, stop = (one * LATENT_HOP for one in track.plan.frames_of(track.plan.span((3, 3)), LATENT_HOP))
 
-    def decoded(stages, latents, first, last):  # of the same power, but in high peaks
-        samples = track.samples[:, first * LATENT_HOP : last * LATENT_HOP] * 10 ** (-track.manifest.gain_db / 20)
+    def decoded(stages, plan, latents, span, origin):  # of the same power, but in high peaks
+        samples = track.samples[:, span[0] : span[1]] * 10 ** (-track.manifest.gain_db / 20)
         if not np.array_equal(latents.numpy(), track.latents):
-            inside = slice(max(0, start - first * LATENT_HOP), stop - first * LATENT_HOP)
-            at = (np.arange(samples.shape[1]) % 4410) < 1000
+            inside = slice(max(0, start - span[0]), stop - span[0])
+            at = (np.arange(*span) - 2000) % 4410 < 1000  # some time after each click
             samples[:, inside] *= np.where(at, 2.1, 0.0)[inside]
         return samples.astype(np.float32)
 
-    monkeypatch.setattr(editing, "_decoded", decoded)
+    monkeypatch.setattr(mixdown, "decoded", decoded)
 
     def gap() -> float:
-        new = pipe.rerender(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1).samples[:, start:stop]
-        return editing._power_db(new) - editing._power_db(np.delete(track.samples, slice(start, stop), axis=1))
+        new = pipe.repaint(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1).samples[:, start:stop]
+        return splice._power_db(new) - splice._power_db(np.delete(track.samples, slice(start, stop), axis=1))
 
     mended = gap()
-    monkeypatch.setattr(editing, "ROUNDS", 1)
+    monkeypatch.setattr(splice, "ROUNDS", 1)
     assert gap() < -1.5 and mended > gap() + 0.5
 
 
@@ -124,7 +124,7 @@ def test_new_bars_of_a_mono_recording_are_about_mono(pipe: Pipeline, tmp_path):
     samples = sound()
     samples[1] = samples[0]
     track = pipe.open(write(tmp_path / "a.wav", samples), tempo=BPM, downbeat=0.0)
-    new = pipe.rerender(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
+    new = pipe.repaint(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
     assert np.abs(new.samples[0] - new.samples[1]).max() < 1e-3
 
 
@@ -135,7 +135,7 @@ def test_a_recording_over_full_scale_is_turned_down_and_says_so(pipe: Pipeline, 
     first = track.manifest.operations[0]
     assert isinstance(first, Import) and first.scale_db < 0
     assert np.abs(track.samples - sound(level=0.6) * 10 ** (first.scale_db / 20)).max() < 1e-5
-    saved = pipe.rerender(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1).save(tmp_path / "new.flac")
+    saved = pipe.repaint(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1).save(tmp_path / "new.flac")
     assert manifest.read(saved).operations[0].scale_db == first.scale_db
 
 
@@ -201,7 +201,7 @@ def test_several_ranges_are_made_new_and_what_is_between_stays(tmp_path, pipe: P
     )
     where = ["--tempo", "120", "--downbeat", "0"]
     arguments = [
-        "edit",
+        "repaint",
         str(path),
         "--bars",
         "5-6,1-2",
@@ -215,7 +215,8 @@ def test_several_ranges_are_made_new_and_what_is_between_stays(tmp_path, pipe: P
     ]
     assert main(arguments) == 0
     record = manifest.read(out)
-    assert [one.bars for one in record.operations if isinstance(one, Edit)] == [(1, 2), (5, 6)]
+    changes = [one.fresh for one in record.operations if isinstance(one, Change)]
+    assert changes == [(record.plan.span((1, 2)), record.plan.span((5, 6)))]
     assert [bar.chords for bar in record.plan.bars] == [("Am",), ("Am",), None, None, ("Am",), ("Am",)]
     new, old = Audio.load(out).samples, Audio.load(path).samples
     kept = slice(round(4.6 * SAMPLE_RATE), round(7.4 * SAMPLE_RATE))

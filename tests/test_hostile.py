@@ -19,7 +19,7 @@ from hybridgen import config, manifest, weights
 from hybridgen.audio import Audio
 from hybridgen.cli import main
 from hybridgen.cli.options import printable
-from hybridgen.history import AdapterRecord, Edit, Import, ModelRecord, Render
+from hybridgen.history import AdapterRecord, Change, Import, ModelRecord, Render
 from hybridgen.manifest import Manifest
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.parts import Bar, Ending, Section, Tempo
@@ -45,7 +45,7 @@ ADAPTERS = (AdapterRecord("style", 0.5, {"planner": "0" * 64}),)
 MANIFESTS = (
     Manifest(
         "hybridgen 0",
-        (Render(PLAN, 1, SAMPLING, MODEL, ADAPTERS), Edit(PLAN, (1, 1), 1, SAMPLING, MODEL, ADAPTERS)),
+        (Render(PLAN, 1, SAMPLING, MODEL, ADAPTERS), Change(PLAN, ((0, 9),), 1, SAMPLING, MODEL, ADAPTERS)),
         -3.0,
         {"torch": "2"},
     ),
@@ -181,18 +181,18 @@ def refuse(*_: object, **__: object) -> None:
     [
         {"operations": [1]},
         {"operations": {}},
-        {"operations": [{"op": "edit"}]},
+        {"operations": [{"op": "change"}]},
         {"versions": {"torch": "\x1b]0;x\x07"}},
         {"generator": "\x1b[2J"},
         {"gain_db": 10**30},
     ],
 )
-@pytest.mark.parametrize("command", ["inspect", "inspect --json", "verify", "replay", "edit"])
+@pytest.mark.parametrize("command", ["inspect", "inspect --json", "verify", "replay", "repaint"])
 def test_commands_on_a_hostile_manifest(track, change, command, tmp_path, monkeypatch, capsys):
     values = json.loads(track[0].manifest.to_json())
     path = embedded(track, {**values, **change, "sha256": "0" * 64}, tmp_path, monkeypatch)
     name, *flags = command.split()
-    more = {"replay": ["-o", str(tmp_path / "r.wav")], "edit": ["--bars", "1", "-o", str(tmp_path / "e.wav")]}
+    more = {"replay": ["-o", str(tmp_path / "r.wav")], "repaint": ["--bars", "1", "-o", str(tmp_path / "e.wav")]}
     monkeypatch.setattr(Pipeline, "from_pretrained", classmethod(refuse))  # what is taken need not be rendered
     assert main([name, str(path), *flags, *more.get(name, [])]) in (0, 1, 2)
     shown = capsys.readouterr()

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from hybridgen import config, files, tags
+from hybridgen import config, files, history, tags
 from hybridgen import manifest as m
-from hybridgen.history import AdapterRecord, Edit, Import, ModelRecord, Render
+from hybridgen.history import AdapterRecord, Change, Import, ModelRecord, Render
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig, SamplingParams
@@ -57,7 +57,7 @@ def a_file(folder, suffix: str, seconds: float = 1.0):
 
 
 def test_json_round_trips_and_is_strict():
-    edit = Edit(PLAN.edit((2, 2), chords=["C"]), (2, 2), 9, SAMPLING, MODEL)
+    edit = Change(PLAN.edit((2, 2), chords=["C"]), (PLAN.span((2, 2)),), 9, SAMPLING, MODEL)
     manifest = a_manifest(operations=(RENDER, edit))
     text = manifest.to_json()
     assert m.Manifest.from_json(text) == manifest and text.isascii() and "\n" not in text
@@ -67,20 +67,20 @@ def test_json_round_trips_and_is_strict():
         ({**fields, "extra": 1}, "unknown ['extra']"),
         ({k: v for k, v in fields.items() if k != "operations"}, "missing ['operations']"),
         ({**fields, "gain_db": "loud"}, "gain_db 'loud' should be a number up to 200"),
-        ({**fields, "format": 3}, "format 3 is not 1 or 2"),
+        ({**fields, "format": 4}, "format 4 is none of 1 to 3"),
         ({**fields, "sha256": "x"}, "sha256 'x' is not"),
         ({**fields, "versions": {"torch": 2}}, "versions"),
         ({**fields, "operations": {}}, "operations '{}' should be a list"),
         ({**fields, "operations": []}, "operations: 0 is outside"),
         (
             {**fields, "operations": [{**first, "op": "dream"}]},
-            "operation 1: op 'dream' is none of render, import, edit",
+            "operation 1: op 'dream' is none of render, import, change",
         ),
         ({**fields, "operations": [{**first, "op": []}]}, "op '[]' is none of"),
         ({**fields, "operations": [{**first, "seed": 1.5}]}, "operation 1.seed: expected int, got 1.5"),
         ({**fields, "operations": [{**first, "plan": []}]}, "plan: expected dict"),
         ({**fields, "operations": [{**first, "mood": 1}]}, "operation 1: unknown ['mood']"),
-        ({**fields, "operations": fields["operations"][1:]}, "the first operation is an edit"),
+        ({**fields, "operations": fields["operations"][1:]}, "the first operation is a change"),
         ({**fields, "operations": [first, first]}, "number 2 is 'render'"),
         ([], "expected a JSON object"),
         ("[" * 100_000, "is not JSON"),
@@ -117,13 +117,22 @@ def test_format_1_is_read_as_operations():
         "format": 1,
     }
     read = m.Manifest.from_json(json.dumps(fields))
-    assert read == a_manifest(operations=(RENDER, Edit(edited, (2, 2), 9, SAMPLING, MODEL)), versions={})
+    assert read == a_manifest(
+        operations=(RENDER, Change(edited, (edited.span((2, 2)),), 9, SAMPLING, MODEL)), versions={}
+    )
     recording = {"recording": "ef" * 32, "tempo": 120, "downbeat": 0.5}
     read = m.Manifest.from_json(json.dumps({**fields, "edits": [recording, edit], "adapters": []}))
     assert read.operations[0] == Import(PLAN, "ef" * 32, 120.0, 0.5, MODEL) and len(read.operations) == 2
     assert read.is_recording and read.plan == edited
     with pytest.raises(ValueError, match="method 'rk9' is no longer an option"):
         m.Manifest.from_json(json.dumps({**fields, "sampling": {**sampling, "method": "rk9"}}))
+    values = {**history.dump(RENDER), "plan": edited.to_dict(), "op": "edit", "bars": [2, 2]}
+    old = {**json.loads(a_manifest(versions={}).to_json()), "format": 2}
+    old["operations"] = [history.dump(RENDER), {**values, "seed": 9, "adapters": []}]
+    assert m.Manifest.from_json(json.dumps(old)).operations[1].fresh == (edited.span((2, 2)),)
+    old["operations"][1]["bars"] = [2, 99]
+    with pytest.raises(ValueError, match="bars 2-99 are not inside the plan's bars"):
+        m.Manifest.from_json(json.dumps(old))
     for edits in ([{}], [1], 5):
         with pytest.raises(ValueError, match="format 1"):
             m.Manifest.from_json(json.dumps({**fields, "edits": edits}))
@@ -158,7 +167,7 @@ def spots(value: object, path: tuple = ()) -> Iterator[tuple]:
 
 
 def test_a_manifest_with_any_part_replaced_or_removed_is_read_or_refused_in_one_line():
-    edit = Edit(PLAN.edit((2, 2), chords=["C"]), (2, 2), 9, SAMPLING, MODEL)
+    edit = Change(PLAN.edit((2, 2), chords=["C"]), (PLAN.span((2, 2)),), 9, SAMPLING, MODEL)
     text, rng = a_manifest(operations=(RENDER, edit)).to_json(), random.Random(0)
     places = list(spots(json.loads(text)))
     for _ in range(1500):

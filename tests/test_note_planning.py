@@ -222,13 +222,13 @@ def test_a_cleared_bar_is_written_anew_and_the_rest_stays_bit_for_bit(note_pipe:
     [plan] = note_pipe.plan("bass and drums, 120 BPM in C major", bars=4, seed=1)
     track = note_pipe.render(plan)
     role = plan.notes[0].role
-    new = note_pipe.rerender(track, track.plan.edit((2, 2), clear=(role,)), (2, 2), seed=4)
+    new = note_pipe.repaint(track, track.plan.edit((2, 2), clear=(role,)), (2, 2), seed=4)
     assert new.plan.part(role).bars[1] is not None
     for part in plan.notes:
         assert [bar for i, bar in enumerate(new.plan.part(part.role).bars) if i != 1] == [
             bar for i, bar in enumerate(part.bars) if i != 1
         ]
-    start, stop = plan.frame_range((2, 2), plan.time_base.latent_hop)
+    start, stop = plan.frames_of(plan.span((2, 2)), plan.time_base.latent_hop)
     assert np.array_equal(new.latents[:start], track.latents[:start])
     assert np.array_equal(new.latents[stop:], track.latents[stop:])
 

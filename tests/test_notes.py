@@ -177,7 +177,7 @@ def test_written_notes_repeat_over_the_bars_and_unset_their_codes():
     new = plan.edit((3, 6), notes={"bass": ["C2 0 480", [Note(0, 10, 50)]]})
     bars = new.part("bass").bars
     assert bars[2] == bars[4] == (Note(0, 480, 36),) and bars[3] == bars[5] == (Note(0, 10, 50),)
-    start, stop = plan.frame_range((3, 6), plan.time_base.code_hop)
+    start, stop = plan.frames_of(plan.span((3, 6)), plan.time_base.code_hop)
     assert [i for i, code in enumerate(new.codes[0]) if code < 0] == list(range(start, stop))
     assert make().edit((2, 2), notes={"bass": "as 1 +2"}).part("bass").bars[1][0].pitch == 35
 
@@ -311,6 +311,6 @@ def test_rolls_say_what_begins_where_how_loud_and_what_sounds():
     assert rolls.entries.tolist() == [[frame, ROLES.index("bass"), 33] for frame in frames]
     assert rolls.strengths[0].tolist() == pytest.approx([1.0, 1.0, (begin % hop) / hop, 1.0])
     assert (rolls.strengths[1:] == [1, 0, 0, 0]).all()
-    bar = plan.frame_range((1, 1), hop)[1]
+    bar = plan.frames_of(plan.span((1, 1)), hop)[1]
     assert rolls.known[: bar - 1, ROLES.index("bass")].all() and not rolls.known[bar:].any()
     assert not rolls.known[:, ROLES.index("drums")].any()

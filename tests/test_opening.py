@@ -10,9 +10,9 @@ import pytest
 import soundfile
 import torch
 
-from hybridgen import files, manifest, weights
+from hybridgen import files, weights
 from hybridgen.audio import Audio
-from hybridgen.history import Edit, ModelRecord
+from hybridgen.history import Change, ModelRecord
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
@@ -44,8 +44,8 @@ def recording(tmp_path: Path) -> Path:
 )
 def test_a_plan_on_another_time_base_is_brought_to_the_tracks(pipe: Pipeline, track: Track, time_base: TimeBase):
     edited = track.plan.edit((2, 2), chords=["C"])
-    here = pipe.rerender(track, edited, (2, 2), seed=1)
-    away = pipe.rerender(track, edited.on(time_base), (2, 2), seed=1)
+    here = pipe.repaint(track, edited, (2, 2), seed=1)
+    away = pipe.repaint(track, edited.on(time_base), (2, 2), seed=1)
     assert away.plan.time_base == track.plan.time_base
     assert np.array_equal(away.samples, here.samples)
 
@@ -53,7 +53,7 @@ def test_a_plan_on_another_time_base_is_brought_to_the_tracks(pipe: Pipeline, tr
 def test_a_track_on_another_time_base_is_refused(pipe: Pipeline, track: Track):
     other = replace(track, plan=replace(track.plan, codes=(), time_base=TimeBase(44_100, 1024, 8192)))
     with pytest.raises(ValueError, match=r"the track's time base is .*latent_hop=1024"):
-        pipe.rerender(other, other.plan, (2, 2))
+        pipe.repaint(other, other.plan, (2, 2))
 
 
 @pytest.mark.parametrize("stage", ["codec", "quantizer"])
@@ -61,13 +61,13 @@ def test_a_track_of_another_codec_or_quantizer_is_refused(pipe: Pipeline, track:
     first = replace(track.manifest.operations[0], model=ModelRecord("other", {f"{stage}.safetensors": "0" * 64}))
     foreign = replace(track, manifest=replace(track.manifest, operations=(first,)))
     with pytest.raises(ValueError, match=f"the {stage} of model 'other'"):
-        pipe.rerender(foreign, track.plan, (1, 2))
+        pipe.repaint(foreign, track.plan, (1, 2))
 
 
 def test_codes_of_other_codebooks_are_one_line(pipe: Pipeline, track: Track):
     plan = replace(track.plan, codes=track.plan.codes[:2])
     with pytest.raises(ValueError, match="codes: 2 rows in the new plan, 4 in the track's"):
-        pipe.rerender(track, plan, (1, 2))
+        pipe.repaint(track, plan, (1, 2))
 
 
 def test_a_sound_that_is_not_its_plans_is_refused(pipe: Pipeline, track: Track, tmp_path: Path):
@@ -120,7 +120,7 @@ def test_bars_that_fill_a_recording_exactly_are_all_there(pipe: Pipeline, record
 
 def test_an_edit_keeps_the_versions_that_the_track_was_made_with(pipe: Pipeline, track: Track):
     older = replace(track, manifest=replace(track.manifest, versions={"torch": "1.0"}))
-    assert pipe.rerender(older, track.plan, (1, 1), seed=1).manifest.versions == {"torch": "1.0"}
+    assert pipe.repaint(older, track.plan, (1, 1), seed=1).manifest.versions == {"torch": "1.0"}
 
 
 def test_weights_that_change_on_disk_are_not_mistaken_for_the_ones_in_memory(pipe: Pipeline, tmp_path: Path):
@@ -156,19 +156,18 @@ def test_a_seed_outside_its_range_is_refused_wherever_it_stands(track: Track, se
     for make in (
         lambda: replace(track.plan, seed=seed),
         lambda: replace(first, seed=seed),
-        lambda: Edit(track.plan, (1, 1), seed, first.sampling, first.model),
+        lambda: Change(track.plan, ((0, 1),), seed, first.sampling, first.model),
         lambda: RenderOptions(seed=seed),
     ):
         with pytest.raises(ValueError, match=r"seed .* is outside 0-"):
             make()
 
 
-def test_an_edit_of_bars_that_are_not_there_cannot_be_read(track: Track):
+@pytest.mark.parametrize("fresh", [((0, 10**9),), ((-1, 5),), ((5, 5),), ((9, 20), (15, 30))])
+def test_a_change_of_samples_that_are_not_there_cannot_be_made(track: Track, fresh: tuple):
     first = track.manifest.operations[0]
-    edit = Edit(track.plan, (1, 2), 1, first.sampling, first.model)
-    text = replace(track.manifest, operations=(first, edit)).to_json().replace('"bars":[1,2]', '"bars":[1,99]')
-    with pytest.raises(ValueError, match="bars 1-99 are not inside the plan's bars 1-6"):
-        manifest.Manifest.from_json(text)
+    with pytest.raises(ValueError, match=r"fresh: samples .* do not ascend inside"):
+        Change(track.plan, fresh, 1, first.sampling, first.model)
 
 
 def test_what_a_render_asks_for_takes_the_place_of_the_models_default():

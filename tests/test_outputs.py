@@ -205,7 +205,10 @@ GENERATE = ("generate", "x", "--seconds", "1")
         ((*GENERATE, "-o", "c.wav", "--plot", "c.xyz"), "ends in '.xyz'"),
         ((*GENERATE, "-o", "song.wav"), "was not made by hybridgen"),
         ((*GENERATE, "-o", "c.wav", "--plan-out", "notes.json"), "was not made by hybridgen"),
-        (("edit", "song.wav", "--bars", "1", "--tempo", "90", "--downbeat", "0", "-o", "song.wav"), "was not made by"),
+        (
+            ("repaint", "song.wav", "--bars", "1", "--tempo", "90", "--downbeat", "0", "-o", "song.wav"),
+            "was not made by",
+        ),
         ((*GENERATE, "-o", "pipe.wav", "--overwrite"), "no regular file"),
         ((*GENERATE, "-o", "a" * 240 + ".wav"), "bytes, its folder allows 255"),
         ((*GENERATE, "-o", "\udcff.wav"), "not valid Unicode"),
@@ -229,7 +232,7 @@ def test_an_output_is_checked_before_any_work(
         (("plan", "x", "--bars", "4", "--seconds", "9"), "bars 4 and seconds 9"),
         (("generate", "x", "--steps", "100000000000"), "num_steps 100000000000"),
         (("generate", "x", "--seed", "-1"), "seed -1"),
-        (("edit", "song.wav", "--bars", "1", "--energy", "9"), "energy 9"),
+        (("repaint", "song.wav", "--bars", "1", "--energy", "9"), "energy 9"),
     ],
 )
 def test_a_bad_value_is_refused_before_a_model_is_opened(

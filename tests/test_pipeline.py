@@ -153,8 +153,8 @@ def test_a_stream_is_mastered_at_the_gain_of_its_first_window(pipe: Pipeline, wi
 
 def test_rerendered_bars_leave_everything_else_bit_identical(pipe: Pipeline, track: Track):
     plan = track.plan.edit((5, 6), chords=["Dm", "G"], energy=7)
-    new = pipe.rerender(track, plan, (5, 6), seed=99)
-    start, stop = plan.frame_range((5, 6), LATENT_HOP)
+    new = pipe.repaint(track, plan, (5, 6), seed=99)
+    start, stop = plan.frames_of(plan.span((5, 6)), LATENT_HOP)
     outside = np.ones(plan.n_frames, dtype=bool)
     outside[start:stop] = False
     assert np.array_equal(new.latents[outside], track.latents[outside])
@@ -208,8 +208,8 @@ def test_every_window_is_given_what_the_plan_says_there_and_how_the_one_before_e
 
 def test_an_edit_hears_what_is_on_both_sides_of_it(pipe: Pipeline, track: Track):
     with conditions_seen(pipe) as calls:
-        new = pipe.rerender(track, track.plan.edit((5, 5), chords=["C"]), (5, 5), seed=1)
-    start, stop = track.plan.frame_range((5, 5), LATENT_HOP)
+        new = pipe.repaint(track, track.plan.edit((5, 5), chords=["C"]), (5, 5), seed=1)
+    start, stop = track.plan.frames_of(track.plan.span((5, 5)), LATENT_HOP)
     x_0, _, cond = calls[0]
     first = (start - pipe.config.sampling.overlap) // 4 * 4
     frames = np.arange(first, first + len(x_0))
@@ -238,10 +238,10 @@ def test_an_edit_is_pushed_away_from_the_notes_before_it(note_pipe: Pipeline):
     old, new = played(45), played(48)
     plain, guided = (edit_guided(note_pipe, scale) for scale in (0.0, 3.0))
     track = plain.render(old, seed=5)
-    start, stop = track.plan.frame_range((5, 5), LATENT_HOP)
-    before, after = (plain.rerender(track, plan, (5, 5)).latents[start:stop] for plan in (old, new))
+    start, stop = track.plan.frames_of(track.plan.span((5, 5)), LATENT_HOP)
+    before, after = (plain.repaint(track, plan, (5, 5)).latents[start:stop] for plan in (old, new))
     assert np.abs(after - before).max() > 1e-3
-    found = guided.rerender(track, new, (5, 5)).latents[start:stop]
+    found = guided.repaint(track, new, (5, 5)).latents[start:stop]
     change = after - before  # one step from t = 0: where a velocity leads is the latents themselves
     change = change * min(1.0, flow.MAX_PUSH / np.sqrt(np.mean(np.square(change))))
     across = change - (change * after).sum(-1, keepdims=True) / np.square(after).sum(-1, keepdims=True) * after
@@ -254,13 +254,13 @@ def test_edit_guidance_changes_nothing_where_no_known_notes_are_replaced(note_pi
     new = old.with_parts([old.part("bass").with_bars(5, [(Note(0, 480, 45),)])])
     plain, guided = (edit_guided(note_pipe, scale) for scale in (0.0, 3.0))
     track = replace(plain.render(old, seed=5), plan=old)  # whose unknown notes the planner has written
-    expected, found = (one.rerender(track, new, (5, 5)) for one in (plain, guided))
+    expected, found = (one.repaint(track, new, (5, 5)) for one in (plain, guided))
     assert np.array_equal(found.latents, expected.latents)
 
 
 def test_an_edit_away_from_its_old_notes_replays(note_pipe: Pipeline, tmp_path: Path):
     guided = edit_guided(note_pipe, 1.0)
-    track = guided.rerender(guided.render(played(45), seed=5), played(48), (5, 6))
+    track = guided.repaint(guided.render(played(45), seed=5), played(48), (5, 6))
     path = track.save(tmp_path / "edit.flac")
     again = note_pipe.replay(manifest.read(path)).save(tmp_path / "again.flac")
     assert files.sha256(again) == files.sha256(path)
@@ -268,30 +268,30 @@ def test_an_edit_away_from_its_old_notes_replays(note_pipe: Pipeline, tmp_path: 
 
 @pytest.mark.parametrize("bars", [(1, 2), (11, 12), (1, 12)])
 def test_the_first_and_the_last_bars_can_be_rerendered(pipe: Pipeline, track: Track, bars: tuple[int, int]):
-    new = pipe.rerender(track, track.plan.edit(bars, chords=["C"]), bars, seed=1)
+    new = pipe.repaint(track, track.plan.edit(bars, chords=["C"]), bars, seed=1)
     assert new.samples.shape == track.samples.shape
     assert not np.array_equal(new.latents, track.latents)
 
 
 def test_an_edit_whose_plan_counts_time_otherwise_is_the_same_edit(pipe: Pipeline, track: Track):
     plan = track.plan.edit((5, 6), chords=["Dm", "G"])
-    new = pipe.rerender(track, plan.on(TimeBase(48_000, 1920, 7680)), (5, 6), seed=99)
+    new = pipe.repaint(track, plan.on(TimeBase(48_000, 1920, 7680)), (5, 6), seed=99)
     assert new.plan.time_base == track.plan.time_base
-    assert np.array_equal(new.samples, pipe.rerender(track, plan, (5, 6), seed=99).samples)
+    assert np.array_equal(new.samples, pipe.repaint(track, plan, (5, 6), seed=99).samples)
 
 
 def test_a_track_that_counts_time_otherwise_is_refused(pipe: Pipeline, track: Track):
     foreign = replace(track, plan=track.plan.on(TimeBase(48_000, 1920, 7680)))
     with pytest.raises(ValueError, match=r"44100.*48000|48000.*44100") as error:
-        pipe.rerender(foreign, foreign.plan, (5, 6))
+        pipe.repaint(foreign, foreign.plan, (5, 6))
     assert "\n" not in str(error.value)
 
 
 def test_an_edit_that_moves_other_bars_is_refused(pipe: Pipeline, track: Track):
     with pytest.raises(ValueError, match="render it as a new track"):
-        pipe.rerender(track, track.plan.edit((5, 6), tempo=60), (5, 6))
+        pipe.repaint(track, track.plan.edit((5, 6), tempo=60), (5, 6))
     with pytest.raises(ValueError, match="bars 5-13"):
-        pipe.rerender(track, track.plan, (5, 13))
+        pipe.repaint(track, track.plan, (5, 13))
 
 
 @pytest.mark.parametrize("ending", [".wav", ".flac", ".ogg", ".mp3"])
@@ -309,8 +309,8 @@ def test_manifest_and_replay_in_every_format(pipe: Pipeline, track: Track, endin
 
 
 def test_replay_of_an_edit_is_the_edit(pipe: Pipeline, track: Track, tmp_path: Path):
-    once = pipe.rerender(track, track.plan.edit((3, 4), chords=["C"]), (3, 4), seed=8)
-    twice = pipe.rerender(once, once.plan.edit((8, 9), energy=1), (8, 9), seed=9)
+    once = pipe.repaint(track, track.plan.edit((3, 4), chords=["C"]), (3, 4), seed=8)
+    twice = pipe.repaint(once, once.plan.edit((8, 9), energy=1), (8, 9), seed=9)
     path = twice.save(tmp_path / "edit.flac")
     again = pipe.replay(manifest.read(path)).save(tmp_path / "again.flac")
     assert files.sha256(again) == files.sha256(path)
@@ -324,9 +324,9 @@ def test_editing_a_lossless_file_leaves_its_other_samples_untouched(
     assert sidecar(path).exists() == has_latents
     opened = pipe.open(path)
     assert np.array_equal(opened.latents, track.latents)
-    new = pipe.rerender(opened, opened.plan.edit((5, 6), chords=["C"]), (5, 6), seed=2).save(tmp_path / "new.flac")
+    new = pipe.repaint(opened, opened.plan.edit((5, 6), chords=["C"]), (5, 6), seed=2).save(tmp_path / "new.flac")
     old_samples, new_samples = (soundfile.read(p, dtype="int32", always_2d=True)[0] for p in (path, new))
-    start, stop = track.plan.frame_range((5, 6), LATENT_HOP)
+    start, stop = track.plan.frames_of(track.plan.span((5, 6)), LATENT_HOP)
     reach = pipe.codec.reach * LATENT_HOP + audio.LIMITER_REACH
     assert np.array_equal(new_samples[: start * LATENT_HOP - reach], old_samples[: start * LATENT_HOP - reach])
     assert np.array_equal(new_samples[stop * LATENT_HOP + reach :], old_samples[stop * LATENT_HOP + reach :])
@@ -358,7 +358,7 @@ def test_a_recording_is_encoded_says_so_and_keeps_its_other_bars(
     with pytest.warns(UserWarning, match="encoded"):
         opened = pipe.open(path, tempo=120, downbeat=0.5)
     assert opened.plan.bar_starts()[:2].tolist() == [22_050, 22_050 + 88_200]
-    new = pipe.rerender(opened, opened.plan.edit((2, 2), chords=["Am"]), (2, 2), seed=1)
+    new = pipe.repaint(opened, opened.plan.edit((2, 2), chords=["Am"]), (2, 2), seed=1)
     assert np.array_equal(new.samples[:, :88_000], sound[:, :88_000])
     with pytest.raises(ValueError, match="recording"):
         pipe.replay(new.manifest)
@@ -383,8 +383,8 @@ def test_a_recording_that_is_saved_unedited_opens_again(pipe: Pipeline, ending: 
     if ending in LOSSLESS:
         assert np.array_equal(again.samples, opened.samples)
         assert np.abs(again.latents - opened.latents).max() < 1e-3
-    new = pipe.rerender(again, again.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
-    start, stop = again.plan.frame_range((3, 3), LATENT_HOP)
+    new = pipe.repaint(again, again.plan.edit((3, 3), chords=["Am"]), (3, 3), seed=1)
+    start, stop = again.plan.frames_of(again.plan.span((3, 3)), LATENT_HOP)
     reach = pipe.codec.reach * LATENT_HOP + audio.LIMITER_REACH
     low, high = start * LATENT_HOP - reach, stop * LATENT_HOP + reach
     assert 0 < low < high < sound.shape[1]
@@ -397,7 +397,7 @@ def test_a_track_of_another_codec_is_refused(pipe: Pipeline, track: Track):
     other = replace(track.manifest.operations[0], model=ModelRecord("other", {"codec.safetensors": "0" * 64}))
     foreign = replace(track, manifest=replace(track.manifest, operations=(other,)))
     with pytest.raises(ValueError, match="codec of model 'other'"):
-        pipe.rerender(foreign, track.plan, (1, 2))
+        pipe.repaint(foreign, track.plan, (1, 2))
 
 
 def test_bars_of_a_recording_are_the_whole_ones_inside_it(pipe: Pipeline, tmp_path: Path):

@@ -264,7 +264,7 @@ def test_edit_of_chords_touches_those_bars_and_their_codes_alone():
     assert [bar.chords for bar in new.bars[8:12]] == [("Dm",), ("G7", "C"), ("Dm",), ("G7", "C")]
     assert new.bars[:8] == plan.bars[:8]
     assert new.bars[12:] == plan.bars[12:]
-    start, stop = plan.frame_range((9, 12), CODE_HOP)
+    start, stop = plan.frames_of(plan.span((9, 12)), CODE_HOP)
     assert all(set(row[start:stop]) == {-1} and set(row[:start] + row[stop:]) == {7} for row in new.codes)
 
 
@@ -288,11 +288,19 @@ def test_what_holds_for_all_bars_unsets_all_codes(change: dict):
 
 def test_codes_are_kept_outside_the_bars_and_are_the_new_plans_inside():
     old = with_codes(simple_plan(16))
-    start, stop = old.frame_range((9, 12), CODE_HOP)
+    start, stop = old.frames_of(old.span((9, 12)), CODE_HOP)
     fresh = replace(old, codes=((5,) * old.n_code_frames,) * 4)
     for new, inside in ((fresh, 5), (replace(old, codes=()), -1)):
-        for row in keep_codes(old, new, (9, 12)).codes:
+        for row in keep_codes(old, new, [old.span((9, 12))]).codes:
             assert row == (7,) * start + (inside,) * (stop - start) + (7,) * (old.n_code_frames - stop)
+
+
+def test_codes_move_with_what_is_kept():
+    old = replace(with_codes(simple_plan(4)), codes=(tuple(range(simple_plan(4).n_code_frames)),))
+    new = replace(simple_plan(6), codes=((5,) * simple_plan(6).n_code_frames,))
+    row = keep_codes(old, new, [(0, 3 * CODE_HOP)], moved=3).codes[0]
+    assert row[:3] == (5, 5, 5) and row[3 : 3 + old.n_code_frames] == old.codes[0]
+    assert set(row[3 + old.n_code_frames :]) == {-1}
 
 
 def test_chords_of_an_edit_begin_with_its_first_bar():
@@ -302,9 +310,9 @@ def test_chords_of_an_edit_begin_with_its_first_bar():
 
 def test_frames_of_bars_are_all_that_they_reach_into():
     plan = simple_plan(4, n_samples=5 * 88_200)  # bars of 88,200 samples and a ring-out of as many
-    assert plan.frame_range((3, 3), LATENT_HOP) == (86, 130)  # 176,400 / 2,048 = 86.1; 264,600 / 2,048 = 129.2
-    assert plan.frame_range((3, 3), CODE_HOP) == (21, 33)
-    assert plan.frame_range((4, 4), LATENT_HOP) == (
+    assert plan.frames_of(plan.span((3, 3)), LATENT_HOP) == (86, 130)  # 176,400 / 2,048 = 86.1; 264,600 / 2,048 = 129.2
+    assert plan.frames_of(plan.span((3, 3)), CODE_HOP) == (21, 33)
+    assert plan.frames_of(plan.span((4, 4)), LATENT_HOP) == (
         129,
         216,
     )  # to the end: 441,000 / 2,048 = 215.3
@@ -368,12 +376,12 @@ def in_time(*marks: tuple[int, float]) -> Plan:
 def test_a_plan_that_moves_the_start_of_the_first_bar_or_what_follows_the_last_is_no_edit():
     old = in_time((1, 120.0))
     moves_five = in_time((1, 120.0), (4, 80.0), (5, 240.0), (6, 120.0))  # bars 4 and 5 last 3 s and 1 s, not 2 s each
-    check_same_time(old, moves_five, (4, 5))
+    check_same_time(old, moves_five, [old.span((4, 5))])
     for bars in ((5, 5), (5, 8), (1, 4), (6, 8)):
         with pytest.raises(ValueError, match="moves the start of bar 5"):
-            check_same_time(old, moves_five, bars)
+            check_same_time(old, moves_five, [old.span(bars)])
     with pytest.raises(ValueError, match="render it as a new track"):
-        check_same_time(old, in_time((1, 120.0), (5, 240.0)), (5, 8))
+        check_same_time(old, in_time((1, 120.0), (5, 240.0)), [old.span((5, 8))])
 
 
 def test_edit_of_key_moves_the_chords_with_it():

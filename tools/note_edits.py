@@ -142,7 +142,7 @@ def edit(pipe: Pipeline, song: Song, move: Move) -> tuple[np.ndarray, np.ndarray
     before = pipe.render(dataclasses.replace(song.plan, prompt=captions(song)[0]))
     bar = tuple(move.new if note == move.old else note for note in before.plan.part("lead").bars[move.bar - 1] or ())
     bars = (move.bar, move.bar)
-    after = pipe.rerender(before, before.plan.edit(bars, notes={"lead": [bar]}), bars)
+    after = pipe.repaint(before, before.plan.edit(bars, notes={"lead": [bar]}), bars)
     check_rest(pipe, before, after, move.bar)
     return before.samples, after.samples
 
@@ -150,7 +150,7 @@ def edit(pipe: Pipeline, song: Song, move: Move) -> tuple[np.ndarray, np.ndarray
 def check_rest(pipe: Pipeline, before: Track, after: Track, bar: int) -> None:
     """AssertionError unless everything out of reach of a bar is the same, bit for bit."""
     hop = before.plan.time_base.latent_hop
-    start, stop = before.plan.frame_range((bar, bar), hop)
+    start, stop = before.plan.frames_of(before.plan.span((bar, bar)), hop)
     assert np.array_equal(before.latents[:start], after.latents[:start])
     assert np.array_equal(before.latents[stop:], after.latents[stop:])
     reach = pipe.codec.reach * hop + audio.LIMITER_REACH

@@ -11,7 +11,7 @@ import warnings
 from typing import TextIO
 
 from hybridgen import __version__, interrupts
-from hybridgen.cli import edit, generate, inspect, judge, train
+from hybridgen.cli import change, generate, inspect, judge, train
 from hybridgen.cli.options import Parser, printable
 
 EXAMPLES = """examples:
@@ -19,7 +19,9 @@ EXAMPLES = """examples:
   hybridgen understand "slow 7/8 prog rock, no drums, rhodes and flute"               what is read in your words
   hybridgen plan "7/8 prog rock in E minor, 140 bpm, 16 bars" -n 8 -o plan.json      then look, choose and edit
   hybridgen render plan-3.json -o track.flac
-  hybridgen edit track.flac --bars 9-12 --chords "Am F C G" -o new.flac              all other bars stay as they are
+  hybridgen repaint track.flac --bars 9-12 --chords "Am F C G" -o new.flac           all other bars stay as they are
+  hybridgen extend track.flac --bars 8 -o longer.flac      hybridgen loop track.flac --bars 8 -o loop.wav
+  hybridgen vary track.flac --amount 0.3 -o other.flac     hybridgen stems track.flac -o stems/
   hybridgen finetune my-songs/ -o my-style            then: hybridgen generate "..." --adapter my-style:0.8
   hybridgen inspect track.flac        hybridgen replay track.flac -o again.flac        hybridgen verify track.flac
 """
@@ -56,7 +58,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"hybridgen {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for group in (generate, edit, train, inspect, judge):
+    for group in (generate, change, train, inspect, judge):
         group.add_commands(commands)
     return parser
 

@@ -13,6 +13,7 @@ from hybridgen.cli import options
 from hybridgen.cli.options import Commands
 
 if TYPE_CHECKING:
+    from hybridgen.history import Change
     from hybridgen.manifest import Manifest
     from hybridgen.sampling import SamplingConfig
 
@@ -71,15 +72,13 @@ def run_inspect(args: argparse.Namespace) -> None:
 def _describe(path: Path, record: "Manifest") -> Iterator[str]:
     """A manifest in lines to read."""
     from hybridgen import tags
-    from hybridgen.history import Edit, Import
+    from hybridgen.history import Change, Import
 
     yield f"{path}: {tags.MARK}"
-    yield f"made by {record.generator}, {len(record.operations) - 1} edits, gain {record.gain_db:+.2f} dB"
+    yield f"made by {record.generator}, {len(record.operations) - 1} changes, gain {record.gain_db:+.2f} dB"
     for operation in record.operations:
-        bars = ""
-        if isinstance(operation, Edit):
-            bars = f" of bars {operation.bars[0]}-{operation.bars[1]}" if operation.bars else " of the ending"
-        yield f"{operation.OP}{bars}, model {operation.model.name}, prompt: {operation.plan.prompt}"
+        what = f" {_changed(operation)}" if isinstance(operation, Change) else ""
+        yield f"{operation.OP}{what}, model {operation.model.name}, prompt: {operation.plan.prompt}"
         if isinstance(operation, Import):
             where = f"tempo {operation.tempo:g}, downbeat {operation.downbeat:g} s"
             yield f"  recording {operation.sha256[:12]}, {where}"
@@ -91,6 +90,18 @@ def _describe(path: Path, record: "Manifest") -> Iterator[str]:
             yield f"  adapter {adapter.path} at strength {adapter.strength:g} ({hashes})"
     yield f"versions: {', '.join(f'{name} {version}' for name, version in record.versions.items())}"
     yield f"\n{record.plan.text()}"
+
+
+def _changed(change: "Change") -> str:
+    """What a change made anew."""
+    rate = change.plan.time_base.sample_rate
+    spans = ", ".join(f"{max(0, start) / rate:.2f}-{stop / rate:.2f} s" for start, stop in change.fresh)
+    moved = change.moved * change.plan.time_base.latent_hop / rate
+    return (
+        f"of {spans or 'the ending'}"
+        + (f", the rest {abs(moved):.2f} s {'later' if moved > 0 else 'earlier'}" if moved else "")
+        + (f", strength {change.strength:g}" if change.strength < 1 else "")
+    )
 
 
 def run_replay(args: argparse.Namespace) -> None:

@@ -243,6 +243,17 @@ def parse_bars(text: str) -> list[tuple[int, int]]:
     return ranges
 
 
+def parse_seconds(text: str) -> list[tuple[float, float]]:
+    """(start, stop) of each range in "12-15.5,30-32"; ValueError for all else."""
+    ranges = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*[-–]\s*(\d{1,6}(?:\.\d{1,6})?)", part.strip())
+        if match is None:
+            raise ValueError(f"seconds {part.strip()[:60]!r} is no range such as 12-15.5; several: 12-15.5,30-32")
+        ranges.append((float(match[1]), float(match[2])))
+    return ranges
+
+
 # ---- results
 
 

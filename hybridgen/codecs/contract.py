@@ -45,8 +45,14 @@ class Codec(Protocol):
         """Samples (B, 2, T * hop_length) of latents (B, T, C); zero latents surround the track."""
         ...
 
-    def decode_blocks(self, latents: Tensor, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Tensor]]:
-        """Latent frames [start, stop) of a track (T, C) as (first sample, samples (2, n)), block after block."""
+    def decode_blocks(
+        self, latents: Tensor, start: int = 0, stop: int | None = None, *, origin: int = 0
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Latent frames [start, stop) of a track (T, C) as (first sample, samples (2, n)), block after block.
+
+        origin: the number of frame 0, which may be negative. What is decoded depends on it, as oscillators do on time:
+        frames that move in a track keep their numbers, and so their sound.
+        """
         ...
 
 
@@ -120,20 +126,20 @@ class BlockCodec(nn.Module):
 
     @torch.no_grad()
     def decode_blocks(
-        self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = DECODE_BLOCK
+        self, latents: Tensor, start: int = 0, stop: int | None = None, block: int = DECODE_BLOCK, *, origin: int = 0
     ) -> Iterator[tuple[int, Tensor]]:
-        """As `Codec.decode_blocks`; blocks start at fixed multiples of `block` frames and have one shape.
+        """As `Codec.decode_blocks`; blocks start at frames whose numbers are multiples of `block` and have one shape.
 
         Only frames from `reach` before the first block to `reach` after the last are read.
         """
         stop = len(latents) if stop is None else stop
         if not 0 <= start <= stop <= len(latents):
             raise ValueError(f"frames {start} to {stop} are not inside the track of {len(latents)} frames")
-        for first in range(start // block * block, stop, block):
+        for first in range((start + origin) // block * block - origin, stop, block):
             low, high = first - self.reach, first + block + self.reach
             inside = latents[max(low, 0) : high]
             padded = F.pad(inside, (0, 0, max(-low, 0), high - max(low, 0) - len(inside)))
-            samples = self._decode_inside(padded[None] * self.latent_std + self.latent_mean, low)[0]
+            samples = self._decode_inside(padded[None] * self.latent_std + self.latent_mean, low + origin)[0]
             begin, end = max(start, first), min(stop, first + block)
             hop = self.hop_length
             yield begin * hop, samples[:, (begin - low) * hop : (end - low) * hop]

@@ -12,6 +12,7 @@ from hybridgen.plan.harmony import rekey_chord, split_key
 from hybridgen.plan.notes import UNPITCHED, NoteBar, Part, Written, parse_bar, transposed
 from hybridgen.plan.parts import (
     Bar,
+    Ending,
     Section,
     Tempo,
     check_bars,
@@ -45,7 +46,7 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
     if change.notes is not None:
         new = _write_notes(new, first, last, change.notes)
     if change.ending is not None:
-        new = replace(new, ending=change.ending)
+        new = _edit_ending(new, change.ending)
         if change == Controls(ending=change.ending):
             return new  # no bar plays anything else
     all_codes = any(value is not None for value in (change.tempo, change.prompt, change.instruments, change.swing))
@@ -82,32 +83,41 @@ def copy(plan: P, bars: tuple[int, int], to: int, roles: Sequence[str] | None = 
     return _unset_codes(new.with_parts(parts), (to, stop))
 
 
-def check_same_time(old: P, new: P, bars: tuple[int, int]) -> None:
-    """ValueError unless `new` leaves the length and every bar outside `bars` where `old` has them."""
-    first, last = check_bars(bars, old.n_bars)
+def check_same_time(old: P, new: P, fresh: Sequence[tuple[int, int]]) -> None:
+    """ValueError unless `new` has the length of `old`, and every bar line where `old` has it but for those in `fresh`.
+
+    fresh: spans of samples; a bar line at the first sample of one, or at the one after its last, is not in it.
+    """
     if (new.n_bars, new.length) != (old.n_bars, old.length):
         raise ValueError(
             f"the new plan has {new.n_bars} bars and {new.length} samples, the track {old.n_bars} and {old.length}: "
             "render it as a new track instead"
         )
-    moved = np.flatnonzero(new.bar_starts() != old.bar_starts()) + 1
-    moved = moved[(moved <= first) | (moved > last)]
+    starts = old.bar_starts()
+    inside = np.zeros(len(starts), dtype=bool)
+    for start, stop in fresh:
+        inside |= (starts > start) & (starts < stop)
+    moved = np.flatnonzero((new.bar_starts() != starts) & ~inside) + 1
     if len(moved):
-        raise ValueError(f"the new plan moves the start of bar {moved[0]}; an edit of bars {first}-{last} may not")
+        raise ValueError(f"the new plan moves the start of bar {moved[0]}, which the edit does not make anew")
 
 
-def keep_codes(old: P, new: P, bars: tuple[int, int]) -> P:
-    """`new` with the codes of `old` outside `bars`, and its own inside; unset where it has none.
+def keep_codes(old: P, new: P, fresh: Sequence[tuple[int, int]], moved: int = 0) -> P:
+    """`new` with its own codes in the spans of samples `fresh`, and outside them those of `old`, `moved` frames later.
 
-    ValueError when they have different numbers of codebooks.
+    Unset where neither has any. ValueError when they have different numbers of codebooks.
     """
-    start, stop = new.frame_range(bars, new.time_base.code_hop)
     n_books = len(old.codes or new.codes)
-    outside, inside = (one.codes or ((-1,) * new.n_code_frames,) * n_books for one in (old, new))
-    if len(inside) != len(outside):
-        raise ValueError(f"codes: {len(inside)} rows in the new plan, {len(outside)} in the track's")
-    rows = zip(outside, inside, strict=True)
-    return replace(new, codes=tuple(row[:start] + own[start:stop] + row[stop:] for row, own in rows))
+    theirs, own = (one.codes or ((-1,) * one.n_code_frames,) * n_books for one in (old, new))
+    if len(own) != len(theirs):
+        raise ValueError(f"codes: {len(own)} rows in the new plan, {len(theirs)} in the track's")
+    rows = np.full((n_books, new.n_code_frames), -1)
+    kept = np.arange(max(0, moved), min(new.n_code_frames, old.n_code_frames + moved))
+    rows[:, kept] = np.array(theirs, dtype=int).reshape(n_books, -1)[:, kept - moved]
+    for span in fresh:
+        start, stop = new.frames_of(span, new.time_base.code_hop)
+        rows[:, start:stop] = np.array(own, dtype=int).reshape(n_books, -1)[:, start:stop]
+    return replace(new, codes=tuple(map(tuple, rows.tolist())))
 
 
 def with_notes_before(old: P, new: P) -> P:
@@ -235,6 +245,14 @@ def _edit_tempo(plan: P, first: int, last: int, bpm: float) -> P:
     return new if tail is None else replace(new, n_samples=max(1, int(new.bar_starts()[-1]) + tail))
 
 
+def _edit_ending(plan: P, ending: Ending) -> P:
+    """The plan with another ending; what leads into a loop, or no longer does, changes its frames and its length."""
+    if not plan.is_loop and ending.kind != "loop":
+        return replace(plan, ending=ending)
+    n_samples = None if ending.kind == "loop" else plan.n_samples
+    return replace(plan, ending=ending, n_samples=n_samples, codes=(), pre_roll=0)
+
+
 def _ramps_into(plan: P, mark: Tempo, bar: int) -> bool:
     """Whether the ramp that starts at `mark` would still run at `bar`."""
     following = [m.bar for m in plan.tempo if m.bar > mark.bar]
@@ -253,6 +271,6 @@ def _tempo_at(plan: P, bar: int) -> Tempo:
 def _unset_codes(plan: P, bars: tuple[int, int]) -> P:
     if not plan.codes:
         return plan
-    start, stop = plan.frame_range(bars, plan.time_base.code_hop)
+    start, stop = plan.frames_of(plan.span(bars), plan.time_base.code_hop)
     rows = tuple(row[:start] + (-1,) * (stop - start) + row[stop:] for row in plan.codes)
     return replace(plan, codes=rows)

@@ -70,14 +70,23 @@ def _spread(key: np.ndarray, first: np.ndarray, last: np.ndarray, size: int) -> 
     return np.sort(places % stride * size + places // stride)
 
 
+def _gone_round(rows: np.ndarray, length: int, stop: int) -> np.ndarray:
+    """The notes of a loop, first and last sample in the first columns, as often as they sound in samples 0..stop-1."""
+    shifts = range(-(-stop // length))
+    turns = np.concatenate([rows + np.array([turn * length, turn * length, 0, 0, 0]) for turn in (-1, *shifts)])
+    turns = turns[(turns[:, 1] > 0) & (turns[:, 0] < stop)]
+    turns[:, 0] = np.maximum(turns[:, 0], 0)
+    return turns
+
+
 def note_spans(plan: Score, hop: int, n_frames: int | None = None) -> NoteSpans:
     """The known notes of a plan, by frames of `hop` samples; `n_frames` of them (default: all of the track).
 
     A note sounds in every frame that it touches. After the last bar a role is as known as in it.
     """
-    n_frames = -(-plan.length // hop) if n_frames is None else n_frames
+    n_frames = -(-(plan.pre_roll + plan.length) // hop) if n_frames is None else n_frames
     known = np.zeros((n_frames, len(ROLES)), dtype=bool)
-    middles = (np.arange(n_frames) + 0.5) * hop
+    middles = plan.frame_starts(hop, 0, n_frames) + 0.5 * hop
     bar_of = np.clip(np.searchsorted(plan.bar_starts(), middles, side="right") - 1, 0, max(plan.n_bars - 1, 0))
     rows: list[np.ndarray] = []
     for part in plan.notes:
@@ -86,6 +95,9 @@ def note_spans(plan: Score, hop: int, n_frames: int | None = None) -> NoteSpans:
         samples, notes = plan.note_samples(part.role)
         sounds = np.array([(role, note.pitch, note.velocity) for note in notes], dtype=np.int64).reshape(-1, 3)
         rows.append(np.concatenate([samples, sounds], axis=1)[samples[:, 0] < plan.length])
+        rows[-1][:, :2] += plan.pre_roll
+        if plan.is_loop:
+            rows[-1] = _gone_round(rows[-1], plan.length, n_frames * hop)
     begin, end, roles, pitches, velocities = np.concatenate([np.zeros((0, 5), dtype=np.int64), *rows]).T
     frames = np.stack([begin // hop, np.maximum(end - 1, begin) // hop], axis=1)
     return NoteSpans(

@@ -45,7 +45,10 @@ class Score:
     codes: (Q, P) integers, -1 where unset; () = none set. A code frame is `time_base.code_hop` samples.
     notes: what each role plays in each bar, as far as it is known; roles of which nothing is known are left out.
     swing: how late every second eighth or sixteenth is; None = unknown, and notes sound where they are written.
-    ending: how the track ends; None = not chosen yet, which a render does. Tracks older than endings keep None.
+    ending: how the track ends; None = not chosen yet, which a render does. Tracks older than endings keep None. A loop
+    is whole bars, and is made with a pre-roll of its last bar.
+    pre_roll: samples before the first one that frames of latents and of codes cover too; those of a track that was
+    extended at its start, or cut out of another, lie where they lay before.
     Raises ValueError, naming the field and the bar, for anything that is no plan.
     """
 
@@ -63,6 +66,7 @@ class Score:
     ending: Ending | None = None
     notes: tuple[Part, ...] = ()
     swing: Swing | None = None
+    pre_roll: int = 0
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -79,6 +83,7 @@ class Score:
         self._check_roles()
         self._check_length()
         self._check_ending()
+        self._check_pre_roll()
         self._check_notes()
         if any(len(row) != self.n_code_frames for row in self.codes):
             raise ValueError(f"codes have {len(self.codes[0])} frames, the plan's length needs {self.n_code_frames}")
@@ -134,6 +139,16 @@ class Score:
         object.__setattr__(self, "ending", parse_ending(self.ending))
         if self.ending.bars is not None and self.ending.bars > self.n_bars:
             raise ValueError(f"ending: a fade over {self.ending.bars} bars, but the plan has {self.n_bars}")
+        if self.is_loop and (self.n_bars == 0 or self.length != self.bar_starts()[-1]):
+            bars = f"{self.n_bars} bars of {int(self.bar_starts()[-1])} samples"
+            raise ValueError(f"ending: a loop is whole bars, but the plan has {bars} and a length of {self.length}")
+
+    def _check_pre_roll(self) -> None:
+        if type(self.pre_roll) is not int or not 0 <= self.pre_roll <= MAX_SECONDS * self.time_base.sample_rate:
+            raise ValueError(f"pre_roll {show(self.pre_roll)} is outside 0 to {MAX_SECONDS:g} s of samples")
+        if self.is_loop and self.pre_roll < (needed := self.length - int(self.bar_starts()[-2])):
+            hop = self.time_base.code_hop
+            object.__setattr__(self, "pre_roll", self.pre_roll + -(-(needed - self.pre_roll) // hop) * hop)
 
     def _check_notes(self) -> None:
         known = [part for part in self.notes if not part.is_unknown]
@@ -252,26 +267,39 @@ class Score:
         return int(self.bar_starts()[-1]) if self.n_samples is None else self.n_samples
 
     @property
+    def is_loop(self) -> bool:
+        """Whether the last bar leads back into the first."""
+        return self.ending is not None and self.ending.kind == "loop"
+
+    @property
     def seconds(self) -> float:
         """Length in seconds."""
         return self.length / self.time_base.sample_rate
 
     @property
     def n_frames(self) -> int:
-        """Latent frames that cover the track."""
-        return self.time_base.n_frames(self.length)
+        """Latent frames that cover the pre-roll and the track."""
+        return self.time_base.n_frames(self.pre_roll + self.length)
 
     @property
     def n_code_frames(self) -> int:
-        """Code frames that cover the track."""
-        return self.time_base.n_code_frames(self.length)
+        """Code frames that cover the pre-roll and the track."""
+        return self.time_base.n_code_frames(self.pre_roll + self.length)
 
-    def frame_range(self, bars: tuple[int, int], hop: int) -> tuple[int, int]:
-        """First and one-past-last frame of `hop` samples that bars first..last (from 1, both included) reach into."""
+    def frame_starts(self, hop: int, start: int, stop: int) -> np.ndarray:
+        """(stop - start,) int64: first sample of frames start..stop-1 of `hop` samples; those of a loop go round."""
+        starts = np.arange(start, stop) * hop - self.pre_roll
+        return starts % self.length if self.is_loop else starts
+
+    def span(self, bars: tuple[int, int]) -> tuple[int, int]:
+        """First and one-past-last sample of bars first..last (from 1, both included), and what follows the last bar."""
         first, last = check_bars(bars, self.n_bars)
         starts = np.minimum(self.bar_starts(), self.length)
-        stop = self.length if last == self.n_bars else int(starts[last])
-        return int(starts[first - 1]) // hop, -(-stop // hop)
+        return int(starts[first - 1]), self.length if last == self.n_bars else int(starts[last])
+
+    def frames_of(self, span: tuple[int, int], hop: int) -> tuple[int, int]:
+        """First and one-past-last frame of `hop` samples that samples start..stop-1 reach into."""
+        return (span[0] + self.pre_roll) // hop, -(-(span[1] + self.pre_roll) // hop)
 
     def on(self, time_base: TimeBase) -> Self:
         """The same score in another time base, to the nearest sample, and without its codes where frames differ."""
@@ -280,5 +308,5 @@ class Score:
         old, new = self.time_base.sample_rate, time_base.sample_rate
         n_samples = None if self.n_samples is None else max(1, round(self.n_samples * new / old))
         same_frames = old == new and self.time_base.code_hop == time_base.code_hop
-        codes = self.codes if same_frames else ()
-        return replace(self, n_samples=n_samples, codes=codes, time_base=time_base)
+        codes, pre_roll = (self.codes, self.pre_roll) if same_frames else ((), 0)
+        return replace(self, n_samples=n_samples, codes=codes, pre_roll=pre_roll, time_base=time_base)

@@ -1,8 +1,8 @@
 """Plan <-> JSON, and the plan as a page of text.
 
 In JSON a constant tempo is a number, marks are a list; a section lists one string of chords a bar ("Am", "F G", or
-null where unknown); an ending is "ring-out", "cut" or "fade 4"; notes are written as `notes` says. Errors name the
-field and the bar, for people who edit the file by hand.
+null where unknown); an ending is "ring-out", "cut", "fade 4" or "loop"; notes are written as `notes` says. Errors name
+the field and the bar, for people who edit the file by hand.
 """
 
 import json
@@ -33,6 +33,7 @@ FIELDS = (
     "swing",
     "notes",
     "codes",
+    "pre_roll",
     "time_base",
 )
 BARS_A_LINE = 8
@@ -63,6 +64,8 @@ def to_dict(plan: Score) -> dict[str, Any]:
         data["notes"] = {part.role: _part_value(part) for part in plan.notes}
     if plan.codes:
         data["codes"] = [list(row) for row in plan.codes]
+    if plan.pre_roll:
+        data["pre_roll"] = plan.pre_roll
     return data
 
 
@@ -147,6 +150,7 @@ def fields(data: Any) -> dict[str, Any]:
         "swing": _read_swing(data.get("swing")),
         "notes": _read_notes(_expect(data.get("notes", {}), dict, "notes"), data.get("sections", [])),
         "codes": _read_codes(_expect(data.get("codes", []), list, "codes")),
+        "pre_roll": _expect(data.get("pre_roll", 0), int, "pre_roll"),
         "time_base": _read_time_base(_expect(data.get("time_base", {}), dict, "time_base")),
     }
 

@@ -28,10 +28,10 @@ def write_notes(
     stages: Stages,
     plan: Plan,
     states: PromptStates,
-    bars: tuple[int, int] | None = None,
+    bars: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """The plan with all unknown notes of bars first..last (from 1; None: all) written; known ones stay.
+    """The plan with all unknown notes of some bars, (bars,) bool (None: all), written; known ones stay.
 
     Itself where there are none to write, where nobody knows its bars or its meter, and where the model writes no notes.
     """
@@ -39,7 +39,7 @@ def write_notes(
         return plan
     unknown = unknown_bars(plan)
     if bars is not None:
-        unknown[: bars[0] - 1] = unknown[bars[1] :] = False
+        unknown[~bars] = False
     if not (unknown & note_grammar.playing(plan)).any():
         return plan
     params = stages.config.sampling.notes

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
+import numpy as np
+
 from hybridgen import grammar, note_grammar
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.parts import Ending, check_prompt, check_seed, whole
@@ -81,9 +83,14 @@ def write_plans(
 
 
 def _end_plans(plans: list[Plan], ending: Ending | None) -> tuple[list[Plan], list[str]]:
-    """The plans with the ending that is fixed; a fade over more bars than there are fades all, with a note."""
+    """The plans with the ending that is fixed; a fade over more bars than there are fades all, with a note.
+
+    A loop is as long as its bars, whatever length was asked for.
+    """
     if ending is None:
         return plans, []
+    if ending.kind == "loop":
+        return [replace(plan, ending=ending, n_samples=None, pre_roll=0) for plan in plans], []
     ended, notes = [], []
     for plan in plans:
         fits = ending.bars is None or ending.bars <= plan.n_bars
@@ -115,10 +122,10 @@ def complete(
     stages: Stages,
     plan: Plan,
     states: PromptStates,
-    bars: tuple[int, int] | None = None,
+    bars: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """The plan with what it lacks for a render of bars first..last (from 1; None: all): notes, or codes.
+    """The plan with what it lacks for a render of some bars, (bars,) bool (None: all): notes, or codes.
 
     A renderer that knows notes needs no codes where all of them are known; where some are not, as in recordings, the
     codes say what is played. In some bars of a plan without any notes, none are invented.

@@ -3,7 +3,8 @@
 A codec decodes as if average music surrounded the track, so its first and last samples lie in the middle of a wave.
 The start opens over a few milliseconds: that is shorter than the codec's own attacks, so a drum hit on the first beat
 keeps its level. The end follows `Plan.ending`. A plan without one, as in files older than endings, is left as it was
-decoded.
+decoded. A loop has no edges: over the last samples of its last bar the sound goes over to that of the pre-roll, the
+same bar rendered once more, which leads into the first.
 
 Shapes: N samples; n of them.
 """
@@ -19,6 +20,7 @@ from hybridgen.plan.plan import Plan
 OPENING = 0.005  # seconds from silence to full level
 CLOSING = 0.010  # seconds, before a cut
 RING_OUT = 1.0  # seconds that a ring-out takes at least, where the last bar has them after its first beat
+SEAM = 4096  # samples in which a loop goes over to its pre-roll
 MAX_FADE = 8  # bars of a fade whose bars are free
 
 
@@ -35,11 +37,28 @@ def with_ending(plan: Plan) -> Plan:
     return replace(plan, ending=Ending("ring-out" if has_tail or last == "outro" else "cut"))
 
 
-def shaped(plan: Plan, first: int, samples: np.ndarray) -> np.ndarray:
-    """Decoded samples (2, n) of the track from sample `first` on, opened and ended as the plan says."""
+def shaped(plan: Plan, first: int, samples: np.ndarray, lead: np.ndarray | None = None) -> np.ndarray:
+    """Decoded samples (2, n) of the track from sample `first` on, opened and ended as the plan says.
+
+    lead: of a loop, the last samples (2, SEAM) of its pre-roll.
+    """
     if plan.ending is None:
         return samples
+    if plan.is_loop:
+        return samples if lead is None else _turned(plan, first, samples, lead)
     return samples * gain(plan, first, first + samples.shape[1])
+
+
+def _turned(plan: Plan, first: int, samples: np.ndarray, lead: np.ndarray) -> np.ndarray:
+    """Samples of a loop, those near its end mixed with what leads into its beginning, at constant power."""
+    at = np.arange(first, first + samples.shape[1])
+    at = at[at >= plan.length - lead.shape[1]] - (plan.length - lead.shape[1])
+    angle = np.pi / 2 * _smooth((at + 0.5) / lead.shape[1])
+    mixed = samples.copy()
+    near = mixed[:, mixed.shape[1] - len(at) :]
+    near *= np.cos(angle).astype(np.float32)
+    near += np.sin(angle).astype(np.float32) * lead[:, at]
+    return mixed
 
 
 def gain(plan: Plan, start: int, stop: int) -> np.ndarray:
@@ -68,11 +87,13 @@ def opening_gain(sample_rate: int) -> np.ndarray:
 def closing(plan: Plan) -> tuple[int, int]:
     """(begin, end): the samples over which a track with this plan goes to silence; from end - 1 on there is none.
 
-    Both are the length where the plan has no ending.
+    Both are the length where the plan has no ending; of a loop they are those in which it goes over to its beginning.
     """
     length, rate, starts = plan.length, plan.time_base.sample_rate, plan.bar_starts()
     if plan.ending is None:
         return length, length
+    if plan.is_loop:
+        return max(0, length - SEAM), length
     if plan.ending.kind == "cut":
         end = min(length, int(starts[-1])) if plan.n_bars else length
         return max(0, end - round(CLOSING * rate)), end

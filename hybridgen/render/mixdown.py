@@ -1,4 +1,4 @@
-"""Latents -> samples -> a mastered track: a whole render, and the same as a stream.
+"""Latents -> samples -> a mastered track: a whole render, the same as a stream, and any part of it.
 
 Shapes: N samples, T latent frames, C latent channels.
 """
@@ -28,7 +28,7 @@ from hybridgen.track import Track
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
     """The track of a plan, mastered to -14 LUFS; what the plan lacks is written first.
 
-    A plan without an ending is rendered without one, as it was before there were any: `editing.render` chooses it.
+    A plan without an ending is rendered without one, as it was before there were any: `change.render` chooses it.
     """
     plan = plan.on(stages.time_base)
     prompt = prompt or stages.encode_prompt(plan.prompt)
@@ -41,9 +41,9 @@ def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
         meter.feed(block)
         samples[:, first : first + block.shape[1]] = block
     gain_db = audio.mastering_gain(meter.lufs())
-    audio.master(samples, gain_db)
     operation = Render(plan, seed, sampling, stages.model_record, stages.adapter_records)
-    return Track(samples, plan, latents.cpu().numpy(), describe((operation,), gain_db), prompt.notes)
+    record = describe((operation,), gain_db)
+    return Track(master(samples, plan, gain_db), plan, latents.cpu().numpy(), record, prompt.notes)
 
 
 def stream(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates) -> Iterator[np.ndarray]:
@@ -81,11 +81,70 @@ def decoded_blocks(
     windows = WindowRenderer(stages.renderer, plan, prompt, seed, sampling)
     for ready in windows.fill(latents, known, (0, n_frames), progress):
         stop = ready if ready == n_frames else max(done, ready - stages.codec.reach) // DECODE_BLOCK * DECODE_BLOCK
-        for first, block in stages.codec.decode_blocks(latents, done, stop):
-            yield first, edges.shaped(plan, first, block[:, : plan.length - first].cpu().numpy())
-            frame = first // plan.time_base.latent_hop
+        for first, block in _inside(stages, plan, latents, (done, stop), 0):
+            lead = _lead(stages, plan, latents, 0) if _is_last(plan, first + block.shape[1]) else None
+            yield first, edges.shaped(plan, first, block, lead)
+            frame = (first + plan.pre_roll) // plan.time_base.latent_hop
             report(progress, "decoding", min(frame + DECODE_BLOCK, n_frames), n_frames)
         done = stop
+
+
+def decoded(stages: Stages, plan: Plan, latents: Tensor, span: tuple[int, int], origin: int = 0) -> np.ndarray:
+    """Samples start..stop-1 (2, n) of latents (T, C), opened and ended as the plan says, not mastered.
+
+    origin: as in `Codec.decode_blocks`. Of a loop any part of its endless repetition, otherwise of the track.
+    """
+    start, stop = span
+    if plan.is_loop and not 0 <= start <= stop <= plan.length:
+        turns = range(start // plan.length, -(-stop // plan.length))
+        cuts = [(max(start, turn * plan.length), min(stop, (turn + 1) * plan.length), turn) for turn in turns]
+        parts = [(low - turn * plan.length, high - turn * plan.length) for low, high, turn in cuts]
+        return np.concatenate([decoded(stages, plan, latents, part, origin) for part in parts], axis=1)
+    frames = plan.frames_of(span, plan.time_base.latent_hop)
+    lead = _lead(stages, plan, latents, origin) if _is_last(plan, stop) else None
+    out = np.zeros((2, stop - start), dtype=np.float32)
+    for first, block in _inside(stages, plan, latents, frames, origin):
+        low, high = max(first, start), min(first + block.shape[1], stop)
+        if low < high:
+            block = edges.shaped(plan, first, block, lead)
+            out[:, low - start : high - start] = block[:, low - first : high - first]
+    return out
+
+
+def _inside(
+    stages: Stages, plan: Plan, latents: Tensor, frames: tuple[int, int], origin: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(first sample of the track, samples (2, n)) of frames start..stop-1, as far as they lie in the track."""
+    for at, block in stages.codec.decode_blocks(latents, *frames, origin=origin):
+        first = at - plan.pre_roll
+        inside = block[:, max(0, -first) : max(0, plan.length - first)]
+        if inside.shape[1]:
+            yield max(0, first), inside.cpu().numpy()
+
+
+def _is_last(plan: Plan, stop: int) -> bool:
+    """Whether samples up to `stop` reach into what a loop's pre-roll is mixed with."""
+    return plan.is_loop and stop > edges.closing(plan)[0]
+
+
+def _lead(stages: Stages, plan: Plan, latents: Tensor, origin: int) -> np.ndarray:
+    """The last samples (2, SEAM) of a loop's pre-roll, or as many as the loop has."""
+    size, hop = min(edges.SEAM, plan.length), stages.codec.hop_length
+    first, last = (plan.pre_roll - size) // hop, -(-plan.pre_roll // hop)
+    blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last, origin=origin)]
+    start = plan.pre_roll - size - first * hop
+    return np.concatenate(blocks, axis=1)[:, start : start + size]
+
+
+def master(samples: np.ndarray, plan: Plan, gain_db: float) -> np.ndarray:
+    """The samples (2, N) of a whole track after `audio.master`, in place where that can be; a loop goes round in it."""
+    if not plan.is_loop:
+        audio.master(samples, gain_db)
+        return samples
+    margin = audio.LIMITER_REACH
+    round_ = np.pad(samples, ((0, 0), (margin, margin)), mode="wrap")
+    audio.master(round_, gain_db)
+    return round_[:, margin:-margin].copy()
 
 
 def new_latents(stages: Stages, plan: Plan) -> Tensor:

@@ -10,14 +10,14 @@ import torch
 from hybridgen import audio, files, manifest, weights
 from hybridgen.audio import Audio
 from hybridgen.codecs import stereo
-from hybridgen.history import Edit, Import, Render
+from hybridgen.history import Change, Import, Render
 from hybridgen.manifest import Manifest
 from hybridgen.plan.harmony import METER_BEATS, meter_quarters
 from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS, Bar, Section, check_meter, check_tempo, instance
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.progress import Progress, report
-from hybridgen.render import edges, editing, mixdown
+from hybridgen.render import change, mixdown
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import Stages
 from hybridgen.track import LOSSLESS, Track, find_latents, sidecar
@@ -30,14 +30,14 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
     """
     record = manifest.read(path)
     notes, plan = tuple(manifest.verify(path)), record.plan
-    editing.check_time_base(stages, plan)
+    change.check_time_base(stages, plan)
     lossless = path.suffix.lower() in LOSSLESS
     own = _own_sound(path, plan, lossless) if lossless or record.is_recording else None
     beside, unused = find_latents(path)
     notes = (*notes, *unused)
     if beside is not None:
         latents = _own_latents(stages, beside, plan)
-        editing.check_stages(stages, record, "codec", "its latents cannot be decoded here")
+        change.check_stages(stages, record, "codec", "its latents cannot be decoded here")
     elif own is not None and record.is_recording:
         latents = encode(stages, _scaled(Audio(own, plan.time_base.sample_rate), -record.gain_db))
         notes = (
@@ -48,8 +48,9 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
         track = replay(stages, record, progress)
         return replace(track, samples=track.samples if own is None else own, notes=(*notes, *track.notes))
     if own is None:
-        own = edges.shaped(plan, 0, decode(stages, latents, plan.length))
-        audio.master(own, record.gain_db)
+        frames = torch.from_numpy(latents).to(stages.device)
+        own = mixdown.decoded(stages, plan, frames, (0, plan.length), record.origin)
+        own = mixdown.master(own, plan, record.gain_db)
     if record.is_recording and not record.operations[0].plan.codes:  # older: its codes were the planner's invention
         plan = replace(plan, codes=_codes(stages, latents))
     return Track(own, plan, latents, record, notes)
@@ -143,7 +144,7 @@ def replay(
     adapter_folders: folders to search for adapters that have moved. Raises ValueError when the weights
     or the adapters are not those that made it, or when it began as an imported recording.
     """
-    first, *edits = record.operations
+    first, *changes = record.operations
     if not isinstance(first, Render):
         raise ValueError("the file began as an imported recording, which its manifest does not hold: no replay")
     for operation in record.operations:
@@ -152,10 +153,10 @@ def replay(
             raise ValueError(f"the file was made by model {name!r} with other weights than {stages.name!r} holds")
     as_then = stages.as_recorded(first.sampling, first.adapters, adapter_folders)
     track = mixdown.render(as_then, first.plan, RenderOptions(seed=first.seed, progress=progress))
-    for edit in edits:
-        assert isinstance(edit, Edit)  # as `history.check` has it
-        as_then = stages.as_recorded(edit.sampling, edit.adapters, adapter_folders)
-        track = editing.rerender(as_then, track, edit.plan, edit.bars, RenderOptions(seed=edit.seed, progress=progress))
+    for one in changes:
+        assert isinstance(one, Change)  # as `history.check` has it
+        as_then = stages.as_recorded(one.sampling, one.adapters, adapter_folders)
+        track = change.replayed(as_then, track, one, RenderOptions(seed=one.seed, progress=progress))
     return replace(track, notes=(*_version_notes(record), *track.notes))
 
 

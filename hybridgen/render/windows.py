@@ -48,6 +48,9 @@ class WindowRenderer:
     sampling: SamplingConfig
     heard: tuple[str, ...] | None = None  # the roles that are to be heard; None: all
     replaced: Plan | None = None  # of an edit: the plan with the notes that it had before, see `_velocity`
+    origin: int = 0  # number of frame 0, which its noise depends on
+    near: Tensor | None = None  # (T, C): what frames that are not known are to resemble
+    strength: float = 1.0  # 0-1: how much of the way from noise to `near` is made anew; 1: all of it
 
     @torch.inference_mode()
     def fill(
@@ -74,11 +77,13 @@ class WindowRenderer:
             yield int(np.argmin(known)) if not known.all() else len(known)
 
     def _timbre(self, latents: Tensor, known: np.ndarray) -> Tensor | None:
-        """What the first window sounds like (1, 2C); None while nothing of it is known."""
-        size = self.sampling.window
-        if not known[:size].any():
+        """What the first window of which anything is known sounds like (1, 2C); None while nothing is."""
+        if not known.any():
             return None
-        return self.renderer.timbre(latents[:size][torch.from_numpy(known[:size]).to(latents.device)][None])
+        size = self.sampling.window
+        start = int(np.argmax(known)) // size * size
+        frames = torch.from_numpy(known[start : start + size]).to(latents.device)
+        return self.renderer.timbre(latents[start : start + size][frames][None])
 
     def _condition(
         self, latents: Tensor, known: np.ndarray, window: tuple[int, int], timbre: Tensor | None
@@ -134,8 +139,14 @@ class WindowRenderer:
     ) -> Tensor:
         """Latents (1, frames, C) of the window that begins at frame `start`."""
         _, n_frames, channels = cond.context.shape
-        noise = flow.noise(self.seed, start, start + n_frames, channels)[None].to(cond.context.device)
-        return flow.solve(self._velocity(cond, before), noise, self.sampling.num_steps, callback=callback)
+        first = start + self.origin
+        x = flow.noise(self.seed, first, first + n_frames, channels)[None].to(cond.context.device)
+        begin = 0.0 if self.near is None else 1 - self.strength
+        if self.near is not None:
+            near = torch.zeros_like(x)
+            near[0, : len(self.near) - start] = self.near[start : start + n_frames]
+            x, _ = flow.path(x, near, x.new_tensor([begin]))
+        return flow.solve(self._velocity(cond, before), x, self.sampling.num_steps, start=begin, callback=callback)
 
     def _velocity(self, cond: Condition, before: Condition | None) -> flow.Velocity:
         """The renderer's velocity under `cond`, guided; and of an edit away from that under its notes `before`.
@@ -163,7 +174,7 @@ class WindowRenderer:
 
 def _note_spans(plan: Plan) -> NoteSpans:
     base = plan.time_base
-    return plan.note_spans(base.latent_hop, base.n_code_frames(plan.length) * base.frames_per_code)
+    return plan.note_spans(base.latent_hop, plan.n_code_frames * base.frames_per_code)
 
 
 def _note_parts(rolls: NoteRolls) -> dict[str, Tensor]:

@@ -1,0 +1,277 @@
+"""repaint, extend, loop, vary, stems: another track out of a track."""
+
+import argparse
+import shlex
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hybridgen.cli import options
+from hybridgen.cli.options import Commands, Parser
+
+if TYPE_CHECKING:
+    from hybridgen.manifest import Manifest
+    from hybridgen.pipeline import Pipeline
+    from hybridgen.plan.plan import Plan
+    from hybridgen.track import Track
+
+
+def add_commands(commands: Commands) -> None:
+    """repaint, extend, loop, vary and stems."""
+    what = "make some bars of a track anew, everything else untouched"
+    repaint = options.command(commands, "repaint", run_repaint, what)
+    _add_file(repaint)
+    repaint.add_argument(
+        "--bars",
+        metavar="9-12",
+        help="bars to make anew, from 1, both included; several: 3,5-6,9-12; without it --ending changes the end "
+        "alone, any other change renders the whole track anew",
+    )
+    repaint.add_argument("--seconds", metavar="12-15.5", help="seconds instead of bars; several: 12-15.5,30-32")
+    repaint.add_argument(
+        "--strength", type=float, default=1.0, metavar="S", help="how far from what is there: 1 anew, 0.3 a shade of it"
+    )
+    changes = repaint.add_argument_group("changes")
+    options.add_controls(changes, "edit")
+    changes.add_argument("--plan", type=Path, metavar="edited.json", help="take the bars from an edited plan instead")
+    _add_rest(repaint, "new.flac")
+
+    extend = options.command(
+        commands, "extend", run_extend, "make a track longer: its form goes on, or it gets an intro"
+    )
+    _add_file(extend)
+    extend.add_argument("--bars", type=int, metavar="N", help="so many bars more")
+    extend.add_argument("--seconds", type=float, metavar="S", help="as many whole bars as come next to it, instead")
+    extend.add_argument("--where", choices=("end", "start"), default="end", help="(default: at the end)")
+    _add_rest(extend, "longer.flac")
+
+    loop = options.command(commands, "loop", run_loop, "a loop without a seam, out of a track or from a prompt")
+    loop.add_argument("source", metavar="track.flac|PROMPT", help="a track, or in words what the loop should be")
+    loop.add_argument("--bars", default="8", metavar="8|9-12", help="how many, or which bars of the track (default 8)")
+    loop.add_argument("--seed", type=int, metavar="N", help="of a prompt (default: random, and said)")
+    _add_rest(loop, "loop.wav", is_recording=False)
+
+    vary = options.command(commands, "vary", run_vary, "another version of a track on the same score")
+    _add_file(vary)
+    vary.add_argument(
+        "--amount", type=float, default=0.3, metavar="A", help="0, the same, to 1, other notes and sound (default 0.3)"
+    )
+    _add_rest(vary, "other.flac")
+
+    stems = options.command(
+        commands, "stems", run_stems, "what each role plays of a track, a file each; they add up to it"
+    )
+    stems.add_argument("file", type=Path, metavar="track.flac")
+    stems.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="for 01_drums.wav, 02_bass.wav ... (32-bit float)",
+    )
+    options.add_overwrite(stems)
+    options.add_model(stems)
+
+
+def _add_file(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="track.flac", help="a track of ours, or a recording")
+
+
+def _add_rest(parser: Parser, example: str, is_recording: bool = True) -> None:
+    """What all changes share."""
+    if is_recording:
+        foreign = parser.add_argument_group("for a recording that hybridgen did not make")
+        heard = "(default: heard, where librosa is installed)"
+        what = f"its tempo {heard}" + (
+            "; of our own track: a new one, without --bars" if "repaint" in parser.prog else ""
+        )
+        foreign.add_argument("--tempo", type=float, metavar="BPM", help=what)
+        foreign.add_argument("--downbeat", type=float, metavar="SECONDS", help=f"where its bar 1 begins {heard}")
+        foreign.add_argument("--meter", metavar="4/4", help="(default 4/4)")
+    options.add_render_options(parser)
+    learned = "make what is new with what `hybridgen finetune` learned; repeatable"
+    options.add_adapters(parser, "FOLDER[:STRENGTH]", learned)
+    parser.add_argument("--no-latents", action="store_true", help="do not keep the latents beside the track")
+    parser.add_argument("--plot", type=Path, metavar="track.png", help="draw the plan over the spectrogram")
+    options.add_out(parser, example)
+    options.add_model(parser)
+
+
+def _run(args: argparse.Namespace, make: "Callable[[Pipeline, dict[str, Any]], Track]") -> None:
+    """Loads the model, makes a track with it, writes it."""
+    chosen = {**options.read_render_options(args), "seed": args.render_seed}
+    options.check_outputs(args, args.out, inputs=[args.plan] if getattr(args, "plan", None) else [])
+    pipe = options.load_pipeline(args).load()
+    started = time.perf_counter()
+    with options.progress_bars() as progress:
+        track = make(pipe, {**chosen, "progress": progress})
+    options.finish(track, args, started)
+
+
+def _open(pipe: "Pipeline", args: argparse.Namespace, chosen: dict[str, Any]) -> "Track":
+    """The track in the file, or the recording with its bars."""
+    progress = chosen["progress"]
+    track = pipe.open(args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=progress)
+    _warn_of_adapters(args, track.manifest)
+    return track
+
+
+def run_extend(args: argparse.Namespace) -> None:
+    def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
+        track = _open(pipe, args, chosen)
+        return pipe.extend(track, args.bars, seconds=args.seconds, where=args.where, **chosen)
+
+    if (args.bars is None) == (args.seconds is None):
+        raise ValueError(f"--bars {args.bars} and --seconds {args.seconds}: give one of the two")
+    _run(args, make)
+
+
+def run_loop(args: argparse.Namespace) -> None:
+    ranges = options.parse_bars(args.bars)
+    if len(ranges) > 1:
+        raise ValueError(f"--bars {args.bars}: a loop is one range of bars, such as 9-12, or a number of them")
+    bars = ranges[0] if "-" in args.bars or "–" in args.bars else ranges[0][0]
+    path = Path(args.source)
+    is_file = path.suffix.lower() in options.AUDIO_ENDINGS
+    if is_file and args.seed is not None:
+        raise ValueError(f"--seed {args.seed} is for a prompt; of a track use --render-seed")
+
+    def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
+        if is_file:
+            return pipe.loop(pipe.open(path, progress=chosen["progress"]), bars, **chosen)
+        seed = args.seed if chosen["seed"] is None else chosen["seed"]
+        return pipe.loop(args.source, bars, **{**chosen, "seed": seed})
+
+    _run(args, make)
+
+
+def run_vary(args: argparse.Namespace) -> None:
+    if not 0 <= args.amount <= 1:
+        raise ValueError(f"--amount {args.amount:g} is outside 0-1")
+    _run(args, lambda pipe, chosen: pipe.vary(_open(pipe, args, chosen), args.amount, **chosen))
+
+
+def run_stems(args: argparse.Namespace) -> None:
+    from hybridgen import files, outputs
+    from hybridgen.render.stems import playing
+
+    pipe = options.load_pipeline(args).load()
+    started = time.perf_counter()
+    with options.progress_bars() as progress:
+        track = pipe.open(args.file, progress=progress)
+        paths = {role: args.out / f"{i:02d}_{role}.wav" for i, role in enumerate(playing(track.plan), start=1)}
+        outputs.check(list(paths.values()), [args.file], args.overwrite)
+        parts = pipe.stems(track, progress)
+    with files.Outputs() as together:
+        for role, part in parts.items():
+            part.write_float(together.add(paths[role]))
+    took = time.perf_counter() - started
+    print(f"{args.out}: {', '.join(path.name for path in paths.values())}, made in {took:.1f} s")
+
+
+def run_repaint(args: argparse.Namespace) -> None:
+    bars = None if args.bars is None else options.parse_bars(args.bars)
+    seconds = None if args.seconds is None else options.parse_seconds(args.seconds)
+    changes = options.read_controls(args, "edit")
+    if args.plan is not None and (given := [name for name, value in changes.items() if value is not None]):
+        raise ValueError(f"--plan {args.plan} and --{given[0]} both say what the bars become: give one of them")
+    anew = _check_whole(args, bars is None and seconds is None, changes)
+
+    def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
+        if anew:
+            return _render_anew(pipe, args, changes, chosen)
+        track = _open(pipe, args, chosen)
+        plan = options.read_plan(args.plan) if args.plan else _changed_plan(track, bars, seconds, changes)
+        return pipe.repaint(track, plan, bars, seconds=seconds, strength=args.strength, **chosen)
+
+    _run(args, make)
+
+
+def _check_whole(args: argparse.Namespace, is_whole: bool, changes: dict[str, Any]) -> bool:
+    """Whether the whole track is rendered anew; ValueError, with the command that works, where bars are missing
+    or cannot be kept apart."""
+    from hybridgen import manifest
+
+    is_ours = manifest.carries(args.file)
+    if not is_whole:
+        if is_ours and args.tempo is not None and not manifest.read(args.file).is_recording:
+            raise ValueError(
+                f"--tempo {args.tempo:g} would move every bar after bars {args.bars}, and an edit of bars keeps all "
+                f"others where they are; to render the whole track anew: hybridgen repaint "
+                f"{shlex.quote(str(args.file))} --tempo {args.tempo:g} -o {shlex.quote(str(args.out))}"
+            )
+        return False
+    named = [name for name, value in changes.items() if value is not None]
+    if args.plan is not None:
+        raise ValueError(f"--bars is missing. All bars of the plan: hybridgen render {args.plan} -o {args.out}")
+    if named == ["ending"] and (args.tempo is None or not is_ours):
+        return False
+    if not is_ours:
+        raise ValueError(
+            f"{args.file}: --bars is missing; of a recording single bars are made new, such as --bars 9-12"
+        )
+    if not named and args.tempo is None:
+        raise ValueError("--bars is missing, and nothing is to change in the whole track (such as --tempo 96)")
+    return True
+
+
+def _render_anew(
+    pipe: "Pipeline", args: argparse.Namespace, changes: dict[str, Any], chosen: dict[str, Any]
+) -> "Track":
+    """The track of our own track's plan with `changes` and another tempo: every bar is new."""
+    from hybridgen import manifest
+    from hybridgen.history import Render
+
+    record = manifest.read(args.file)
+    if record.is_recording:
+        raise ValueError(f"{args.file}: began as a recording, so --bars must say which bars are made new")
+    _warn_of_adapters(args, record)
+    first = record.operations[0]
+    seed = first.seed if args.render_seed is None and isinstance(first, Render) else args.render_seed
+    plan = _changed(record.plan.edit(tempo=args.tempo), None, changes)
+    return pipe.render(plan, **{**chosen, "seed": seed})
+
+
+def _changed_plan(
+    track: "Track",
+    bars: Sequence[tuple[int, int]] | None,
+    seconds: Sequence[tuple[float, float]] | None,
+    changes: dict[str, Any],
+) -> "Plan | None":
+    """The plan with the changes in each of the ranges; None where it is to stay as it is."""
+    from hybridgen.plan.parts import check_bars
+    from hybridgen.render.change import bars_in
+    from hybridgen.render.repaint import spans_of
+
+    for pair in bars or ():
+        check_bars(pair, track.plan.n_bars)  # all of them before any change
+    if all(value is None for value in changes.values()):
+        return None
+    plan = track.plan
+    ranges = list[tuple[int, int] | None](bars or ())
+    for span in spans_of(plan, None, seconds):
+        inside = bars_in(plan, [span]).nonzero()[0] + 1
+        ranges += [(int(inside[0]), int(inside[-1]))] if len(inside) else []
+    for one in ranges or [None]:
+        plan = _changed(plan, one, changes)
+    return plan
+
+
+def _changed(plan: "Plan", bars: tuple[int, int] | None, changes: dict[str, Any]) -> "Plan":
+    """The plan with the changes made in some bars or in all, the words of another prompt first."""
+    from hybridgen.request import reworded
+
+    others = {name: value for name, value in changes.items() if name != "prompt"}
+    if (prompt := changes["prompt"]) is not None:
+        plan, notes = reworded(plan, bars, prompt)
+        for note in notes:
+            warnings.warn(note, stacklevel=1)
+    return plan.edit(bars, **others)
+
+
+def _warn_of_adapters(args: argparse.Namespace, record: "Manifest") -> None:
+    if not args.adapter and any(getattr(operation, "adapters", ()) for operation in record.operations):
+        warnings.warn("the track was made with adapters; without --adapter its new bars are not", stacklevel=1)

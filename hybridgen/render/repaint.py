@@ -1,0 +1,91 @@
+"""Bars, or seconds, of a track made anew as a plan has them, everything else untouched."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hybridgen.history import check_strength
+from hybridgen.plan.editing import check_same_time
+from hybridgen.plan.parts import MAX_SEED, number
+from hybridgen.plan.plan import Plan
+from hybridgen.render import change
+from hybridgen.render.change import Remake
+from hybridgen.request import reworded
+from hybridgen.sampling import RenderOptions
+from hybridgen.stages import Stages
+from hybridgen.track import Track
+
+Bars = tuple[int, int] | Sequence[tuple[int, int]]
+Seconds = tuple[float, float] | Sequence[tuple[float, float]]
+
+
+def repaint(
+    stages: Stages,
+    track: Track,
+    plan: Plan | None,
+    spans: Sequence[tuple[int, int]],
+    options: RenderOptions,
+    strength: float = 1.0,
+) -> Track:
+    """The track with these spans of samples made anew as `plan` has them; without any, its ending alone.
+
+    Where the plan says nothing new, another noise does. ValueError when the plan moves anything outside the spans.
+    """
+    check_strength(strength)
+    change.check_time_base(stages, track.plan)
+    plan = track.plan if plan is None else plan.on(track.plan.time_base)
+    plan = replace(plan, ending=plan.ending or track.plan.ending, pre_roll=track.plan.pre_roll)
+    if not spans and replace(plan, ending=track.plan.ending) != track.plan:
+        raise ValueError("bars: none are named, so nothing but the ending of the plan may differ from the track's")
+    check_same_time(track.plan, plan, spans)
+    if spans and plan == track.plan and options.seed is None:
+        options = replace(options, seed=another_seed(track))
+    return change.make(stages, track, Remake(plan, tuple(spans), strength=strength), options)
+
+
+def another_seed(track: Track) -> int:
+    """A seed of noise that no operation of the track took: one for each number of operations."""
+    return (track.render_seed + len(track.manifest.operations)) % (MAX_SEED + 1)
+
+
+def spans_of(plan: Plan, bars: Bars | None, seconds: Seconds | None) -> list[tuple[int, int]]:
+    """Spans of samples, ascending and joined where they meet, of ranges of bars (from 1) and of seconds.
+
+    ValueError for bars that the plan lacks, and for seconds that are not inside the track.
+    """
+    found = [plan.span(one) for one in _pairs(bars)]
+    rate = plan.time_base.sample_rate
+    for start, stop in _pairs(seconds):
+        low, high = number(start, "seconds"), number(stop, "seconds")
+        if not 0 <= low < high <= plan.seconds + 1 / rate:
+            raise ValueError(f"seconds {low:g}-{high:g} are not inside the track's 0-{plan.seconds:g} s")
+        found.append((round(low * rate), min(plan.length, round(high * rate))))
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(one for one in found if one[0] < one[1]):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def in_other_words(plan: Plan, spans: Sequence[tuple[int, int]], prompt: str) -> tuple[Plan, tuple[str, ...]]:
+    """The plan with the bars that the spans reach into as `prompt` says, see `request.reworded`; and notes."""
+    notes = tuple[str, ...]()
+    for span in spans:
+        inside = change.bars_in(plan, [span]).nonzero()[0] + 1
+        if len(inside):
+            plan, notes = reworded(plan, (int(inside[0]), int(inside[-1])), prompt)
+    return plan, notes
+
+
+def _pairs(ranges: Bars | Seconds | None) -> Sequence:
+    """Ranges as a list of pairs; TypeError for what is none."""
+    if ranges is None:
+        return ()
+    items = list(ranges)
+    if len(items) == 2 and not any(isinstance(item, Sequence) for item in items):
+        items = [tuple(items)]
+    for item in items:
+        if not isinstance(item, Sequence) or len(item) != 2:
+            raise TypeError(f"a range {str(item)[:60]!r} should be a pair such as (9, 12)")
+    return items
