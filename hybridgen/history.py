@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from hybridgen import config
-from hybridgen.plan.parts import check_bars, check_seed, number, show, whole
+from hybridgen.plan.parts import check_bars, check_seed, number, order_roles, show, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.sampling import SamplingConfig
 
@@ -76,6 +76,7 @@ class Change:
     adapters: tuple[AdapterRecord, ...] = ()
     moved: int = 0  # latent frames by which what is kept lies later than before
     strength: float = 1.0  # 0-1: how far from what was there the new begins; 1: from noise
+    heard: tuple[str, ...] = ()  # roles that are rendered alone and added to what is there; (): all is made anew
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -83,6 +84,7 @@ class Change:
         if abs(whole(self.moved, "moved")) > MAX_MOVED:
             raise ValueError(f"moved {show(self.moved)} is outside -{MAX_MOVED} to {MAX_MOVED}")
         object.__setattr__(self, "strength", check_strength(self.strength))
+        object.__setattr__(self, "heard", order_roles(self.heard, "heard"))
 
 
 def check_spans(fresh: Sequence[Sequence[int]], plan: Plan) -> tuple[tuple[int, int], ...]:

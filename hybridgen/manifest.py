@@ -77,6 +77,11 @@ class Manifest:
         return isinstance(self.operations[0], Import)
 
     @property
+    def has_own_sound(self) -> bool:
+        """Whether its samples are more than what the codec makes of its latents: of a recording, or of added layers."""
+        return self.is_recording or any(isinstance(one, Change) and one.heard for one in self.operations)
+
+    @property
     def origin(self) -> int:
         """The number of the track's first latent frame: those that were put before it have negative ones."""
         return -sum(operation.moved for operation in self.operations if isinstance(operation, Change))

@@ -11,14 +11,15 @@ Shapes: N samples, T latent frames, C latent channels.
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
 
 from hybridgen import manifest
 from hybridgen.adapters import Adapter
-from hybridgen.analysis.detection import can_detect, find_bars
+from hybridgen.analysis.detection import can_detect, find_bars, hear_harmony
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
@@ -28,7 +29,8 @@ from hybridgen.planning.codes import write_codes
 from hybridgen.planning.notes import write_notes
 from hybridgen.planning.plans import PlanResult, check_request, write_plans
 from hybridgen.progress import Progress
-from hybridgen.render import change, extend, loop, mixdown, opening, repaint, stems, vary
+from hybridgen.render import change, cover, extend, layer, loop, mixdown, opening, repaint, stems, vary
+from hybridgen.render.layer import Layered
 from hybridgen.render.opening import Encoded
 from hybridgen.render.repaint import Bars, Seconds
 from hybridgen.sampling import RenderArgs, RenderOptions, random_seed
@@ -220,6 +222,70 @@ class Pipeline(Stages):
         """
         return _warned(vary.vary(self, instance(track, Track, "track"), amount, RenderOptions.of(options)))
 
+    def cover(
+        self,
+        source: Track | str | Path,
+        prompt: str,
+        depth: str = "plan",
+        *,
+        strength: float | None = None,
+        tempo: float | None = None,
+        downbeat: float | None = None,
+        meter: str | None = None,
+        **options: Unpack[RenderArgs],
+    ) -> Track:
+        """A track or a recording played under another prompt, which says who plays; bars, tempo, key and chords stay.
+
+        depth: how much else is kept: "plan" nothing; "codes" what its sound says where notes are unknown; "latents"
+        the sound too, from which the new one begins `strength` (above 0 to 1, 0.6 unless given) of the way to noise.
+        tempo, downbeat, meter: of a recording, as in `open`; its key and its chords are heard where librosa is
+        installed, and a note says so. Raises ValueError for another depth, and for what cannot be opened.
+        """
+        track = self._opened(source, tempo, downbeat, meter, options.get("progress"))
+        return _warned(cover.cover(self, track, prompt, depth, strength, RenderOptions.of(options)))
+
+    def layer(
+        self,
+        source: Track | str | Path,
+        role: str,
+        instrument: int | str | None = None,
+        notes: Any = None,
+        *,
+        tempo: float | None = None,
+        downbeat: float | None = None,
+        meter: str | None = None,
+        **options: Unpack[RenderArgs],
+    ) -> Layered:
+        """One more role for a track or a recording: `alone`, and as a `track` in which it is added to what was there.
+
+        instrument: a General MIDI program or a name, by default the most usual of the role. notes: what it plays, as in
+        `Plan.edit`; None: the planner writes it to the chords, which are heard in a recording where librosa is
+        installed. tempo, downbeat, meter: of a recording, as in `open`. Raises ValueError for a role that plays
+        already, and for a model that knows no notes.
+        """
+        track = self._opened(source, tempo, downbeat, meter, options.get("progress"))
+        result = layer.layer(self, track, role, instrument, notes, RenderOptions.of(options))
+        _warned(result.track)
+        return result
+
+    def _opened(
+        self,
+        source: Track | str | Path,
+        tempo: float | None,
+        downbeat: float | None,
+        meter: str | None,
+        progress: Progress | None,
+    ) -> Track:
+        """The track, or the one in a file, with key and chords of a recording heard where they are unknown."""
+        if isinstance(source, Track):
+            return source
+        track = self.open(source, tempo=tempo, downbeat=downbeat, meter=meter, progress=progress)
+        if not track.manifest.is_recording or track.plan.key is not None or not can_detect():
+            return track
+        plan, notes = hear_harmony(track.plan, track.audio)
+        _warn([f"{source}: {note}" for note in notes])
+        return replace(track, plan=plan)
+
     def stems(self, track: Track, progress: Progress | None = None) -> dict[str, Audio]:
         """What each role plays of a track, by role; they add up to its samples to float rounding.
 
@@ -267,7 +333,7 @@ class Pipeline(Stages):
     def encode(self, recording: Audio) -> np.ndarray:
         """Latents (T, C) float32 of a recording; another rate is resampled to the codec's."""
         instance(recording, Audio, "recording", ": Audio.load(path), or Audio(samples, sample_rate)")
-        return opening.encode(self, recording)
+        return mixdown.encode(self, recording)
 
     def encode_file(self, path: str | Path, progress: Progress | None = None) -> Encoded:
         """A sound file of up to an hour, encoded as it is read: memory hardly grows with its length.

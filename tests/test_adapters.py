@@ -430,7 +430,7 @@ def test_ranges_that_cannot_be_are_refused(saved: Pipeline, folders: dict[str, P
         saved.with_adapters([replace(part, bars=(7, 9))]).render(PLAN)
     with pytest.raises(ValueError, match="a stream plays as it is rendered"):
         next(saved.with_adapters([part]).stream(PLAN))
-    with pytest.raises(ValueError, match="the edit is of bars 1-2"):
+    with pytest.raises(ValueError, match="a change makes some of a track anew"):
         saved.with_adapters([part]).repaint(plain, PLAN, (1, 2))
 
 
@@ -470,7 +470,7 @@ def test_the_command_line_plays_edits_and_replays_with_adapters(
     assert Path("again.flac").read_bytes() == Path("new.flac").read_bytes()
     assert main(["inspect", "new.flac"]) == 0
     shown = capsys.readouterr().out
-    assert "edit of bars 3-4" in shown and f"adapter {folders['sounds']} at strength 0.5" in shown
+    assert "change of bars 3-4" in shown and f"adapter {folders['sounds']} at strength 0.5" in shown
     assert main(["info", *own, "--adapter", str(folders["both"])]) == 0
     assert "layers, rank 3" in capsys.readouterr().out
     assert main(["plan", "x", *own, *adapter_options, "-o", "plan.json"]) == 2

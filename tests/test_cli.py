@@ -60,7 +60,7 @@ def test_a_track_gets_another_tempo_or_another_ending_as_a_whole(model: str, her
     assert run(*made) == 0
     assert run("repaint", "t.flac", "--bars", "2-3", "--tempo", "120", "--model", model, "-o", "new.flac") == 2
     said = capsys.readouterr().err
-    command = said.split("hybridgen edit ", 1)[1].split()
+    command = said.split("hybridgen repaint ", 1)[1].split()
     assert command == ["t.flac", "--tempo", "120", "-o", "new.flac"] and len(said.splitlines()) == 1
     assert run("repaint", *command, "--model", model) == 0
     assert soundfile.info("new.flac").frames == 2 * soundfile.info("t.flac").frames == 12 * 44_100
@@ -71,7 +71,7 @@ def test_a_track_gets_another_tempo_or_another_ending_as_a_whole(model: str, her
     before, after = (soundfile.read(path, dtype="int32")[0] for path in ("t.flac", "faded.flac"))
     assert np.array_equal(after[: 3 * 44_100], before[: 3 * 44_100]) and not np.array_equal(after, before)
     assert run("inspect", "faded.flac") == 0
-    assert "edit of the ending" in capsys.readouterr().out
+    assert "change of the ending" in capsys.readouterr().out
     assert run("replay", "faded.flac", "--model", model, "-o", "again.flac") == 0
     assert Path("again.flac").read_bytes() == Path("faded.flac").read_bytes()
     for rest, words in (

@@ -3,7 +3,7 @@
 import importlib.util
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,24 @@ def find_bars(
         heard.append(f"bar 1 at {downbeat:g} s ({_sure(grid.contrast, 1.5, 1.15)}: {change})")
     note = f"{path}: heard {' and '.join(heard)}; --tempo and --downbeat correct it"
     return Bars(tempo, downbeat, (note,))
+
+
+def hear_harmony(plan: Plan, recording: Audio) -> tuple[Plan, tuple[str, ...]]:
+    """The plan of a recording with its key and the triads of its bars, or halves of bars; and what was heard."""
+    from hybridgen.metrics import harmony  # needs librosa
+
+    samples = recording.resample(44_100).samples
+    starts = plan.bar_starts() / plan.time_base.sample_rate
+    edges = np.stack([starts[:-1], (starts[:-1] + starts[1:]) / 2, starts[1:]], axis=1)  # (bars, 3)
+    found = harmony.chords(samples, np.concatenate([edges[:, :2], edges[:, 1:]]))
+    halves = list(zip(found[: plan.n_bars], found[plan.n_bars :], strict=True))
+    bars = [Bar((first,) if first == second else (first, second)) for first, second in halves]
+    key, at, sections = harmony.key(samples)[0], 0, list[Section]()
+    for section in plan.sections:
+        sections.append(replace(section, bars=tuple(bars[at : at + len(section.bars)])))
+        at += len(section.bars)
+    shown = " | ".join(" ".join(bar.chords or ()) for bar in bars[:8]) + (" ..." if len(bars) > 8 else "")
+    return replace(plan, sections=tuple(sections), key=key), (f"heard {key}, chords {shown}",)
 
 
 def _sure(value: float, sure: float, likely: float) -> str:

@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   hybridgen render plan-3.json -o track.flac
   hybridgen repaint track.flac --bars 9-12 --chords "Am F C G" -o new.flac           all other bars stay as they are
   hybridgen extend track.flac --bars 8 -o longer.flac      hybridgen loop track.flac --bars 8 -o loop.wav
+  hybridgen cover song.wav "string quartet" -o cover.flac  hybridgen layer song.wav --role lead -o with-lead.flac
   hybridgen vary track.flac --amount 0.3 -o other.flac     hybridgen stems track.flac -o stems/
   hybridgen finetune my-songs/ -o my-style            then: hybridgen generate "..." --adapter my-style:0.8
   hybridgen inspect track.flac        hybridgen replay track.flac -o again.flac        hybridgen verify track.flac

@@ -1,4 +1,4 @@
-"""repaint, extend, loop, vary, stems: another track out of a track."""
+"""repaint, extend, loop, vary, cover, layer, stems: another track out of a track."""
 
 import argparse
 import shlex
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands, Parser
+from hybridgen.plan.parts import ROLES
 
 if TYPE_CHECKING:
     from hybridgen.manifest import Manifest
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    """repaint, extend, loop, vary and stems."""
+    """repaint, extend, loop, vary, cover, layer and stems."""
     what = "make some bars of a track anew, everything else untouched"
     repaint = options.command(commands, "repaint", run_repaint, what)
     _add_file(repaint)
@@ -59,6 +60,28 @@ def add_commands(commands: Commands) -> None:
         "--amount", type=float, default=0.3, metavar="A", help="0, the same, to 1, other notes and sound (default 0.3)"
     )
     _add_rest(vary, "other.flac")
+
+    cover = options.command(commands, "cover", run_cover, "a track or a recording played in other words")
+    _add_file(cover)
+    options.add_prompt(cover)
+    cover.add_argument(
+        "--depth",
+        choices=("plan", "codes", "latents"),
+        default="plan",
+        help="what is kept beside bars, tempo, key and chords: nothing, what its sound says, or some of the sound itself",
+    )
+    cover.add_argument("--strength", type=float, metavar="S", help="with latents: 1 anew, 0.3 a shade (default 0.6)")
+    _add_rest(cover, "cover.flac")
+
+    layer = options.command(
+        commands, "layer", run_layer, "one more part for a track or a recording, on its chords"
+    )
+    _add_file(layer)
+    layer.add_argument("--role", required=True, choices=ROLES, help="what it does")
+    layer.add_argument("--instrument", metavar="violin|40", help="a General MIDI name or program (default: usual ones)")
+    layer.add_argument("--notes", metavar='"A4 0 480 v80"', help="a bar of what it plays, repeated (default: written)")
+    layer.add_argument("--alone", type=Path, metavar="part.wav", help="also write the part alone")
+    _add_rest(layer, "layered.flac")
 
     stems = options.command(
         commands, "stems", run_stems, "what each role plays of a track, a file each; they add up to it"
@@ -152,6 +175,34 @@ def run_vary(args: argparse.Namespace) -> None:
     if not 0 <= args.amount <= 1:
         raise ValueError(f"--amount {args.amount:g} is outside 0-1")
     _run(args, lambda pipe, chosen: pipe.vary(_open(pipe, args, chosen), args.amount, **chosen))
+
+
+def run_cover(args: argparse.Namespace) -> None:
+    prompt = options.read_prompt(args)
+
+    def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
+        foreign = {"tempo": args.tempo, "downbeat": args.downbeat, "meter": args.meter}
+        return pipe.cover(args.file, prompt, args.depth, strength=args.strength, **foreign, **chosen)
+
+    _run(args, make)
+
+
+def run_layer(args: argparse.Namespace) -> None:
+    from hybridgen import files, outputs
+
+    if args.alone is not None:
+        outputs.check([args.alone], [args.file, args.out], args.overwrite)
+
+    def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
+        foreign = {"tempo": args.tempo, "downbeat": args.downbeat, "meter": args.meter}
+        instrument = int(args.instrument) if (args.instrument or "").isdecimal() else args.instrument
+        result = pipe.layer(args.file, args.role, instrument, args.notes, **foreign, **chosen)
+        if args.alone is not None:
+            with files.Outputs() as together:
+                result.alone.write_float(together.add(args.alone))
+        return result.track
+
+    _run(args, make)
 
 
 def run_stems(args: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from hybridgen.cli.options import Commands
 if TYPE_CHECKING:
     from hybridgen.history import Change
     from hybridgen.manifest import Manifest
+    from hybridgen.plan.plan import Plan
     from hybridgen.sampling import SamplingConfig
 
 
@@ -95,13 +96,23 @@ def _describe(path: Path, record: "Manifest") -> Iterator[str]:
 def _changed(change: "Change") -> str:
     """What a change made anew."""
     rate = change.plan.time_base.sample_rate
-    spans = ", ".join(f"{max(0, start) / rate:.2f}-{stop / rate:.2f} s" for start, stop in change.fresh)
+    spans = ", ".join(_span(change.plan, span) for span in change.fresh)
     moved = change.moved * change.plan.time_base.latent_hop / rate
     return (
         f"of {spans or 'the ending'}"
         + (f", the rest {abs(moved):.2f} s {'later' if moved > 0 else 'earlier'}" if moved else "")
         + (f", strength {change.strength:g}" if change.strength < 1 else "")
     )
+
+
+def _span(plan: "Plan", span: tuple[int, int]) -> str:
+    """Samples start..stop-1 as bars where they are whole ones, else in seconds."""
+    starts = [int(start) for start in plan.bar_starts()[:-1]]
+    stops = [*starts[1:], plan.length]
+    if span[0] in starts and span[1] in stops:
+        return f"bars {starts.index(span[0]) + 1}-{stops.index(span[1]) + 1}"
+    rate = plan.time_base.sample_rate
+    return f"{max(0, span[0]) / rate:.2f}-{span[1] / rate:.2f} s"
 
 
 def run_replay(args: argparse.Namespace) -> None:

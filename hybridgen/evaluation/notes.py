@@ -61,7 +61,7 @@ def rendered(pipe: Pipeline, plan: Plan, seed: int, gain_db: float) -> dict[str,
 
 
 def sound(
-    pipe: Pipeline, plan: Plan, seed: int, gain_db: float | None = None, heard: tuple[str, ...] | None = None
+    pipe: Pipeline, plan: Plan, seed: int, gain_db: float | None = None, heard: tuple[str, ...] = ()
 ) -> np.ndarray:
     """What the renderer makes of a whole plan, with its codes as they are; mastered, by a gain in dB if it is given.
 

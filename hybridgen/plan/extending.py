@@ -1,4 +1,4 @@
-"""A plan that goes on, and a part of one on its own: more bars after its form or before it, or some of its bars alone."""
+"""A plan that goes on, and a part of one alone: more bars after its form or before it, or some of its bars."""
 
 from collections.abc import Sequence
 from dataclasses import replace

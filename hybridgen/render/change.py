@@ -67,7 +67,7 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
     bit; so does the end, unless the plan has another ending. Raises ValueError where the track was made with another
     codec or quantizer, and for adapters of some bars.
     """
-    check_no_ranges(stages, f"the change is of {len(remake.fresh)} spans")
+    check_no_ranges(stages, "a change makes some of a track anew")
     check_stages(stages, track.manifest, "codec", "its latents cannot be decoded here")
     check_time_base(stages, track.plan)
     seed = check_seed(track.render_seed if options.seed is None else options.seed)
@@ -92,7 +92,16 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
             strength=strength,
         )
         _fill(windows, latents, frames, options)
-    operation = Change(plan, fresh, seed, sampling, stages.model_record, stages.adapter_records, remake.moved, strength)
+    operation = Change(
+        plan,
+        fresh,
+        seed,
+        sampling,
+        stages.model_record,
+        stages.adapter_records,
+        remake.moved,
+        strength,
+    )
     record = replace(track.manifest, operations=(*track.manifest.operations, operation))
     samples = splice.samples(stages, track, plan, latents, operation, record.origin)
     return Track(samples, plan, latents.cpu().numpy(), record, notes)

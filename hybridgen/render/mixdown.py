@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from hybridgen import __version__, audio, manifest
+from hybridgen.audio import Audio
 from hybridgen.codecs.contract import DECODE_BLOCK
-from hybridgen.history import Operation, Render
+from hybridgen.history import Change, Operation, Render
 from hybridgen.manifest import Manifest
 from hybridgen.plan.parts import check_seed
 from hybridgen.plan.plan import Plan
@@ -145,6 +146,44 @@ def master(samples: np.ndarray, plan: Plan, gain_db: float) -> np.ndarray:
     round_ = np.pad(samples, ((0, 0), (margin, margin)), mode="wrap")
     audio.master(round_, gain_db)
     return round_[:, margin:-margin].copy()
+
+
+def rendered(
+    stages: Stages,
+    plan: Plan,
+    prompt: PromptStates,
+    operation: Render | Change,
+    origin: int = 0,
+    progress: Progress | None = None,
+    heard: tuple[str, ...] = (),
+) -> Tensor:
+    """Latents (T, C) of some roles of a plan alone, rendered as an operation says."""
+    latents, known = new_latents(stages, plan), np.zeros(plan.n_frames, dtype=bool)
+    windows = WindowRenderer(
+        stages.renderer,
+        plan,
+        prompt,
+        operation.seed,
+        operation.sampling,
+        heard=heard,
+        origin=origin,
+    )
+    for _ in windows.fill(latents, known, (0, plan.n_frames), progress):
+        pass
+    return latents
+
+
+def encode(stages: Stages, sound: Audio) -> np.ndarray:
+    """Latents (T, C) float32 of a sound, resampled to the codec's rate."""
+    samples = sound.resample(stages.codec.sample_rate).samples
+    found = torch.tensor(samples, device=stages.device)[None]  # a copy: those of a track are read-only
+    return stages.codec.encode(found)[0].cpu().numpy()
+
+
+def codes(stages: Stages, latents: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """The quantizer's codes of latents (T, C), as a plan holds them."""
+    found = stages.quantizer.encode(torch.from_numpy(latents)[None].to(stages.device))[0]
+    return tuple(map(tuple, found.tolist()))
 
 
 def new_latents(stages: Stages, plan: Plan) -> Tensor:

@@ -17,7 +17,7 @@ from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS, Bar, Section, check_m
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.progress import Progress, report
-from hybridgen.render import change, mixdown
+from hybridgen.render import change, layer, mixdown
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import Stages
 from hybridgen.track import LOSSLESS, Track, find_latents, sidecar
@@ -32,14 +32,14 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
     notes, plan = tuple(manifest.verify(path)), record.plan
     change.check_time_base(stages, plan)
     lossless = path.suffix.lower() in LOSSLESS
-    own = _own_sound(path, plan, lossless) if lossless or record.is_recording else None
+    own = _own_sound(path, plan, lossless) if lossless or record.has_own_sound else None
     beside, unused = find_latents(path)
     notes = (*notes, *unused)
     if beside is not None:
         latents = _own_latents(stages, beside, plan)
         change.check_stages(stages, record, "codec", "its latents cannot be decoded here")
     elif own is not None and record.is_recording:
-        latents = encode(stages, _scaled(Audio(own, plan.time_base.sample_rate), -record.gain_db))
+        latents = mixdown.encode(stages, _scaled(Audio(own, plan.time_base.sample_rate), -record.gain_db))
         notes = (
             *notes,
             f"{path}: its latents are not beside it ({sidecar(path).name}), so they were encoded from its sound",
@@ -52,7 +52,7 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
         own = mixdown.decoded(stages, plan, frames, (0, plan.length), record.origin)
         own = mixdown.master(own, plan, record.gain_db)
     if record.is_recording and not record.operations[0].plan.codes:  # older: its codes were the planner's invention
-        plan = replace(plan, codes=_codes(stages, latents))
+        plan = replace(plan, codes=mixdown.codes(stages, latents))
     return Track(own, plan, latents, record, notes)
 
 
@@ -98,8 +98,8 @@ def open_recording(
     plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter or "4/4", stages.time_base)
     recording, scale_db = recording.fitted()
     gain_db = -audio.mastering_gain(recording.loudness())
-    latents = encode(stages, _scaled(recording, -gain_db))
-    plan = replace(plan, codes=_codes(stages, latents))
+    latents = mixdown.encode(stages, _scaled(recording, -gain_db))
+    plan = replace(plan, codes=mixdown.codes(stages, latents))
     operation = Import(plan, files.sha256(path), tempo, downbeat, stages.model_record, scale_db)
     notes = [
         *recording.notes,
@@ -108,12 +108,6 @@ def open_recording(
     if scale_db:
         notes.append(f"{path}: is over full scale, so all of it is turned down by {-scale_db:.2f} dB")
     return Track(recording.samples, plan, latents, mixdown.describe((operation,), gain_db), tuple(notes))
-
-
-def _codes(stages: Stages, latents: np.ndarray) -> tuple[tuple[int, ...], ...]:
-    """The quantizer's codes of latents (T, C), as a plan holds them."""
-    found = stages.quantizer.encode(torch.from_numpy(latents)[None].to(stages.device))[0]
-    return tuple(map(tuple, found.tolist()))
 
 
 def steady_plan(n_samples: int, tempo: float, downbeat: float, meter: str, time_base: TimeBase) -> Plan:
@@ -156,7 +150,11 @@ def replay(
     for one in changes:
         assert isinstance(one, Change)  # as `history.check` has it
         as_then = stages.as_recorded(one.sampling, one.adapters, adapter_folders)
-        track = change.replayed(as_then, track, one, RenderOptions(seed=one.seed, progress=progress))
+        options = RenderOptions(seed=one.seed, progress=progress)
+        if one.heard:
+            track = layer.added(as_then, track, one, options).track
+        else:
+            track = change.replayed(as_then, track, one, options)
     return replace(track, notes=(*_version_notes(record), *track.notes))
 
 
@@ -165,13 +163,6 @@ def _version_notes(record: Manifest) -> tuple[str, ...]:
     then = record.versions.items()
     changed = [f"{name} {version} (here {here.get(name)})" for name, version in then if here.get(name) != version]
     return (f"made with {', '.join(changed)}: samples may differ in the last bits",) if changed else ()
-
-
-def encode(stages: Stages, recording: Audio) -> np.ndarray:
-    """Latents (T, C) float32 of a recording, resampled to the codec's rate."""
-    sound = recording.resample(stages.codec.sample_rate).samples
-    samples = torch.tensor(sound, device=stages.device)[None]  # a copy: those of a track are read-only
-    return stages.codec.encode(samples)[0].cpu().numpy()
 
 
 def check_latents(stages: Stages, latents: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """The samples of a track after a change: those before it, and where something was made anew the codec's.
 
-A recording's own sound is not what the codec makes of it, so there the new bars are brought to the level of what lies
-beside them, and one sound fades into the other.
+The own sound of a recording, or of layers added to a track, is not what the codec makes of it: there new bars are
+brought to the level of what lies beside them, and one sound fades into the other.
 
 Shapes: N samples; T latent frames, C latent channels.
 """
@@ -38,7 +38,7 @@ def samples(stages: Stages, track: Track, plan: Plan, latents: Tensor, change: C
     later = change.moved * hop + track.plan.pre_roll - plan.pre_roll  # samples by which what is kept lies later
     out = _kept(track.samples, later, plan.length)
     fresh = [plan.frames_of(span, hop) for span in change.fresh]
-    if track.manifest.is_recording:
+    if track.manifest.has_own_sound:
         for frames in fresh:
             new.fade_in(out, frames, later)
         if plan.ending != track.plan.ending:

@@ -18,7 +18,6 @@ from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.progress import Progress, report
 from hybridgen.render import change, mixdown
-from hybridgen.render.windows import WindowRenderer
 from hybridgen.stages import Stages
 from hybridgen.track import Track
 
@@ -59,11 +58,11 @@ def _alone(stages: Stages, track: Track, role: str, place: tuple[int, int], prog
     last = record.operations[-1]
     assert not isinstance(last, Import)
     prompt = stages.encode_prompt(plan.prompt)
-    seed, sampling = track.render_seed, last.sampling
-    latents, known = mixdown.new_latents(stages, plan), np.zeros(plan.n_frames, dtype=bool)
-    windows = WindowRenderer(stages.renderer, plan, prompt, seed, sampling, heard=(role,), origin=record.origin)
-    for ready in windows.fill(latents, known, (0, plan.n_frames)):
-        report(progress, "taking apart", place[0] * plan.n_frames + ready, place[1] * plan.n_frames)
+
+    def all_roles(stage: str, done: int, total: int) -> None:
+        report(progress, "taking apart", place[0] * total + done, place[1] * total)
+
+    latents = mixdown.rendered(stages, plan, prompt, last, record.origin, all_roles, (role,))
     samples = mixdown.decoded(stages, plan, latents, (0, plan.length), record.origin)
     return samples * np.float32(10 ** (record.gain_db / 20))
 

@@ -46,7 +46,7 @@ class WindowRenderer:
     prompt: PromptStates
     seed: int  # of the noise
     sampling: SamplingConfig
-    heard: tuple[str, ...] | None = None  # the roles that are to be heard; None: all
+    heard: tuple[str, ...] = ()  # the roles that are to be heard; (): all
     replaced: Plan | None = None  # of an edit: the plan with the notes that it had before, see `_velocity`
     origin: int = 0  # number of frame 0, which its noise depends on
     near: Tensor | None = None  # (T, C): what frames that are not known are to resemble
@@ -104,7 +104,7 @@ class WindowRenderer:
             "context": context,
             "known": torch.from_numpy(seen),
             "timbre": latents.new_zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
-            "heard": torch.tensor([self.heard is None or role in self.heard for role in ROLES]),
+            "heard": torch.tensor([not self.heard or role in self.heard for role in ROLES]),
         }
         parts |= _note_parts(self._notes.rolls(start, start + padded))
         rows = {name: part[None].to(device) for name, part in parts.items()}
