@@ -272,6 +272,11 @@ def master(samples: np.ndarray, gain_db: float) -> None:
         done += block.shape[1]
 
 
+def to_24_bits(samples: np.ndarray) -> np.ndarray:
+    """Samples of any shape, each the nearest of the values that files of 24 bits hold and give back."""
+    return (np.rint(samples * np.float32(1 << 23)) / np.float32(1 << 23)).astype(np.float32)
+
+
 def mastered(blocks: Iterable[np.ndarray], gain_db: float) -> Iterator[np.ndarray]:
     """The samples of `blocks` ((2, n) each) after a static gain in dB and a look-ahead true-peak limiter.
 

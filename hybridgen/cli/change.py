@@ -214,8 +214,10 @@ def run_stems(args: argparse.Namespace) -> None:
     with options.progress_bars() as progress:
         track = pipe.open(args.file, progress=progress)
         paths = {role: args.out / f"{i:02d}_{role}.wav" for i, role in enumerate(playing(track.plan), start=1)}
-        outputs.check(list(paths.values()), [args.file], args.overwrite)
+        if args.out.exists():
+            outputs.check(list(paths.values()), [args.file], args.overwrite)
         parts = pipe.stems(track, progress)
+    args.out.mkdir(parents=True, exist_ok=True)
     with files.Outputs() as together:
         for role, part in parts.items():
             part.write_float(together.add(paths[role]))

@@ -76,7 +76,9 @@ def _describe(path: Path, record: "Manifest") -> Iterator[str]:
     from hybridgen.history import Change, Import
 
     yield f"{path}: {tags.MARK}"
-    yield f"made by {record.generator}, {len(record.operations) - 1} changes, gain {record.gain_db:+.2f} dB"
+    n_changes = len(record.operations) - 1
+    changes = f"{n_changes} change{'' if n_changes == 1 else 's'}"
+    yield f"made by {record.generator}, {changes}, gain {record.gain_db:+.2f} dB"
     for operation in record.operations:
         what = f" {_changed(operation)}" if isinstance(operation, Change) else ""
         yield f"{operation.OP}{what}, model {operation.model.name}, prompt: {operation.plan.prompt}"

@@ -70,8 +70,7 @@ def added(stages: Stages, track: Track, operation: Change, options: RenderOption
     latents = mixdown.rendered(stages, unset, prompt, operation, record.origin, options.progress, operation.heard)
     alone = mixdown.decoded(stages, plan, latents, (0, plan.length), record.origin)
     alone *= np.float32(10 ** (record.gain_db / 20))
-    samples = track.samples + alone
-    samples = mixdown.master(samples, plan, 0.0)
+    samples = mixdown.master(track.samples + alone, plan, 0.0)
     mixed = Audio(samples * np.float32(10 ** (-record.gain_db / 20)), plan.time_base.sample_rate)
     record = replace(record, operations=(*record.operations, operation))
     new = Track(samples, plan, mixdown.encode(stages, mixed), record, prompt.notes)

@@ -62,7 +62,8 @@ def stream(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
     meter = audio.LoudnessMeter(plan.time_base.sample_rate)
     for block in first:
         meter.feed(block)
-    yield from audio.mastered(itertools.chain(first, blocks), audio.mastering_gain(meter.lufs()))
+    for block in audio.mastered(itertools.chain(first, blocks), audio.mastering_gain(meter.lufs())):
+        yield audio.to_24_bits(block)
 
 
 def decoded_blocks(
@@ -138,14 +139,14 @@ def _lead(stages: Stages, plan: Plan, latents: Tensor, origin: int) -> np.ndarra
 
 
 def master(samples: np.ndarray, plan: Plan, gain_db: float) -> np.ndarray:
-    """The samples (2, N) of a whole track after `audio.master`, in place where that can be; a loop goes round in it."""
+    """The samples (2, N) of a whole track after `audio.master`, as 24-bit files hold them; a loop goes round in it."""
     if not plan.is_loop:
         audio.master(samples, gain_db)
-        return samples
+        return audio.to_24_bits(samples)
     margin = audio.LIMITER_REACH
-    round_ = np.pad(samples, ((0, 0), (margin, margin)), mode="wrap")
-    audio.master(round_, gain_db)
-    return round_[:, margin:-margin].copy()
+    turned = np.pad(samples, ((0, 0), (margin, margin)), mode="wrap")
+    audio.master(turned, gain_db)
+    return audio.to_24_bits(turned[:, margin:-margin])
 
 
 def rendered(

@@ -109,7 +109,7 @@ class _Spliced:
         fresh = mixdown.decoded(self.stages, self.plan, self.latents, (start, stop), self.origin)
         fresh = fresh if narrow == 1.0 else stereo.narrowed(fresh, narrow)
         audio.master(fresh, self.track.manifest.gain_db + gain_db)
-        return fresh[:, low - start : high - start]
+        return audio.to_24_bits(fresh[:, low - start : high - start])
 
     def fade_in(self, out: np.ndarray, frames: tuple[int, int], later: int) -> None:
         """Fades a recording's own samples to what is made of frames start..stop-1, as loud as their neighbours.
