@@ -27,12 +27,13 @@ from hybridgen.plan.parts import instance, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.codes import write_codes
 from hybridgen.planning.notes import write_notes
-from hybridgen.planning.plans import PlanResult, check_request, write_plans
+from hybridgen.planning.plans import PlanResult, check_request, write_plans, write_scores
 from hybridgen.progress import Progress
 from hybridgen.render import change, cover, extend, layer, loop, mixdown, opening, repaint, stems, vary
 from hybridgen.render.layer import Layered
 from hybridgen.render.opening import Encoded
 from hybridgen.render.repaint import Bars, Seconds
+from hybridgen.render.stream import FIRST_BARS, Stream
 from hybridgen.sampling import RenderArgs, RenderOptions, random_seed
 from hybridgen.stages import Stages
 from hybridgen.text.controls import Understanding, understand
@@ -144,8 +145,8 @@ class Pipeline(Stages):
         """
         return _warned(change.render(self, _plan(plan), RenderOptions.of(options)))
 
-    def stream(self, plan: Plan, **options: Unpack[RenderArgs]) -> Iterator[np.ndarray]:
-        """Blocks (2, n) float32 of the same track, the first as soon as its window is rendered.
+    def render_blocks(self, plan: Plan, **options: Unpack[RenderArgs]) -> Iterator[np.ndarray]:
+        """Blocks (2, n) float32 of the track that `render` makes, the first as soon as its window is rendered.
 
         Before mastering they are the samples of `render`, bit for bit; the gain is that of the first window.
         ValueError for adapters of some bars, which are rendered after all others.
@@ -154,6 +155,35 @@ class Pipeline(Stages):
         chosen, states = RenderOptions.of(options), self.encode_prompt(_plan(plan).prompt)
         _warn(states.notes)
         return mixdown.stream(self, plan, chosen, states)
+
+    def stream(
+        self,
+        source: str | Plan,
+        *,
+        seed: int | None = None,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        **controls: Unpack[ControlArgs],
+    ) -> Stream:
+        """Endless music from a prompt, or from a plan on: an iterator over blocks (2, n) float32 that can be steered.
+
+            for block in (live := pipe.stream("deep house, 122 BPM")):
+                play(block)
+                live.steer(energy=7, mute=("drums",))  # from the next bar on that is not rendered yet
+
+        seed, controls: as in `plan`; of a plan its own seed is the default. `Stream.close` ends it, `Stream.track`
+        makes a track of it. ValueError for a model that writes or plays no notes, and for adapters of some bars.
+        """
+        options = RenderOptions(seed, num_steps, guidance_scale)
+        if isinstance(source, Plan):
+            return Stream(self, source, options)
+        given = Controls.of("request", controls)
+        given = given if given.fixes_length else replace(given, bars=FIRST_BARS)
+        chosen = random_seed() if seed is None else seed
+        seeds = check_request(source, 1, chosen, given)
+        written = write_scores(self, source, self.encode_prompt(source), given, seeds)
+        _warn(written.notes)
+        return Stream(self, written.plans[0], replace(options, seed=chosen))
 
     def repaint(
         self,

@@ -429,7 +429,7 @@ def test_ranges_that_cannot_be_are_refused(saved: Pipeline, folders: dict[str, P
     with pytest.raises(ValueError, match="bars 7-9 are not inside"):
         saved.with_adapters([replace(part, bars=(7, 9))]).render(PLAN)
     with pytest.raises(ValueError, match="a stream plays as it is rendered"):
-        next(saved.with_adapters([part]).stream(PLAN))
+        next(saved.with_adapters([part]).render_blocks(PLAN))
     with pytest.raises(ValueError, match="a change makes some of a track anew"):
         saved.with_adapters([part]).repaint(plain, PLAN, (1, 2))
 

@@ -157,7 +157,7 @@ def test_generate_edit_and_replay_on_a_foreign_codec(pipe: Pipeline, tmp_path: P
 
 
 def test_streamed_equals_offline_on_a_foreign_codec(pipe: Pipeline):
-    blocks = list(pipe.stream(PLAN, seed=5))
+    blocks = list(pipe.render_blocks(PLAN, seed=5))
     assert sum(block.shape[1] for block in blocks) == 16 * pipe.time_base.sample_rate
 
 

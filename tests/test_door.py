@@ -100,7 +100,7 @@ def test_objects_of_another_kind_are_named(pipe: Pipeline, track: Track):
     plan = track.plan
     for work, words in (
         (lambda: pipe.render("plan.json"), "plan 'plan.json' should be of type Plan"),
-        (lambda: pipe.stream(plan.to_dict()), "plan of type dict should be of type Plan"),
+        (lambda: pipe.render_blocks(plan.to_dict()), "plan of type dict should be of type Plan"),
         (lambda: pipe.write_codes(None), "plan None should be of type Plan"),
         (lambda: pipe.repaint("track.wav", plan, (1, 1)), "track 'track.wav' should be of type Track"),
         (lambda: pipe.repaint(track, "plan.json", (1, 1)), "plan 'plan.json' should be of type Plan"),

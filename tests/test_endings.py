@@ -173,7 +173,7 @@ def test_a_track_begins_and_ends_in_silence_at_its_exact_length(pipe: Pipeline, 
 
 def test_a_stream_ends_as_the_track_does(pipe: Pipeline):
     plan = plan_of("cut", n_bars=4, n_samples=5 * BAR)
-    streamed = np.concatenate(list(pipe.stream(plan, seed=5)), axis=1)
+    streamed = np.concatenate(list(pipe.render_blocks(plan, seed=5)), axis=1)
     assert streamed.shape == (2, 5 * BAR)
     assert not streamed[:, 4 * BAR - 1 :].any() and not streamed[:, 0].any() and streamed[:, 4 * BAR - 500].any()
 

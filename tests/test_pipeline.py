@@ -146,7 +146,7 @@ def test_a_stream_is_mastered_at_the_gain_of_its_first_window(pipe: Pipeline, wi
     first = sound[:, : n_blocks * DECODE_BLOCK * LATENT_HOP]
     gain_db = audio.mastering_gain(Audio(first, SAMPLE_RATE).loudness())
     assert gain_db != track.manifest.gain_db
-    streamed = np.concatenate(list(pipe.stream(track.plan, seed=5)), axis=1)
+    streamed = np.concatenate(list(pipe.render_blocks(track.plan, seed=5)), axis=1)
     mastered = np.concatenate(list(audio.mastered([sound], gain_db)), axis=1)
     assert np.array_equal(streamed, audio.to_24_bits(mastered))
     assert Audio(streamed, SAMPLE_RATE).true_peak() <= -1.0
@@ -540,7 +540,7 @@ def test_notes_are_values_and_warnings_at_the_door(pipe: Pipeline):
 
 def test_a_prompt_that_is_cut_is_said_wherever_it_is_read(pipe: Pipeline):
     plan = replace(plan_of(2), prompt="drum " * 300)
-    for work in (pipe.write_codes, pipe.render, lambda plan: list(pipe.stream(plan))):
+    for work in (pipe.write_codes, pipe.render, lambda plan: list(pipe.render_blocks(plan))):
         with pytest.warns(UserWarning, match="302 tokens is cut to its first 128") as caught:
             work(plan)
         assert len(caught) == 1

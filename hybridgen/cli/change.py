@@ -68,14 +68,12 @@ def add_commands(commands: Commands) -> None:
         "--depth",
         choices=("plan", "codes", "latents"),
         default="plan",
-        help="what is kept beside bars, tempo, key and chords: nothing, what its sound says, or some of the sound itself",
+        help="kept beside bars, tempo, key and chords: nothing, what its sound says, or some of the sound itself",
     )
     cover.add_argument("--strength", type=float, metavar="S", help="with latents: 1 anew, 0.3 a shade (default 0.6)")
     _add_rest(cover, "cover.flac")
 
-    layer = options.command(
-        commands, "layer", run_layer, "one more part for a track or a recording, on its chords"
-    )
+    layer = options.command(commands, "layer", run_layer, "one more part for a track or a recording, on its chords")
     _add_file(layer)
     layer.add_argument("--role", required=True, choices=ROLES, help="what it does")
     layer.add_argument("--instrument", metavar="violin|40", help="a General MIDI name or program (default: usual ones)")

@@ -102,16 +102,22 @@ def split(sections: Sequence[Section], at: int) -> tuple[tuple[Section, ...], tu
     return tuple(before), tuple(after)
 
 
-def _going_on(body: Sequence[Section], n_bars: int) -> list[Section]:
-    """Sections of `n_bars` in all that follow `body`, each as the one that followed its like."""
+def following(body: Sequence[Section]) -> Section:
+    """The section that comes next: what followed the last one of its label, else the first after the introduction."""
     labels = [section.label for section in body]
-    first = next((i for i, label in enumerate(labels) if label != "intro"), 0)
     alike = [i for i, label in enumerate(labels[:-1]) if label == labels[-1]]
-    at, new, left = alike[-1] + 1 if alike else first, [], n_bars
+    if alike:
+        return body[alike[-1] + 1]
+    return next((section for section in body if section.label != "intro"), body[0])
+
+
+def _going_on(body: Sequence[Section], n_bars: int) -> list[Section]:
+    """Sections of `n_bars` in all that follow `body`; the last may be cut."""
+    new, left = list[Section](), n_bars
     while left:
-        new.append(replace(body[at], bars=body[at].bars[:left]))
+        section = following([*body, *new])
+        new.append(replace(section, bars=section.bars[:left]))
         left -= len(new[-1].bars)
-        at = at + 1 if at + 1 < len(body) else first
     return new
 
 

@@ -22,7 +22,7 @@ from hybridgen.plan.parts import LABELS, MAX_ENERGY, ROLES
 from hybridgen.plan.score import Score
 from hybridgen.plan.tempo_map import TempoMap
 
-ROUND = 16  # bars that always seem left of a loop, where it has no more
+BARS_LEFT = 16  # always, of what has no end
 UNKNOWN_PROGRAM, NO_INSTRUMENT, N_INSTRUMENTS = 128, 129, 130
 
 # columns, in order: name -> width
@@ -69,7 +69,7 @@ N_BAR_FEATURES = 3 * N_FEATURES  # of `bar_controls`
 def frame_controls(plan: Score, hop: int, start: int = 0, stop: int | None = None) -> np.ndarray:
     """(stop - start, N_FEATURES) float32: the controls of frames of `hop` samples, each read at its first sample.
 
-    A loop is told as the middle of something longer: it neither begins nor ends.
+    A loop is told as the middle of something longer: it neither begins nor ends. What is open only does not end.
     """
     stop = -(-(plan.pre_roll + plan.length) // hop) if stop is None else stop
     seconds = plan.frame_starts(hop, start, stop) / plan.time_base.sample_rate
@@ -79,8 +79,10 @@ def frame_controls(plan: Score, hop: int, start: int = 0, stop: int | None = Non
     _write_key(out, plan)
     if plan.tempo_map is not None:
         _write_grid(out, plan, plan.tempo_map, seconds)
+    if plan.is_open:
+        out[:, columns("place")][:, 1:] = (1.0, np.log2(1 + BARS_LEFT) / 10, 0.0)
     if plan.is_loop:
-        out[:, columns("place")] = (1.0, 1.0, np.log2(1 + max(plan.n_bars, ROUND)) / 10, 0.0)
+        out[:, columns("place")][:, 0] = 1.0
     return out
 
 

@@ -20,7 +20,7 @@ MAX_SEED = 2**53 - 1  # exact in JSON wherever it is read
 MAX_BARS = 4095  # what the grammar's two digits count to; more than MAX_SECONDS holds at any tempo
 MAX_PROMPT = 10_000  # characters
 ROLES = ("drums", "percussion", "bass", "keys", "guitar", "strings", "winds", "lead", "pad")
-ENDINGS = ("ring-out", "cut", "fade", "loop")
+ENDINGS = ("ring-out", "cut", "fade", "loop", "open")
 LABELS = ("intro", "verse", "chorus", "bridge", "break", "build", "drop", "solo", "interlude", "outro")
 
 
@@ -261,8 +261,9 @@ class Ending:
     """How a track ends. "ring-out": what sounds dies away by the last sample; "cut": all stops at the last bar line.
 
     "fade": all fades out over the last `bars` bars, by default a quarter of the track and at most 8. "loop": not at
-    all, the last bar leads back into the first. Written as text: "ring-out", "cut", "fade", "fade 4" or "loop". Raises
-    ValueError for another kind, or for bars that are not those of a fade.
+    all, the last bar leads back into the first. "open": it is the beginning of something longer, and is only faded so
+    fast that it does not click. Written as text: a kind, or "fade 4". Raises ValueError for another kind, or for bars
+    that are not those of a fade.
     """
 
     kind: str  # of ENDINGS

@@ -272,6 +272,11 @@ class Score:
         return self.ending is not None and self.ending.kind == "loop"
 
     @property
+    def is_open(self) -> bool:
+        """Whether nothing in the music is an end, as in a loop or in what goes on."""
+        return self.ending is not None and self.ending.kind in ("loop", "open")
+
+    @property
     def seconds(self) -> float:
         """Length in seconds."""
         return self.length / self.time_base.sample_rate

@@ -1,8 +1,8 @@
 """Plan <-> JSON, and the plan as a page of text.
 
 In JSON a constant tempo is a number, marks are a list; a section lists one string of chords a bar ("Am", "F G", or
-null where unknown); an ending is "ring-out", "cut", "fade 4" or "loop"; notes are written as `notes` says. Errors name
-the field and the bar, for people who edit the file by hand.
+null where unknown); an ending is "ring-out", "cut", "fade 4", "loop" or "open"; notes are written as `notes` says.
+Errors name the field and the bar, for people who edit the file by hand.
 """
 
 import json

@@ -56,7 +56,21 @@ def write_plans(
     melody: Plan | None = None,
 ) -> PlanResult:
     """A score for each seed, with notes where the model writes them, without codes; see `Pipeline.plan`."""
-    understood, whole_prompt = understand(prompt), states
+    scores = write_scores(stages, prompt, states, controls, seeds, progress, melody)
+    return replace(scores, plans=tuple(write_notes(stages, plan, states, progress=progress) for plan in scores.plans))
+
+
+def write_scores(
+    stages: Stages,
+    prompt: str,
+    states: PromptStates,
+    controls: Controls,
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+    melody: Plan | None = None,
+) -> PlanResult:
+    """`write_plans` without the notes."""
+    understood, notes_of_prompt = understand(prompt), states.notes
     if melody is not None:
         controls, worded = fitted(controls, understood.controls, melody)
         understood = replace(understood, controls=worded)
@@ -78,8 +92,7 @@ def write_plans(
         plans = [with_melody(plan, melody) for plan in plans]
         if (n_bars := min(plan.n_bars for plan in plans)) < melody.n_bars:
             ending_notes.append(f"the melody has {melody.n_bars} bars, of which {n_bars} are played")
-    plans = [write_notes(stages, plan, whole_prompt, progress=progress) for plan in plans]
-    return PlanResult(tuple(plans), (*notes, *ending_notes, *states.notes))
+    return PlanResult(tuple(plans), (*notes, *ending_notes, *notes_of_prompt))
 
 
 def _end_plans(plans: list[Plan], ending: Ending | None) -> tuple[list[Plan], list[str]]:

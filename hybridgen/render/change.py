@@ -86,7 +86,7 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
             prompt,
             seed,
             sampling,
-            replaced=None if remake.moved or plan.n_bars != track.plan.n_bars else with_notes_before(track.plan, plan),
+            replaced=with_notes_before(track.plan, plan) if _same_time(track.plan, plan, remake.moved) else None,
             origin=track.manifest.origin - remake.moved,
             near=latents.clone() if strength < 1 else None,
             strength=strength,
@@ -127,6 +127,11 @@ def _completed(stages: Stages, track: Track, remake: Remake, prompt: PromptState
         check_stages(stages, track.manifest, "quantizer", "its codes mean something else here")
     plan = keep_codes(old, plan, remake.fresh, remake.moved // ratio) if old.codes or plan.codes else plan
     return complete(stages, plan, prompt, bars_in(plan, remake.fresh), options.progress)
+
+
+def _same_time(old: Plan, new: Plan, moved: int) -> bool:
+    """Whether bars of two plans can be compared one by one."""
+    return not moved and (old.n_bars, old.length) == (new.n_bars, new.length)
 
 
 def _moved(latents: Tensor, moved: int, n_frames: int) -> Tensor:

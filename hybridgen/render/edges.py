@@ -94,6 +94,8 @@ def closing(plan: Plan) -> tuple[int, int]:
         return length, length
     if plan.is_loop:
         return max(0, length - SEAM), length
+    if plan.is_open:
+        return max(0, length - round(CLOSING * rate)), length
     if plan.ending.kind == "cut":
         end = min(length, int(starts[-1])) if plan.n_bars else length
         return max(0, end - round(CLOSING * rate)), end

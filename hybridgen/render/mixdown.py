@@ -26,8 +26,14 @@ from hybridgen.stages import PromptStates, Stages
 from hybridgen.track import Track
 
 
-def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
-    """The track of a plan, mastered to -14 LUFS; what the plan lacks is written first.
+def render(
+    stages: Stages,
+    plan: Plan,
+    options: RenderOptions,
+    prompt: PromptStates | None = None,
+    gain_db: float | None = None,
+) -> Track:
+    """The track of a plan, mastered to -14 LUFS, or at a given gain; what the plan lacks is written first.
 
     A plan without an ending is rendered without one, as it was before there were any: `change.render` chooses it.
     """
@@ -41,7 +47,7 @@ def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
     for first, block in decoded_blocks(stages, plan, prompt, seed, sampling, latents, options.progress):
         meter.feed(block)
         samples[:, first : first + block.shape[1]] = block
-    gain_db = audio.mastering_gain(meter.lufs())
+    gain_db = audio.mastering_gain(meter.lufs()) if gain_db is None else gain_db
     operation = Render(plan, seed, sampling, stages.model_record, stages.adapter_records)
     record = describe((operation,), gain_db)
     return Track(master(samples, plan, gain_db), plan, latents.cpu().numpy(), record, prompt.notes)

@@ -146,7 +146,8 @@ def replay(
             name = operation.model.name
             raise ValueError(f"the file was made by model {name!r} with other weights than {stages.name!r} holds")
     as_then = stages.as_recorded(first.sampling, first.adapters, adapter_folders)
-    track = mixdown.render(as_then, first.plan, RenderOptions(seed=first.seed, progress=progress))
+    options = RenderOptions(seed=first.seed, progress=progress)
+    track = mixdown.render(as_then, first.plan, options, gain_db=record.gain_db)
     for one in changes:
         assert isinstance(one, Change)  # as `history.check` has it
         as_then = stages.as_recorded(one.sampling, one.adapters, adapter_folders)

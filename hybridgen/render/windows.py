@@ -63,20 +63,33 @@ class WindowRenderer:
         sampling, n_frames = self.sampling, self.plan.n_frames
         multiple = self.plan.time_base.frames_per_code
         spans = window_spans(span[1] - span[0], sampling.window, sampling.overlap, multiple)
-        timbre = self._timbre(latents, known)
+        timbre = self.timbre(latents, known)
         for i, (first, last) in enumerate(spans):
-            start, stop = span[0] + first, min(span[0] + last, n_frames)
-            cond = self._condition(latents, known, (start, stop), timbre)
-            before = self._with_notes_replaced(cond, start)
-            window = self._solve(start, cond, before, _step_callback(progress, i, len(spans), sampling.num_steps))
-            fresh = torch.from_numpy(~known[start:stop]).to(latents.device)
-            latents[start:stop] = torch.where(fresh[:, None], window[0, : stop - start], latents[start:stop])
-            known[start:stop] = True
+            window = (span[0] + first, min(span[0] + last, n_frames))
+            callback = _step_callback(progress, i, len(spans), sampling.num_steps)
+            self.fill_window(latents, known, window, timbre, callback)
             if timbre is None:
-                timbre = self._timbre(latents, known)
+                timbre = self.timbre(latents, known)
             yield int(np.argmin(known)) if not known.all() else len(known)
 
-    def _timbre(self, latents: Tensor, known: np.ndarray) -> Tensor | None:
+    @torch.inference_mode()
+    def fill_window(
+        self,
+        latents: Tensor,
+        known: np.ndarray,
+        window: tuple[int, int],
+        timbre: Tensor | None,
+        callback: Callable[[int, Tensor], None] | None = None,
+    ) -> None:
+        """`fill` of one window, frames start..stop-1; timbre: as `timbre` gives it."""
+        start, stop = window
+        cond = self._condition(latents, known, window, timbre)
+        solved = self._solve(start, cond, self._with_notes_replaced(cond, start), callback)
+        fresh = torch.from_numpy(~known[start:stop]).to(latents.device)
+        latents[start:stop] = torch.where(fresh[:, None], solved[0, : stop - start], latents[start:stop])
+        known[start:stop] = True
+
+    def timbre(self, latents: Tensor, known: np.ndarray) -> Tensor | None:
         """What the first window of which anything is known sounds like (1, 2C); None while nothing is."""
         if not known.any():
             return None
