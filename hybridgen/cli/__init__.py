@@ -11,7 +11,7 @@ import warnings
 from typing import TextIO
 
 from hybridgen import __version__, interrupts
-from hybridgen.cli import change, generate, inspect, judge, train
+from hybridgen.cli import change, generate, inspect, judge, stream, train
 from hybridgen.cli.options import Parser, printable
 
 EXAMPLES = """examples:
@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   hybridgen extend track.flac --bars 8 -o longer.flac      hybridgen loop track.flac --bars 8 -o loop.wav
   hybridgen cover song.wav "string quartet" -o cover.flac  hybridgen layer song.wav --role lead -o with-lead.flac
   hybridgen vary track.flac --amount 0.3 -o other.flac     hybridgen stems track.flac -o stems/
+  hybridgen stream "deep house, 122 BPM" -o - | aplay -       endless; type "energy 6" or "mute drums" while it plays
   hybridgen finetune my-songs/ -o my-style            then: hybridgen generate "..." --adapter my-style:0.8
   hybridgen inspect track.flac        hybridgen replay track.flac -o again.flac        hybridgen verify track.flac
 """
@@ -59,7 +60,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"hybridgen {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for group in (generate, change, train, inspect, judge):
+    for group in (generate, change, stream, train, inspect, judge):
         group.add_commands(commands)
     return parser
 

@@ -56,6 +56,7 @@ class _Segment:
 
     plan: Plan
     prompt: PromptStates
+    steering: Steering
     first: int = 0  # the latent frame from which on it is heard
     window: int = 0  # that with which its next window begins
     timbre: Tensor | None = None
@@ -85,8 +86,8 @@ class Stream:
         self._form = list(extending.split(plan.sections, extending.insertion(plan))[0])  # as it is without steering
         n_bars = sum(len(section.bars) for section in self._form)
         plan = replace(extending.cut(plan, (1, n_bars)), ending=Ending("open"))
-        self._steering, self._forgotten = Steering(), 0  # bars
-        self._now = _Segment(plan, stages.encode_prompt(plan.prompt))
+        self._forgotten = 0  # bars
+        self._now = _Segment(plan, stages.encode_prompt(plan.prompt), Steering())
         self._next: _Segment | None = None
         self._operations: list[Operation] = []
         self._latents = mixdown.new_latents(stages, plan)[:0]
@@ -146,20 +147,18 @@ class Stream:
             raise ValueError(f"tempo {asked.tempo} is a range; steering needs one tempo")
         with self._lock:
             segment = self._next or self._now
-            bar = self._next_bar(segment.plan)
-            since = self._steering.since if asked.chords is None else bar
+            bar, before = self._next_bar(segment), segment.steering
             steering = Steering(
-                self._steering.energy if asked.energy is None else asked.energy,
-                asked.chords or self._steering.chords,
-                asked.prompt or self._steering.prompt,
-                self._steering.mute if muted is None else muted,
-                since,
+                before.energy if asked.energy is None else asked.energy,
+                asked.chords or before.chords,
+                asked.prompt or before.prompt,
+                before.mute if muted is None else muted,
+                before.since if asked.chords is None else bar,
             )
-            plan = self._steered(segment.plan, bar, steering, asked.tempo)
+            plan = self._steered(segment, bar, steering, asked.tempo)
             first, base = self._frame(plan, bar), plan.time_base
             start = max(0, first - OVERLAP) // base.frames_per_code * base.frames_per_code
-            self._steering = steering
-            self._next = _Segment(plan, self.stages.encode_prompt(plan.prompt), first, start)
+            self._next = _Segment(plan, self.stages.encode_prompt(plan.prompt), steering, first, start)
             if not self._ready:
                 self._now, self._next = self._next, None
             return bar + self._forgotten
@@ -181,22 +180,20 @@ class Stream:
 
     # ---- the score
 
-    def _next_bar(self, plan: Plan) -> int:
+    def _next_bar(self, segment: _Segment) -> int:
         """The first bar of which no frame is rendered."""
         bar = 1
-        while self._next_starts(plan, bar) < self._ready:
+        while self._frame(self._longer(segment, bar), bar) < self._ready:
             bar += 1
         return bar
-
-    def _next_starts(self, plan: Plan, bar: int) -> int:
-        return self._frame(plan if bar <= plan.n_bars else self._longer(plan, bar), bar)
 
     def _frame(self, plan: Plan, bar: int) -> int:
         """The first latent frame of a bar."""
         return (int(plan.bar_starts()[bar - 1]) + plan.pre_roll) // plan.time_base.latent_hop
 
-    def _longer(self, plan: Plan, n_bars: int) -> Plan:
-        """The plan with as many sections of the form as it takes to have so many bars."""
+    def _longer(self, segment: _Segment, n_bars: int) -> Plan:
+        """The plan of a segment with as many sections of the form as it takes to have so many bars."""
+        plan = segment.plan
         while plan.n_bars < n_bars:
             first = plan.n_bars + 1
             while sum(len(section.bars) for section in self._form) < first:
@@ -206,12 +203,12 @@ class Stream:
                 replace(part, bars=(*part.bars, *(None,) * sum(len(s.bars) for s in new))) for part in plan.notes
             )
             plan = replace(plan, sections=(*plan.sections, *new), notes=())
-            plan = self._with_steering(replace(plan, notes=parts), first, self._steering)
+            plan = self._with_steering(replace(plan, notes=parts), first, segment.steering)
         return plan
 
-    def _steered(self, plan: Plan, bar: int, steering: Steering, tempo: float | None) -> Plan:
-        """The plan with the form anew from a bar on, under some steering."""
-        plan = self._longer(plan, bar + AHEAD)
+    def _steered(self, segment: _Segment, bar: int, steering: Steering, tempo: float | None) -> Plan:
+        """The plan of a segment with the form anew from a bar on, under some steering."""
+        plan = self._longer(segment, bar + AHEAD)
         before = extending.split(plan.sections, bar - 1)[0]
         after = extending.split(extending.split(self._form, plan.n_bars)[0], bar - 1)[1]
         notes = tuple(part.with_bars(bar, (None,) * (plan.n_bars - bar + 1)) for part in plan.notes)
@@ -268,9 +265,10 @@ class Stream:
         start, stop = segment.window, segment.window + WINDOW
         end = stop * base.latent_hop - segment.plan.pre_roll
         while int(segment.plan.bar_starts()[-1]) < end:
-            segment.plan = self._longer(segment.plan, segment.plan.n_bars + 1)
+            segment.plan = self._longer(segment, segment.plan.n_bars + 1)
         last = int(np.searchsorted(segment.plan.bar_starts(), end))
-        segment.plan = self._with_notes(replace(segment, plan=self._longer(segment.plan, last + AHEAD)), last)
+        segment.plan = self._longer(segment, last + AHEAD)
+        segment.plan = self._with_notes(segment, last)
         grown = max(0, stop - len(self._known))
         self._latents = torch.cat([self._latents, self._latents.new_zeros(grown, self._latents.shape[1])])
         self._known = np.concatenate([self._known, np.zeros(grown, dtype=bool)])
@@ -360,4 +358,5 @@ class Stream:
         self._given, self._at = self._given - samples, self._at - samples
         self._form = list(extending.split(self._form, bar)[1])
         self._forgotten += bar
-        self._steering = replace(self._steering, since=self._steering.since - bar)
+        steering = self._now.steering
+        self._now.steering = replace(steering, since=steering.since - bar)
