@@ -18,7 +18,6 @@ from hybridgen.cli import options
 from hybridgen.cli.options import Commands
 
 if TYPE_CHECKING:
-    from hybridgen.pipeline import Pipeline
     from hybridgen.render.stream import Stream
 
 EPILOG = """While it plays, type a line to steer it, heard from the next bar on that is not rendered yet:
@@ -61,18 +60,15 @@ def run_stream(args: argparse.Namespace) -> None:
     if args.limit is not None and not args.limit > 0:
         raise ValueError(f"--for {args.limit:g} is not above 0")
     options.check_outputs(args, args.record, out)
-    with _output(args, out) as (write, say):
-        stream = _open(options.load_pipeline(args).load(), prompt, args.seed, {**controls, **chosen})
+    pipe = options.load_pipeline(args).load()
+    with _output(args.out, args.raw, pipe.time_base.sample_rate) as (write, say):
+        stream = pipe.stream(prompt, seed=args.seed, **controls, **chosen)
         say(f"{stream.plan.text().splitlines()[0].strip()}; type a line to steer: {EPILOG.splitlines()[1].strip()}")
         _play(stream, write, say, args.limit)
     if args.record is not None:
         with contextlib.redirect_stdout(sys.stderr):  # the other may be a pipe of samples
             started = time.perf_counter()
             options.finish(stream.track(), argparse.Namespace(**{**vars(args), "out": args.record}), started)
-
-
-def _open(pipe: "Pipeline", prompt: str, seed: int | None, chosen: dict[str, Any]) -> "Stream":
-    return pipe.stream(prompt, seed=seed, **chosen)
 
 
 def _play(
@@ -142,17 +138,15 @@ def _until_signal(stopped: threading.Event) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _output(
-    args: argparse.Namespace, out: Path | None
+    out: str | None, is_raw: bool, rate: int
 ) -> Iterator[tuple[Callable[[np.ndarray], None], Callable[[str], None]]]:
     """Where blocks (2, n) go, and where what is said goes: not into a pipe of samples."""
-    from hybridgen.stages import time_base_of
 
     def say(text: str) -> None:
         print(options.printable(text), file=sys.stderr, flush=True)
 
-    rate = time_base_of(args.model or "tiny").sample_rate if not args.model or Path(args.model).exists() else 44_100
-    if args.out == "-":
-        yield _piped(sys.stdout.buffer, rate, args.raw), say
+    if out == "-":
+        yield _piped(sys.stdout.buffer, rate, is_raw), say
     elif out is not None:
         import soundfile
 
