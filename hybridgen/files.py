@@ -157,7 +157,7 @@ def folder_write(path: str | Path) -> Iterator[Path]:
 
 
 def _exchange(new: Path, target: Path) -> None:
-    """Puts a folder in the place of another, which is removed; of a name that `_remove_stale` leaves alone till then."""
+    """Puts a folder in the place of another, which is removed, by a name that `_remove_stale` leaves alone."""
     old = new.with_suffix(".old") if target.exists() else None
     if old is not None:
         target.rename(old)

@@ -1,7 +1,8 @@
 """Our metadata string inside wav, flac, ogg and mp3, beside plain tags that any player shows.
 
-wav: an `hgen` chunk after `fmt `, and LIST/INFO, whose other entries stay as all other chunks do. flac, ogg: Vorbis comments. mp3: ID3v2.4 (TXXX, TSSE, COMM). The text
-is contiguous and precedes the audio, which is never touched. Every writer yields the file in pieces, in flat memory.
+wav: an `hgen` chunk after `fmt `, and LIST/INFO, whose other entries stay, as all other chunks do. flac, ogg: Vorbis
+comments. mp3: ID3v2.4 (TXXX, TSSE, COMM). The text is contiguous and precedes the audio, which is never touched. Every
+writer yields the file in pieces, in flat memory.
 """
 
 import struct

@@ -7,24 +7,27 @@ from typing import Any
 import numpy as np
 
 from hybridgen import tags
+from hybridgen.formats import CHAPTERED
 from hybridgen.formats.labels import spans
 from hybridgen.formats.symbols import UNKNOWN
 from hybridgen.plan.score import Score
 
-ENDINGS = (".m4a", ".opus")
 OPUS_RATE = 48_000  # Hz, the only one that Opus has
-_FORMATS = {".m4a": ("ipod", "aac", 256_000), ".opus": ("opus", "libopus", 192_000)}  # container, encoder, bits a second
+_FORMATS = {
+    ".m4a": ("ipod", "aac", 256_000),
+    ".opus": ("opus", "libopus", 192_000),
+}  # container, encoder, bit/s
 _BLOCK = 1 << 16
 
 
 def write(path: Path, suffix: str, samples: np.ndarray, plan: Score, title: str) -> None:
-    """Writes samples (2, N) float32, at the plan's rate, as the format that `suffix` names, one of ENDINGS.
+    """Writes samples (2, N) float32, at the plan's rate, as the format that `suffix` names, one of CHAPTERED.
 
     Both formats count chapters in milliseconds; the first begins with the file. ValueError for another ending, for
     another rate than 48 kHz in .opus, and where PyAV is not installed; OSError from the disk.
     """
-    if suffix not in ENDINGS:
-        raise ValueError(f"format {suffix!r} is none of {' '.join(ENDINGS)}")
+    if suffix not in CHAPTERED:
+        raise ValueError(f"format {suffix!r} is none of {' '.join(CHAPTERED)}")
     rate = plan.time_base.sample_rate
     if suffix == ".opus" and rate != OPUS_RATE:
         raise ValueError(f"opus: sample_rate {rate} is not the {OPUS_RATE} that Opus has")
@@ -55,7 +58,7 @@ def write(path: Path, suffix: str, samples: np.ndarray, plan: Score, title: str)
         raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from None
 
 
-def _chapters(plan: Score) -> list[dict[str, Any]]:
+def _chapters(plan: Score) -> list[Any]:
     """The sections as PyAV has chapters."""
     found, per_second = spans(plan, "sections"), plan.time_base.sample_rate
     times = [0, *(round(1000 * stop / per_second) for _, stop, _ in found)]
@@ -71,9 +74,9 @@ def _chapters(plan: Score) -> list[dict[str, Any]]:
     ]
 
 
-def _comments(chapters: list[dict[str, Any]]) -> dict[str, str]:
+def _comments(chapters: list[Any]) -> dict[str, str]:
     """Chapters as comments, https://wiki.xiph.org/Chapter_Extension: FFmpeg's own are late by a second from .5 on."""
-    comments = {}
+    comments: dict[str, str] = {}
     for chapter in chapters:
         minutes, milliseconds = divmod(chapter["start"], 60_000)
         name = f"CHAPTER{chapter['id']:03d}"

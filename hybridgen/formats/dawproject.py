@@ -85,22 +85,21 @@ def _tempo_points(time: TempoMap, lead: float, end: float) -> Iterator[tuple[flo
 
 def _write_track(structure: Element, name: str, title: str, role: str) -> None:
     track = SubElement(structure, "Track", id=name, name=title, contentType="audio", loaded="true")
-    goes_to = {} if role == "master" else {"destination": "master-channel"}
-    channel = SubElement(track, "Channel", id=f"{name}-channel", role=role, audioChannels="2", solo="false", **goes_to)
+    said = {"id": f"{name}-channel", "role": role, "audioChannels": "2", "solo": "false"}
+    said |= {} if role == "master" else {"destination": "master-channel"}
+    channel = SubElement(track, "Channel", said)
     SubElement(channel, "Volume", id=f"{name}-volume", name="Volume", unit="linear", value="1.0", min="0.0", max="2.0")
 
 
-def _write_clip(
-    lanes: Element, plan: Score, time: TempoMap, lead: float, number: int, name: str, path: str
-) -> None:
+def _write_clip(lanes: Element, plan: Score, time: TempoMap, lead: float, number: int, name: str, path: str) -> None:
     seconds = plan.length / plan.time_base.sample_rate
     start, stop = (float(quarter) for quarter in time.quarters_at(np.array([0.0, seconds])))
     lane = SubElement(lanes, "Lanes", id=f"lanes-{number}", track=f"track-{number}")
     clips = SubElement(lane, "Clips", id=f"clips-{number}")
-    place = {"time": _number(lead + start), "duration": _number(stop - start)}
-    clip = SubElement(clips, "Clip", name=name, contentTimeUnit="seconds", playStart="0.0", **place)
+    place = {"time": _number(lead + start), "duration": _number(stop - start), "playStart": "0.0"}
+    clip = SubElement(clips, "Clip", {"name": name, "contentTimeUnit": "seconds", **place})
     form = {"channels": "2", "sampleRate": str(plan.time_base.sample_rate), "duration": _number(seconds)}
-    audio = SubElement(clip, "Audio", id=f"audio-{number}", **form)
+    audio = SubElement(clip, "Audio", {"id": f"audio-{number}", **form})
     SubElement(audio, "File", path=path)
 
 

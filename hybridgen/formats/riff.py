@@ -199,7 +199,7 @@ def read(path: str | Path) -> Chunks:
 
 
 def _walk(file: BinaryIO, path: Path) -> Iterator[tuple[bytes, int, int]]:
-    """(name, where its body starts, length of its body) of each chunk of a wav file; ValueError where they break off."""
+    """(name, where its body starts, length of its body) of each chunk; ValueError where they break off."""
     size, start = file.seek(0, 2), 12
     file.seek(0)
     head = file.read(12)
