@@ -10,9 +10,10 @@
 All positions are samples at one rate: those of the plan at that rate, each rounded once from where it exactly is.
 """
 
+import contextlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ _ROLE = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 def title(plan: Score) -> str:
     """The first words of the prompt, up to a comma or full stop, as they are written; "Track" without any."""
-    words = re.split(r"[,;:.!?\n]", plan.prompt.strip())[0].split()[:MAX_WORDS]
+    words = re.split(r"[,;:!?\n]|\.(?=\s|$)", plan.prompt.strip())[0].split()[:MAX_WORDS]
     text = " ".join("".join(letter for letter in word if letter.isprintable()) for word in words)
     return text[:MAX_TITLE].strip() or "Track"
 
@@ -117,16 +118,21 @@ def write(
             members = sorted(path for path in folder.rglob("*") if path.is_file())
             files.write_zip(file, {f"{top}/{path.relative_to(folder).as_posix()}": path for path in members})
         return out
-    is_new = not out.exists()
-    out.mkdir(exist_ok=True)
-    try:
-        with files.folder_write(out / top) as folder:
-            _fill(folder, plan, mix, record, stems, bits)
-    except BaseException:
-        if is_new:
-            out.rmdir()
-        raise
+    with _made(out), files.folder_write(out / top) as folder:
+        _fill(folder, plan, mix, record, stems, bits)
     return out / top
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """A folder that is there in the block, and after it too where something came into it."""
+    is_new = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _fill(folder: Path, plan: Plan, mix: Audio, record: Manifest, stems: Mapping[str, Audio], bits: str) -> None:
