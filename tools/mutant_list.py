@@ -807,7 +807,10 @@ MUTANTS: tuple[Mutant, ...] = (
     *changes("formats/chapters.py", "test_chapters.py",
         ("chapters of the other format's own", 'if suffix == ".opus":', "if False:"),
     ),
-    *changes("pack.py", "test_pack.py",
+    *changes("pack.py",
+        "test_pack.py::test_bits_and_rate_are_those_that_are_given "
+        "test_pack.py::test_a_pack_holds_the_track_and_what_belongs_to_it "
+        "test_pack.py::test_a_folder_that_holds_more_than_a_pack_is_never_replaced",
         ("positions at the track's own rate", "record.plan.on(replace(record.plan.time_base, sample_rate=rate))",
             "record.plan"),
         ("a mix without its manifest", "    manifest.embed(whole, record)\n", ""),
