@@ -30,6 +30,7 @@ MAX_SECONDS, HELD_RATE = 1200, 48_000  # of sound in memory, and the rate in Hz 
 MAX_STREAM_SECONDS = 3600  # of sound that passes through
 MAX_LEVEL = 1e6  # full scale is 1; some float files hold 16-bit numbers, none hold this
 _BLOCK = 1 << 16
+WAV_BITS = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}  # bits of a sample in a wav file -> libsndfile's name
 _ENCODINGS = {  # suffix -> container, subtype, compression level (0 best sound, of lossy; 1 smallest, of lossless)
     ".wav": ("WAV", "PCM_24", None),
     ".flac": ("FLAC", "PCM_24", 0.6),
@@ -121,22 +122,24 @@ class Audio:
         with atomic_write(path) as file:
             return self.write(file, Path(path).suffix, manifest)
 
-    def write(self, file: Path, suffix: str, manifest: Manifest | None = None) -> Manifest | None:
-        """`save` to a file of another name, such as one of `files.Outputs`, in the format that `suffix` names."""
+    def write(self, file: Path, suffix: str, manifest: Manifest | None = None, bits: str = "24") -> Manifest | None:
+        """`save` to a file of another name, such as one of `files.Outputs`, in the format that `suffix` names.
+
+        bits: of a wav, one of WAV_BITS; "32f", floats, may be over full scale.
+        """
         if suffix.lower() not in _ENCODINGS:
             raise ValueError(f"format {suffix!r} is none of {list(_ENCODINGS)}")
+        if bits not in WAV_BITS:
+            raise ValueError(f"bits {bits!r} is none of {', '.join(WAV_BITS)}")
         peak = _peak(self.samples)
-        if peak > 1:
+        if peak > 1 and bits != "32f":
             raise ValueError(f"samples up to {peak:.3f} are over full scale 1; master or scale them first")
-        self._encode(file, suffix.lower())
+        self._encode(file, suffix.lower(), bits)
         return manifests.embed(file, manifest) if manifest else None
 
-    def write_float(self, file: Path) -> None:
-        """The samples as they are, of any level, in a wav file of 32-bit floats without a manifest."""
-        soundfile.write(file, self.samples.T, self.sample_rate, subtype="FLOAT", format="WAV")
-
-    def _encode(self, path: Path, suffix: str) -> None:
+    def _encode(self, path: Path, suffix: str, bits: str) -> None:
         container, subtype, level = _ENCODINGS[suffix]
+        subtype = WAV_BITS[bits] if suffix == ".wav" else subtype
         options = {"format": container, "compression_level": level}
         options["bitrate_mode"] = "VARIABLE" if container == "MP3" else None
         try:

@@ -1,4 +1,4 @@
-"""Whole files: outputs that appear together or not at all, hashes, and reading with an upper limit on the size."""
+"""Whole files and folders: outputs that appear together or not at all, hashes, reading up to a limit on the size."""
 
 import contextlib
 import functools
@@ -12,6 +12,7 @@ import signal
 import stat
 import threading
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,8 @@ from typing import Any, Self
 MAX_JSON = 1 << 20  # bytes
 STALE_SECONDS = 900.0  # a temporary file that nobody has written to for so long belongs to a run that was killed
 _TEMPORARY = re.compile(r"\.hybridgen-[0-9a-f]{8}\.tmp")
-_open_outputs: set[Path] = set()  # the temporary files of this process
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the first that ZIP can say
+_open_outputs: set[Path] = set()  # the temporary files and folders of this process
 
 
 class Outputs:
@@ -112,6 +114,80 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         yield outputs.add(path)
 
 
+@contextlib.contextmanager
+def working_folder(target: str | Path) -> Iterator[Path]:
+    """A new folder beside `target`, removed when the block ends; an OSError in it names `target` in its place.
+
+    Raises FileNotFoundError for a missing folder.
+    """
+    target = Path(os.path.realpath(target))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: no folder {target.parent}")
+    _remove_stale(target.parent)
+    with _signals_deferred():
+        temporary = _new_name(target.parent)
+        _open_outputs.add(temporary)
+        temporary.mkdir()
+    try:
+        yield temporary
+    except OSError as error:
+        if error.filename is None or str(error.filename).startswith(str(temporary)):
+            error.filename = str(target)
+        raise
+    finally:
+        with _signals_deferred():
+            shutil.rmtree(temporary, ignore_errors=True)
+            _open_outputs.discard(temporary)
+
+
+@contextlib.contextmanager
+def folder_write(path: str | Path) -> Iterator[Path]:
+    """A new folder that becomes `path` when the block ends well, in place of one that is there.
+
+    Until then that one stays as it was. Raises FileNotFoundError for a missing folder, and OSError.
+    """
+    target = Path(os.path.realpath(path))
+    with working_folder(target) as temporary:
+        yield temporary
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            with file.open("rb+") as open_file:
+                os.fsync(open_file.fileno())
+        with _signals_deferred():
+            _exchange(temporary, target)
+
+
+def _exchange(new: Path, target: Path) -> None:
+    """Puts a folder in the place of another, which is removed, by a name that `_remove_stale` leaves alone."""
+    old = new.with_suffix(".old") if target.exists() else None
+    if old is not None:
+        target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        if old is not None:
+            old.rename(target)
+        raise
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_zip(path: str | Path, members: Mapping[str, Path | bytes]) -> None:
+    """Writes a ZIP of files, in their order, by the names that they have in it: the same files give the same bytes.
+
+    Nothing is compressed, as sound hardly is and compressors differ between versions; no time is that of the clock.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name, _ZIP_DATE)
+            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16  # as on Unix, whatever this is
+            if isinstance(content, bytes):
+                archive.writestr(info, content)
+                continue
+            info.file_size = content.stat().st_size
+            with content.open("rb") as file, archive.open(info, "w") as member:
+                shutil.copyfileobj(file, member)
+
+
 def are_open() -> bool:
     """Whether this process is writing outputs at the moment."""
     return bool(_open_outputs)
@@ -139,11 +215,14 @@ def _remove(path: Path) -> None:
 
 @functools.cache  # once a folder
 def _remove_stale(folder: Path) -> None:
-    """Removes the temporary files that killed runs have left in a folder."""
+    """Removes the temporary files and folders that killed runs have left in a folder."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _TEMPORARY.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > STALE_SECONDS:
-                os.unlink(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    os.unlink(entry.path)
 
 
 @contextlib.contextmanager

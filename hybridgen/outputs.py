@@ -6,7 +6,7 @@ latents or a picture, which the same command makes again), and otherwise only wh
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PICTURE_ENDINGS = (".png", ".svg", ".pdf")
@@ -28,6 +28,30 @@ def check(outputs: Sequence[Path], inputs: Sequence[Path] = (), overwrite: bool 
                 raise ValueError(f"output {str(output)!r} is the input {str(other)!r}: give another name")
         if output.exists():
             _check_existing(output, overwrite)
+
+
+def check_folder(
+    output: Path, is_part: Callable[[Path], bool], inputs: Sequence[Path] = (), overwrite: bool = False
+) -> None:
+    """The same of a folder that takes the place of one that exists, which then is lost with all that is in it.
+
+    That takes `overwrite`, and nothing may be in it but what `is_part` knows, by its path from there.
+    """
+    _check_name(output)
+    for other in inputs:
+        if Path(os.path.realpath(output)) in Path(os.path.realpath(other)).parents:
+            raise ValueError(f"output {str(output)!r} holds the input {str(other)!r}: give another name")
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise ValueError(f"output {str(output)!r} is no folder")
+    strange = sorted(path for path in output.rglob("*") if not is_part(path.relative_to(output)))
+    if strange:
+        raise ValueError(
+            f"output {str(output)!r} holds {strange[0].name!r}, which is not of a pack: move it away first"
+        )
+    if not overwrite:
+        raise ValueError(f"output {str(output)!r} exists: replacing it takes overwrite")
 
 
 def is_ours(path: Path) -> bool:

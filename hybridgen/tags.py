@@ -1,7 +1,8 @@
 """Our metadata string inside wav, flac, ogg and mp3, beside plain tags that any player shows.
 
-wav: an `hgen` chunk after `fmt `, and LIST/INFO. flac, ogg: Vorbis comments. mp3: ID3v2.4 (TXXX, TSSE, COMM). The text
-is contiguous and precedes the audio, which is never touched. Every writer yields the file in pieces, in flat memory.
+wav: an `hgen` chunk after `fmt `, and LIST/INFO, whose other entries stay, as all other chunks do. flac, ogg: Vorbis
+comments. mp3: ID3v2.4 (TXXX, TSSE, COMM). The text is contiguous and precedes the audio, which is never touched. Every
+writer yields the file in pieces, in flat memory.
 """
 
 import struct
@@ -51,17 +52,20 @@ def tagged(path: str | Path, file: BinaryIO, text: str, generator: str) -> Itera
 
 def _tag_wav(path: str | Path, file: BinaryIO, text: str, generator: str) -> Iterator[bytes]:
     size, kept = Path(path).stat().st_size, []  # kept: (start, length) of the chunks that stay, headers included
+    entries = b""  # of LIST/INFO, but ours
     start = 12
     while start + 8 <= size:
         file.seek(start)
         name, length = struct.unpack("<4sI", file.read(8))
         if start + 8 + length > size:
             raise ValueError(f"{path}: chunk {name!r} of {length} bytes runs over the end")
-        if name not in (b"hgen", b"LIST"):
+        if name == b"LIST" and file.read(4) == b"INFO":
+            entries += _other_entries(file.read(max(0, min(length - 4, _BLOCK))))
+        elif name != b"hgen":
             kept.append((start, 8 + length))
         start += 8 + length + length % 2
     info = _chunk(b"ISFT", generator.encode() + b"\0") + _chunk(b"ICMT", MARK.encode() + b"\0")
-    ours = _chunk(b"hgen", text.encode()) + _chunk(b"LIST", b"INFO" + info)
+    ours = _chunk(b"hgen", text.encode()) + _chunk(b"LIST", b"INFO" + info + entries)
     total = 4 + len(ours) + sum(length + length % 2 for _, length in kept)
     if total >= 1 << 32:
         raise ValueError(f"{path}: {total} bytes is over the 4 GB of a wav file")
@@ -71,6 +75,20 @@ def _tag_wav(path: str | Path, file: BinaryIO, text: str, generator: str) -> Ite
         yield b"\0" * (length % 2)
         if index == 0:
             yield ours
+
+
+def _other_entries(info: bytes) -> bytes:
+    """The entries of LIST/INFO that are not those that we write, up to the first that is not whole."""
+    found, start = [], 0
+    while start + 8 <= len(info):
+        name, length = struct.unpack_from("<4sI", info, start)
+        body = info[start + 8 : start + 8 + length]
+        if len(body) < length:
+            break
+        if name not in (b"ISFT", b"ICMT"):
+            found.append(_chunk(name, body))
+        start += 8 + length + length % 2
+    return b"".join(found)
 
 
 def _tag_flac(path: str | Path, file: BinaryIO, text: str, generator: str) -> Iterator[bytes]:

@@ -44,6 +44,7 @@ SHELVES = {
     "stages": 5,
     "analysis": 7,
     "metrics": 6,
+    "pack": 6,
     "planning": 6,
     "plot": 6,
     "track": 6,

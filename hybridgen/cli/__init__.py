@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   hybridgen cover song.wav "string quartet" -o cover.flac  hybridgen layer song.wav --role lead -o with-lead.flac
   hybridgen vary track.flac --amount 0.3 -o other.flac     hybridgen stems track.flac -o stems/
   hybridgen stream "deep house, 122 BPM" -o - | aplay -       endless; type "energy 6" or "mute drums" while it plays
+  hybridgen export track.flac -o pack.zip             mix, stems, click, DAWproject, MIDI, lead sheet, chords, labels
   hybridgen finetune my-songs/ -o my-style            then: hybridgen generate "..." --adapter my-style:0.8
   hybridgen inspect track.flac        hybridgen replay track.flac -o again.flac        hybridgen verify track.flac
 """

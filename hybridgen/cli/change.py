@@ -197,7 +197,7 @@ def run_layer(args: argparse.Namespace) -> None:
         result = pipe.layer(args.file, args.role, instrument, args.notes, **foreign, **chosen)
         if args.alone is not None:
             with files.Outputs() as together:
-                result.alone.write_float(together.add(args.alone))
+                result.alone.write(together.add(args.alone), ".wav", bits="32f")
         return result.track
 
     _run(args, make)
@@ -218,7 +218,7 @@ def run_stems(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     with files.Outputs() as together:
         for role, part in parts.items():
-            part.write_float(together.add(paths[role]))
+            part.write(together.add(paths[role]), ".wav", bits="32f")
     took = time.perf_counter() - started
     print(f"{args.out}: {', '.join(path.name for path in paths.values())}, made in {took:.1f} s")
 

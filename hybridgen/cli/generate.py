@@ -3,12 +3,18 @@
 import argparse
 import json
 import time
-from dataclasses import asdict
+import warnings
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hybridgen import formats
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands, Parser
+
+if TYPE_CHECKING:
+    from hybridgen.audio import Audio
+    from hybridgen.manifest import Manifest
 
 
 def add_commands(commands: Commands) -> None:
@@ -41,12 +47,19 @@ def add_commands(commands: Commands) -> None:
     render.add_argument("plan", type=Path, metavar="plan.json", help="or .mid .abc .musicxml .mxl, or a chart in .txt")
     _add_rendering(render)
 
-    what = "the plan of a track as MIDI, ABC, MusicXML, chart, JAMS or labels"
+    what = "a track as a pack for a DAW, or its plan as MIDI, ABC, MusicXML, chart, JAMS or labels"
     export = options.command(commands, "export", run_export, what)
     export.add_argument("file", type=Path, metavar="track.flac", help="a track, or a plan in any format that is read")
     what = "positions for Audacity, written as text, in place of the plan"
     export.add_argument("--labels", choices=("sections", "bars", "chords"), help=what)
-    options.add_out(export, "song.mid", f"the ending chooses: {' '.join(formats.WRITES)}")
+    what = f"the ending chooses: {' '.join(formats.WRITES)}"
+    sound = f"of a track also {' '.join(formats.CHAPTERED)} with chapters, and .zip or a folder for a pack"
+    options.add_out(export, "song.mid", f"{what}; {sound}")
+    pack = export.add_argument_group("pack", "mix, stems, click, DAWproject, MIDI, lead sheet, chords and labels")
+    pack.add_argument("--bits", metavar="16|24|32f", help="bits of a sample; 32f are floats (default 24)")
+    pack.add_argument("--rate", type=int, metavar="44100|48000", help="sample rate in Hz (default: the track's)")
+    pack.add_argument("--no-stems", action="store_true", help="the mix alone, without what adds up to it")
+    options.add_model(export)
 
 
 def _add_rendering(parser: Parser) -> None:
@@ -146,8 +159,17 @@ def run_export(args: argparse.Namespace) -> None:
     from hybridgen import manifest
     from hybridgen.files import Outputs
 
-    options.check_outputs(args, None, args.out, inputs=[args.file])
+    kind = args.out.suffix.lower()
+    is_pack = kind in ("", ".zip") or args.out.is_dir()
     is_track = args.file.suffix.lower() in options.AUDIO_ENDINGS
+    _check_export(args, is_pack, is_track)
+    if is_pack:
+        _export_pack(args)
+        return
+    options.check_outputs(args, None, args.out, inputs=[args.file])
+    if kind in formats.CHAPTERED:
+        _export_chapters(args)
+        return
     plan = manifest.read(args.file).plan if is_track else options.read_plan(args.file)
     if args.labels is not None:
         from hybridgen.formats.labels import to_labels
@@ -158,6 +180,71 @@ def run_export(args: argparse.Namespace) -> None:
     with Outputs() as together:
         together.add(args.out).write_bytes(data)
     print(f"{args.out}: {len(data):,} bytes")
+
+
+def _check_export(args: argparse.Namespace, is_pack: bool, is_track: bool) -> None:
+    """ValueError for options that do not go together, and for a plan where it takes a track."""
+    given = [name for name in ("bits", "rate", "no_stems") if getattr(args, name)]
+    if given and not is_pack:
+        option = given[0].replace("_", "-")
+        raise ValueError(f"--{option} is for a pack, in a folder or a .zip, and {str(args.out)!r} is none")
+    needs_track = is_pack or args.out.suffix.lower() in formats.CHAPTERED
+    if needs_track and args.labels is not None:
+        raise ValueError(f"--labels are written as text, and {str(args.out)!r} is none")
+    if needs_track and not is_track:
+        raise ValueError(f"{args.file}: {str(args.out)!r} is made of a track, not of a plan alone: render it first")
+
+
+def _export_pack(args: argparse.Namespace) -> None:
+    from hybridgen import manifest, pack
+    from hybridgen.audio import Audio
+
+    record = manifest.read(args.file)
+    _warn_if_changed(args.file)
+    pack.check(args.out, record.plan, inputs=(args.file,), overwrite=args.overwrite)
+    stems = {} if args.no_stems else _stems(args, record)
+    sound = Audio.load(args.file)
+    path = pack.write(args.out, sound, record, stems, bits=args.bits or "24", sample_rate=args.rate)
+    print(f"{path}: {pack.name(record.plan)}, {record.plan.n_bars} bars, {len(stems)} stems")
+
+
+def _stems(args: argparse.Namespace, record: "Manifest") -> "dict[str, Audio]":
+    """What each role plays of the track; nothing, with a note, of a recording."""
+    if record.is_recording:
+        warnings.warn(f"{args.file}: began as a recording, so the pack has no stems", stacklevel=2)
+        return {}
+    pipe = options.load_pipeline(args).load()
+    if pipe.model_record.weights != record.operations[-1].model.weights:
+        made = record.operations[-1].model.name
+        raise ValueError(
+            f"{args.file}: its stems need the weights of model {made!r} that made it, those of {pipe.name!r} are others "
+            "here: name it with --model, or leave the stems out with --no-stems"
+        )
+    with options.progress_bars() as progress:
+        return pipe.stems(pipe.open(args.file, progress=progress), progress)
+
+
+def _warn_if_changed(path: Path) -> None:
+    """Says what is wrong with a track: what is made of it does not show that any more."""
+    from hybridgen import manifest
+
+    for problem in manifest.verify(path):
+        warnings.warn(problem, stacklevel=2)
+
+
+def _export_chapters(args: argparse.Namespace) -> None:
+    from hybridgen import manifest, pack
+    from hybridgen.audio import Audio
+    from hybridgen.files import Outputs
+    from hybridgen.formats import chapters
+
+    kind, plan = args.out.suffix.lower(), manifest.read(args.file).plan
+    _warn_if_changed(args.file)
+    rate = chapters.OPUS_RATE if kind == ".opus" else plan.time_base.sample_rate
+    plan = plan.on(replace(plan.time_base, sample_rate=rate))
+    with Outputs() as together:
+        chapters.write(together.add(args.out), kind, Audio.load(args.file, rate).samples, plan, pack.title(plan))
+    print(f"{args.out}: {len(plan.sections)} chapters")
 
 
 def run_render(args: argparse.Namespace) -> None:

@@ -1,7 +1,8 @@
 """Doors: files of scores into plans, and plans into such files. What could not be carried is said.
 
 json is our own, mid and midi Standard MIDI Files, abc ABC 2.1, musicxml, xml and mxl lead sheets in MusicXML, txt chord
-charts as people type them; jams, which is only written, annotations in JAMS.
+charts as people type them; jams, which is only written, annotations in JAMS. Only written, too, is what goes with the
+sound of a plan: RIFF chunks, click tracks, DAWprojects, chapters.
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 READS = (".json", ".mid", ".midi", ".abc", ".musicxml", ".xml", ".mxl", ".txt")
 WRITES = (".json", ".mid", ".midi", ".abc", ".musicxml", ".txt", ".jams")
+CHAPTERED = (".m4a", ".opus")  # sound with the sections of its plan as chapters
 MAX_BYTES = 64 << 20  # a plan of ten minutes with codes and notes takes less
 
 
