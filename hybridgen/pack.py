@@ -62,8 +62,17 @@ def name(plan: Score) -> str:
     return "_".join([*parts, f"{plan.n_bars}bar"])
 
 
-def check(out: Path, plan: Score, *, inputs: tuple[Path, ...] = (), overwrite: bool = False) -> None:
+def check(
+    out: Path,
+    plan: Score,
+    *,
+    bits: str = "24",
+    sample_rate: int | None = None,
+    inputs: tuple[Path, ...] = (),
+    overwrite: bool = False,
+) -> None:
     """ValueError, in one line, where `write` must not or cannot write; an existing pack is replaced with overwrite."""
+    _check_encoding(bits, sample_rate)
     if not out.is_dir():
         name(plan)  # which says what is no plan for a pack
         outputs.check([out], inputs, overwrite)
@@ -77,6 +86,13 @@ def _is_of_pack(path: Path, plan: Score) -> bool:
     """Whether a path inside the folder of a pack is one that packs have."""
     own = {*SCORES, LABELS, CLICK, SESSION, STEMS, f"{name(plan)}.wav"}
     return path.as_posix() in own or (path.parent.as_posix() == STEMS and bool(_STEM.fullmatch(path.name)))
+
+
+def _check_encoding(bits: str, sample_rate: int | None) -> None:
+    if bits not in WAV_BITS:
+        raise ValueError(f"bits {bits!r} is none of {', '.join(WAV_BITS)}")
+    if sample_rate is not None and sample_rate not in RATES:
+        raise ValueError(f"rate {sample_rate} is none of {', '.join(map(str, RATES))}")
 
 
 def write(
@@ -95,10 +111,7 @@ def write(
     Returns where the pack is. It appears whole or not at all, in place of one that was there: see `check`. The same
     track gives the same bytes. ValueError, naming the field and its value, for what cannot be; OSError from the disk.
     """
-    if bits not in WAV_BITS:
-        raise ValueError(f"bits {bits!r} is none of {', '.join(WAV_BITS)}")
-    if sample_rate is not None and sample_rate not in RATES:
-        raise ValueError(f"rate {sample_rate} is none of {', '.join(map(str, RATES))}")
+    _check_encoding(bits, sample_rate)
     rate = sample_rate or record.plan.time_base.sample_rate
     plan = record.plan.on(replace(record.plan.time_base, sample_rate=rate))
     top = name(plan)

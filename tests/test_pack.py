@@ -341,35 +341,35 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_track_becomes_a_pack_by_command(folder: Path, capsys: pytest.CaptureFixture):
-    assert main(["export", "track.flac", "-o", "pack.zip", "--bits", "16", "--rate", "48000"]) == 0
+    assert main(["export", "track.flac", "-o", "pack.zip", "--bits", "16", "--rate", "48000", "--no-stems"]) == 0
     with zipfile.ZipFile("pack.zip") as archive:
         sound = soundfile.info(io.BytesIO(archive.read(f"{NAME}/{NAME}.wav")))
     assert (sound.subtype, sound.samplerate) == ("PCM_16", 48_000)
     assert main(["export", "track.flac", "-o", "packs", "--no-stems"]) == 0
     assert sorted(contents(folder / "packs" / NAME)) == sorted([*FILES, f"{NAME}.wav"])
     assert main(["verify", f"packs/{NAME}/{NAME}.wav"]) == 0
-    assert main(["export", f"packs/{NAME}/{NAME}.wav", "-o", "again.zip"]) == 0
+    assert main(["export", f"packs/{NAME}/{NAME}.wav", "-o", "again.zip", "--no-stems"]) == 0
     assert NAME in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("out", ["pack.zip", "packs"])
 def test_a_pack_is_replaced_when_that_is_asked_for(out: str, folder: Path, capsys: pytest.CaptureFixture):
-    assert main(["export", "track.flac", "-o", out]) == 0
+    assert main(["export", "track.flac", "-o", out, "--no-stems"]) == 0
     before = contents(folder)
-    assert main(["export", "track.flac", "-o", out, "--bits", "16"]) == 2
+    assert main(["export", "track.flac", "-o", out, "--bits", "16", "--no-stems"]) == 2
     assert "replacing it takes overwrite" in capsys.readouterr().err and contents(folder) == before
-    assert main(["export", "track.flac", "-o", out, "--bits", "16", "--overwrite"]) == 0
+    assert main(["export", "track.flac", "-o", out, "--bits", "16", "--overwrite", "--no-stems"]) == 0
     assert contents(folder) != before and contents(folder).keys() == before.keys()
 
 
 def test_a_folder_that_holds_more_than_a_pack_is_never_replaced(folder: Path, capsys: pytest.CaptureFixture):
-    assert main(["export", "track.flac", "-o", "packs"]) == 0
+    assert main(["export", "track.flac", "-o", "packs", "--no-stems"]) == 0
     (folder / "packs" / NAME / "my-song.als").write_text("work")
-    assert main(["export", "track.flac", "-o", "packs", "--overwrite"]) == 2
+    assert main(["export", "track.flac", "-o", "packs", "--overwrite", "--no-stems"]) == 2
     assert "'my-song.als', which is not of a pack" in capsys.readouterr().err
     (folder / "packs" / NAME / "my-song.als").unlink()
     mix = f"packs/{NAME}/{NAME}.wav"
-    assert main(["export", mix, "-o", "packs", "--overwrite"]) == 2
+    assert main(["export", mix, "-o", "packs", "--overwrite", "--no-stems"]) == 2
     assert "holds the input" in capsys.readouterr().err and (folder / mix).exists()
 
 
@@ -405,7 +405,7 @@ def test_a_track_that_was_changed_is_said_to_be(folder: Path, capsys: pytest.Cap
     with (folder / "changed.wav").open("rb+") as file:
         file.seek(-1, 2)
         file.write(b"\x01")
-    assert main(["export", "changed.wav", "-o", "x.zip"]) == 0
+    assert main(["export", "changed.wav", "-o", "x.zip", "--no-stems"]) == 0
     assert "was changed" in capsys.readouterr().err
 
 

@@ -201,10 +201,11 @@ def _export_pack(args: argparse.Namespace) -> None:
 
     record = manifest.read(args.file)
     _warn_if_changed(args.file)
-    pack.check(args.out, record.plan, inputs=(args.file,), overwrite=args.overwrite)
+    encoding = {"bits": args.bits or "24", "sample_rate": args.rate}
+    pack.check(args.out, record.plan, **encoding, inputs=(args.file,), overwrite=args.overwrite)
     stems = {} if args.no_stems else _stems(args, record)
     sound = Audio.load(args.file)
-    path = pack.write(args.out, sound, record, stems, bits=args.bits or "24", sample_rate=args.rate)
+    path = pack.write(args.out, sound, record, stems, **encoding)
     print(f"{path}: {pack.name(record.plan)}, {record.plan.n_bars} bars, {len(stems)} stems")
 
 
@@ -217,8 +218,8 @@ def _stems(args: argparse.Namespace, record: "Manifest") -> "dict[str, Audio]":
     if pipe.model_record.weights != record.operations[-1].model.weights:
         made = record.operations[-1].model.name
         raise ValueError(
-            f"{args.file}: its stems need the weights of model {made!r} that made it, those of {pipe.name!r} are others "
-            "here: name it with --model, or leave the stems out with --no-stems"
+            f"{args.file}: its stems need the weights of model {made!r} that made it, and {pipe.name!r} has others here: "
+            "name it with --model, or leave the stems out with --no-stems"
         )
     with options.progress_bars() as progress:
         return pipe.stems(pipe.open(args.file, progress=progress), progress)
