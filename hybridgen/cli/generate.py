@@ -10,6 +10,8 @@ from hybridgen import formats
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands, Parser
 
+PLAN_ENDINGS = (*formats.READS, *options.AUDIO_ENDINGS)  # of the files that have a plan
+
 
 def add_commands(commands: Commands) -> None:
     """generate, plan and render."""
@@ -30,8 +32,12 @@ def add_commands(commands: Commands) -> None:
     learned = "compose with what `hybridgen finetune` learned; repeatable"
     options.add_adapters(plan, "FOLDER[:STRENGTH]", learned)
     options.add_model(plan)
+    _add_arranging(plan)
     options.add_out(plan, "plan.json", "where the plan goes")
-    plan.epilog = "Instead of a prompt, a score to take the plan from: song.mid, .abc, .musicxml, .mxl or chart.txt"
+    plan.epilog = (
+        "Instead of a prompt, a score to take the plan from: song.mid, .abc, .musicxml, .mxl or chart.txt, "
+        "a plan.json, or a track that hybridgen made"
+    )
 
     understand = options.command(commands, "understand", run_understand, "what the words of a prompt fix, and what not")
     options.add_prompt(understand)
@@ -47,6 +53,27 @@ def add_commands(commands: Commands) -> None:
     what = "positions for Audacity, written as text, in place of the plan"
     export.add_argument("--labels", choices=("sections", "bars", "chords"), help=what)
     options.add_out(export, "song.mid", f"the ending chooses: {' '.join(formats.WRITES)}")
+
+
+def _add_arranging(parser: Parser) -> None:
+    group = parser.add_argument_group(
+        "arranging",
+        'a plan\'s sections in another order: hybridgen plan track.flac --arrange "intro A A B A outro" -o new.json',
+    )
+    group.add_argument(
+        "--arrange",
+        metavar="SECTIONS",
+        help="by label (verse, verse2 the second verse) or by letter: A the first section that is neither intro nor "
+        "outro, B the first with another label, A2 the second like A; A*2 or 2xA is A twice, A[4] its first four bars. What "
+        "returns, returns with its chords, notes and tempo",
+    )
+    group.add_argument(
+        "--variation",
+        type=float,
+        metavar="0-1",
+        help="share of the notes, by role and bar, of bars that return which is written anew when the plan is rendered "
+        "(default 0)",
+    )
 
 
 def _add_rendering(parser: Parser) -> None:
@@ -107,9 +134,14 @@ def run_understand(args: argparse.Namespace) -> None:
 
 
 def run_plan(args: argparse.Namespace) -> None:
-    if args.prompt and (score := Path(args.prompt)).suffix.lower() in formats.READS and score.is_file():
+    if args.variation is not None and args.arrange is None:
+        raise ValueError(f"--variation {args.variation:g} is for --arrange, which is not given")
+    if args.prompt and (score := Path(args.prompt)).suffix.lower() in PLAN_ENDINGS and score.is_file():
         _import_plan(score, args)
         return
+    if args.arrange is not None:
+        missing = "" if args.prompt is None else f", and {args.prompt[:60]!r} is no file here"
+        raise ValueError(f"--arrange is for a plan or a track{missing}")
     prompt = options.read_prompt(args)
     controls = options.read_controls(args, "request")
     paths = [args.out]
@@ -130,25 +162,25 @@ def run_plan(args: argparse.Namespace) -> None:
 
 
 def _import_plan(score: Path, args: argparse.Namespace) -> None:
-    """The plan of a score in another format; nothing is left for a planner to choose."""
+    """The plan of a score in another format, or of a track, arranged if that is asked; no planner chooses anything."""
     given = [name for name, value in options.read_controls(args, "request").items() if value is not None]
     given += ["melody"] if args.melody is not None else []
     if given or args.n > 1:
         option = given[0] if given else "n"
         raise ValueError(f"--{option} is for a prompt, and {score} is a score: edit its plan instead")
     options.check_outputs(args, None, args.out, inputs=[score])
-    plan = options.read_plan(score)
+    plan = options.plan_in(score)
+    if args.arrange is not None:
+        plan = plan.arrange(args.arrange, args.variation or 0.0)
     options.write_texts({args.out: plan.to_json()})
     print(f"{args.out}: {plan.text()}")
 
 
 def run_export(args: argparse.Namespace) -> None:
-    from hybridgen import manifest
     from hybridgen.files import Outputs
 
     options.check_outputs(args, None, args.out, inputs=[args.file])
-    is_track = args.file.suffix.lower() in options.AUDIO_ENDINGS
-    plan = manifest.read(args.file).plan if is_track else options.read_plan(args.file)
+    plan = options.plan_in(args.file)
     if args.labels is not None:
         from hybridgen.formats.labels import to_labels
 

@@ -67,7 +67,8 @@ def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
     for name, option in written_controls(place).items():
         assert option.parse is not None
         flag, action = f"--{option.repeats or name}", "append" if option.repeats else "store"
-        parser.add_argument(flag, dest=name, action=action, type=option.parse, metavar=option.metavar, help=option.help)
+        what = option.help.replace("%", "%%")  # argparse formats it
+        parser.add_argument(flag, dest=name, action=action, type=option.parse, metavar=option.metavar, help=what)
 
 
 def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
@@ -226,6 +227,13 @@ def read_plan(path: Path) -> "Plan":
     for note in notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     return plan
+
+
+def plan_in(path: Path) -> "Plan":
+    """The plan of a track of ours, or the one in a file of any format that is read; ValueError for anything else."""
+    from hybridgen import manifest
+
+    return manifest.read(path).plan if path.suffix.lower() in AUDIO_ENDINGS else read_plan(path)
 
 
 def parse_bars(text: str) -> list[tuple[int, int]]:
