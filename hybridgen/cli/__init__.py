@@ -11,7 +11,7 @@ import warnings
 from typing import TextIO
 
 from hybridgen import __version__, interrupts
-from hybridgen.cli import edit, generate, inspect, judge, train
+from hybridgen.cli import compare, edit, generate, inspect, judge, train
 from hybridgen.cli.options import Parser, printable
 
 EXAMPLES = """examples:
@@ -56,7 +56,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"hybridgen {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for group in (generate, edit, train, inspect, judge):
+    for group in (generate, edit, train, inspect, compare, judge):
         group.add_commands(commands)
     return parser
 

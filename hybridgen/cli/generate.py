@@ -64,8 +64,8 @@ def _add_arranging(parser: Parser) -> None:
         "--arrange",
         metavar="SECTIONS",
         help="by label (verse, verse2 the second verse) or by letter: A the first section that is neither intro nor "
-        "outro, B the first with another label, A2 the second like A; A*2 or 2xA is A twice, A[4] its first four bars. What "
-        "returns, returns with its chords, notes and tempo",
+        "outro, B the first with another label, A2 the second like A; A*2 or 2xA is A twice, A[4] its first four bars. "
+        "What returns, returns with its chords, notes and tempo",
     )
     group.add_argument(
         "--variation",
