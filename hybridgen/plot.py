@@ -57,7 +57,7 @@ def draw(samples: np.ndarray, plan: Plan) -> "Figure":
     seconds = samples.shape[-1] / plan.time_base.sample_rate
     heights = [*plan_heights(plan), SPECTROGRAM_INCHES]
     figure, axes = _rows(heights, seconds)
-    draw_plan(axes, plan, seconds)
+    draw_plan(axes, plan, shortest=INCHES_PER_CHORD * seconds / figure.get_figwidth())
     draw_spectrogram(axes[-1], samples, plan)
     axes[0].set_title(title(plan), loc="left", fontsize=9, color=INK)
     return figure
@@ -79,7 +79,7 @@ def draw_pair(
     figure, rows = _rows([*heights[0], *heights[1], *below], seconds)
     first, n_plans = len(heights[0]), len(heights[0]) + len(heights[1])
     for plan, name, own in zip(plans, names, (rows[:first], rows[first:n_plans]), strict=True):
-        draw_plan(own, plan, seconds)
+        draw_plan(own, plan, shortest=INCHES_PER_CHORD * seconds / figure.get_figwidth())
         own[0].set_title(f"{name}    {title(plan)}", loc="left", fontsize=9, color=INK)
         for row in own[1:]:
             mark_bars(row, plan, bars[0], 0.18)
@@ -95,7 +95,7 @@ def draw_pair(
     return figure
 
 
-def _rows(heights: Sequence[float], seconds: float) -> tuple["Figure", Sequence["Axes"]]:
+def _rows(heights: Sequence[float], seconds: float) -> tuple["Figure", list["Axes"]]:
     """A figure with rows of these heights in inches, one above the other, over the same seconds."""
     from matplotlib.figure import Figure
 
@@ -103,7 +103,7 @@ def _rows(heights: Sequence[float], seconds: float) -> tuple["Figure", Sequence[
     figure = Figure(figsize=(width, 1.5 + sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     axes[-1].set_xlim(0.0, seconds)
-    return figure, axes
+    return figure, list(axes)
 
 
 def plan_heights(plan: Plan, scale: float = 1.0) -> list[float]:
@@ -111,11 +111,11 @@ def plan_heights(plan: Plan, scale: float = 1.0) -> list[float]:
     return [0.6, 0.4, scale * (4.0 if plan.notes else 1.8)] if plan.n_bars else []
 
 
-def draw_plan(axes: Sequence["Axes"], plan: Plan, seconds: float) -> None:
-    """Sections, chords and roles in the first three rows of a figure over so many seconds; nothing without bars."""
+def draw_plan(axes: Sequence["Axes"], plan: Plan, shortest: float) -> None:
+    """Sections, chords (see `draw_chords`) and roles in the first three rows; nothing for a plan without bars."""
     if plan.n_bars:
         draw_sections(axes[0], plan)
-        draw_chords(axes[1], plan, shortest=INCHES_PER_CHORD * seconds / axes[0].figure.get_figwidth())
+        draw_chords(axes[1], plan, shortest)
         draw_roles(axes[2], plan)
 
 

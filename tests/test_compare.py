@@ -92,7 +92,7 @@ def test_bars_that_one_does_not_have_codes_and_beats_are_said():
     )
     assert differences(shorter, plan).bars == tuple(range(9, 17))
     coded = replace(plan, codes=((1,) * plan.n_code_frames,) * 4)
-    other = replace(plan, codes=((1,) * (plan.n_code_frames - 1) + (2,),) + coded.codes[1:])
+    other = replace(plan, codes=((1,) * (plan.n_code_frames - 1) + (2,), *coded.codes[1:]))
     n_frames = plan.n_code_frames
     assert differences(coded, plan).facts == (f"codes: {n_frames} of {n_frames} frames written -> 0 of {n_frames}",)
     assert differences(coded, other).facts == (f"codes: 1 of {plan.n_code_frames} frames differ",)

@@ -3,8 +3,10 @@
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from hybridgen import formats
 from hybridgen.cli import options
@@ -20,6 +22,20 @@ def add_commands(commands: Commands) -> None:
     options.add_request_controls(generate)
     generate.add_argument("--plan-seed", type=int, metavar="N", help="seed of the plan alone")
     generate.add_argument("--plan-out", type=Path, metavar="plan.json", help="also write the plan")
+    several = generate.add_argument_group(
+        "several to choose from",
+        "each is listened to and ranked by how well it keeps its own plan: beats, key, chords and notes. That says how "
+        "exactly it is played and not how good it is; needs hybridgen[eval]",
+    )
+    several.add_argument(
+        "-n",
+        type=int,
+        default=1,
+        metavar="N",
+        help="make N tracks, of the seeds --seed, --seed + 1 ..., and write them to track-1.flac ... in order of rank "
+        "(default 1)",
+    )
+    several.add_argument("--best", action="store_true", help="write the first of them alone, to track.flac")
     _add_rendering(generate)
 
     what = "one or several plans from a prompt, to read, choose and edit"
@@ -97,9 +113,14 @@ def _add_rendering(parser: Parser) -> None:
 def run_generate(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
     chosen, controls = options.read_render_options(args), options.read_controls(args, "request")
-    options.check_outputs(args, args.out, args.plan_out, inputs=_given(args.prompt_file, args.melody))
+    each = _outputs_of_each(args)
+    for one in each:
+        options.check_outputs(one, one.out, one.plan_out, inputs=_given(args.prompt_file, args.melody))
     options.print_understood(prompt, controls)
     melody = options.read_melody(args, prompt, controls)
+    if args.n != 1:
+        _generate_several(args, each, prompt, {**chosen, **controls, "melody": melody})
+        return
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -114,6 +135,46 @@ def run_generate(args: argparse.Namespace) -> None:
             **controls,
         )
     options.finish(track, args, started, args.plan_out)
+
+
+def _outputs_of_each(args: argparse.Namespace) -> list[argparse.Namespace]:
+    """The options with the files of each track that is written; ValueError for what -n does not go with."""
+    if args.n == 1:
+        if args.best:
+            raise ValueError("--best is for several tracks, such as -n 8")
+        return [args]
+    from hybridgen.evaluation import check_installed
+    from hybridgen.planning.plans import check_count
+
+    check_installed("generate -n")
+    check_count(args.n)
+    for name in ("plan_seed", "render_seed"):
+        if (seed := getattr(args, name)) is not None:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} {seed} is for one track, and -n {args.n} makes several: give --seed")
+    if args.best:
+        return [args]
+    given = {name: path for name in ("out", "plot", "plan_out") if (path := getattr(args, name)) is not None}
+    names = {name: options.numbered(path, args.n) for name, path in given.items()}
+    return [argparse.Namespace(**vars(args) | {name: paths[i] for name, paths in names.items()}) for i in range(args.n)]
+
+
+def _generate_several(
+    args: argparse.Namespace, each: Sequence[argparse.Namespace], prompt: str, request: dict[str, Any]
+) -> None:
+    """Tracks of one prompt, ranked; as many of them are written as there are entries of `each`."""
+    from hybridgen.evaluation.candidates import candidates, table
+    from hybridgen.files import Outputs
+
+    pipe = options.load_pipeline(args)
+    with options.progress_bars() as progress:
+        ranked = candidates(pipe, prompt, args.n, seed=args.seed, progress=progress, **request)
+    with Outputs() as together:
+        written = [
+            options.add_track(together, candidate.track, one, one.plan_out)
+            for candidate, one in zip(ranked, each, strict=False)
+        ]
+    print(table(ranked, [*written, *[None] * (len(ranked) - len(written))]))
 
 
 def run_understand(args: argparse.Namespace) -> None:
@@ -144,9 +205,7 @@ def run_plan(args: argparse.Namespace) -> None:
         raise ValueError(f"--arrange is for a plan or a track{missing}")
     prompt = options.read_prompt(args)
     controls = options.read_controls(args, "request")
-    paths = [args.out]
-    if args.n > 1:
-        paths = [args.out.with_stem(f"{args.out.stem}-{i}") for i in range(1, args.n + 1)]
+    paths = options.numbered(args.out, args.n)
     options.check_outputs(args, None, *paths, inputs=_given(args.prompt_file, args.melody))
     for adapter in options.parse_adapters(args):
         if adapter.bars is not None:

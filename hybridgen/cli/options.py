@@ -21,6 +21,7 @@ from hybridgen.progress import Progress
 
 if TYPE_CHECKING:
     from hybridgen.adapters import Adapter
+    from hybridgen.files import Outputs
     from hybridgen.pipeline import Pipeline
     from hybridgen.plan.plan import Plan
     from hybridgen.track import Track
@@ -290,21 +291,38 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 def finish(track: "Track", args: argparse.Namespace, started: float, plan_out: Path | None = None) -> None:
     """Save, draw if requested, all of it or nothing, and say in one line what was made."""
     from hybridgen.files import Outputs
+    from hybridgen.plan.serial import clock
 
     took = time.perf_counter() - started
-    path, picture = args.out or _default_name(track), getattr(args, "plot", None)
     with Outputs() as together:
-        track.write(together, path, latents=not getattr(args, "no_latents", True))
-        if picture is not None:
-            from hybridgen import plot
-
-            plot.write(plot.draw(track.samples, track.plan), together.add(picture), picture.suffix)
-        if plan_out is not None:
-            together.add(plan_out).write_text(track.plan.to_json(), encoding="utf-8")
-    minutes, seconds = divmod(track.plan.seconds, 60)
+        path = add_track(together, track, args, plan_out)
     speed = track.plan.seconds / took
     seeds = f"plan seed {track.seed}, render seed {track.render_seed}"
-    print(f"{path}: {int(minutes)}:{seconds:06.3f}, made in {took:.1f} s ({speed:.1f}x real time), {seeds}")
+    print(f"{path}: {clock(track.plan.seconds)}, made in {took:.1f} s ({speed:.1f}x real time), {seeds}")
+
+
+def add_track(together: "Outputs", track: "Track", args: argparse.Namespace, plan_out: Path | None = None) -> Path:
+    """Add a track, and its picture and plan as far as requested, to what is written together; returns its path."""
+    path, picture = args.out or _default_name(track), getattr(args, "plot", None)
+    track.write(together, path, latents=not getattr(args, "no_latents", True))
+    if picture is not None:
+        from hybridgen import plot
+
+        plot.write(plot.draw(track.samples, track.plan), together.add(picture), picture.suffix)
+    if plan_out is not None:
+        together.add(plan_out).write_text(track.plan.to_json(), encoding="utf-8")
+    return path
+
+
+def numbered(path: Path, n: int) -> list[Path]:
+    """The names of several files instead of one: plan-1.json, plan-2.json ...; of one the name itself.
+
+    ValueError for fewer or more than are made together.
+    """
+    from hybridgen.planning.plans import check_count
+
+    check_count(n)
+    return [path] if n == 1 else [path.with_stem(f"{path.stem}-{i}") for i in range(1, n + 1)]
 
 
 def _default_name(track: "Track") -> Path:
