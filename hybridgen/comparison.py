@@ -45,7 +45,7 @@ def sound_differences(
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """What differs between sounds (2, N) and (2, M) at the rates of their plans, in lines; and the bars that differ.
 
-    Bars whose samples differ are known where the bars of both begin at the same samples.
+    Bars whose samples differ are known where the bars that both have begin at the same samples.
     """
     starts = plans[0].bar_starts(), plans[1].bar_starts()
     levels = tuple(_level_lines(*(bar_levels(*each) for each in zip(sounds, starts, strict=True))))
@@ -56,11 +56,13 @@ def sound_differences(
         return ("every sample is the same",), ()
     rate, stop = plans[0].time_base.sample_rate, len(unlike) - int(unlike[::-1].argmax())
     span = f"{clock(int(unlike.argmax()) / rate)} to {clock(stop / rate)}"
-    if not np.array_equal(*starts):
+    shorter, longer = sorted(starts, key=len)
+    if not np.array_equal(shorter, longer[: len(shorter)]):
         return (f"samples differ from {span}; bars begin at other times", *levels), ()
-    bars = bars_with(unlike, starts[0])
+    bars = bars_with(unlike, longer)
     where = f" (bars {ranges(bars)})" if bars else ""
-    return (f"samples differ from {span}{where}, all others are the same", *levels), bars
+    rest = "" if unlike[0] and unlike[-1] else ", all others are the same"
+    return (f"samples differ from {span}{where}{rest}", *levels), bars
 
 
 def _level_lines(first: np.ndarray, second: np.ndarray) -> Iterator[str]:

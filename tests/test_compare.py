@@ -59,7 +59,7 @@ def test_chords_and_notes_are_named_by_their_bars():
     new = new.edit((7, 8), notes={"bass": "A1 0 240"}).edit((10, 10), clear=["bass"])
     found = differences(plan, new)
     assert found.chords == ("bars 3-4: C G -> Dm E,A", "bar 11: F -> G")
-    assert found.notes == ("bass: 3 of 16 bars differ: 7-8, 10; 1 of them unknown in the second",)
+    assert found.notes == ("bass: 3 of 16 bars: 7-8, 10; 1 of them unknown in the second",)
     assert found.sections == found.facts == () and found.bars == (3, 4, 7, 8, 10, 11)
     long = differences(plan, plan.edit(chords=["N"], keep_notes=True)).chords
     assert long == ("bars 1-16: Am F C G Am F C G ... -> N N N N N N N N ...",)
@@ -143,6 +143,11 @@ def test_sounds_are_compared_where_their_bars_are():
         "    1 |      .      .      .   +6.0   +6.0      .      .      .",
     )
     assert comparison.sound_differences((plan, plan), (first, first)) == (("every sample is the same",), ())
+    shorter = plan.arrange("A")
+    lines, bars = comparison.sound_differences((plan, shorter), (first, first[:, : shorter.length]))
+    assert lines == ("samples differ from 0:16.000 to 0:32.000 (bars 9-16), all others are the same",)
+    lines, _ = comparison.sound_differences((plan, plan), (first, -first))
+    assert lines == ("samples differ from 0:00.000 to 0:32.000 (bars 1-16)",)
     slower = plan.edit(tempo=60)
     lines, bars = comparison.sound_differences((plan, slower), (first, np.full((2, slower.length), 0.1, np.float32)))
     assert lines == ("samples differ from 0:32.000 to 1:04.000; bars begin at other times",) and bars == ()

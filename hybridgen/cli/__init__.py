@@ -20,6 +20,8 @@ EXAMPLES = """examples:
   hybridgen plan "7/8 prog rock in E minor, 140 bpm, 16 bars" -n 8 -o plan.json      then look, choose and edit
   hybridgen render plan-3.json -o track.flac
   hybridgen edit track.flac --bars 9-12 --chords "Am F C G" -o new.flac              all other bars stay as they are
+  hybridgen compare track.flac new.flac -o both.png                                  what differs, bar by bar
+  hybridgen plan track.flac --arrange "intro A A B A outro" -o longer.json           its sections in another order
   hybridgen finetune my-songs/ -o my-style            then: hybridgen generate "..." --adapter my-style:0.8
   hybridgen inspect track.flac        hybridgen replay track.flac -o again.flac        hybridgen verify track.flac
 """

@@ -23,7 +23,7 @@ class Differences:
     facts: tuple[str, ...]  # "key: A minor -> C minor"
     sections: tuple[str, ...]  # "bars 9-16: verse -> chorus, energy 4 -> 6, +lead -pad"
     chords: tuple[str, ...]  # "bars 9-12: Am F Am F -> Dm G Dm G"
-    notes: tuple[str, ...]  # "bass: 4 of 16 bars differ: 9-12"
+    notes: tuple[str, ...]  # "bass: 4 of 16 bars: 9-12"
     bars: tuple[int, ...]  # the bars that differ in any of these, or that one of the plans does not have
 
 
@@ -171,4 +171,4 @@ def _note_line(role: str, bars: Sequence[int], n_bars: int, first: Sequence[Note
         name: sum(notes[bar - 1] is None for bar in bars) for name, notes in (("first", first), ("second", second))
     }
     said = "".join(f"; {count} of them unknown in the {name}" for name, count in unknown.items() if count)
-    return f"{role}: {len(bars)} of {n_bars} bars differ: {ranges(bars)}{said}"
+    return f"{role}: {len(bars)} of {n_bars} bars: {ranges(bars)}{said}"
