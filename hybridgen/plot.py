@@ -3,6 +3,7 @@
 Needs matplotlib, which is imported when a picture is drawn. M mel bands, F frames.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,11 @@ INCHES_PER_SECOND, MIN_INCHES, MAX_INCHES = 0.35, 8.0, 40.0
 INCHES_PER_CHORD = 0.3  # a chord's name is left out where it would run into the next
 HIT_SECONDS = 0.04  # of a drum
 MIN_SEMITONES = 12.0  # of a lane of notes
+SPECTROGRAM_INCHES, EMPTY_INCHES = 4.0, 0.4  # of a row; the second of a plan without bars
+PAIR_SCALE = 0.65  # of the tall rows where two plans and sounds are drawn
+MARK_HEIGHT = 0.025  # of a spectrogram
 MARK_KEYS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}  # what each format calls the software
-INK, GRID = "#1c1c28", "#9a9aa8"
+INK, GRID, MARK_COLOR = "#1c1c28", "#9a9aa8", "#0fb5ae"
 
 
 def plot(samples: np.ndarray, plan: Plan, path: str | Path) -> None:
@@ -50,21 +54,80 @@ def write(figure: "Figure", file: Path, suffix: str) -> None:
 
 def draw(samples: np.ndarray, plan: Plan) -> "Figure":
     """The picture of samples (2, N) and their plan, as a figure that no window shows; needs matplotlib."""
-    from matplotlib.figure import Figure
-
     seconds = samples.shape[-1] / plan.time_base.sample_rate
-    width = float(np.clip(INCHES_PER_SECOND * seconds, MIN_INCHES, MAX_INCHES))
-    heights = [0.6, 0.4, 4.0 if plan.notes else 1.8, 4.0] if plan.n_bars else [4.0]
-    figure = Figure(figsize=(width, 1.5 + sum(heights)), layout="constrained")
-    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-    if plan.n_bars:
-        draw_sections(axes[0], plan)
-        draw_chords(axes[1], plan, shortest=INCHES_PER_CHORD * seconds / width)
-        draw_roles(axes[2], plan)
+    heights = [*plan_heights(plan), SPECTROGRAM_INCHES]
+    figure, axes = _rows(heights, seconds)
+    draw_plan(axes, plan, shortest=INCHES_PER_CHORD * seconds / figure.get_figwidth())
     draw_spectrogram(axes[-1], samples, plan)
     axes[0].set_title(title(plan), loc="left", fontsize=9, color=INK)
-    axes[-1].set_xlim(0.0, seconds)
     return figure
+
+
+def draw_pair(
+    plans: tuple[Plan, Plan],
+    sounds: tuple[np.ndarray, np.ndarray] | None,
+    names: tuple[str, str],
+    bars: tuple[Sequence[int], Sequence[int]],
+) -> "Figure":
+    """Two plans above one another, and below them the spectrograms of their sounds (2, N), where there are any.
+
+    names: what each is called; bars: numbers, from 1, of those that are marked in both plans, and in both sounds.
+    """
+    seconds = max(plan.seconds for plan in plans)
+    heights = [plan_heights(plan, PAIR_SCALE) or [EMPTY_INCHES] for plan in plans]
+    below = [PAIR_SCALE * SPECTROGRAM_INCHES] * len(sounds or ())
+    figure, rows = _rows([*heights[0], *heights[1], *below], seconds)
+    first, n_plans = len(heights[0]), len(heights[0]) + len(heights[1])
+    for plan, name, own in zip(plans, names, (rows[:first], rows[first:n_plans]), strict=True):
+        draw_plan(own, plan, shortest=INCHES_PER_CHORD * seconds / figure.get_figwidth())
+        own[0].set_title(f"{name}    {title(plan)}", loc="left", fontsize=9, color=INK)
+        for row in own[1:]:
+            mark_bars(row, plan, bars[0], 0.18)
+    for plan, name, sound, row in zip(plans, names, sounds or (), rows[n_plans:], strict=False):
+        draw_spectrogram(row, sound, plan)
+        row.set_ylabel(f"{name}, Hz", fontsize=8)
+        for edge in ((0.0, MARK_HEIGHT), (1 - MARK_HEIGHT, 1.0)):
+            mark_bars(row, plan, bars[1], 1.0, edge)
+    for row in rows[:-1]:
+        row.set_xlabel("")
+    rows[-1].set_xlabel("seconds", fontsize=8)
+    rows[-1].tick_params(axis="x", length=2, labelsize=7, labelbottom=True)
+    return figure
+
+
+def _rows(heights: Sequence[float], seconds: float) -> tuple["Figure", list["Axes"]]:
+    """A figure with rows of these heights in inches, one above the other, over the same seconds."""
+    from matplotlib.figure import Figure
+
+    width = float(np.clip(INCHES_PER_SECOND * seconds, MIN_INCHES, MAX_INCHES))
+    figure = Figure(figsize=(width, 1.5 + sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    axes[-1].set_xlim(0.0, seconds)
+    return figure, list(axes)
+
+
+def plan_heights(plan: Plan, scale: float = 1.0) -> list[float]:
+    """Inches of the rows that `draw_plan` fills: sections, chords, roles, these scaled; [] for a plan without bars."""
+    return [0.6, 0.4, scale * (4.0 if plan.notes else 1.8)] if plan.n_bars else []
+
+
+def draw_plan(axes: Sequence["Axes"], plan: Plan, shortest: float) -> None:
+    """Sections, chords (see `draw_chords`) and roles in the first three rows; nothing for a plan without bars."""
+    if plan.n_bars:
+        draw_sections(axes[0], plan)
+        draw_chords(axes[1], plan, shortest)
+        draw_roles(axes[2], plan)
+
+
+def mark_bars(
+    axes: "Axes", plan: Plan, bars: Sequence[int], alpha: float, between: tuple[float, float] = (0.0, 1.0)
+) -> None:
+    """Colors these bars of the plan, as far as it has them, `between` two heights of the row, 0 its lower edge."""
+    starts = plan.bar_starts() / plan.time_base.sample_rate
+    for bar in bars:
+        if bar <= plan.n_bars:
+            span = (starts[bar - 1], starts[bar], *between)
+            axes.axvspan(*span, facecolor=MARK_COLOR, alpha=alpha, linewidth=0)
 
 
 def title(plan: Plan) -> str:

@@ -30,6 +30,7 @@ SHELVES = {
     "text": 2,
     "weights": 2,
     "codecs": 3,
+    "comparison": 1,
     "formats": 3,
     "history": 3,
     "note_stage": 3,

@@ -92,6 +92,12 @@ def test_plans_to_read_and_render(model: str, here: Path, capsys: pytest.Capture
     assert not Path("t.ogg.latents.safetensors").exists()
 
 
+@pytest.mark.parametrize("command", ["generate", "plan", "edit", "export", "judge", "inspect", "finetune", "evaluate"])
+def test_help_is_printed(command: str, capsys: pytest.CaptureFixture):
+    assert run(command, "--help") == 0
+    assert f"usage: hybridgen {command}" in capsys.readouterr().out
+
+
 def test_encode_and_decode_keep_the_length(model: str, here: Path):
     soundfile.write("a.wav", np.random.default_rng(0).standard_normal((50_001, 2)) * 0.1, 44_100)
     assert run("encode", "a.wav", "-o", "l.safetensors", "--model", model) == 0

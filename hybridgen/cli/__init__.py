@@ -11,7 +11,7 @@ import warnings
 from typing import TextIO
 
 from hybridgen import __version__, interrupts
-from hybridgen.cli import change, generate, inspect, judge, stream, train
+from hybridgen.cli import change, compare, generate, inspect, judge, stream, train
 from hybridgen.cli.options import Parser, printable
 
 EXAMPLES = """examples:
@@ -25,6 +25,8 @@ EXAMPLES = """examples:
   hybridgen vary track.flac --amount 0.3 -o other.flac     hybridgen stems track.flac -o stems/
   hybridgen stream "deep house, 122 BPM" -o - | aplay -       endless; type "energy 6" or "mute drums" while it plays
   hybridgen export track.flac -o pack.zip             mix, stems, click, DAWproject, MIDI, lead sheet, chords, labels
+  hybridgen compare track.flac new.flac -o both.png                                  what differs, bar by bar
+  hybridgen plan track.flac --arrange "intro A A B A outro" -o longer.json           its sections in another order
   hybridgen finetune my-songs/ -o my-style            then: hybridgen generate "..." --adapter my-style:0.8
   hybridgen inspect track.flac        hybridgen replay track.flac -o again.flac        hybridgen verify track.flac
 """
@@ -61,7 +63,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"hybridgen {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for group in (generate, change, stream, train, inspect, judge):
+    for group in (generate, change, stream, train, inspect, compare, judge):
         group.add_commands(commands)
     return parser
 

@@ -4,9 +4,10 @@ import argparse
 import json
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hybridgen import formats
 from hybridgen.cli import options
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from hybridgen.audio import Audio
     from hybridgen.manifest import Manifest
 
+PLAN_ENDINGS = (*formats.READS, *options.AUDIO_ENDINGS)  # of the files that have a plan
+
 
 def add_commands(commands: Commands) -> None:
     """generate, plan and render."""
@@ -24,6 +27,20 @@ def add_commands(commands: Commands) -> None:
     options.add_request_controls(generate)
     generate.add_argument("--plan-seed", type=int, metavar="N", help="seed of the plan alone")
     generate.add_argument("--plan-out", type=Path, metavar="plan.json", help="also write the plan")
+    several = generate.add_argument_group(
+        "several to choose from",
+        "each is listened to and ranked by how well it keeps its own plan: beats, key, chords and notes. That says how "
+        "exactly it is played and not how good it is; needs hybridgen[eval]",
+    )
+    several.add_argument(
+        "-n",
+        type=int,
+        default=1,
+        metavar="N",
+        help="make N tracks, of the seeds --seed, --seed + 1 ..., and write them to track-1.flac ... in order of rank "
+        "(default 1)",
+    )
+    several.add_argument("--best", action="store_true", help="write the first of them alone, to track.flac")
     _add_rendering(generate)
 
     what = "one or several plans from a prompt, to read, choose and edit"
@@ -36,8 +53,12 @@ def add_commands(commands: Commands) -> None:
     learned = "compose with what `hybridgen finetune` learned; repeatable"
     options.add_adapters(plan, "FOLDER[:STRENGTH]", learned)
     options.add_model(plan)
+    _add_arranging(plan)
     options.add_out(plan, "plan.json", "where the plan goes")
-    plan.epilog = "Instead of a prompt, a score to take the plan from: song.mid, .abc, .musicxml, .mxl or chart.txt"
+    plan.epilog = (
+        "Instead of a prompt, a score to take the plan from: song.mid, .abc, .musicxml, .mxl or chart.txt, "
+        "a plan.json, or a track that hybridgen made"
+    )
 
     understand = options.command(commands, "understand", run_understand, "what the words of a prompt fix, and what not")
     options.add_prompt(understand)
@@ -62,6 +83,27 @@ def add_commands(commands: Commands) -> None:
     options.add_model(export)
 
 
+def _add_arranging(parser: Parser) -> None:
+    group = parser.add_argument_group(
+        "arranging",
+        'a plan\'s sections in another order: hybridgen plan track.flac --arrange "intro A A B A outro" -o new.json',
+    )
+    group.add_argument(
+        "--arrange",
+        metavar="SECTIONS",
+        help="by label (verse, verse2 the second verse) or by letter: A the first section that is neither intro nor "
+        "outro, B the first with another label, A2 the second like A; A*2 or 2xA is A twice, A[4] its first four bars. "
+        "What returns, returns with its chords, notes and tempo",
+    )
+    group.add_argument(
+        "--variation",
+        type=float,
+        metavar="0-1",
+        help="share of the notes, by role and bar, of bars that return which is written anew when the plan is rendered "
+        "(default 0)",
+    )
+
+
 def _add_rendering(parser: Parser) -> None:
     group = parser.add_argument_group("rendering")
     options.add_render_options(group)
@@ -83,9 +125,14 @@ def _add_rendering(parser: Parser) -> None:
 def run_generate(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
     chosen, controls = options.read_render_options(args), options.read_controls(args, "request")
-    options.check_outputs(args, args.out, args.plan_out, inputs=_given(args.prompt_file, args.melody))
+    each = _outputs_of_each(args)
+    for one in each:
+        options.check_outputs(one, one.out, one.plan_out, inputs=_given(args.prompt_file, args.melody))
     options.print_understood(prompt, controls)
     melody = options.read_melody(args, prompt, controls)
+    if args.n != 1:
+        _generate_several(args, each, prompt, {**chosen, **controls, "melody": melody})
+        return
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -100,6 +147,46 @@ def run_generate(args: argparse.Namespace) -> None:
             **controls,
         )
     options.finish(track, args, started, args.plan_out)
+
+
+def _outputs_of_each(args: argparse.Namespace) -> list[argparse.Namespace]:
+    """The options with the files of each track that is written; ValueError for what -n does not go with."""
+    if args.n == 1:
+        if args.best:
+            raise ValueError("--best is for several tracks, such as -n 8")
+        return [args]
+    from hybridgen.evaluation import check_installed
+    from hybridgen.planning.plans import check_count
+
+    check_installed("generate -n")
+    check_count(args.n)
+    for name in ("plan_seed", "render_seed"):
+        if (seed := getattr(args, name)) is not None:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} {seed} is for one track, and -n {args.n} makes several: give --seed")
+    if args.best:
+        return [args]
+    given = {name: path for name in ("out", "plot", "plan_out") if (path := getattr(args, name)) is not None}
+    names = {name: options.numbered(path, args.n) for name, path in given.items()}
+    return [argparse.Namespace(**vars(args) | {name: paths[i] for name, paths in names.items()}) for i in range(args.n)]
+
+
+def _generate_several(
+    args: argparse.Namespace, each: Sequence[argparse.Namespace], prompt: str, request: dict[str, Any]
+) -> None:
+    """Tracks of one prompt, ranked; as many of them are written as there are entries of `each`."""
+    from hybridgen.evaluation.candidates import candidates, table
+    from hybridgen.files import Outputs
+
+    pipe = options.load_pipeline(args)
+    with options.progress_bars() as progress:
+        ranked = candidates(pipe, prompt, args.n, seed=args.seed, progress=progress, **request)
+    with Outputs() as together:
+        written = [
+            options.add_track(together, candidate.track, one, one.plan_out)
+            for candidate, one in zip(ranked, each, strict=False)
+        ]
+    print(table(ranked, [*written, *[None] * (len(ranked) - len(written))]))
 
 
 def run_understand(args: argparse.Namespace) -> None:
@@ -120,14 +207,17 @@ def run_understand(args: argparse.Namespace) -> None:
 
 
 def run_plan(args: argparse.Namespace) -> None:
-    if args.prompt and (score := Path(args.prompt)).suffix.lower() in formats.READS and score.is_file():
+    if args.variation is not None and args.arrange is None:
+        raise ValueError(f"--variation {args.variation:g} is for --arrange, which is not given")
+    if args.prompt and (score := Path(args.prompt)).suffix.lower() in PLAN_ENDINGS and score.is_file():
         _import_plan(score, args)
         return
+    if args.arrange is not None:
+        missing = "" if args.prompt is None else f", and {args.prompt[:60]!r} is no file here"
+        raise ValueError(f"--arrange is for a plan or a track{missing}")
     prompt = options.read_prompt(args)
     controls = options.read_controls(args, "request")
-    paths = [args.out]
-    if args.n > 1:
-        paths = [args.out.with_stem(f"{args.out.stem}-{i}") for i in range(1, args.n + 1)]
+    paths = options.numbered(args.out, args.n)
     options.check_outputs(args, None, *paths, inputs=_given(args.prompt_file, args.melody))
     for adapter in options.parse_adapters(args):
         if adapter.bars is not None:
@@ -143,20 +233,21 @@ def run_plan(args: argparse.Namespace) -> None:
 
 
 def _import_plan(score: Path, args: argparse.Namespace) -> None:
-    """The plan of a score in another format; nothing is left for a planner to choose."""
+    """The plan of a score in another format, or of a track, arranged if that is asked; no planner chooses anything."""
     given = [name for name, value in options.read_controls(args, "request").items() if value is not None]
     given += ["melody"] if args.melody is not None else []
     if given or args.n > 1:
         option = given[0] if given else "n"
         raise ValueError(f"--{option} is for a prompt, and {score} is a score: edit its plan instead")
     options.check_outputs(args, None, args.out, inputs=[score])
-    plan = options.read_plan(score)
+    plan = options.plan_in(score)
+    if args.arrange is not None:
+        plan = plan.arrange(args.arrange, args.variation or 0.0)
     options.write_texts({args.out: plan.to_json()})
     print(f"{args.out}: {plan.text()}")
 
 
 def run_export(args: argparse.Namespace) -> None:
-    from hybridgen import manifest
     from hybridgen.files import Outputs
 
     kind = args.out.suffix.lower()
@@ -170,7 +261,7 @@ def run_export(args: argparse.Namespace) -> None:
     if kind in formats.CHAPTERED:
         _export_chapters(args)
         return
-    plan = manifest.read(args.file).plan if is_track else options.read_plan(args.file)
+    plan = options.plan_in(args.file)
     if args.labels is not None:
         from hybridgen.formats.labels import to_labels
 
@@ -218,7 +309,7 @@ def _stems(args: argparse.Namespace, record: "Manifest") -> "dict[str, Audio]":
     if pipe.model_record.weights != record.operations[-1].model.weights:
         made = record.operations[-1].model.name
         raise ValueError(
-            f"{args.file}: its stems need the weights of model {made!r} that made it, and {pipe.name!r} has others here: "
+            f"{args.file}: its stems need the weights of the model {made!r} that made it, and {pipe.name!r} has others: "
             "name it with --model, or leave the stems out with --no-stems"
         )
     with options.progress_bars() as progress:

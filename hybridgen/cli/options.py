@@ -21,6 +21,7 @@ from hybridgen.progress import Progress
 
 if TYPE_CHECKING:
     from hybridgen.adapters import Adapter
+    from hybridgen.files import Outputs
     from hybridgen.pipeline import Pipeline
     from hybridgen.plan.plan import Plan
     from hybridgen.track import Track
@@ -67,7 +68,8 @@ def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
     for name, option in written_controls(place).items():
         assert option.parse is not None
         flag, action = f"--{option.repeats or name}", "append" if option.repeats else "store"
-        parser.add_argument(flag, dest=name, action=action, type=option.parse, metavar=option.metavar, help=option.help)
+        what = option.help.replace("%", "%%")  # argparse formats it
+        parser.add_argument(flag, dest=name, action=action, type=option.parse, metavar=option.metavar, help=what)
 
 
 def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
@@ -228,6 +230,13 @@ def read_plan(path: Path) -> "Plan":
     return plan
 
 
+def plan_in(path: Path) -> "Plan":
+    """The plan of a track of ours, or the one in a file of any format that is read; ValueError for anything else."""
+    from hybridgen import manifest
+
+    return manifest.read(path).plan if path.suffix.lower() in AUDIO_ENDINGS else read_plan(path)
+
+
 def parse_bars(text: str) -> list[tuple[int, int]]:
     """(first, last) of each range in "3,5-6,9-12", in order; ValueError for all else and for shared bars."""
     ranges = []
@@ -293,21 +302,38 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 def finish(track: "Track", args: argparse.Namespace, started: float, plan_out: Path | None = None) -> None:
     """Save, draw if requested, all of it or nothing, and say in one line what was made."""
     from hybridgen.files import Outputs
+    from hybridgen.plan.serial import clock
 
     took = time.perf_counter() - started
-    path, picture = args.out or _default_name(track), getattr(args, "plot", None)
     with Outputs() as together:
-        track.write(together, path, latents=not getattr(args, "no_latents", True))
-        if picture is not None:
-            from hybridgen import plot
-
-            plot.write(plot.draw(track.samples, track.plan), together.add(picture), picture.suffix)
-        if plan_out is not None:
-            together.add(plan_out).write_text(track.plan.to_json(), encoding="utf-8")
-    minutes, seconds = divmod(track.plan.seconds, 60)
+        path = add_track(together, track, args, plan_out)
     speed = track.plan.seconds / took
     seeds = f"plan seed {track.seed}, render seed {track.render_seed}"
-    print(f"{path}: {int(minutes)}:{seconds:06.3f}, made in {took:.1f} s ({speed:.1f}x real time), {seeds}")
+    print(f"{path}: {clock(track.plan.seconds)}, made in {took:.1f} s ({speed:.1f}x real time), {seeds}")
+
+
+def add_track(together: "Outputs", track: "Track", args: argparse.Namespace, plan_out: Path | None = None) -> Path:
+    """Add a track, and its picture and plan as far as requested, to what is written together; returns its path."""
+    path, picture = args.out or _default_name(track), getattr(args, "plot", None)
+    track.write(together, path, latents=not getattr(args, "no_latents", True))
+    if picture is not None:
+        from hybridgen import plot
+
+        plot.write(plot.draw(track.samples, track.plan), together.add(picture), picture.suffix)
+    if plan_out is not None:
+        together.add(plan_out).write_text(track.plan.to_json(), encoding="utf-8")
+    return path
+
+
+def numbered(path: Path, n: int) -> list[Path]:
+    """The names of several files instead of one: plan-1.json, plan-2.json ...; of one the name itself.
+
+    ValueError for fewer or more than are made together.
+    """
+    from hybridgen.planning.plans import check_count
+
+    check_count(n)
+    return [path] if n == 1 else [path.with_stem(f"{path.stem}-{i}") for i in range(1, n + 1)]
 
 
 def _default_name(track: "Track") -> Path:

@@ -11,6 +11,11 @@ checks    the bounds that a release must keep
 pictures  the figures and tracks drawn
 report    report.json and report.md
 run       all of it, in order
+
+Of files that anyone made, and of tracks that are to be chosen from:
+
+judge      what sound files measure, beside their plans
+candidates several tracks of one prompt, the one that keeps its plan best first
 """
 
 from importlib.util import find_spec
@@ -18,8 +23,8 @@ from importlib.util import find_spec
 REQUIRED = ("librosa", "mir_eval")
 
 
-def check_installed() -> None:
-    """Raises ValueError, in one line, for a package that evaluation needs and that is missing."""
+def check_installed(what: str = "evaluation") -> None:
+    """Raises ValueError, in one line, for a package that `what` needs and that is missing."""
     missing = [name for name in REQUIRED if find_spec(name) is None]
     if missing:
-        raise ValueError(f"evaluation needs {' and '.join(missing)}: pip install 'hybridgen[eval]'")
+        raise ValueError(f"{what} needs {' and '.join(missing)}: pip install 'hybridgen[eval]'")

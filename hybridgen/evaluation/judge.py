@@ -104,7 +104,7 @@ def judge(path: Path, plans: Path | None = None) -> Judgement:
         key=harmony.key(sound.samples)[0],
         chords=_chords(sound.samples, beats),
         repetition=structure.repetition(sound.samples, _bar_starts(plan, beats)),
-        plan=_against(sound.samples, plan),
+        plan=None if plan is None else against(sound.samples, plan),
     )
 
 
@@ -134,8 +134,9 @@ def _chords(samples: np.ndarray, beats: np.ndarray) -> tuple[str, ...]:
     return tuple(chord for chord, _ in itertools.groupby(heard))
 
 
-def _against(samples: np.ndarray, plan: Plan | None) -> AgainstPlan | None:
-    if plan is None or plan.key is None or plan.meter is None or plan.tempo_map is None or len(plan.beat_starts()) < 2:
+def against(samples: np.ndarray, plan: Plan) -> AgainstPlan | None:
+    """How samples (2, N) keep a plan that counts time at 44.1 kHz; None for one without key, meter or two beats."""
+    if plan.key is None or plan.meter is None or plan.tempo_map is None or len(plan.beat_starts()) < 2:
         return None
     onsets = transcription.listen(samples)
     tempo = float(plan.tempo_map.bpm_at(np.zeros(1))[0])

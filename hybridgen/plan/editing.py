@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -131,6 +131,23 @@ def with_notes_before(old: P, new: P) -> P:
     return new.with_parts(parts)
 
 
+def tempo_at(plan: Score, bar: int) -> Tempo:
+    """The tempo in force at the start of `bar`, as a mark; it continues the ramp in force there."""
+    assert plan.tempo_map is not None
+    start = plan.tempo_map.quarters_at(plan.bar_starts()[bar - 1] / plan.time_base.sample_rate)
+    before = [m for m in plan.tempo if m.bar <= bar][-1]
+    bpm = round(float(plan.tempo_map.bpm_at(start)), 1)
+    return Tempo(bar, bpm, before.ramp and _ramps_into(plan, before, bar))
+
+
+def with_tail(plan: P, **changes: Any) -> P:
+    """The plan with other fields, and as many samples after its last bar line as it had, or as few of its last bar."""
+    new = replace(plan, n_samples=None, **changes)
+    if plan.n_samples is None:
+        return new
+    return replace(new, n_samples=max(1, int(new.bar_starts()[-1]) + plan.length - int(plan.bar_starts()[-1])))
+
+
 def _edit_instruments(plan: P, change: Controls) -> P:
     programs = {role: None for role in order_roles(change.roles or ())} | dict(plan.instruments)
     programs |= {role: chosen[0] if chosen else None for role, chosen in change.instruments or ()}
@@ -238,11 +255,9 @@ def _edit_tempo(plan: P, first: int, last: int, bpm: float) -> P:
     marks.append(Tempo(first, bpm))
     if last < plan.n_bars:
         resume = next((m for m in plan.tempo if m.bar == last + 1), None)
-        marks.append(resume or _tempo_at(plan, last + 1))
+        marks.append(resume or tempo_at(plan, last + 1))
         marks += [m for m in plan.tempo if m.bar > last + 1]
-    tail = None if plan.n_samples is None else plan.length - int(plan.bar_starts()[-1])
-    new = replace(plan, tempo=tuple(marks), n_samples=None, codes=())
-    return new if tail is None else replace(new, n_samples=max(1, int(new.bar_starts()[-1]) + tail))
+    return with_tail(plan, tempo=tuple(marks), codes=())
 
 
 def _edit_ending(plan: P, ending: Ending) -> P:
@@ -253,19 +268,10 @@ def _edit_ending(plan: P, ending: Ending) -> P:
     return replace(plan, ending=ending, n_samples=n_samples, codes=(), pre_roll=0)
 
 
-def _ramps_into(plan: P, mark: Tempo, bar: int) -> bool:
+def _ramps_into(plan: Score, mark: Tempo, bar: int) -> bool:
     """Whether the ramp that starts at `mark` would still run at `bar`."""
     following = [m.bar for m in plan.tempo if m.bar > mark.bar]
     return bool(following) and following[0] > bar
-
-
-def _tempo_at(plan: P, bar: int) -> Tempo:
-    """The tempo in force at the start of `bar`, as a mark; it continues the ramp in force there."""
-    assert plan.tempo_map is not None
-    start = plan.tempo_map.quarters_at(plan.bar_starts()[bar - 1] / plan.time_base.sample_rate)
-    before = [m for m in plan.tempo if m.bar <= bar][-1]
-    bpm = round(float(plan.tempo_map.bpm_at(start)), 1)
-    return Tempo(bar, bpm, before.ramp and _ramps_into(plan, before, bar))
 
 
 def _unset_codes(plan: P, bars: tuple[int, int]) -> P:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from hybridgen.plan.editing import with_tail
 from hybridgen.plan.harmony import METER_BEATS
 from hybridgen.plan.notes import TICKS
 from hybridgen.plan.parts import Section, Tempo, check_bars, show, whole
@@ -128,11 +129,7 @@ def _inserted(plan: P, at: int, sections: Sequence[Section], n_bars: int) -> P:
     if plan.beats:
         new = _with_beats(cleared, at, sections, n_bars)
     else:
-        tail = None if plan.n_samples is None else plan.length - int(plan.bar_starts()[-1])
-        marks = _marks(plan, at, n_bars)
-        new = replace(cleared, sections=tuple(sections), tempo=marks, n_samples=None, ending=None)
-        n_samples = None if tail is None else max(1, int(new.bar_starts()[-1]) + tail)
-        new = replace(new, n_samples=n_samples, ending=plan.ending)
+        new = with_tail(cleared, sections=tuple(sections), tempo=_marks(plan, at, n_bars))
     return replace(new, notes=notes)
 
 

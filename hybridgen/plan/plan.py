@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from hybridgen.plan import editing, features, html, rolls, serial
+from hybridgen.plan import arranging, editing, features, html, rolls, serial
 from hybridgen.plan.controls import Controls, EditArgs
 from hybridgen.plan.score import Score
 
@@ -79,6 +79,23 @@ class Plan(Score):
     def copy(self, bars: tuple[int, int], to: int, roles: Sequence[str] | None = None) -> "Plan":
         """What is played in bars first..last played from bar `to` on too: chords and notes, or notes of these roles."""
         return editing.copy(self, bars, to, roles)
+
+    def arrange(self, order: str, variation: float = 0.0) -> "Plan":
+        """The plan with its sections in another order, as often as named: "intro A A B A outro".
+
+        A section is named by its label (`verse` is the first verse, `verse2` the second) or by a letter: A is the first
+        section that is neither intro nor outro, B the first with another label, `A2` the second verse where A is the
+        first. `A*2` and `2xA` are A twice, `A[4]` its first four bars.
+        What returns is what it was: chords, notes, energy, roles, tempo (or the beats as played); a ramp whose end does
+        not follow is held at its first tempo. Key, meter, instruments and swing stay, and what the plan has after its
+        last bar line. The ending stays where the last bar is what it was, or where it is a cut; else a render chooses.
+        All codes are unset: they depend on the place.
+        variation, 0-1: the share of the (role, bar) cells of bars that were played before whose notes are left to be
+        written anew when the plan is rendered, chosen by the plan's seed; more of it clears more of the same ones.
+        Raises ValueError, naming what it is about and both values: a name that is no section, more than 4,095 bars or
+        600 seconds.
+        """
+        return arranging.arrange(self, order, variation)
 
     def note_spans(self, hop: int, n_frames: int | None = None) -> rolls.NoteSpans:
         """What begins and sounds in frames of `hop` samples, by role and pitch; see `rolls.note_spans`."""

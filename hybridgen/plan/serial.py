@@ -292,19 +292,32 @@ def summary(plan: Score) -> str:
     return " · ".join([*parts, *([plan.key] if plan.key else [])])
 
 
-def _facts(plan: Score) -> str:
+def tempo_text(plan: Score) -> str:
+    """The tempo marks in words: "84→ 104 (bar 5) BPM"; or that it is as played, or unknown."""
     marks = [f"{m.bpm:g}" + ("→" if m.ramp else "") + (f" (bar {m.bar})" if m.bar > 1 else "") for m in plan.tempo]
-    tempo = " ".join(marks) + " BPM" if marks else "tempo as played" if plan.beats else "tempo unknown"
-    written = sum(code >= 0 for code in plan.codes[0]) if plan.codes else 0
-    minutes, seconds = divmod(plan.seconds, 60)
+    return " ".join(marks) + " BPM" if marks else "tempo as played" if plan.beats else "tempo unknown"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: "1:04.250"."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:06.3f}"
+
+
+def n_written(plan: Score) -> int:
+    """Code frames that are written."""
+    return sum(code >= 0 for code in plan.codes[0]) if plan.codes else 0
+
+
+def _facts(plan: Score) -> str:
     facts = (
         *([] if plan.swing is None else [f"swing {plan.swing}"]),
         plan.key or "key unknown",
         plan.meter or "meter unknown",
-        tempo,
+        tempo_text(plan),
         f"{plan.n_bars} bars",
-        f"{int(minutes)}:{seconds:06.3f}",
+        clock(plan.seconds),
         *([] if plan.ending is None else [f"ending: {plan.ending}"]),
-        f"{written} of {plan.n_code_frames} code frames written",
+        f"{n_written(plan)} of {plan.n_code_frames} code frames written",
     )
     return "  ·  ".join(facts)

@@ -120,15 +120,21 @@ def check_request(prompt: str, n: int, seed: int, controls: Controls, melody: Pl
     """
     if not check_prompt(prompt).strip():
         raise ValueError("prompt is empty: say in words what the music should be")
-    if not 1 <= whole(n, "n") <= MAX_PLANS:
-        raise ValueError(f"n {n} is outside 1-{MAX_PLANS}")
+    check_count(n)
     understood = understand(prompt)
     if melody is not None:
         check_melody(melody, controls)
         controls, worded = fitted(controls, understood.controls, melody)
         understood = replace(understood, controls=worded)
     resolve_controls(understood, controls)
-    return [check_seed(check_seed(seed) + i) for i in range(whole(n, "n"))]
+    return [check_seed(check_seed(seed) + i) for i in range(check_count(n))]
+
+
+def check_count(n: int) -> int:
+    """`n` as an int; ValueError outside the 1-64 plans that are written together."""
+    if not 1 <= whole(n, "n") <= MAX_PLANS:
+        raise ValueError(f"n {n} is outside 1-{MAX_PLANS}")
+    return whole(n, "n")
 
 
 def complete(
