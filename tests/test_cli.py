@@ -92,7 +92,23 @@ def test_plans_to_read_and_render(model: str, here: Path, capsys: pytest.Capture
     assert not Path("t.ogg.latents.safetensors").exists()
 
 
-@pytest.mark.parametrize("command", ["generate", "plan", "edit", "export", "judge", "inspect", "finetune", "evaluate"])
+HELPED = (
+    "generate",
+    "plan",
+    "repaint",
+    "extend",
+    "loop",
+    "vary",
+    "cover",
+    "layer",
+    "stems",
+    "stream",
+    "export",
+    "judge",
+)
+
+
+@pytest.mark.parametrize("command", [*HELPED, "compare", "inspect", "finetune", "evaluate"])
 def test_help_is_printed(command: str, capsys: pytest.CaptureFixture):
     assert run(command, "--help") == 0
     assert f"usage: hybridgen {command}" in capsys.readouterr().out

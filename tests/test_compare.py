@@ -174,7 +174,7 @@ def folder(note_pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pat
     place = tmp_path_factory.mktemp("tracks")
     track = note_pipe.generate("jazz, 120 BPM in C minor", bars=6, seed=1)
     track.save(place / "a.flac")
-    note_pipe.rerender(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3)).save(place / "b.flac")
+    note_pipe.repaint(track, track.plan.edit((3, 3), chords=["Am"]), (3, 3)).save(place / "b.flac")
     (place / "a.json").write_text(track.plan.to_json())
     return place
 

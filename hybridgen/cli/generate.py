@@ -309,7 +309,7 @@ def _stems(args: argparse.Namespace, record: "Manifest") -> "dict[str, Audio]":
     if pipe.model_record.weights != record.operations[-1].model.weights:
         made = record.operations[-1].model.name
         raise ValueError(
-            f"{args.file}: its stems need the weights of the model {made!r} that made it, and {pipe.name!r} has others: "
+            f"{args.file}: its stems need the weights of model {made!r} that made it, {pipe.name!r} has others: "
             "name it with --model, or leave the stems out with --no-stems"
         )
     with options.progress_bars() as progress:

@@ -28,7 +28,7 @@ from hybridgen.plan.controls import ControlArgs
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.progress import Progress, report
-from hybridgen.render import editing
+from hybridgen.render import change
 from hybridgen.sampling import RenderOptions
 from hybridgen.track import Track
 
@@ -73,7 +73,7 @@ def candidates(
     _check_lengths(plans)
     states, found = pipe.encode_prompt(prompt), list[Candidate]()
     for plan in plans:
-        track = editing.render(pipe, plan, RenderOptions(plan.seed, num_steps, guidance_scale, progress), states)
+        track = change.render(pipe, plan, RenderOptions(plan.seed, num_steps, guidance_scale, progress), states)
         found.append(Candidate(track.with_notes(plans.notes), shares_kept(track)))
         report(progress, "candidates", len(found), n)
     for note in dict.fromkeys(note for one in found for note in one.track.notes if note not in plans.notes):
