@@ -93,7 +93,7 @@ def test_the_score_is_the_mean_of_what_is_known_and_what_is_not_comes_last(
 def test_what_cannot_be_ranked_is_refused_before_a_render(
     arguments: dict, words: str, pipe: Pipeline, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module.editing, "render", lambda *_: pytest.fail("rendered"))
+    monkeypatch.setattr(module.change, "render", lambda *_: pytest.fail("rendered"))
     with pytest.raises(ValueError, match=words):
         candidates(pipe, "x", seed=1, **arguments)
 
