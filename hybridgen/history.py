@@ -103,7 +103,7 @@ def check_spans(fresh: Sequence[Sequence[int]], plan: Plan) -> tuple[tuple[int, 
 
 def check_strength(strength: float) -> float:
     """`strength` as a float; ValueError unless it is above 0 and at most 1."""
-    strength = number(strength, "strength")
+    strength = float(number(strength, "strength"))  # 1 and 1.0 are to be the same text in a manifest
     if not 0 < strength <= 1:
         raise ValueError(f"strength {strength:g} is not above 0 and at most 1")
     return strength

@@ -1,4 +1,4 @@
-"""A plan that goes on, and a part of one alone: more bars after its form or before it, or some of its bars."""
+"""A plan that goes on, after its form or before it, and a part of one: some of its bars on their own."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -75,16 +75,19 @@ def preceded(plan: P, n_bars: int) -> P:
 
 
 def cut(plan: P, bars: tuple[int, int]) -> P:
-    """Bars first..last (from 1, both included) of the plan on their own, without codes and without an ending."""
+    """Bars first..last (from 1, both included) of the plan on their own, without codes and without an ending.
+
+    Every beat keeps its length: where a ramp is cut through, beats stand in the place of tempo marks.
+    """
     first, last = check_bars(bars, plan.n_bars)
     sections = split(split(plan.sections, last)[0], first - 1)[1]
     parts = tuple(replace(part, bars=part.bars[first - 1 : last]) for part in plan.notes)
     cleared = replace(plan, codes=(), notes=(), ending=None, pre_roll=0)
-    if plan.beats:
+    if plan.beats or _is_ramp_over(plan, first) or _is_ramp_at(plan, last):
         per_bar = len(METER_BEATS[plan.meter or "4/4"])
-        beats = plan.beats[(first - 1) * per_bar : last * per_bar + 1]
-        beats = tuple(round(beat - beats[0], 6) for beat in beats)
-        return replace(cleared, sections=sections, beats=beats, notes=parts, n_samples=None)
+        times = _beats(plan)[(first - 1) * per_bar : last * per_bar + 1]
+        beats = tuple((times - times[0]).round(6).tolist())
+        return replace(cleared, sections=sections, tempo=(), beats=beats, notes=parts, n_samples=None)
     marks = [Tempo(1, _bpm_at(plan, first), _is_ramp_at(plan, first))]
     marks += [Tempo(mark.bar - first + 1, mark.bpm, mark.ramp) for mark in plan.tempo if first < mark.bar <= last]
     return replace(cleared, sections=sections, tempo=tuple(marks), notes=parts, n_samples=None)
@@ -137,10 +140,11 @@ def _marks(plan: Score, at: int, n_bars: int) -> tuple[Tempo, ...]:
     """The tempo marks of a plan with `n_bars` more after bar `at`, in which the tempo is that of the place."""
     before = [mark for mark in plan.tempo if mark.bar <= at]
     after = [Tempo(mark.bar + n_bars, mark.bpm, mark.ramp) for mark in plan.tempo if mark.bar > at]
-    if at < plan.n_bars and (not after or after[0].bar > at + 1 + n_bars) and (not before or before[-1].ramp):
+    if before and before[-1].ramp and after:  # which stops for the new bars, and then runs on where it has not arrived
         bpm = _bpm_at(plan, at + 1)
         before.append(Tempo(at + 1, bpm))
-        after.insert(0, Tempo(at + 1 + n_bars, bpm, _is_ramp_at(plan, at + 1)))
+        if after[0].bar > at + 1 + n_bars:
+            after.insert(0, Tempo(at + 1 + n_bars, bpm, True))
     return (*(before or [Tempo(1, after[0].bpm)]), *after)
 
 
@@ -150,14 +154,23 @@ def _with_beats(plan: P, at: int, sections: Sequence[Section], n_bars: int) -> P
     beats, per_bar = np.array(plan.beats), len(offsets)
     beside = max(at - 1, 0)
     length = beats[(beside + 1) * per_bar] - beats[beside * per_bar]
-    start = beats[at * per_bar] if at else 0.0
     if at == 0 and beats[0] > beats[1] - beats[0]:
         raise ValueError(f"where 'start': {beats[0]:.2f} s of sound lie before bar 1, more than a beat")
-    new = start + (np.arange(n_bars)[:, None] + offsets / _quarters(plan)).reshape(-1) * length
+    new = beats[at * per_bar] + (np.arange(n_bars)[:, None] + offsets / _quarters(plan)).reshape(-1) * length
     moved = beats[at * per_bar :] + n_bars * length
     all_beats = tuple(np.concatenate([beats[: at * per_bar], new, moved]).round(6).tolist())
     n_samples = plan.length + round(n_bars * length * plan.time_base.sample_rate)
     return replace(plan, sections=tuple(sections), beats=all_beats, n_samples=n_samples)
+
+
+def _beats(plan: Score) -> np.ndarray:
+    """Seconds of every beat of the bars, and of the one after them."""
+    if plan.beats:
+        return np.array(plan.beats)
+    assert plan.tempo_map is not None
+    bars = np.arange(plan.n_bars)[:, None] * _quarters(plan)
+    beats = (bars + np.array(METER_BEATS[plan.meter or "4/4"])).reshape(-1)
+    return plan.tempo_map.seconds_at(np.append(beats, plan.n_bars * _quarters(plan)))
 
 
 def _quarters(plan: Score) -> float:
@@ -174,3 +187,8 @@ def _is_ramp_at(plan: Score, bar: int) -> bool:
     """Whether a ramp begins or runs on at the start of a bar."""
     before = [mark for mark in plan.tempo if mark.bar <= bar]
     return before[-1].ramp and any(mark.bar > bar for mark in plan.tempo)
+
+
+def _is_ramp_over(plan: Score, bar: int) -> bool:
+    """Whether a ramp begins before the start of a bar and runs on after it."""
+    return _is_ramp_at(plan, bar) and all(mark.bar != bar for mark in plan.tempo)

@@ -35,7 +35,7 @@ def at_end(plan: Plan, n_bars: int) -> Remake:
 def at_start(plan: Plan, n_bars: int) -> Remake:
     """An introduction before the first bar. What is kept moves by whole frames, so the first may begin before it."""
     new, base = extending.preceded(plan, n_bars), plan.time_base
-    added = int(new.bar_starts()[n_bars])
+    added = int(new.bar_starts()[n_bars] - plan.bar_starts()[0])
     moved = -(-(added - plan.pre_roll) // base.code_hop) * base.frames_per_code
     length = new.n_samples if new.is_loop else plan.length + added  # a bar's samples may round otherwise elsewhere
     new = replace(new, n_samples=length, pre_roll=moved * base.latent_hop + plan.pre_roll - added)

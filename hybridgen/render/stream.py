@@ -85,7 +85,8 @@ class Stream:
         self._sampling = replace(sampling, window=WINDOW, overlap=OVERLAP)
         self._form = list(extending.split(plan.sections, extending.insertion(plan))[0])  # as it is without steering
         n_bars = sum(len(section.bars) for section in self._form)
-        plan = replace(extending.cut(plan, (1, n_bars)), ending=Ending("open"))
+        steady = replace(plan, tempo=tuple(Tempo(mark.bar, mark.bpm) for mark in plan.tempo))  # what steers is no ramp
+        plan = replace(extending.cut(steady, (1, n_bars)), ending=Ending("open"))
         self._forgotten = 0  # bars
         self._now = _Segment(plan, stages.encode_prompt(plan.prompt), Steering())
         self._next: _Segment | None = None
