@@ -144,6 +144,8 @@ def test_a_loop_of_bars_has_their_length_and_goes_round(note_pipe: Pipeline, tra
     assert new.plan.is_loop and new.samples.shape[1] == new.plan.bar_starts()[-1]
     assert np.abs(new.plan.bar_starts() - (starts - starts[0])).max() <= 1
     assert abs(later(track, new) + starts[0]) == 0
+    assert last_change(new).fresh == ((-new.plan.pre_roll, new.plan.beat_starts()[1]),)  # the last bar leads into it
+    assert new.plan.pre_roll >= np.diff(starts)[-1]
 
 
 def test_seconds_are_the_bars_next_to_them(note_pipe: Pipeline, steady: Track):
@@ -174,12 +176,14 @@ def test_a_variation_of_nothing_is_the_track(note_pipe: Pipeline, steady: Track)
 
 def test_the_less_varied_is_the_nearer(note_pipe: Pipeline, steady: Track):
     apart = [np.abs(note_pipe.vary(steady, a, seed=3).latents - steady.latents).mean() for a in (0.05, 0.3, 1)]
-    assert apart == sorted(apart)
+    assert apart == sorted(apart) and apart[0] < 0.3 * apart[2]
 
 
 def test_stems_add_up(note_pipe: Pipeline, track: Track):
     parts = note_pipe.stems(track)
     assert list(parts) == list(INSTRUMENTS)
+    first, second, _ = (part.samples for part in parts.values())
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] < 0.99
     assert np.abs(sum(part.samples for part in parts.values()) - track.samples).max() < 1e-5
 
 

@@ -57,6 +57,8 @@ def test_a_layer_is_added_to_what_was_there(note_pipe: Pipeline, track: Track):
     assert new.plan.part("bass") == track.plan.part("bass") and result.alone.samples.any()
     loud = np.abs(track.samples + result.alone.samples).max()
     assert np.allclose(new.samples, track.samples + result.alone.samples, atol=2e-7) or loud > 0.88
+    rest = (new.samples - result.alone.samples).ravel()
+    assert np.corrcoef(rest, track.samples.ravel())[0, 1] > 0.8  # but for what the limiter holds back
     assert new.manifest.has_own_sound and np.array_equal(note_pipe.replay(new.manifest).samples, new.samples)
     again = note_pipe.repaint(new, bars=(3, 3))
     kept = again.plan.span((1, 1))[1] // 2
