@@ -85,8 +85,8 @@ def cut(plan: P, bars: tuple[int, int]) -> P:
     if plan.beats or _is_ramp_over(plan, first) or _is_ramp_at(plan, last):
         per_bar = len(METER_BEATS[plan.meter or "4/4"])
         beats = _beats(plan)[(first - 1) * per_bar : last * per_bar + 1]
-        beats = tuple((beats - beats[0]).round(6).tolist())
-        return replace(cleared, sections=sections, tempo=(), beats=beats, notes=parts, n_samples=None)
+        own = tuple((beats - beats[0]).round(6).tolist())
+        return replace(cleared, sections=sections, tempo=(), beats=own, notes=parts, n_samples=None)
     marks = [Tempo(1, _bpm_at(plan, first), _is_ramp_at(plan, first))]
     marks += [Tempo(mark.bar - first + 1, mark.bpm, mark.ramp) for mark in plan.tempo if first < mark.bar <= last]
     return replace(cleared, sections=sections, tempo=tuple(marks), notes=parts, n_samples=None)
