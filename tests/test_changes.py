@@ -9,12 +9,12 @@ import pytest
 import soundfile
 
 from hybridgen import audio, files, manifest
-from hybridgen.history import Change
+from hybridgen.history import Change, check_strength
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import extending
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
-from hybridgen.render import edges
+from hybridgen.render import edges, stems
 from hybridgen.track import Track
 from tests.conftest import LATENT_HOP, SAMPLE_RATE
 
@@ -170,6 +170,10 @@ def test_a_variation_has_the_score_and_other_sound(note_pipe: Pipeline, steady: 
     assert not np.array_equal(note_pipe.vary(new, amount).latents, new.latents)
 
 
+def test_a_whole_strength_is_written_as_any_other():
+    assert repr(check_strength(1)) == "1.0"  # or a manifest that was read has other bytes than the one written
+
+
 def test_a_variation_of_nothing_is_the_track(note_pipe: Pipeline, steady: Track):
     assert note_pipe.vary(steady, 0) is steady
 
@@ -185,6 +189,21 @@ def test_stems_add_up(note_pipe: Pipeline, track: Track):
     first, second, _ = (part.samples for part in parts.values())
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] < 0.99
     assert np.abs(sum(part.samples for part in parts.values()) - track.samples).max() < 1e-5
+
+
+def test_a_share_is_what_resembles_its_guide():
+    """Two chords of sines and a noise, whose guides have other phases: each share is its own sound, not the others."""
+    rng, seconds = np.random.default_rng(0), np.arange(SAMPLE_RATE) / SAMPLE_RATE
+
+    def sounds() -> list[np.ndarray]:
+        chords = [sum(np.sin(2 * np.pi * (seconds * f + rng.random())) for f in c) for c in ((220, 330), (262, 392))]
+        return [np.tile(one, (2, 1)).astype(np.float32) for one in (*chords, 0.02 * rng.standard_normal(SAMPLE_RATE))]
+
+    true = sounds()
+    parts = stems.shares(np.sum(true, axis=0), sounds())
+    assert np.abs(np.sum(parts, axis=0) - np.sum(true, axis=0)).max() < 1e-4
+    for part, own in zip(parts[:2], true, strict=False):
+        assert np.square(part - own).mean() < 1e-2 * np.square(own).mean()
 
 
 def test_several_ranges_are_made_anew_and_nothing_else(note_pipe: Pipeline, track: Track):

@@ -22,7 +22,8 @@ from hybridgen.stages import Stages
 from hybridgen.track import Track
 
 N_FFT, HOP = 4096, 1024
-FLOOR = 1e-6  # of a power: silence is shared evenly
+POWER = 1.2  # of sizes: 2, as for sounds in equal phase with their guides, takes too much from the quieter of two
+FLOOR = 1e-6  # of such a power: silence is shared evenly
 PIECE = 256 * HOP  # samples at once, so that memory stays flat
 
 
@@ -83,7 +84,7 @@ def _shares(pieces: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """`shares` of a piece (2, n) of the mix and of the sounds, without their first and last N_FFT samples."""
     window = torch.hann_window(N_FFT)
     mix, *alone = (torch.stft(torch.tensor(piece), N_FFT, HOP, window=window, return_complex=True) for piece in pieces)
-    sizes = torch.stack([one.abs().square() for one in alone]) + FLOOR
+    sizes = torch.stack([one.abs() ** POWER for one in alone]) + FLOOR
     sizes /= sizes.sum(0)
     for share in sizes:
         yield torch.istft(mix * share, N_FFT, HOP, window=window, length=pieces[0].shape[1]).numpy()
