@@ -30,6 +30,8 @@ from hybridgen.manifest import Manifest
 from hybridgen.metrics import harmony, probe, rhythm, scores
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import extending
+from hybridgen.plan.harmony import NO_CHORD, chord_pitches
+from hybridgen.plan.notes import TICKS
 from hybridgen.plan.parts import ROLES, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.render import edges, mixdown, stems
@@ -627,6 +629,121 @@ def _hears(samples: np.ndarray, role: str) -> float:
     return float(1 / (1 + np.exp(-score[ROLES.index(role)])))
 
 
+# ---- covers, layers, streams
+
+
+def cover(pipe: Pipeline, tracks: Tracks, cases: Sequence[int], seed: int) -> Iterator[Values]:
+    """A track as another genre, at each depth: what is kept of it, and how much the new genre is heard.
+
+    Floors: key and chords of the track itself; the genre of a track that is generated from the same words.
+    """
+    for i in cases:
+        old, genre = tracks[i], GENRES[(7 * i + 3 + seed) % len(GENRES)]
+        spans = [span for span in harmony.chord_spans(old.plan) if span[2] not in (None, NO_CHORD)]
+        plain = pipe.generate(genre, seconds=round(old.plan.seconds, 2), seed=i)
+        found: Values = {
+            "track": i,
+            "genre floor": _genre(plain.samples) == genre,
+            **_kept_harmony("floor", old, spans),
+        }
+        for depth in ("plan", "codes", "latents"):
+            new = pipe.cover(old, genre, depth, seed=1000 + i)
+            found |= _kept_harmony(depth, new, spans)
+            found |= {
+                f"{depth}: genre heard": _genre(new.samples) == genre,
+                f"{depth}: likeness of latents": float(np.corrcoef(old.latents.ravel(), new.latents.ravel())[0, 1]),
+                f"{depth}: bars where they were": np.array_equal(new.plan.bar_starts(), old.plan.bar_starts()),
+                f"{depth}: replay the same": _same(pipe.replay(new.manifest), new),
+            }
+        yield found
+
+
+def _kept_harmony(name: str, track: Track, spans: Sequence[tuple[float, float, str | None]]) -> Values:
+    """How the key and the chords of a plan are heard in a track."""
+    heard = harmony.chords(track.samples, np.array([span[:2] for span in spans]))
+    right = [
+        one == harmony.majmin(chord) for one, (_, _, chord) in zip(heard, spans, strict=True) if harmony.majmin(chord)
+    ]
+    key = track.plan.key
+    return {
+        f"{name}: key weighted": scores.key_weighted(key, harmony.key(track.samples)[0]) if key else None,
+        f"{name}: chords": float(np.mean(right)) if right else None,
+    }
+
+
+def _genre(samples: np.ndarray) -> str:
+    """The genre that the probe hears."""
+    return probe.load().genre(probe.features(samples))
+
+
+def layer(pipe: Pipeline, tracks: Tracks, cases: Sequence[int], seed: int) -> Iterator[Values]:
+    """A role that a track lacks: is what it plays in the chords, does it begin on the grid, is the rest as it was?"""
+    for i in cases:
+        rng, old = random.Random(f"layer {seed} {i}"), tracks[i]
+        plays = {role for section in old.plan.sections for role in section.roles or ()}
+        role = rng.choice(
+            [one for one in ("lead", "winds", "strings", "guitar", "pad", "keys", "bass") if one not in plays]
+        )
+        result = pipe.layer(old, role)
+        new, (at, notes) = result.track, result.track.plan.note_samples(role)
+        bars = np.searchsorted(old.plan.bar_starts(), at[:, 0], side="right") - 1
+        inside, beats = [], []
+        for (start, _), note, bar in zip(at, notes, bars, strict=True):
+            chords = old.plan.bars[min(bar, old.plan.n_bars - 1)].chords
+            if not chords or chord_pitches(chords[0]) is None:
+                continue
+            first, last = old.plan.bar_starts()[bar : bar + 2]
+            chord = chord_pitches(chords[min(len(chords) - 1, int(len(chords) * (start - first) / (last - first)))])
+            inside.append(note.pitch % 12 in chord)
+            beats.append(abs(4 * note.tick / TICKS - round(4 * note.tick / TICKS)) < 0.01)
+        yield {
+            "track": i,
+            "notes": len(notes),
+            "notes in their chord": float(np.mean(inside)) if inside else None,
+            "onsets on sixteenths": float(np.mean(beats)) if beats else None,
+            "level over the track's in dB": level(result.alone.samples) - level(old.samples),
+            "added": float(np.corrcoef((new.samples - old.samples).ravel(), result.alone.samples.ravel())[0, 1]),
+            "heard by the probe": _hears(new.samples, role),
+            "floor: before": _hears(old.samples, role),
+            "replay the same": _same(pipe.replay(new.manifest), new),
+        }
+
+
+def steer(pipe: Pipeline, tracks: Tracks, cases: Sequence[int], seed: int) -> Iterator[Values]:
+    """A stream that is steered at a random moment: when that is heard, and whether the record repeats all of it."""
+    for i in cases:
+        rng, plan = random.Random(f"steer {seed} {i}"), tracks.plan(i)
+        change = (
+            {"mute": ("drums", "bass")},
+            {"energy": 7 if (plan.sections[0].energy or 0) < 4 else 0},
+            {"tempo": 97},
+            {"chords": ["Db", "Gb"]},
+            {"prompt": "solo piano"},
+        )[i % 5]
+        live, other = pipe.stream(plan, seed=i), pipe.stream(plan, seed=i)
+        n_before = rng.randint(10, 40)
+        given = [next(live) for _ in range(n_before)]
+        position = sum(block.shape[1] for block in given)
+        bar = live.steer(**change)
+        while sum(block.shape[1] for block in given) < position + 8 * audio_rate():
+            given.append(next(live))
+        live.close()
+        samples = np.concatenate([*given, *live], axis=1)
+        plain = np.concatenate([next(other) for _ in range(samples.shape[1] // given[0].shape[1])], axis=1)
+        differs = np.flatnonzero((samples[:, : plain.shape[1]] != plain).any(axis=0))
+        track, starts = live.track(), live.track().plan.bar_starts()
+        two_bars = 2 * float(np.diff(starts[max(0, bar - 2) : bar]).max())
+        yield {
+            "track": i,
+            "bar within two bars": bool(starts[bar - 1] - position <= two_bars),
+            "heard within two bars": bool(len(differs) and position <= differs[0] <= position + two_bars),
+            "bars until it is heard": (float(differs[0]) - position) / (two_bars / 2) if len(differs) else None,
+            "seconds until it is heard": (float(differs[0]) - position) / audio_rate() if len(differs) else None,
+            "the stream is its track": np.array_equal(samples, track.samples),
+            "replay the same": _same(pipe.replay(track.manifest), track),
+        }
+
+
 # ---- tables
 
 
@@ -654,6 +771,9 @@ OPERATIONS: dict[str, Callable[[Pipeline, Tracks, Sequence[int], int], Iterator[
     "vary": vary,
     "long": long,
     "stems": take_apart,
+    "cover": cover,
+    "layer": layer,
+    "steer": steer,
 }
 
 
