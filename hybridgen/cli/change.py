@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def add_commands(commands: Commands) -> None:
     """repaint, extend, loop, vary, cover, layer and stems."""
     what = "make some bars of a track anew, everything else untouched"
-    repaint = options.command(commands, "repaint", run_repaint, what)
+    repaint = options.command(commands, "repaint", run_repaint, what, older="edit")
     _add_file(repaint)
     repaint.add_argument(
         "--bars",

@@ -41,9 +41,12 @@ class Parser(argparse.ArgumentParser):
 # ---- options
 
 
-def command(commands: Commands, name: str, run: Callable[[argparse.Namespace], int | None], what: str) -> Parser:
-    """A new command that calls `run`."""
-    parser: Parser = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+def command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int | None], what: str, older: str | None = None
+) -> Parser:
+    """A new command that calls `run`; older: the name that it had before, under which scripts still find it."""
+    about = what[0].upper() + what[1:] + "."
+    parser: Parser = commands.add_parser(name, aliases=[older] if older else [], help=what, description=about)
     parser.set_defaults(run=run)
     return parser
 
