@@ -51,6 +51,7 @@ def test_a_loop_says_its_root_its_tempo_and_its_whole_length(tmp_path: Path):
     ("fields", "is_loop", "stretches"),
     [
         ({}, True, True),
+        ({"ending": "loop"}, True, True),
         ({"ending": None}, False, False),
         ({"ending": "fade"}, False, False),
         ({"n_samples": 8 * 44_100 + 1}, False, False),  # the last bar line is not the end

@@ -80,14 +80,14 @@ class Chunks:
 def describe(plan: Score, title: str, *, is_pitched: bool = True, with_markers: bool = True) -> Chunks:
     """What a plan says of the file with its sound, or with one of its stems; ValueError for a plan without bars.
 
-    A plan that is cut at its last bar line is a loop. Markers, in order: sections as regions, bars ("bar 1") and known
-    chords. is_pitched: whether a root note means anything.
+    A loop is one, and so is a plan that is cut at its last bar line. Markers, in order: sections as regions, bars
+    ("bar 1") and known chords. is_pitched: whether a root note means anything.
     """
     if plan.tempo_map is None or plan.meter is None:
         raise ValueError("riff: a plan without bars has no tempo and no bars to write")
     starts, quarters = plan.bar_starts(), plan.n_bars * meter_quarters(plan.meter)
     first, last = plan.tempo_map.seconds_at(np.array([0.0, quarters]))
-    is_loop = plan.ending is not None and plan.ending.kind == "cut" and plan.length == starts[-1]
+    is_loop = plan.ending is not None and plan.ending.kind in ("cut", "loop") and plan.length == starts[-1]
     beats, unit = (int(number) for number in plan.meter.split("/"))
     root = split_key(plan.key)[0] if plan.key and is_pitched else None
     acid = Acid(
