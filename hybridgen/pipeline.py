@@ -121,12 +121,14 @@ class Pipeline(Stages):
         num_steps: int | None = None,
         guidance_scale: float | None = None,
         melody: Plan | None = None,
+        stems: bool = False,
         progress: Progress | None = None,
         **controls: Unpack[ControlArgs],
     ) -> Track:
         """A track from a prompt: `plan`, then `render`. `seed` sets both seeds; a random one is taken and recorded.
 
-        controls, melody: as in `plan`; num_steps, guidance_scale, progress: as in `RenderOptions`.
+        controls, melody: as in `plan`; num_steps, guidance_scale, progress: as in `RenderOptions`. stems: whether
+        `Track.stems` holds what each role plays, as `stems` does.
         """
         seed = random_seed() if seed is None else seed
         options = RenderOptions(seed if render_seed is None else render_seed, num_steps, guidance_scale, progress)
@@ -135,6 +137,8 @@ class Pipeline(Stages):
         states = self.encode_prompt(prompt)
         planned = write_plans(self, prompt, states, given, seeds, progress, melody)
         track = change.render(self, planned.plans[0], options, states)
+        if stems:
+            track = replace(track, stems=self.stems(track, progress))
         return _warned(track.with_notes(planned.notes))
 
     def render(self, plan: Plan, **options: Unpack[RenderArgs]) -> Track:

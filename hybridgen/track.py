@@ -5,6 +5,7 @@ Shapes: N samples, T latent frames, C latent channels.
 
 import base64
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Track:
     latents: np.ndarray
     manifest: Manifest
     notes: tuple[str, ...] = ()  # requests that were not honored, and warnings
+    stems: Mapping[str, Audio] | None = None  # what each role plays, where that was asked for; not saved with it
 
     def __post_init__(self) -> None:
         samples = self.samples.view()

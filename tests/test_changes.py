@@ -206,6 +206,18 @@ def test_a_share_is_what_resembles_its_guide():
         assert np.square(part - own).mean() < 1e-2 * np.square(own).mean()
 
 
+def test_a_prompt_gives_stems_where_they_are_asked_for(note_pipe: Pipeline):
+    track = note_pipe.generate("drums and bass, 240 BPM in 4/4", bars=2, seed=1, stems=True)
+    assert track.stems is not None and set(track.stems) == {"drums", "bass"}
+    assert np.abs(sum(part.samples for part in track.stems.values()) - track.samples).max() < 1e-5
+    assert note_pipe.generate("drums and bass, 240 BPM in 4/4", bars=2, seed=1).stems is None
+
+
+def test_a_loop_begins_with_its_first_bar():
+    with pytest.raises(ValueError, match="a loop is whole bars, but the plan has 6 bars from sample 8820"):
+        replace(PLANS["played after an upbeat"], ending="loop")
+
+
 def test_several_ranges_are_made_anew_and_nothing_else(note_pipe: Pipeline, track: Track):
     new = note_pipe.repaint(track, bars=[(1, 1), (4, 4), (6, 6)])
     check_kept(note_pipe, track, new)

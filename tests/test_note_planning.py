@@ -249,8 +249,9 @@ def test_codes_are_written_where_notes_stay_unknown(note_pipe: Pipeline):
     part = plan.notes[0]
     recorded = forgotten(plan).with_parts([part.with_bars(2, (None,))])  # as much as is known of a recording
     states = note_pipe.encode_prompt(plan.prompt)
-    made = complete(note_pipe, recorded, states, np.array([True, False]))
+    first = np.array([True, False])
+    made = complete(note_pipe, recorded, states, first)
     assert made.part(part.role).bars[0] == part.bars[0] and unknown_bars(made)[1].any()
     assert made.codes and min(map(min, made.codes)) >= 0
     nothing = forgotten(plan)
-    assert not complete(note_pipe, nothing, states, np.array([True, False])).notes and complete(note_pipe, nothing, states).notes
+    assert not complete(note_pipe, nothing, states, first).notes and complete(note_pipe, nothing, states).notes

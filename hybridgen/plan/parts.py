@@ -26,7 +26,7 @@ LABELS = ("intro", "verse", "chorus", "bridge", "break", "build", "drop", "solo"
 
 def show(number: float) -> str:
     """A number in a message, however large it is."""
-    return f"{number:g}" if abs(number) < 1e15 else f"{str(number)[:15]}..."
+    return f"{str(number)[:15]}..." if abs(number) >= 1e15 else f"{number:g}"
 
 
 def whole(value: Any, field: str) -> int:

@@ -139,8 +139,9 @@ class Score:
         object.__setattr__(self, "ending", parse_ending(self.ending))
         if self.ending.bars is not None and self.ending.bars > self.n_bars:
             raise ValueError(f"ending: a fade over {self.ending.bars} bars, but the plan has {self.n_bars}")
-        if self.is_loop and (self.n_bars == 0 or self.length != self.bar_starts()[-1]):
-            bars = f"{self.n_bars} bars of {int(self.bar_starts()[-1])} samples"
+        first, last = (int(start) for start in self.bar_starts()[[0, -1]])
+        if self.is_loop and (self.n_bars == 0 or (first, last) != (0, self.length)):
+            bars = f"{self.n_bars} bars from sample {first} to {last}"
             raise ValueError(f"ending: a loop is whole bars, but the plan has {bars} and a length of {self.length}")
 
     def _check_pre_roll(self) -> None:
