@@ -88,7 +88,7 @@ class Change:
 
 
 def check_spans(fresh: Sequence[Sequence[int]], plan: Plan) -> tuple[tuple[int, int], ...]:
-    """Spans of samples as tuples; ValueError unless they ascend, apart, inside the plan and its pre-roll."""
+    """Spans of samples as tuples; ValueError unless they ascend inside the plan and its pre-roll."""
     if len(fresh) > MAX_SPANS:
         raise ValueError(f"fresh: {len(fresh)} spans are more than {MAX_SPANS}")
     last = -plan.pre_roll

@@ -23,7 +23,7 @@ from hybridgen.analysis.detection import can_detect, find_bars, hear_harmony
 from hybridgen.audio import Audio
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
-from hybridgen.plan.parts import instance, whole
+from hybridgen.plan.parts import instance, whole, words
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.codes import write_codes
 from hybridgen.planning.notes import write_notes
@@ -180,6 +180,8 @@ class Pipeline(Stages):
         """
         options = RenderOptions(seed, num_steps, guidance_scale)
         if isinstance(source, Plan):
+            if controls:
+                raise ValueError(f"{', '.join(controls)} given: a plan is streamed as it is, edit it before")
             return Stream(self, source, options)
         given = Controls.of("request", controls)
         given = given if given.fixes_length else replace(given, bars=FIRST_BARS)
@@ -214,6 +216,8 @@ class Pipeline(Stages):
         """
         instance(track, Track, "track")
         spans = repaint.spans_of(track.plan, bars, seconds)
+        if prompt is not None and not spans:
+            raise ValueError("prompt: bars or seconds must say where it is to hold")
         wanted, notes = None if plan is None else _plan(plan), tuple[str, ...]()
         if prompt is not None:
             wanted, notes = repaint.in_other_words(wanted or track.plan, spans, prompt)
@@ -246,7 +250,7 @@ class Pipeline(Stages):
         """
         if isinstance(source, Track):
             return _warned(loop.loop(self, source, bars, RenderOptions.of(options)))
-        form = None if understand(source).controls.form else ("verse",)
+        form = None if understand(words(source, "source")).controls.form else ("verse",)
         return self.generate(source, bars=whole(bars, "bars"), form=form, ending="loop", **options)
 
     def vary(self, track: Track, amount: float = 0.3, **options: Unpack[RenderArgs]) -> Track:
@@ -312,6 +316,8 @@ class Pipeline(Stages):
     ) -> Track:
         """The track, or the one in a file, with key and chords of a recording heard where they are unknown."""
         if isinstance(source, Track):
+            if not (tempo is downbeat is meter is None):
+                raise ValueError("tempo, downbeat and meter are for recordings in files, a track's plan has its own")
             return source
         track = self.open(source, tempo=tempo, downbeat=downbeat, meter=meter, progress=progress)
         if not track.manifest.is_recording or track.plan.key is not None or not can_detect():

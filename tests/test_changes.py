@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from hybridgen import audio, files, manifest
+from hybridgen import audio, files, flow, manifest
 from hybridgen.history import Change, check_strength
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan import extending
@@ -207,10 +208,49 @@ def test_a_share_is_what_resembles_its_guide():
 
 
 def test_a_prompt_gives_stems_where_they_are_asked_for(note_pipe: Pipeline):
-    track = note_pipe.generate("drums and bass, 240 BPM in 4/4", bars=2, seed=1, stems=True)
+    track = note_pipe.generate("a test", bars=2, tempo=240, roles=("drums", "bass"), seed=1, stems=True)
     assert track.stems is not None and set(track.stems) == {"drums", "bass"}
     assert np.abs(sum(part.samples for part in track.stems.values()) - track.samples).max() < 1e-5
-    assert note_pipe.generate("drums and bass, 240 BPM in 4/4", bars=2, seed=1).stems is None
+    assert note_pipe.generate("a test", bars=2, tempo=240, seed=1).stems is None
+
+
+def test_what_a_shade_finds_known_is_what_it_meets(note_pipe: Pipeline, steady: Track):
+    """A frame that an earlier window made is no longer what was there before."""
+    small = note_pipe.with_sampling(replace(note_pipe.config.sampling, window=32, overlap=16))
+    seen = []
+    renderer = small.renderer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    try:
+        new = small.vary(steady, 0.3, num_steps=1, guidance_scale=1)
+    finally:
+        renderer.remove()
+    x, _, cond = seen[1]  # the second window, at its first step: on the path to what is known
+    first = last_change(new).seed
+    noise = flow.noise(first, 16, 48, x.shape[2])
+    known = cond.known[0]
+    assert known.any() and torch.allclose(x[0][known], (0.3 * noise + 0.7 * cond.context[0])[known], atol=1e-5)
+
+
+def test_a_track_that_stops_inside_its_last_bar_goes_on_without_a_gap(note_pipe: Pipeline):
+    old = note_pipe.render(plan_of(n_samples=round(5.4 * SAMPLE_RATE)), seed=5)
+    for new in (note_pipe.extend(old, 1), note_pipe.loop(old, (4, 6))):
+        check_kept(note_pipe, old, new)
+        assert new.latents.any(axis=1).all()
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        (lambda pipe, track: pipe.repaint(track, track.plan.edit(ending="loop"), (1, 2)), "made by loop"),
+        (lambda pipe, track: pipe.repaint(track, prompt="louder"), "bars or seconds must say where"),
+        (lambda pipe, track: pipe.repaint(track), "nothing is to change"),
+        (lambda pipe, track: pipe.repaint(track, seconds=(0, 1e-9)), "shorter than a sample"),
+        (lambda pipe, track: pipe.repaint(track, seconds=(10**400, 10**401)), "are not inside the track"),
+        (lambda pipe, track: pipe.extend(track, 10**9), "bars 1e.09 is outside 1-"),
+    ],
+)
+def test_what_changes_nothing_or_cannot_be_is_said(note_pipe: Pipeline, steady: Track, work: Callable, words: str):
+    with pytest.raises(ValueError, match=words):
+        work(note_pipe, steady)
 
 
 def test_a_loop_begins_with_its_first_bar():
@@ -256,7 +296,7 @@ def test_a_recording_goes_on_at_both_ends(note_pipe: Pipeline, tmp_path: Path):
 
 
 BAD: dict[str, tuple[Callable[[Pipeline, Track], object], str]] = {
-    "bars 0": (lambda pipe, track: pipe.extend(track, 0), "bars 0 is below 1"),
+    "bars 0": (lambda pipe, track: pipe.extend(track, 0), "bars 0 is outside 1-4089"),
     "both": (lambda pipe, track: pipe.extend(track, 1, seconds=2.0), "give one of the two"),
     "neither": (lambda pipe, track: pipe.extend(track), "give one of the two"),
     "where": (lambda pipe, track: pipe.extend(track, 1, where="middle"), "where 'middle' is neither"),
@@ -264,7 +304,7 @@ BAD: dict[str, tuple[Callable[[Pipeline, Track], object], str]] = {
     "nan": (lambda pipe, track: pipe.extend(track, seconds=float("nan")), "seconds nan.* is not a length"),
     "too long": (lambda pipe, track: pipe.extend(track, 4000), "outside 1 sample to 600 s"),
     "too long at the start": (lambda pipe, track: pipe.extend(track, 4000, where="start"), "outside 1 sample to 600 s"),
-    "too many bars": (lambda pipe, track: pipe.extend(track, 5000), "more than 4095"),
+    "too many bars": (lambda pipe, track: pipe.extend(track, 5000), "a plan has 4095 at most"),
     "loop 0": (lambda pipe, track: pipe.loop(track, 0), "bars 0 is outside 1-6"),
     "loop 7": (lambda pipe, track: pipe.loop(track, 7), "bars 7 is outside 1-6"),
     "loop backwards": (lambda pipe, track: pipe.loop(track, (4, 2)), "bars 4-2 are not inside"),

@@ -233,7 +233,7 @@ def test_a_recording_is_faded_in_its_own_sound(pipe: Pipeline, tmp_path: Path):
     faded = pipe.repaint(opened, opened.plan.edit(ending="fade 2"), None)
     assert np.array_equal(faded.samples[:, : 2 * BAR], sound[:, : 2 * BAR])  # the start too is the recording's
     assert np.array_equal(faded.samples, sound * np.where(np.arange(4 * BAR) < 300, 1, gain(faded.plan)))
-    with pytest.raises(ValueError, match=r"ending cut: the recording already has ending fade 2"):
+    with pytest.raises(ValueError, match=r"ending cut: the track has a sound of its own, with ending fade 2"):
         pipe.repaint(faded, faded.plan.edit(ending="cut"), None)
 
 

@@ -364,7 +364,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "Remake(new, ((-new.pre_roll, added),), 0)"),
     ),
     *changes("render/loop.py", "test_changes.py",
-        ("a loop that nothing leads into", "((-new.pre_roll, int(new.beat_starts()[1])),)", "((0, 1),)"),
+        ("a loop that nothing leads into", "(-new.pre_roll, int(new.beat_starts()[1])),", "(0, 1),"),
     ),
     *changes("render/vary.py", "test_changes.py",
         ("as much of the sound is new whatever the amount", "strength=amount", "strength=1.0"),

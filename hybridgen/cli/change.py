@@ -163,8 +163,7 @@ def run_loop(args: argparse.Namespace) -> None:
     def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
         if is_file:
             return pipe.loop(pipe.open(path, progress=chosen["progress"]), bars, **chosen)
-        seed = args.seed if chosen["seed"] is None else chosen["seed"]
-        return pipe.loop(args.source, bars, **{**chosen, "seed": seed})
+        return pipe.loop(args.source, bars, **{**chosen, "seed": args.seed, "render_seed": chosen["seed"]})
 
     _run(args, make)
 
@@ -189,6 +188,8 @@ def run_layer(args: argparse.Namespace) -> None:
     from hybridgen import files, outputs
 
     if args.alone is not None:
+        if args.alone.suffix.lower() != ".wav":
+            raise ValueError(f"--alone {args.alone}: ends in {args.alone.suffix!r}, not .wav")
         outputs.check([args.alone], [args.file, args.out], args.overwrite)
 
     def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
@@ -250,8 +251,8 @@ def _check_whole(args: argparse.Namespace, is_whole: bool, changes: dict[str, An
     if not is_whole:
         if is_ours and args.tempo is not None and not manifest.read(args.file).is_recording:
             raise ValueError(
-                f"--tempo {args.tempo:g} would move every bar after bars {args.bars}, and an edit of bars keeps all "
-                f"others where they are; to render the whole track anew: hybridgen repaint "
+                f"--tempo {args.tempo:g} would move every bar after {args.bars or args.seconds}, and a repaint keeps "
+                f"all others where they are; to render the whole track anew: hybridgen repaint "
                 f"{shlex.quote(str(args.file))} --tempo {args.tempo:g} -o {shlex.quote(str(args.out))}"
             )
         return False
@@ -305,7 +306,9 @@ def _changed_plan(
     ranges = list[tuple[int, int] | None](bars or ())
     for span in spans_of(plan, None, seconds):
         inside = bars_in(plan, [span]).nonzero()[0] + 1
-        ranges += [(int(inside[0]), int(inside[-1]))] if len(inside) else []
+        if not len(inside):
+            raise ValueError("--seconds: a range lies after the last bar, where the plan says nothing to change")
+        ranges.append((int(inside[0]), int(inside[-1])))
     for one in ranges or [None]:
         plan = _changed(plan, one, changes)
     return plan

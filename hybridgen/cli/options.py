@@ -85,18 +85,19 @@ def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
     return controls
 
 
-def add_request_controls(parser: Parser) -> None:
+def add_request_controls(parser: Parser, with_melody: bool = True) -> None:
     """What a request may fix, and its seed."""
     group = parser.add_argument_group(
         "controls", "what is given here is kept exactly and beats the words of the prompt"
     )
     add_controls(group, "request")
-    group.add_argument(
-        "--melody",
-        type=Path,
-        metavar="hum.wav",
-        help="what the lead plays: a hummed, sung or whistled tune, or the lead of a .mid .abc .musicxml or plan.json",
-    )
+    if with_melody:
+        group.add_argument(
+            "--melody",
+            type=Path,
+            metavar="hum.wav",
+            help="what the lead plays: a hummed, sung or whistled tune, or the lead of .mid .abc .musicxml plan.json",
+        )
     group.add_argument(
         "--seed", type=int, metavar="N", help="the same seed gives the same track (default: random, and said)"
     )

@@ -32,7 +32,7 @@ def add_commands(commands: Commands) -> None:
     stream = options.command(commands, "stream", run_stream, "endless music that can be steered while it plays")
     stream.epilog, stream.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     options.add_prompt(stream)
-    options.add_request_controls(stream)
+    options.add_request_controls(stream, with_melody=False)
     group = stream.add_argument_group("playing")
     what = "a .wav file, or - for the standard output (default: the sound device, with the package sounddevice)"
     group.add_argument("-o", "--out", metavar="-|out.wav", help=what)
@@ -93,7 +93,8 @@ def _play(
 
 def _steer(stream: "Stream", stopped: threading.Event, say: Callable[[str], None]) -> None:
     """Reads lines that steer, until there are none; one that cannot be understood changes nothing."""
-    for line in sys.stdin:
+    for raw in sys.stdin.buffer if hasattr(sys.stdin, "buffer") else map(str.encode, sys.stdin):
+        line = raw.decode(errors="replace")
         name, _, rest = line.strip().partition(" ")
         if name in ("stop", "quit", "q"):
             break

@@ -9,7 +9,7 @@ import numpy as np
 from hybridgen.plan.editing import with_tail
 from hybridgen.plan.harmony import METER_BEATS
 from hybridgen.plan.notes import TICKS
-from hybridgen.plan.parts import Section, Tempo, check_bars, show, whole
+from hybridgen.plan.parts import MAX_BARS, Section, Tempo, check_bars, number, show, whole
 from hybridgen.plan.score import Score
 
 P = TypeVar("P", bound=Score)
@@ -32,12 +32,13 @@ def bars_for(plan: Score, bars: int | None, seconds: float | None, where: str) -
         starts = plan.bar_starts()
         at = 0 if where == "start" else insertion(plan) - 1
         bar = (starts[at + 1] - starts[at]) / plan.time_base.sample_rate
-        if not 0 < seconds < 1e6:
+        if not 0 < number(seconds, "seconds") < 1e6:
             raise ValueError(f"seconds {show(seconds)} is not a length")
         bars = max(1, round(seconds / bar))
-    if whole(bars, "bars") < 1:
-        raise ValueError(f"bars {bars} is below 1")
-    return whole(bars, "bars")
+    n_bars, most = whole(bars, "bars"), MAX_BARS - plan.n_bars
+    if not 1 <= n_bars <= most:
+        raise ValueError(f"bars {show(n_bars)} is outside 1-{most}: a plan has {MAX_BARS} at most")
+    return n_bars
 
 
 def insertion(plan: Score) -> int:

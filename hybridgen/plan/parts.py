@@ -299,7 +299,7 @@ def parse_ending(ending: "Ending | str") -> Ending:
 
 def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:
     """(first, last), counted from 1, both included; ValueError unless 1 <= first <= last <= n_bars."""
-    first, last = bars
+    first, last = (whole(bar, "bars") for bar in bars)
     if not 1 <= first <= last <= n_bars:
         raise ValueError(f"bars {first}-{last} are not inside the plan's bars 1-{n_bars}")
     return first, last

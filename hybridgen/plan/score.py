@@ -27,6 +27,7 @@ from hybridgen.plan.parts import (
     order_instruments,
     parse_ending,
     show,
+    whole,
 )
 from hybridgen.plan.tempo_map import TempoMap, from_beats, from_marks
 from hybridgen.plan.time_base import TimeBase
@@ -145,8 +146,10 @@ class Score:
             raise ValueError(f"ending: a loop is whole bars, but the plan has {bars} and a length of {self.length}")
 
     def _check_pre_roll(self) -> None:
-        if type(self.pre_roll) is not int or not 0 <= self.pre_roll <= MAX_SECONDS * self.time_base.sample_rate:
-            raise ValueError(f"pre_roll {show(self.pre_roll)} is outside 0 to {MAX_SECONDS:g} s of samples")
+        object.__setattr__(self, "pre_roll", whole(self.pre_roll, "pre_roll"))
+        longest = self.length + self.time_base.code_hop if self.is_loop else MAX_SECONDS * self.time_base.sample_rate
+        if not 0 <= self.pre_roll <= longest:
+            raise ValueError(f"pre_roll {show(self.pre_roll)} is outside 0 to {longest:g} samples")
         if self.is_loop and self.pre_roll < (needed := self.length - int(self.bar_starts()[-2])):
             hop = self.time_base.code_hop
             object.__setattr__(self, "pre_roll", self.pre_roll + -(-(needed - self.pre_roll) // hop) * hop)

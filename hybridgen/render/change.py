@@ -74,6 +74,15 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
     sampling, strength = options.sampling(stages.config.sampling), check_strength(remake.strength)
     plan = replace(remake.plan, ending=remake.plan.ending or track.plan.ending)
     fresh = check_spans(remake.fresh, plan)
+    check_time_base(stages, plan)
+    if remake.moved % plan.time_base.frames_per_code:
+        raise ValueError(
+            f"moved {remake.moved} is no multiple of the {plan.time_base.frames_per_code} frames of a code"
+        )
+    if not fresh and (remake.moved, plan.length, plan.pre_roll) != (0, track.plan.length, track.plan.pre_roll):
+        raise ValueError(
+            f"fresh: nothing is made anew, but the plan has {plan.length} samples, not {track.plan.length}"
+        )
     latents, notes = torch.from_numpy(track.latents).to(stages.device, copy=True), tuple[str, ...]()
     if fresh:
         prompt = stages.encode_prompt(plan.prompt)
@@ -139,7 +148,8 @@ def _moved(latents: Tensor, moved: int, n_frames: int) -> Tensor:
     if not moved and len(latents) == n_frames:
         return latents
     new = latents.new_zeros(n_frames, latents.shape[1])
-    start, stop = max(0, moved), min(n_frames, len(latents) + moved)
+    start = max(0, moved)
+    stop = max(start, min(n_frames, len(latents) + moved))
     new[start:stop] = latents[start - moved : stop - moved]
     return new
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from hybridgen.plan.controls import Controls
+from hybridgen.plan.notes import TICKS
 from hybridgen.plan.parts import Section, number, words
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.plans import check_request, write_plans
@@ -51,9 +52,8 @@ def _rewritten(
     written = write_plans(stages, prompt, stages.encode_prompt(prompt), controls, seeds, options.progress)
     new = written.plans[0]
     time = {name: getattr(plan, name) for name in ("tempo", "beats", "ending", "pre_roll", "time_base")}
-    sections = tuple(
-        replace(filled, bars=section.bars) for filled, section in zip(new.sections, plan.sections, strict=True)
-    )
+    bars = iter(plan.bars)
+    sections = tuple(replace(filled, bars=tuple(next(bars) for _ in filled.bars)) for filled in new.sections)
     n_samples = plan.length if plan.beats or plan.n_samples is not None else None
     return replace(new, sections=sections, n_samples=n_samples, codes=(), **time), written.notes
 
@@ -62,5 +62,5 @@ def _tempo(plan: Plan) -> float:
     """One tempo, in BPM, that stands for the plan's while its notes are written."""
     assert plan.tempo_map is not None
     starts = plan.bar_starts() / plan.time_base.sample_rate
-    mean = 60 * plan.n_bars * plan.bar_ticks / 480 / (starts[-1] - starts[0])
+    mean = 60 * plan.n_bars * plan.bar_ticks / TICKS / (starts[-1] - starts[0])
     return plan.tempo[0].bpm if plan.tempo else round(min(max(float(mean), 30.0), 300.0), 1)

@@ -28,8 +28,9 @@ def extend(
 def at_end(plan: Plan, n_bars: int) -> Remake:
     """The form goes on; of a loop what leads into its first bar is new too."""
     new = extending.extended(plan, n_bars)
-    fresh = ((int(plan.bar_starts()[extending.insertion(plan)]), new.length),)
-    return Remake(new, ((-new.pre_roll, int(new.beat_starts()[1])), *fresh) if new.is_loop else fresh)
+    fresh = ((min(plan.length, int(plan.bar_starts()[extending.insertion(plan)])), new.length),)
+    moved = (new.pre_roll - plan.pre_roll) // plan.time_base.latent_hop  # where a loop's last bar needs more
+    return Remake(new, ((-new.pre_roll, int(new.beat_starts()[1])), *fresh) if new.is_loop else fresh, moved)
 
 
 def at_start(plan: Plan, n_bars: int) -> Remake:

@@ -42,7 +42,8 @@ def layer(
         raise ValueError(f"role {role!r}: model {stages.name!r} does not write and play notes")
     if track.plan.n_bars == 0:
         raise ValueError("bars: the track has none, so nothing can be written for it")
-    if any(role in (section.roles or ()) for section in track.plan.sections):
+    is_added = any(isinstance(one, Change) and role in one.heard for one in track.manifest.operations)
+    if is_added or any(role in (section.roles or ()) for section in track.plan.sections):
         raise ValueError(f"role {role!r} plays in the track already; repaint makes what it plays anew")
     prompt = stages.encode_prompt(track.plan.prompt)
     plan = with_role(track.plan, role, instrument, notes)
@@ -65,6 +66,9 @@ def layer(
 def added(stages: Stages, track: Track, operation: Change, options: RenderOptions) -> Layered:
     """The roles that a change is to let be heard, rendered alone, and the track with them."""
     plan, record = operation.plan, track.manifest
+    change.check_time_base(stages, plan)
+    if (plan.length, plan.pre_roll) != (track.plan.length, track.plan.pre_roll):
+        raise ValueError(f"heard: the plan of a layer has {plan.length} samples, the track {track.plan.length}")
     prompt = stages.encode_prompt(plan.prompt)
     unset = replace(plan, codes=())  # what the others play
     latents = mixdown.rendered(stages, unset, prompt, operation, record.origin, options.progress, operation.heard)

@@ -1,5 +1,6 @@
 """Some bars of a track that go round without a seam: what rings over their end is heard at their beginning."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hybridgen.plan import extending
@@ -20,8 +21,9 @@ def loop(stages: Stages, track: Track, bars: int | tuple[int, int], options: Ren
     ValueError for a recording, whose own sound cannot be led into itself.
     """
     change.check_time_base(stages, track.plan)
-    if track.manifest.is_recording:
-        raise ValueError("bars: the track began as a recording, of which no loop can be made")
+    if track.manifest.has_own_sound:
+        kind = "began as a recording" if track.manifest.is_recording else "has layers"
+        raise ValueError(f"bars: the track {kind}, so its own sound cannot be led into itself: no loop can be made")
     return change.make(stages, track, of_bars(track.plan, bars), options)
 
 
@@ -29,12 +31,15 @@ def of_bars(plan: Plan, bars: int | tuple[int, int]) -> Remake:
     """The change that makes a loop of some bars: a pre-roll of the last leads into the first beat, which is new too."""
     if plan.n_bars == 0:
         raise ValueError("bars: the plan has none, so there is nothing to loop")
-    first, last = check_bars(bars, plan.n_bars) if isinstance(bars, tuple) else best_bars(plan, whole(bars, "bars"))
+    first, last = check_bars(bars, plan.n_bars) if isinstance(bars, Sequence) else best_bars(plan, whole(bars, "bars"))
     base, start = plan.time_base, int(plan.bar_starts()[first - 1]) + plan.pre_roll
     pre_roll = start % base.code_hop  # frames of what is kept stay whole
     new = replace(extending.cut(plan, (first, last)), ending=Ending("loop"), pre_roll=pre_roll)
     moved = (new.pre_roll - start) // base.latent_hop
-    return Remake(new, ((-new.pre_roll, int(new.beat_starts()[1])),), moved)
+    fresh, there = (-new.pre_roll, int(new.beat_starts()[1])), plan.length + plan.pre_roll - start
+    if there >= new.length:
+        return Remake(new, (fresh,), moved)
+    return Remake(new, (fresh, (max(there, fresh[1]), new.length)), moved)  # the track stops inside its last bar
 
 
 def best_bars(plan: Plan, n_bars: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hybridgen.history import check_strength
 from hybridgen.plan.editing import check_same_time
-from hybridgen.plan.parts import MAX_SEED, number
+from hybridgen.plan.parts import MAX_SEED, number, show
 from hybridgen.plan.plan import Plan
 from hybridgen.render import change
 from hybridgen.render.change import Remake
@@ -34,8 +34,19 @@ def repaint(
     change.check_time_base(stages, track.plan)
     plan = track.plan if plan is None else plan.on(track.plan.time_base)
     plan = replace(plan, ending=plan.ending or track.plan.ending, pre_roll=track.plan.pre_roll)
+    if plan.is_loop != track.plan.is_loop or plan.pre_roll != track.plan.pre_roll:
+        was, becomes = (str(one.ending) for one in (track.plan, plan))
+        raise ValueError(
+            f"ending {becomes}: the track's is {was}; what goes round is made by loop, not by repainting bars"
+        )
     if not spans and replace(plan, ending=track.plan.ending) != track.plan:
         raise ValueError("bars: none are named, so nothing but the ending of the plan may differ from the track's")
+    if not spans and plan == track.plan:
+        raise ValueError("bars: none are named, and the plan has the ending of the track: nothing is to change")
+    has_layers = track.manifest.has_own_sound and not track.manifest.is_recording
+    is_ended = has_layers or (track.manifest.is_recording and track.plan.ending is not None)
+    if plan.ending != track.plan.ending and is_ended:
+        raise ValueError(f"ending {plan.ending}: the track has a sound of its own, with ending {track.plan.ending}")
     check_same_time(track.plan, plan, spans)
     if spans and plan == track.plan and options.seed is None:
         options = replace(options, seed=another_seed(track))
@@ -52,15 +63,20 @@ def spans_of(plan: Plan, bars: Bars | None, seconds: Seconds | None) -> list[tup
 
     ValueError for bars that the plan lacks, and for seconds that are not inside the track.
     """
-    found = [plan.span(one) for one in _pairs(bars)]
-    rate = plan.time_base.sample_rate
-    for start, stop in _pairs(seconds):
+    found, rate = list[tuple[int, int]](), plan.time_base.sample_rate
+    for first, last in _pairs(bars, "bars"):
+        found.append(plan.span((first, last)))
+        if found[-1][0] >= found[-1][1]:
+            raise ValueError(f"bars {first}-{last} begin after the {plan.seconds:g} s of the track")
+    for start, stop in _pairs(seconds, "seconds"):
         low, high = number(start, "seconds"), number(stop, "seconds")
         if not 0 <= low < high <= plan.seconds + 1 / rate:
-            raise ValueError(f"seconds {low:g}-{high:g} are not inside the track's 0-{plan.seconds:g} s")
+            raise ValueError(f"seconds {show(low)}-{show(high)} are not inside the track's 0-{plan.seconds:g} s")
         found.append((round(low * rate), min(plan.length, round(high * rate))))
+        if found[-1][0] >= found[-1][1]:
+            raise ValueError(f"seconds {low:g}-{high:g} are shorter than a sample")
     joined: list[tuple[int, int]] = []
-    for start, stop in sorted(one for one in found if one[0] < one[1]):
+    for start, stop in sorted(found):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
         else:
@@ -78,14 +94,16 @@ def in_other_words(plan: Plan, spans: Sequence[tuple[int, int]], prompt: str) ->
     return plan, notes
 
 
-def _pairs(ranges: Bars | Seconds | None) -> Sequence:
+def _pairs(ranges: Bars | Seconds | None, field: str) -> Sequence:
     """Ranges as a list of pairs; TypeError for what is none."""
     if ranges is None:
         return ()
+    if not isinstance(ranges, Sequence):
+        raise TypeError(f"{field} {str(ranges)[:60]!r} should be a pair such as (9, 12), or several")
     items = list(ranges)
     if len(items) == 2 and not any(isinstance(item, Sequence) for item in items):
         items = [tuple(items)]
     for item in items:
         if not isinstance(item, Sequence) or len(item) != 2:
-            raise TypeError(f"a range {str(item)[:60]!r} should be a pair such as (9, 12)")
+            raise TypeError(f"{field} {str(item)[:60]!r} should be a pair such as (9, 12)")
     return items

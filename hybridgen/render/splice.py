@@ -64,7 +64,8 @@ def _ended(old: Plan, new: Plan) -> np.ndarray:
 def _kept(old: np.ndarray, later: int, length: int) -> np.ndarray:
     """A copy of samples (2, n) `later` samples later, cut or filled with silence to `length`."""
     out = np.zeros((2, length), dtype=np.float32)
-    start, stop = max(0, later), min(length, old.shape[1] + later)
+    start = max(0, later)
+    stop = max(start, min(length, old.shape[1] + later))
     out[:, start:stop] = old[:, start - later : stop - later]
     return out
 

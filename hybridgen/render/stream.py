@@ -35,7 +35,8 @@ AHEAD = 8  # bars of the score that are there beyond those rendered
 CONTEXT = 16  # bars that the planner sees before those whose notes it writes
 TOGETHER = 2  # bars whose notes are written at once, at least
 PIECE = 8192  # samples in a block
-LONGEST = MAX_SECONDS - 60.0  # seconds of music that are remembered
+LONGEST = MAX_SECONDS - 200.0  # seconds of music that are remembered
+APPENDED = 16  # bars of a section that are put to the score at once, at most
 KEPT = 45.0  # seconds of it that stay when the rest is forgotten
 
 
@@ -65,7 +66,7 @@ class _Segment:
 class Stream:
     """An endless track: an iterator over blocks (2, n) float32 at the sample rate of the codec.
 
-    They are mastered at the gain of the first window. `steer` may be called from another thread. About nine minutes are
+    They are mastered at the gain of the first window. `steer` may be called from another thread. Over six minutes are
     remembered, of which `track` makes a track; then only what is needed to go on is, so that memory stays flat.
     """
 
@@ -87,7 +88,7 @@ class Stream:
         n_bars = sum(len(section.bars) for section in self._form)
         steady = replace(plan, tempo=tuple(Tempo(mark.bar, mark.bpm) for mark in plan.tempo))  # what steers is no ramp
         plan = replace(extending.cut(steady, (1, n_bars)), ending=Ending("open"))
-        self._forgotten = 0  # bars
+        self._forgotten, self._past = 0, 0  # bars, and samples
         self._now = _Segment(plan, stages.encode_prompt(plan.prompt), Steering())
         self._next: _Segment | None = None
         self._operations: list[Operation] = []
@@ -108,8 +109,7 @@ class Stream:
             margin = audio.LIMITER_REACH
             while not self._is_closed and self._at + self._raw.shape[1] < self._given + PIECE + margin:
                 self._render()
-                final = self._ready if self._next is None else min(self._ready, self._next.first)
-                self._decode(final - self.stages.codec.reach)
+                self._decode(self._settled() - self.stages.codec.reach)
             stop = min(self._given + PIECE, self._at + self._raw.shape[1])
             if stop == self._given:
                 raise StopIteration
@@ -125,8 +125,8 @@ class Stream:
 
     @property
     def seconds(self) -> float:
-        """Seconds of music that were given, since the beginning or since what was forgotten."""
-        return self._given / self.plan.time_base.sample_rate
+        """Seconds of music that were given."""
+        return (self._past + self._given) / self.plan.time_base.sample_rate
 
     def steer(
         self,
@@ -147,6 +147,8 @@ class Stream:
         if isinstance(asked.tempo, tuple):
             raise ValueError(f"tempo {asked.tempo} is a range; steering needs one tempo")
         with self._lock:
+            if self._is_closed:
+                raise ValueError("the stream is closed: nothing more of it is rendered")
             segment = self._next or self._now
             bar, before = self._next_bar(segment), segment.steering
             steering = Steering(
@@ -184,7 +186,7 @@ class Stream:
     def _next_bar(self, segment: _Segment) -> int:
         """The first bar of which no frame is rendered."""
         bar = 1
-        while self._frame(self._longer(segment, bar), bar) < self._ready:
+        while self._frame(self._longer(segment, bar), bar) < self._settled():
             bar += 1
         return bar
 
@@ -199,7 +201,7 @@ class Stream:
             first = plan.n_bars + 1
             while sum(len(section.bars) for section in self._form) < first:
                 self._form.append(extending.following(self._form))
-            new = extending.split(self._form, plan.n_bars)[1]
+            new = extending.split(extending.split(self._form, plan.n_bars)[1], APPENDED)[0]
             parts = tuple(
                 replace(part, bars=(*part.bars, *(None,) * sum(len(s.bars) for s in new))) for part in plan.notes
             )
@@ -258,6 +260,10 @@ class Stream:
 
     # ---- the sound
 
+    def _settled(self) -> int:
+        """Latent frames that are rendered for good: those after where a segment waits to begin are not."""
+        return self._ready if self._next is None else min(self._ready, self._next.first)
+
     def _render(self) -> None:
         """Renders a window, after the bars that it reaches into are written."""
         if self._next is not None and self._ready >= self._next.first:
@@ -285,7 +291,8 @@ class Stream:
 
     def _switch(self, segment: _Segment) -> None:
         """From now on all is rendered with the plan of another segment; what is past its beginning is given up."""
-        self._operations.append(self._operation())
+        if self._remembered is None:
+            self._operations.append(self._operation())
         self._now, self._next = segment, None
         self._ready = segment.first
         self._known[segment.first :] = False
@@ -344,11 +351,13 @@ class Stream:
     def _forget(self) -> None:
         """Drops what is long past, once in some minutes."""
         plan, rate = self._now.plan, self._now.plan.time_base.sample_rate
-        if self._ready * plan.time_base.latent_hop < LONGEST * rate or self._next is not None or self._is_closed:
+        if int(plan.bar_starts()[-1]) < LONGEST * rate or self._next is not None or self._is_closed:
             return
-        self._remembered = self._remembered or self._track()
         starts = plan.bar_starts()
         bar = int(np.searchsorted(starts, self._given - KEPT * rate))  # bars before it go
+        if not bar:
+            return
+        self._remembered = self._remembered or self._track()
         begin = int(starts[bar]) + plan.pre_roll
         pre_roll, hop = begin % plan.time_base.code_hop, plan.time_base.latent_hop
         frames, samples = (begin - pre_roll) // hop, int(starts[bar])
@@ -356,7 +365,7 @@ class Stream:
         self._now.first, self._now.window = max(0, self._now.first - frames), self._now.window - frames
         self._latents, self._known = self._latents[frames:].clone(), self._known[frames:].copy()
         self._ready, self._decoded, self._origin = self._ready - frames, self._decoded - frames, self._origin + frames
-        self._given, self._at = self._given - samples, self._at - samples
+        self._given, self._at, self._past = self._given - samples, self._at - samples, self._past + samples
         self._form = list(extending.split(self._form, bar)[1])
         self._forgotten += bar
         steering = self._now.steering

@@ -165,6 +165,7 @@ class WindowRenderer:
         if self.near is not None:
             near = torch.zeros_like(x)
             near[0, : len(self.near) - start] = self.near[start : start + n_frames]
+            near = torch.where(kept, cond.context, near)
             x, _ = flow.path(x, near, x.new_tensor([begin]))
         return flow.solve(
             lambda x_t, t: torch.where(kept, to_known, velocity(x_t, t)),
