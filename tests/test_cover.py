@@ -9,6 +9,7 @@ import soundfile
 
 from hybridgen.cli import main
 from hybridgen.pipeline import Pipeline
+from hybridgen.plan.editing import with_notes_before
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.track import Track
@@ -42,6 +43,15 @@ def test_a_cover_keeps_bars_tempo_key_and_chords(note_pipe: Pipeline, track: Tra
     assert new.plan.prompt == "solo piano" and {section.roles for section in new.plan.sections} == {("keys",)}
     assert bool(new.plan.notes) == (depth == "plan")
     assert np.array_equal(note_pipe.replay(new.manifest).samples, new.samples)
+
+
+def test_roles_that_leave_a_bar_take_their_notes_along():
+    old = PLAN.edit(None, notes={"drums": "kick 0 60 v100", "bass": "A1 0 240 v80"})
+    new = replace(old, notes=(), sections=(replace(VERSE, roles=("bass",)), old.sections[1]))
+    new = new.with_parts([old.part("drums").with_bars(1, [()] * 4), old.part("bass").with_bars(1, [()] * 8)])
+    before = with_notes_before(old, new)
+    assert before.part("drums").bars == ((),) * 4 + old.part("drums").bars[4:]
+    assert before.part("bass") == old.part("bass")
 
 
 def test_a_cover_of_latents_resembles_its_source_the_more_the_less_its_strength(note_pipe: Pipeline, track: Track):

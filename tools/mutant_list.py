@@ -333,7 +333,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # ---- from a request to samples
     *changes("plan/editing.py", "test_pipeline.py",
-        ("pushed away from what was never known", "after if before is None or after is None else before", "before"),
+        ("pushed away from what was never known", "before is not None and after is not None and",
+            "before is not None and"),
     ),
     *changes("render/windows.py", "test_pipeline.py",
         ("known frames are overwritten", "torch.from_numpy(~known[start:stop])",

@@ -121,13 +121,17 @@ def keep_codes(old: P, new: P, fresh: Sequence[tuple[int, int]], moved: int = 0)
 
 
 def with_notes_before(old: P, new: P) -> P:
-    """`new` with the notes of `old`, which has the same bars, wherever both know what a role plays in a bar."""
-    parts = []
+    """`new` with the notes of `old`, which has the same bars, wherever both know what a role plays in a bar.
+
+    Where a role does not play any more it has none.
+    """
+    parts, playing = [], [section.roles for section in new.sections for _ in section.bars]
     for part in new.notes:
-        pairs = zip(old.part(part.role).bars, part.bars, strict=True)
-        parts.append(
-            part.with_bars(1, [after if before is None or after is None else before for before, after in pairs])
-        )
+        bars = list[NoteBar]()
+        for before, after, who in zip(old.part(part.role).bars, part.bars, playing, strict=True):
+            is_comparable = before is not None and after is not None and (who is None or part.role in who)
+            bars.append(before if is_comparable else after)
+        parts.append(part.with_bars(1, bars))
     return new.with_parts(parts)
 
 
