@@ -30,10 +30,7 @@ ROUNDS = 4  # in which they come to that level
 
 
 def samples(stages: Stages, track: Track, plan: Plan, latents: Tensor, change: Change, origin: int) -> np.ndarray:
-    """Samples (2, N) of what a change makes of a track: of its new plan and its new latents (T, C) from `origin` on.
-
-    ValueError for a recording whose end another ending has changed already.
-    """
+    """Samples (2, N) of what a change makes of a track: of its new plan and its new latents (T, C) from `origin` on."""
     hop, new = plan.time_base.latent_hop, _Spliced(stages, track, plan, latents, origin)
     later = change.moved * hop + track.plan.pre_roll - plan.pre_roll  # samples by which what is kept lies later
     out = _kept(track.samples, later, plan.length)
@@ -42,7 +39,8 @@ def samples(stages: Stages, track: Track, plan: Plan, latents: Tensor, change: C
         for frames in fresh:
             new.fade_in(out, frames, later)
         if plan.ending != track.plan.ending:
-            out *= _ended(track.plan, plan)
+            begin = edges.closing(plan)[0]
+            out[:, begin:] *= edges.gain(plan, begin, plan.length)
         return out
     for low, high in (
         *_anew(track.plan, plan, later),
@@ -50,15 +48,6 @@ def samples(stages: Stages, track: Track, plan: Plan, latents: Tensor, change: C
     ):
         out[:, low:high] = new.made(low, high)
     return out
-
-
-def _ended(old: Plan, new: Plan) -> np.ndarray:
-    """(N,): the gain that gives a recording an ending; ValueError where it has another one already."""
-    if old.ending is not None or new.is_loop:
-        had = f"the recording already has ending {old.ending}" if old.ending else "of a recording none can be made"
-        raise ValueError(f"ending {new.ending}: {had}")
-    begin = edges.closing(new)[0]
-    return np.concatenate([np.ones(begin, np.float32), edges.gain(new, begin, new.length)])
 
 
 def _kept(old: np.ndarray, later: int, length: int) -> np.ndarray:

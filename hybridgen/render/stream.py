@@ -66,7 +66,7 @@ class _Segment:
 class Stream:
     """An endless track: an iterator over blocks (2, n) float32 at the sample rate of the codec.
 
-    They are mastered at the gain of the first window. `steer` may be called from another thread. Over six minutes are
+    They are mastered at the gain of the first window. `steer` may be called from another thread. About six minutes are
     remembered, of which `track` makes a track; then only what is needed to go on is, so that memory stays flat.
     """
 
