@@ -56,22 +56,6 @@ def guide_projected(cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: 
     return cond + (scale - 1) * (change - along)
 
 
-def push_away(cond: Tensor, other: Tensor, scale: float, fresh: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """The velocity `cond`, and `scale` times what sets it apart from `other` (B, T, C both); scale 0 is `cond`.
-
-    With a limit and projected, as in https://arxiv.org/abs/2410.02416, so that nothing gets louder: the difference is
-    scaled down to `MAX_PUSH` over the frames that are made anew, `fresh` (B, T) bool, and of each frame loses what lies
-    along the data that `cond` leads to.
-    """
-    change = cond - other
-    weight = fresh[..., None].to(cond.dtype)
-    size = (_mean((change * weight).square()) / _mean(weight).clamp(min=1e-12)).sqrt()
-    change = change * (MAX_PUSH / size.clamp(min=MAX_PUSH))
-    data = x_t + (1 - t).view(-1, 1, 1) * cond
-    along = (change * data).sum(-1, keepdim=True) / data.square().sum(-1, keepdim=True).clamp(min=1e-12) * data
-    return cond + scale * (change - along)
-
-
 def make_guided(cond_velocity: Velocity, cond_and_uncond: VelocityPair, scale: float) -> Velocity:
     """The velocity under projected guidance; scale 1 is `cond_velocity`, at half the cost, and 0 the unconditional."""
     if scale == 1:
@@ -82,6 +66,28 @@ def make_guided(cond_velocity: Velocity, cond_and_uncond: VelocityPair, scale: f
         return uncond if scale == 0 else guide_projected(cond, uncond, scale, x_t, t)
 
     return velocity
+
+
+def make_pushed(velocity: Velocity, other: Velocity, scale: float, fresh: Tensor) -> Velocity:
+    """`velocity` and `scale` times what sets it apart from `other`, on x_t (B, T, C) and t below 1.
+
+    With limits, so that nothing gets louder: the difference is scaled down to a root mean square of `MAX_PUSH` over the
+    frames that are made anew, `fresh` (B, T) bool, and where it leads has in each frame the norm of where `velocity`
+    does. scale 0 is `velocity`.
+    """
+    weight = fresh[..., None].float()
+
+    def pushed(x_t: Tensor, t: Tensor) -> Tensor:
+        left, cond = (1 - t).view(-1, 1, 1), velocity(x_t, t)
+        change = cond - other(x_t, t)
+        size = (_mean((change * weight).square()) / _mean(weight).clamp(min=1e-12)).sqrt()
+        change = change * (MAX_PUSH / size.clamp(min=MAX_PUSH))
+        data = x_t + left * cond
+        moved = data + scale * left * change
+        moved = moved * (data.norm(dim=-1, keepdim=True) / moved.norm(dim=-1, keepdim=True).clamp(min=1e-12))
+        return (moved - x_t) / left
+
+    return pushed
 
 
 def solve(
@@ -97,15 +103,39 @@ def solve(
     x: at t = 0 the noise; later a place on the path to what the result is to resemble (SDEdit,
     https://arxiv.org/abs/2108.01073). callback: called with (steps done, x_t) after each step.
     """
-    if num_steps < 1:
-        raise ValueError(f"num_steps {num_steps} must be at least 1")
-    times = (1 - torch.linspace(1 - start, 0, num_steps + 1, dtype=torch.float64)).float().tolist()
     x_t = x
-    for i, (t, t_next) in enumerate(pairwise(times)):
+    for i, (t, t_next) in enumerate(pairwise(_steps(num_steps, start))):
         x_t = x_t + (t_next - t) * velocity(x_t, _times(x_t, t))
         if callback is not None:
             callback(i + 1, x_t)
     return x_t
+
+
+def edit(
+    new: Velocity,
+    old: Velocity,
+    x_1: Tensor,
+    x_0: Tensor,
+    num_steps: int,
+    *,
+    start: float = 0.0,
+    callback: Callable[[int, Tensor], None] | None = None,
+) -> Tensor:
+    """Data `x_1` (B, ...), which the velocity `old` leads to, changed by what sets `new` apart from it.
+
+    FlowEdit (https://arxiv.org/abs/2412.08629) with one noise `x_0` for all steps
+    (https://arxiv.org/abs/2606.15149): the difference of the two velocities is added up, `old` where the data is on its
+    straight path from `x_0`, `new` where the changed data is on its own. What both agree on stays; with one velocity
+    twice all of it. start: 0-1, the later the smaller the change; callback, errors: as in `solve`.
+    """
+    x = x_1
+    for i, (t, t_next) in enumerate(pairwise(_steps(num_steps, start))):
+        at = _times(x, t)
+        there, _ = path(x_0, x_1, at)
+        x = x + (t_next - t) * (new(there + (x - x_1), at) - old(there, at))
+        if callback is not None:
+            callback(i + 1, x)
+    return x
 
 
 def solve_adaptive(velocity: Velocity, x_0: Tensor, tolerance: float = 1e-4) -> Tensor:
@@ -146,6 +176,13 @@ def noise(seed: int, start: int, stop: int, channels: int) -> Tensor:
 def _mean(x: Tensor) -> Tensor:
     """(B, ...) -> the mean of each row, with as many dimensions."""
     return x.mean(dim=tuple(range(1, x.dim())), keepdim=True)
+
+
+def _steps(num_steps: int, start: float) -> list[float]:
+    """The times of equal steps from `start` to 1; ValueError unless there is at least one."""
+    if num_steps < 1:
+        raise ValueError(f"num_steps {num_steps} must be at least 1")
+    return (1 - torch.linspace(1 - start, 0, num_steps + 1, dtype=torch.float64)).float().tolist()
 
 
 def _times(x: Tensor, t: float) -> Tensor:

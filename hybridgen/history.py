@@ -77,6 +77,7 @@ class Change:
     moved: int = 0  # latent frames by which what is kept lies later than before
     strength: float = 1.0  # 0-1: how far from what was there the new begins; 1: from noise
     heard: tuple[str, ...] = ()  # roles that are rendered alone and added to what is there; (): all is made anew
+    keeps: bool = False  # whether of the sound only what the plan changes is made anew, see `flow.edit`
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

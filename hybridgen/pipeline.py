@@ -202,11 +202,14 @@ class Pipeline(Stages):
         strength: float = 1.0,
         **options: Unpack[RenderArgs],
     ) -> Track:
-        """The track with some bars, or seconds, made anew as `plan` (by default its own) has them.
+        """The track with some bars, or seconds, as `plan` (by default its own) has them.
+
+        Of their sound that changes which the plan or the prompt changes, and the rest stays. Where they say nothing
+        new, or a seed is given, or beats move, all of it is made anew from noise.
 
         bars: (first, last) from 1, both included, or several such ranges; seconds: (start, stop), or several; without
         either the plan's ending alone is made anew. prompt: other words for them; who plays is as they say. strength:
-        above 0 to 1, how far the new begins from what was there: 1 from noise, 0.3 is a shade of it.
+        above 0 to 1, how far the new begins from what was there: 0.3 is a shade of the change.
 
         Every latent outside them, and every sample outside them and the reach of decoder and limiter, stays bit for
         bit; so does the end, unless the plan has another ending. The gain stays that of the track; so does the seed,

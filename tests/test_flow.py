@@ -72,27 +72,66 @@ def test_projected_guidance_adds_nothing_along_the_expected_data():
     torch.testing.assert_close(found - data, across)
 
 
-def test_a_push_is_what_sets_two_velocities_apart_but_nothing_along_the_expected_data():
-    cond, other, x_t, t = velocities()
-    other = cond + 0.01 * other  # below the limit
-    fresh = torch.ones(3, 5, dtype=torch.bool)
-    found = flow.push_away(cond, other, 2.0, fresh, x_t, t) - cond
-    data = x_t + (1 - t)[:, None, None] * cond
-    torch.testing.assert_close((found * data).sum(-1), torch.zeros(3, 5, dtype=torch.float64))
-    rest = found - 2 * (cond - other)  # along the data, frame by frame
-    torch.testing.assert_close(rest, (rest * data).sum(-1, True) / data.square().sum(-1, True) * data)
-    assert torch.equal(flow.push_away(cond, other, 0.0, fresh, x_t, t), cond)
-    assert torch.equal(flow.push_away(cond, cond, 2.0, fresh, x_t, t), cond)
+def pushed(other: torch.Tensor, scale: float, fresh: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the velocity of `velocities` leads, and where it does pushed away from another."""
+    cond, _, x_t, t = velocities()
+    found = flow.make_pushed(lambda *_: cond, lambda *_: other, scale, fresh)(x_t, t)
+    left = (1 - t)[:, None, None]
+    return x_t + left * cond, x_t + left * found
+
+
+def test_a_push_away_leaves_every_frame_of_the_data_as_large_as_it_was():
+    cond, other, _, t = velocities()
+    fresh, other = torch.ones(3, 5, dtype=torch.bool), cond + 0.01 * other  # below the limit
+    before, after = pushed(other, 2.0, fresh)
+    torch.testing.assert_close(after.norm(dim=-1), before.norm(dim=-1))
+    wanted = before + 2 * (1 - t)[:, None, None] * (cond - other)
+    torch.testing.assert_close(after, wanted * (before.norm(dim=-1) / wanted.norm(dim=-1))[..., None])
+    for same in (pushed(other, 0.0, fresh), pushed(cond, 2.0, fresh)):
+        torch.testing.assert_close(*same)
 
 
 def test_a_push_is_limited_by_what_it_does_to_the_new_frames_alone():
-    cond, other, x_t, t = velocities()
+    cond, other, _, _ = velocities()
     fresh = torch.tensor([[False, True, True, False, False]]).expand(3, -1)
     apart = (cond - other)[fresh].unflatten(0, (3, 2)).square().mean((1, 2)).sqrt()
     assert (apart > flow.MAX_PUSH).all()
     limited = cond - (cond - other) * (flow.MAX_PUSH / apart)[:, None, None]
-    pairs = [flow.push_away(cond, one, 2.0, fresh, x_t, t) for one in (other, limited)]
-    torch.testing.assert_close(*pairs)
+    torch.testing.assert_close(pushed(other, 2.0, fresh), pushed(limited, 2.0, fresh))
+
+
+def towards(data: torch.Tensor) -> flow.Velocity:
+    """The velocity of a flow in which everything leads to `data`."""
+    return lambda x_t, t: (data - x_t) / (1 - t).view(-1, 1, 1)
+
+
+@pytest.mark.parametrize("num_steps", [1, 4])
+def test_an_edit_leads_from_what_the_old_velocity_gives_to_what_the_new_one_does(num_steps: int):
+    old, new, x_0 = torch.randn(3, 2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = flow.edit(towards(new), towards(old), old, x_0, num_steps)
+    torch.testing.assert_close(found, new)
+
+
+def test_an_edit_keeps_what_neither_velocity_knows():
+    old, new, x_0, own = torch.randn(4, 2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    shift = new - old
+
+    def velocity(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return torch.sin(3 * x_t) + t.view(-1, 1, 1)
+
+    found = flow.edit(lambda x_t, t: velocity(x_t, t) * 0 + shift, lambda x_t, t: x_t * 0, own, x_0, 4)
+    torch.testing.assert_close(found, own + shift)
+    assert torch.equal(flow.edit(velocity, velocity, own, x_0, 4), own)
+
+
+def test_a_later_start_edits_less():
+    old, new, x_0 = torch.randn(3, 2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def constant(data: torch.Tensor) -> flow.Velocity:
+        return lambda x_t, t: data - x_0
+
+    found = flow.edit(constant(new), constant(old), old, x_0, 4, start=0.75)
+    torch.testing.assert_close(found, old + 0.25 * (new - old))
 
 
 def test_guidance_evaluates_both_sides_together_and_none_costs_one():

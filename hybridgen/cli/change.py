@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """repaint, extend, loop, vary, cover, layer and stems."""
-    what = "make some bars of a track anew, everything else untouched"
+    what = "change some bars of a track, or make them anew, everything else untouched"
     repaint = options.command(commands, "repaint", run_repaint, what, older="edit")
     _add_file(repaint)
     repaint.add_argument(
         "--bars",
         metavar="9-12",
-        help="bars to make anew, from 1, both included; several: 3,5-6,9-12; without it --ending changes the end "
-        "alone, any other change renders the whole track anew",
+        help="bars from 1, both included; several: 3,5-6,9-12; what is not said to change keeps its sound, with "
+        "--render-seed all of it is made anew; without --bars --ending changes the end alone, any other change renders "
+        "the whole track anew",
     )
     repaint.add_argument("--seconds", metavar="12-15.5", help="seconds instead of bars; several: 12-15.5,30-32")
     repaint.add_argument(
-        "--strength", type=float, default=1.0, metavar="S", help="how far from what is there: 1 anew, 0.3 a shade of it"
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="how far from what is there: 0.3 a shade of the change (default 1)",
     )
     changes = repaint.add_argument_group("changes")
     options.add_controls(changes, "edit")

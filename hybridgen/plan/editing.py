@@ -120,6 +120,14 @@ def keep_codes(old: P, new: P, fresh: Sequence[tuple[int, int]], moved: int = 0)
     return replace(new, codes=tuple(map(tuple, rows.tolist())))
 
 
+def with_codes_in_common(old: P, new: P) -> P:
+    """`old`, which has as many frames, with its codes where `new` has codes too, and unset ones elsewhere."""
+    if not old.codes or not new.codes:
+        return replace(old, codes=())
+    common = np.where(np.array(new.codes) >= 0, np.array(old.codes), -1)
+    return replace(old, codes=tuple(map(tuple, common.tolist())))
+
+
 def with_notes_before(old: P, new: P) -> P:
     """`new` with the notes of `old`, which has the same bars, wherever both know what a role plays in a bar.
 

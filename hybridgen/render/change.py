@@ -17,7 +17,7 @@ from torch import Tensor
 from hybridgen import adapters
 from hybridgen.history import Change, check_spans, check_strength
 from hybridgen.manifest import Manifest
-from hybridgen.plan.editing import keep_codes, with_notes_before
+from hybridgen.plan.editing import keep_codes, with_codes_in_common
 from hybridgen.plan.parts import check_bars, check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.plans import complete
@@ -36,6 +36,7 @@ class Remake:
     fresh: tuple[tuple[int, int], ...] = ()
     moved: int = 0
     strength: float = 1.0
+    keeps: bool = False
 
 
 def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
@@ -75,6 +76,8 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
     plan = replace(remake.plan, ending=remake.plan.ending or track.plan.ending)
     fresh = check_spans(remake.fresh, plan)
     check_time_base(stages, plan)
+    if remake.keeps and (remake.moved or not same_time(track.plan, plan)):
+        raise ValueError("keeps: the plan has other bars than the track's, so what they have in common is not known")
     if remake.moved % plan.time_base.frames_per_code:
         raise ValueError(
             f"moved {remake.moved} is no multiple of the {plan.time_base.frames_per_code} frames of a code"
@@ -95,11 +98,13 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
             prompt,
             seed,
             sampling,
-            replaced=with_notes_before(track.plan, plan) if _same_time(track.plan, plan, remake.moved) else None,
             origin=track.manifest.origin - remake.moved,
-            near=latents.clone() if strength < 1 else None,
+            near=latents.clone() if strength < 1 or remake.keeps else None,
             strength=strength,
         )
+        if remake.keeps:
+            before = with_codes_in_common(track.plan, plan)
+            windows = replace(windows, before=replace(windows, plan=before, prompt=stages.encode_prompt(before.prompt)))
         _fill(windows, latents, frames, options)
     operation = Change(
         plan,
@@ -110,6 +115,7 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
         stages.adapter_records,
         remake.moved,
         strength,
+        keeps=remake.keeps,
     )
     record = replace(track.manifest, operations=(*track.manifest.operations, operation))
     samples = splice.samples(stages, track, plan, latents, operation, record.origin)
@@ -118,7 +124,15 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
 
 def replayed(stages: Stages, track: Track, change: Change, options: RenderOptions) -> Track:
     """The track after a change that a manifest records."""
-    return make(stages, track, Remake(change.plan, change.fresh, change.moved, change.strength), options)
+    remake = Remake(change.plan, change.fresh, change.moved, change.strength, change.keeps)
+    return make(stages, track, remake, options)
+
+
+def same_time(old: Plan, new: Plan) -> bool:
+    """Whether all bars of two plans lie at the same samples."""
+    return (old.length, old.pre_roll) == (new.length, new.pre_roll) and np.array_equal(
+        old.bar_starts(), new.bar_starts()
+    )
 
 
 def bars_in(plan: Plan, fresh: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -136,11 +150,6 @@ def _completed(stages: Stages, track: Track, remake: Remake, prompt: PromptState
         check_stages(stages, track.manifest, "quantizer", "its codes mean something else here")
     plan = keep_codes(old, plan, remake.fresh, remake.moved // ratio) if old.codes or plan.codes else plan
     return complete(stages, plan, prompt, bars_in(plan, remake.fresh), options.progress)
-
-
-def _same_time(old: Plan, new: Plan, moved: int) -> bool:
-    """Whether bars of two plans can be compared one by one."""
-    return not moved and (old.n_bars, old.length) == (new.n_bars, new.length)
 
 
 def _moved(latents: Tensor, moved: int, n_frames: int) -> Tensor:

@@ -26,9 +26,10 @@ def repaint(
     options: RenderOptions,
     strength: float = 1.0,
 ) -> Track:
-    """The track with these spans of samples made anew as `plan` has them; without any, its ending alone.
+    """The track with these spans of samples as `plan` has them; without any, its ending alone.
 
-    Where the plan says nothing new, another noise does. ValueError when the plan moves anything outside the spans.
+    Of their sound only what the plan changes is made anew. All of it is where the plan says nothing new, or has other
+    bar lines, or a seed is given. ValueError when the plan moves anything outside the spans.
     """
     check_strength(strength)
     change.check_time_base(stages, track.plan)
@@ -48,9 +49,11 @@ def repaint(
     if plan.ending != track.plan.ending and is_ended:
         raise ValueError(f"ending {plan.ending}: the track has a sound of its own, with ending {track.plan.ending}")
     check_same_time(track.plan, plan, spans)
-    if spans and plan == track.plan and options.seed is None:
+    says_nothing_new = plan == track.plan
+    keeps = bool(spans) and not says_nothing_new and options.seed is None and change.same_time(track.plan, plan)
+    if spans and says_nothing_new and options.seed is None:
         options = replace(options, seed=another_seed(track))
-    return change.make(stages, track, Remake(plan, tuple(spans), strength=strength), options)
+    return change.make(stages, track, Remake(plan, tuple(spans), strength=strength, keeps=keeps), options)
 
 
 def another_seed(track: Track) -> int:

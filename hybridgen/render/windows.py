@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hybridgen import flow
+from hybridgen.plan.editing import with_notes_before
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.rolls import NoteRolls, NoteSpans
@@ -47,10 +48,10 @@ class WindowRenderer:
     seed: int  # of the noise
     sampling: SamplingConfig
     heard: tuple[str, ...] = ()  # the roles that are to be heard; (): all
-    replaced: Plan | None = None  # of an edit: the plan with the notes that it had before, see `_velocity`
     origin: int = 0  # number of frame 0, which its noise depends on
     near: Tensor | None = None  # (T, C): what frames that are not known are to resemble
     strength: float = 1.0  # 0-1: how much of the way from noise to `near` is made anew; 1: all of it
+    before: "WindowRenderer | None" = None  # of an edit: what `near` is a render of, see `_edit`
 
     @torch.inference_mode()
     def fill(
@@ -84,7 +85,10 @@ class WindowRenderer:
         """`fill` of one window, frames start..stop-1; timbre: as `timbre` gives it."""
         start, stop = window
         cond = self._condition(latents, known, window, timbre)
-        solved = self._solve(start, cond, self._with_notes_replaced(cond, start), callback)
+        if self.before is None:
+            solved = self._solve(start, cond, callback)
+        else:
+            solved = self._edit(start, cond, self.before._condition(latents, known, window, timbre), callback)
         fresh = torch.from_numpy(~known[start:stop]).to(latents.device)
         latents[start:stop] = torch.where(fresh[:, None], solved[0, : stop - start], latents[start:stop])
         known[start:stop] = True
@@ -123,13 +127,6 @@ class WindowRenderer:
         rows = {name: part[None].to(device) for name, part in parts.items()}
         return Condition(text=self.prompt.text, text_mask=self.prompt.mask, **rows)
 
-    def _with_notes_replaced(self, cond: Condition, start: int) -> Condition | None:
-        """`cond` of the window at latent frame `start` with the notes before an edit; None where none are others."""
-        if self._replaced_notes is None:
-            return None
-        parts = _note_parts(self._replaced_notes.rolls(start, start + cond.known.shape[1]))
-        return replace(cond, **{name: part[None].to(cond.context.device) for name, part in parts.items()})
-
     @cached_property
     def _codes(self) -> Tensor:
         """(Q, P), -1 where the plan has none."""
@@ -142,61 +139,74 @@ class WindowRenderer:
         return _note_spans(self.plan)
 
     @cached_property
-    def _replaced_notes(self) -> NoteSpans | None:
-        if self.replaced is None or self.replaced.notes == self.plan.notes or not self.sampling.edit_guidance:
+    def _notes_before(self) -> NoteSpans | None:
+        """Of an edit that changes notes: the plan's notes with those before it in their place."""
+        if self.before is None or not self.sampling.edit_guidance:
             return None
-        return _note_spans(self.replaced)
+        plan = with_notes_before(self.before.plan, self.plan)
+        return None if plan.notes == self.plan.notes else _note_spans(plan)
 
-    def _solve(
-        self, start: int, cond: Condition, before: Condition | None, callback: Callable[[int, Tensor], None] | None
+    def _solve(self, start: int, cond: Condition, callback: Callable[[int, Tensor], None] | None) -> Tensor:
+        """Latents (1, frames, C) of the window that begins at frame `start`, from noise or from where `near` is."""
+        noise, begin = self._noise(start, cond), 0.0 if self.near is None else 1 - self.strength
+        x, _ = flow.path(noise, self._near(start, cond, noise), noise.new_tensor([begin]))
+        velocity = self._velocity(cond, noise)
+        return flow.solve(velocity, x, self.sampling.num_steps, start=begin, callback=callback)
+
+    def _edit(
+        self, start: int, cond: Condition, before: Condition, callback: Callable[[int, Tensor], None] | None
     ) -> Tensor:
-        """Latents (1, frames, C) of the window that begins at frame `start`.
-
-        Known frames are put back at every step: they stay on the straight path to what they are known to be, and what
-        is made beside them meets them there. Only told of, it drifts away from them: latents then change 1.7 times as
-        much from frame to frame at the border of a window as elsewhere, and 1.5 times with known frames put back
-        (windows of 80, six prompts).
-        """
-        _, n_frames, channels = cond.context.shape
-        first = start + self.origin
-        x = flow.noise(self.seed, first, first + n_frames, channels)[None].to(cond.context.device)
-        velocity, kept, to_known = self._velocity(cond, before), cond.known[..., None], cond.context - x
-        begin = 0.0 if self.near is None else 1 - self.strength
-        if self.near is not None:
-            near = torch.zeros_like(x)
-            near[0, : len(self.near) - start] = self.near[start : start + n_frames]
-            near = torch.where(kept, cond.context, near)
-            x, _ = flow.path(x, near, x.new_tensor([begin]))
-        return flow.solve(
-            lambda x_t, t: torch.where(kept, to_known, velocity(x_t, t)),
-            x,
-            self.sampling.num_steps,
-            start=begin,
-            callback=callback,
-        )
-
-    def _velocity(self, cond: Condition, before: Condition | None) -> flow.Velocity:
-        """The renderer's velocity under `cond`, guided; and of an edit away from that under its notes `before`.
+        """`near` in the window (1, frames, C) as `cond` has it, where the condition `before` has it otherwise.
 
         Left alone, a model plays what usually sounds in such a place: a note that is moved to an unusual pitch becomes
-        a shade of the old one. Two conditions that differ in nothing else say what the change sounds like, as with the
-        two prompts of delta denoising (https://arxiv.org/abs/2304.07090).
+        a shade of the old one. So velocities are pushed away from those under the notes before, all else being equal.
         """
-        both, scale = cond.cat(cond.dropped()), self.sampling.edit_guidance
+        noise = self._noise(start, cond)
+        new, old = self._velocity(cond, noise), self._velocity(before, noise)
+        if self._notes_before is not None:
+            other = _with_notes(cond, self._notes_before, start)
+            new = flow.make_pushed(new, self._velocity(other, noise), self.sampling.edit_guidance, ~cond.known)
+        near, num_steps = self._near(start, cond, noise), self.sampling.num_steps
+        return flow.edit(new, old, near, noise, num_steps, start=1 - self.strength, callback=callback)
 
-        def changed(velocity: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-            if before is None:
-                return velocity
-            return flow.push_away(velocity, self.renderer(x_t, t, before), scale, ~cond.known, x_t, t)
+    def _noise(self, start: int, cond: Condition) -> Tensor:
+        """(1, frames, C)."""
+        first = start + self.origin
+        _, n_frames, channels = cond.context.shape
+        return flow.noise(self.seed, first, first + n_frames, channels)[None].to(cond.context.device)
+
+    def _near(self, start: int, cond: Condition, noise: Tensor) -> Tensor:
+        """(1, frames, C): what the window is to resemble, known frames as they are; the noise where that is nothing."""
+        if self.near is None:
+            return noise
+        near = torch.zeros_like(noise)
+        near[0, : len(self.near) - start] = self.near[start : start + noise.shape[1]]
+        return torch.where(cond.known[..., None], cond.context, near)
+
+    def _velocity(self, cond: Condition, noise: Tensor) -> flow.Velocity:
+        """The renderer's velocity under `cond`, guided; of known frames the way from the noise to them.
+
+        Known frames are so put back at every step, and what is made beside them meets them there. Only told of, it
+        drifts away from them: latents then change 1.7 times as much from frame to frame at the border of a window as
+        elsewhere, and 1.5 times with known frames put back (windows of 80, six prompts).
+        """
+        both, kept, to_known = cond.cat(cond.dropped()), cond.known[..., None], cond.context - noise
 
         def cond_velocity(x_t: Tensor, t: Tensor) -> Tensor:
-            return changed(self.renderer(x_t, t, cond), x_t, t)
+            return self.renderer(x_t, t, cond)
 
         def cond_and_uncond(x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
             first, second = self.renderer(x_t.expand(2, -1, -1), t.expand(2), both).chunk(2)
-            return changed(first, x_t, t), second
+            return first, second
 
-        return flow.make_guided(cond_velocity, cond_and_uncond, self.sampling.guidance_scale)
+        guided = flow.make_guided(cond_velocity, cond_and_uncond, self.sampling.guidance_scale)
+        return lambda x_t, t: torch.where(kept, to_known, guided(x_t, t))
+
+
+def _with_notes(cond: Condition, notes: NoteSpans, start: int) -> Condition:
+    """The condition of the window at frame `start` with other notes."""
+    parts = _note_parts(notes.rolls(start, start + cond.known.shape[1]))
+    return replace(cond, **{name: part[None].to(cond.context.device) for name, part in parts.items()})
 
 
 def _note_spans(plan: Plan) -> NoteSpans:
