@@ -32,10 +32,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
+from hybridgen import formats
 from hybridgen.progress import Cancelled
-from hybridgen.serve import requests, work
+from hybridgen.serve import reading, requests, work
 from hybridgen.serve.kinds import SOURCES
 from hybridgen.serve.limits import MAX_WORKERS, Limits
 from hybridgen.serve.nursery import Gone, Model, Nursery, Work, Worker
@@ -43,6 +44,7 @@ from hybridgen.serve.refusals import Refused
 from hybridgen.serve.store import Kept, Store
 
 GRACE = 10.0  # seconds in which a worker must have stopped when it is told to
+MAX_READERS = 4  # uploads that are read at once
 REMEMBERED = 50  # jobs whose time tells how long the queue will take
 FROM = "from-"  # how the files that a job is given begin
 NO_WORKER = "no worker process can be started; the server's log says why"
@@ -59,7 +61,7 @@ class Event:
     stage: str = ""  # of the work: "planning", "notes", "rendering", "decoding", ...
     done: int = 0  # of the stage
     total: int = 0
-    seconds_left: float | None = None  # of the stage; None while nothing is known
+    seconds_left: float | None = None  # of the stages that have begun; None while nothing is known
     heard: float = 0.0  # seconds of a live track that can be heard already
 
     @property
@@ -132,7 +134,8 @@ class Jobs:
         self.spent: dict[str, float] = collections.defaultdict(float)  # kind -> seconds of work
         self.refused, self.restarts, self.running = 0, 0, 0
         self._took: collections.deque[float] = collections.deque(maxlen=REMEMBERED)
-        self._nursery = Nursery(self.model, Work(work.warm, work.serve))
+        self._readers = threading.BoundedSemaphore(MAX_READERS)
+        self._nursery = Nursery(self.model, Work(work.warm, work.serve, reading.read))
         self._waiting: collections.deque[Job] = collections.deque()
         self._changed = threading.Condition()  # of the queue and of every job
         self._is_open = False
@@ -205,6 +208,31 @@ class Jobs:
             raise
         return job
 
+    def upload(self, name: str, file: IO[bytes], owner: str) -> Upload:
+        """A track, a recording or a score that somebody sends, read by a process with limits; it can be a source.
+
+        Of `name` only the ending counts, and for scores alone. Refused where it cannot be read, Full where too many
+        are read at the moment.
+        """
+        if not self._readers.acquire(blocking=False):
+            raise Full(MAX_READERS, 2)
+        key, folder = self.store.place()
+        try:
+            sent = folder / f"sent{_ending(name)}"
+            with sent.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+            facts, files, source = self._read(sent)
+            sent.unlink()
+            upload = Upload(key, owner, folder, {one: folder / one for one in files}, None, facts, folder / source)
+        except (Refused, OSError):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            self._readers.release()
+        self.store.add(upload)
+        self.store.settle(upload)
+        return upload
+
     def find(self, name: str, owner: str) -> Job:
         """The owner's job of this id; Unknown for any other."""
         return self.store.find(name, owner, Job)
@@ -265,6 +293,25 @@ class Jobs:
             if not self._changed.wait_for(lambda: job.event.is_final, timeout):
                 raise TimeoutError(f"job {job.id} is not done after {timeout:g} s")
         return outcome(job)
+
+    # ---- uploads
+
+    def _read(self, sent: Path) -> tuple[dict[str, Any], list[str], str]:
+        """What a reader makes of a file: facts, files, and which of them may be opened."""
+        try:
+            reader = self._nursery.hatch("read")
+            reader.send({"path": str(sent), "max_seconds": self.limits.seconds})
+            answer = reader.receive(reading.SECONDS)
+            if answer is None:
+                reader.kill()
+            reader.close()
+        except Gone:
+            answer = {"problem": "file: the process that read it has ended, so it is not what it says it is"}
+        if answer is None:
+            answer = {"problem": f"file: it takes more than {reading.SECONDS:g} s to read"}
+        if "problem" in answer:
+            raise Refused(answer["problem"], "file")
+        return answer["facts"], answer["files"], answer["source"]
 
     # ---- the queue
 
@@ -362,7 +409,7 @@ class Jobs:
 
     def _follow(self, job: Job, worker: Worker) -> tuple[str, str | None]:
         """What becomes of a job that a worker has begun. Gone where the worker ends."""
-        limit, must_end, stage, since = time.monotonic() + self.limits.job_seconds, math.inf, "", 0.0
+        limit, must_end, clock = time.monotonic() + self.limits.job_seconds, math.inf, _Clock()
         while (now := time.monotonic()) <= must_end:
             if must_end == math.inf and (now > limit or job.is_cancelled or not self._is_open):
                 must_end = now + GRACE
@@ -371,9 +418,9 @@ class Jobs:
             if message is None:
                 continue
             if "stage" in message:
-                stage, since = (stage, since) if message["stage"] == stage else (message["stage"], time.monotonic())
+                left = clock.left(**message)
                 with self._changed:
-                    self._say(job, _progress(message, since))
+                    self._say(job, Event("running", seconds_left=left, **message))
             elif "problem" in message:
                 return "failed", message["problem"]
             elif job.is_cancelled or "stopped" in message:
@@ -399,11 +446,20 @@ def outcome(job: Job) -> Result:
     return Result(job.facts, job.files)
 
 
-def _progress(message: Mapping[str, Any], since: float) -> Event:
-    """The event of a report that a worker sends; `since` is when its stage began."""
-    done, total = message["done"], message["total"]
-    left = (time.monotonic() - since) / done * (total - done) if done > 0 else None
-    return Event("running", 0, message["stage"], done, total, left, message["heard"])
+class _Clock:
+    """How long the stages of a job that have begun will still take: some are done by turns."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._stages: dict[str, tuple[float, int, int]] = {}  # seconds so far, done, total
+
+    def left(self, stage: str, done: int, total: int, heard: float) -> float | None:
+        """Seconds, after this report; None while nothing is known."""
+        now = time.monotonic()
+        spent = self._stages[stage][0] if stage in self._stages else 0.0
+        self._stages[stage], self._last = (spent + now - self._last, done, total), now
+        rates = [spent / done * (total - done) for spent, done, total in self._stages.values() if done]
+        return sum(rates) if rates else None
 
 
 @contextlib.contextmanager
@@ -413,6 +469,12 @@ def _listening(job: Job, listener: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         job.listeners.remove(listener)
+
+
+def _ending(name: str) -> str:
+    """The ending of a file's name, as far as it is one of those that are read."""
+    ending = Path(name[-20:]).suffix.lower()
+    return ending if ending in (*SOURCES["track"], *formats.READS) else ""
 
 
 def _linked(source: Path, folder: Path, field: str) -> str:

@@ -109,10 +109,11 @@ class Worker(Channel):
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker does, in functions of a module: `warm` once before any is forked, `serve` in each."""
+    """What processes do, in functions of modules."""
 
-    warm: Callable[["Pipeline"], None]
-    serve: Callable[["Pipeline", Channel], None]
+    warm: Callable[["Pipeline"], None]  # once, before any process is forked
+    serve: Callable[["Pipeline", Channel], None]  # a worker, until its channel closes
+    read: Callable[[Channel], None]  # a reader, which needs no model
 
 
 class Nursery:
@@ -129,8 +130,8 @@ class Nursery:
         with self._lock:
             self._start()
 
-    def hatch(self) -> Worker:
-        """A new worker, with a new nursery where the old one has ended."""
+    def hatch(self, role: str = "serve") -> Worker:
+        """A new process that does what `Work` says of its role, from a new nursery where the old one has ended."""
         with self._lock:
             for _ in range(2):
                 if self._process is None or not self._process.is_alive():
@@ -139,7 +140,7 @@ class Nursery:
                 with theirs:
                     try:
                         assert self._control is not None and self._process is not None
-                        self._control.send_bytes(b"hatch")
+                        self._control.send_bytes(role.encode())
                         reduction.send_handle(self._control, theirs.fileno(), self._process.pid)
                         if self._control.poll(STARTING):
                             return Worker(ours, json.loads(self._control.recv_bytes())["pid"])
@@ -147,7 +148,7 @@ class Nursery:
                         pass
                 ours.close()
                 self._end()
-            raise Gone("no worker can be started")
+            raise Gone("no process can be started")
 
     def _start(self) -> None:
         self._end()
@@ -203,27 +204,35 @@ def nurse(model: Model, work: Work, control: Connection) -> None:
     control.send_bytes(json.dumps({"problem": problem}).encode())
     process = (multiprocessing.get_context("spawn") if pipe is None else multiprocessing.get_context("fork")).Process
     with contextlib.suppress(EOFError, OSError):
-        while problem is None and control.recv_bytes():
+        while problem is None and (role := control.recv_bytes().decode()):
             with Connection(reduction.recv_handle(control)) as connection:
                 inherited = None if pipe is None else control
-                child = process(target=_live, args=(model, pipe, work, connection, inherited))
+                child = process(target=_live, args=(model, pipe, work, role, connection, inherited))
                 child.start()
             control.send_bytes(json.dumps({"pid": child.pid}).encode())
             multiprocessing.active_children()  # joins those that have ended
 
 
 def _live(
-    model: Model, pipe: "Pipeline | None", work: Work, connection: Connection, control: Connection | None
+    model: Model,
+    pipe: "Pipeline | None",
+    work: Work,
+    role: str,
+    connection: Connection,
+    control: Connection | None,
 ) -> None:
-    """A worker's process."""
+    """A worker's or a reader's process."""
     import torch
 
     if control is not None:
         control.close()  # or the server would not notice that the nursery has ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICE)
-    pipe = model.open().load() if pipe is None else pipe
-    torch.set_num_threads(model.threads)
     channel = Channel(connection)
     with contextlib.suppress(Gone):
+        if role == "read":
+            work.read(channel)
+            return
+        pipe = model.open().load() if pipe is None else pipe
+        torch.set_num_threads(model.threads)
         work.serve(pipe, channel)

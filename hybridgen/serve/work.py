@@ -4,11 +4,12 @@ A job is JSON: its kind, its checked request, and a folder in which its sources 
 goes back is progress, then what was made, or why it could not be.
 """
 
+import contextlib
 import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from hybridgen.serve.nursery import Channel
 from hybridgen.serve.refusals import Refused
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hybridgen.pipeline import Pipeline
     from hybridgen.plan.plan import Plan
     from hybridgen.track import Track
@@ -145,11 +148,12 @@ def _written_plans(task: Task, plans: "list[Plan]", notes: tuple[str, ...]) -> M
     names = ["plan.json"] if len(plans) == 1 else [f"plan-{i}.json" for i in range(1, len(plans) + 1)]
     for name, plan in zip(names, plans, strict=True):
         (task.folder / name).write_text(plan.to_json(), encoding="utf-8")
-    facts = {"seed": plans[0].seed, "notes": list(notes), "plans": [_plan_facts(plan) for plan in plans]}
+    facts = {"seed": plans[0].seed, "notes": list(notes), "plans": [plan_facts(plan) for plan in plans]}
     return Made(facts, names)
 
 
-def _plan_facts(plan: "Plan") -> dict[str, Any]:
+def plan_facts(plan: "Plan") -> dict[str, Any]:
+    """What a plan says in a line, as JSON values."""
     tempo = plan.tempo[0].bpm if plan.tempo else None
     length = {"seconds": round(plan.seconds, 3), "bars": plan.n_bars}
     return {"seed": plan.seed, **length, "tempo": tempo, "key": plan.key, "meter": plan.meter}
@@ -185,9 +189,25 @@ def _track(task: Task) -> Made:
     chosen = task.rendering
     if "render_seed" in task.fields:
         chosen["seed"] = task.fields["render_seed"]
-    track = task.pipe.render(plan, **chosen).with_notes(notes)
+    with _listened(task) if task.fields["live"] else contextlib.nullcontext() as play:
+        track = task.pipe.render(plan, play=play, **chosen).with_notes(notes)
     parts = _written_stems(task, track) if task.fields["stems"] else []
     return _written(task, track, parts)
+
+
+@contextlib.contextmanager
+def _listened(task: Task) -> "Iterator[Callable[[np.ndarray], None]]":
+    """What blocks (2, n) are given to, so that they can be heard from a file that grows."""
+    import soundfile
+
+    rate = task.pipe.time_base.sample_rate
+    with soundfile.SoundFile(task.folder / LIVE, "w", rate, 2, "MPEG_LAYER_III", format="MP3") as file:
+
+        def play(block: "np.ndarray") -> None:
+            file.write(block.T)
+            task.heard += block.shape[1] / rate
+
+        yield play
 
 
 def _written(task: Task, track: "Track", others: list[str]) -> Made:
@@ -198,7 +218,8 @@ def _written(task: Task, track: "Track", others: list[str]) -> Made:
         track.write(together, task.folder / name)
         together.add(task.folder / "plan.json").write_text(track.plan.to_json(), encoding="utf-8")
     notes = [without_paths(note, task.folder) for note in track.notes]
-    facts = {**_plan_facts(track.plan), "seed": track.seed, "render_seed": track.render_seed, "notes": notes}
+    made_with = getattr(track.manifest.operations[-1], "seed", track.render_seed)
+    facts = {**plan_facts(track.plan), "seed": track.seed, "render_seed": made_with, "notes": notes}
     return Made(facts, [name, "plan.json", *others], name)
 
 
