@@ -49,3 +49,8 @@ def canonical(fields: Mapping[str, Any], known: Collection[str]) -> dict[str, An
         if value is not None or name not in found:
             found[name], said[name] = value, given
     return found
+
+
+def dropped(fields: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The fields without those that mean nothing here, whatever they say."""
+    return {name: value for name, value in fields.items() if name not in names}

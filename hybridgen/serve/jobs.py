@@ -47,6 +47,7 @@ GRACE = 10.0  # seconds in which a worker must have stopped when it is told to
 MAX_READERS = 4  # uploads that are read at once
 REMEMBERED = 50  # jobs whose time tells how long the queue will take
 FROM = "from-"  # how the files that a job is given begin
+LOST_WORKER = "the worker process that did it has ended and is started again; try again"
 NO_WORKER = "no worker process can be started; the server's log says why"
 FINAL = ("done", "failed", "cancelled")
 T = TypeVar("T", bound=Kept)
@@ -83,7 +84,11 @@ class Full(Exception):
 
 
 class Failed(Exception):
-    """A job could not be done; the message says why, in one line."""
+    """A job could not be done; the message says why, in one line. is_ours: it may be done when it is tried again."""
+
+    def __init__(self, message: str, is_ours: bool) -> None:
+        super().__init__(message)
+        self.is_ours = is_ours
 
 
 @dataclass(eq=False)
@@ -129,16 +134,16 @@ class Jobs:
         if not 1 <= workers <= MAX_WORKERS:
             raise ValueError(f"workers {workers} is outside 1-{MAX_WORKERS}")
         self.model, self.limits, self.n_workers = model or Model(), limits or Limits(), workers
-        self.store = Store(self.limits.kept_bytes, self.limits.kept)
+        self.store = Store(self.limits.disk_bytes, self.limits.kept)
         self.ended: collections.Counter[tuple[str, str]] = collections.Counter()  # (kind, state) -> jobs
         self.spent: dict[str, float] = collections.defaultdict(float)  # kind -> seconds of work
         self.refused, self.restarts, self.running = 0, 0, 0
         self._took: collections.deque[float] = collections.deque(maxlen=REMEMBERED)
         self._readers = threading.BoundedSemaphore(MAX_READERS)
-        self._nursery = Nursery(self.model, Work(work.warm, work.serve, reading.read))
+        self._nursery = Nursery(self.model, Work(work.warm, work.serve, reading.read), workers)
         self._waiting: collections.deque[Job] = collections.deque()
         self._changed = threading.Condition()  # of the queue and of every job
-        self._is_open = False
+        self.is_open = False
         self._threads: list[threading.Thread] = []
 
     # ---- the contract
@@ -146,7 +151,7 @@ class Jobs:
     def start(self) -> Self:
         """Loads the model and starts the workers; ValueError or OSError where it is no model."""
         self._nursery.start()
-        self._is_open = True
+        self.is_open = True
         atexit.register(self.close)  # before multiprocessing waits for its processes
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.n_workers)]
         for thread in self._threads:
@@ -157,7 +162,7 @@ class Jobs:
         """Cancels what is under way, ends all processes, removes all files."""
         atexit.unregister(self.close)
         with self._changed:
-            self._is_open = False
+            self.is_open = False
             for job in list(self._waiting):
                 self._end(job, "cancelled")
             self._waiting.clear()
@@ -197,7 +202,7 @@ class Jobs:
                 job.request[name] = _linked(source, folder, name)
             with self._changed:
                 self.check_room()
-                if not self._is_open:
+                if not self.is_open:
                     raise Full(0, 1)
                 self.store.add(job)
                 job.event = Event(ahead=len(self._waiting))
@@ -378,8 +383,8 @@ class Jobs:
     def _next(self) -> Job | None:
         """The next job, which is now running; None where the queue has closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or not self._is_open)
-            if not self._is_open:
+            self._changed.wait_for(lambda: self._waiting or not self.is_open)
+            if not self.is_open:
                 return None
             job = self._waiting.popleft()
             self.running += 1
@@ -405,13 +410,13 @@ class Jobs:
             worker.close()
             if job.is_cancelled:
                 return "cancelled", None
-            return "failed", "the worker process that did it has ended and is started again; try again"
+            return "failed", LOST_WORKER
 
     def _follow(self, job: Job, worker: Worker) -> tuple[str, str | None]:
         """What becomes of a job that a worker has begun. Gone where the worker ends."""
         limit, must_end, clock = time.monotonic() + self.limits.job_seconds, math.inf, _Clock()
         while (now := time.monotonic()) <= must_end:
-            if must_end == math.inf and (now > limit or job.is_cancelled or not self._is_open):
+            if must_end == math.inf and (now > limit or job.is_cancelled or not self.is_open):
                 must_end = now + GRACE
                 worker.send({"stop": job.id})
             message = worker.receive(0.5)
@@ -432,7 +437,7 @@ class Jobs:
                 return "done", None
         else:
             worker.kill()
-        if job.is_cancelled or not self._is_open:
+        if job.is_cancelled or not self.is_open:
             return "cancelled", None
         return "failed", f"it took more than the {self.limits.job_seconds:g} s that a job may take here"
 
@@ -440,7 +445,7 @@ class Jobs:
 def outcome(job: Job) -> Result:
     """What a job that has ended has made; Failed or Cancelled where it has made nothing."""
     if job.event.state == "failed":
-        raise Failed(job.problem)
+        raise Failed(str(job.problem), job.problem in (NO_WORKER, LOST_WORKER))
     if job.event.state == "cancelled":
         raise Cancelled(f"job {job.id} was cancelled")
     return Result(job.facts, job.files)

@@ -13,24 +13,34 @@ MAX_QUEUE, MAX_WORKERS = 10_000, 64
 class Limits:
     """Limits of a server. Those of a request begin where the library's own are, and can be lowered."""
 
+    queue: int = 32  # jobs that wait
     seconds: float = MAX_SECONDS  # of music
     steps: int = MAX_STEPS  # solver steps a window
-    queue: int = 32  # jobs that wait
-    upload_bytes: int = 128 << 20  # ten minutes of CD
     job_seconds: float = 900.0  # that one job may take
-    kept_bytes: int = 8 << 30  # results and uploads on disk: the oldest give way
+    upload_mb: float = 128.0  # megabytes of one upload: ten minutes of CD
+    disk_gb: float = 8.0  # gigabytes of results and uploads: the oldest give way
     kept: int = 1000  # results and uploads, of all owners
 
     def __post_init__(self) -> None:
         for name, low, high in (
+            ("queue", 1, MAX_QUEUE),
             ("seconds", MIN_SECONDS, MAX_SECONDS),
             ("steps", 1, MAX_STEPS),
-            ("queue", 1, MAX_QUEUE),
-            ("upload_bytes", 1, 1 << 32),
             ("job_seconds", 0.1, 86_400),
-            ("kept_bytes", 1 << 20, 1 << 44),
+            ("upload_mb", 0.001, 4096),
+            ("disk_gb", 0.001, 65_536),
             ("kept", 1, 100_000),
         ):
             value = getattr(self, name)
             if not low <= value <= high:  # also refuses NaN
-                raise ValueError(f"limit of {name.replace('_', ' ')} {value:g} is outside {low:g}-{high:g}")
+                raise ValueError(f"limit {name} {value:g} is outside {low:g}-{high:g}")
+
+    @property
+    def upload_bytes(self) -> int:
+        """Bytes of one upload."""
+        return int(self.upload_mb * 1e6)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of all results and uploads."""
+        return int(self.disk_gb * 1e9)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,13 +31,12 @@ STARTING = 600.0  # seconds in which a model must have been loaded
 
 @dataclass(frozen=True)
 class Model:
-    """What workers load: the arguments of `Pipeline.from_pretrained`, adapters as on the command line, threads."""
+    """What workers load: the arguments of `Pipeline.from_pretrained`, and adapters as on the command line."""
 
     name: str | None = None
     device: str = "cpu"
     accept_license: str | None = None
     adapters: tuple[str, ...] = ()
-    threads: int = 1  # of each worker, on the CPU
 
     def open(self) -> "Pipeline":
         """The pipeline, its weights not read yet; ValueError or OSError where it is no model."""
@@ -45,6 +45,12 @@ class Model:
 
         pipe = Pipeline.from_pretrained(self.name, self.device, accept_license=self.accept_license)
         return pipe.with_adapters([Adapter.parse(text) for text in self.adapters]) if self.adapters else pipe
+
+    @property
+    def title(self) -> str:
+        """What others are told of its name: of a folder on this machine the last part alone."""
+        name = self.name or "tiny"
+        return Path(name).name if Path(name).is_dir() else name
 
     @property
     def is_shared(self) -> bool:
@@ -117,10 +123,10 @@ class Work:
 
 
 class Nursery:
-    """The server's end of the process that starts workers."""
+    """The server's end of the process that starts workers, of which so many share the processor's cores."""
 
-    def __init__(self, model: Model, work: Work) -> None:
-        self._model, self._work = model, work
+    def __init__(self, model: Model, work: Work, n_workers: int) -> None:
+        self._model, self._work, self._n_workers = model, work, n_workers
         self._lock = threading.Lock()
         self._process: multiprocessing.process.BaseProcess | None = None
         self._control: Connection | None = None
@@ -155,17 +161,17 @@ class Nursery:
         # spawn: a forked process would inherit the locks of this one's threads
         context = multiprocessing.get_context("spawn")
         self._control, theirs = context.Pipe()
-        arguments = (self._model, self._work, theirs)
+        arguments = (self._model, self._work, self._n_workers, theirs)
         self._process = context.Process(target=nurse, args=arguments, name="hybridgen nursery")
         self._process.start()
         theirs.close()
         try:
             if not self._control.poll(STARTING):
-                raise ValueError(f"model {self._model.name or 'tiny'!r} was not loaded in {STARTING:g} s")
+                raise ValueError(f"model {self._model.title!r} was not loaded in {STARTING:g} s")
             problem = json.loads(self._control.recv_bytes())["problem"]
         except EOFError:
             self._end()
-            raise ValueError(f"model {self._model.name or 'tiny'!r}: the process that loads it has ended") from None
+            raise ValueError(f"model {self._model.title!r}: the process that loads it has ended") from None
         if problem is not None:
             self._end()
             raise ValueError(problem)
@@ -186,11 +192,12 @@ class Nursery:
             self._end()
 
 
-def nurse(model: Model, work: Work, control: Connection) -> None:
+def nurse(model: Model, work: Work, n_workers: int, control: Connection) -> None:
     """The nursery's process: loads the model, then starts workers until the server's end is closed."""
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends its processes
+    threads = max(1, torch.get_num_threads() // n_workers)
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
     pipe, problem = None, None
     try:
@@ -207,7 +214,7 @@ def nurse(model: Model, work: Work, control: Connection) -> None:
         while problem is None and (role := control.recv_bytes().decode()):
             with Connection(reduction.recv_handle(control)) as connection:
                 inherited = None if pipe is None else control
-                child = process(target=_live, args=(model, pipe, work, role, connection, inherited))
+                child = process(target=_live, args=(model, pipe, work, threads, role, connection, inherited))
                 child.start()
             control.send_bytes(json.dumps({"pid": child.pid}).encode())
             multiprocessing.active_children()  # joins those that have ended
@@ -217,6 +224,7 @@ def _live(
     model: Model,
     pipe: "Pipeline | None",
     work: Work,
+    threads: int,
     role: str,
     connection: Connection,
     control: Connection | None,
@@ -234,5 +242,5 @@ def _live(
             work.read(channel)
             return
         pipe = model.open().load() if pipe is None else pipe
-        torch.set_num_threads(model.threads)
+        torch.set_num_threads(threads)
         work.serve(pipe, channel)

@@ -60,16 +60,23 @@ class Store:
         item.n_bytes = sum(path.stat().st_size for path in item.folder.rglob("*") if path.is_file())
         with self._lock:
             settled = [one for one in self._kept.values() if one.n_bytes is not None]
-            total = sum(one.n_bytes or 0 for one in settled)
-            while settled and (total > self._max_bytes or len(settled) > self._max_kept):
-                oldest = settled.pop(0)
-                total -= oldest.n_bytes or 0
-                self._remove(oldest)
+            while settled and (self.n_bytes > self._max_bytes or len(settled) > self._max_kept):
+                self._remove(settled.pop(0))
 
     def remove(self, item: Kept) -> None:
         """Removes an item and its files."""
         with self._lock:
             self._remove(item)
+
+    @property
+    def n_kept(self) -> int:
+        """Items, those that are being made included."""
+        return len(self._kept)
+
+    @property
+    def n_bytes(self) -> int:
+        """What they take on disk."""
+        return sum(item.n_bytes or 0 for item in tuple(self._kept.values()))
 
     def _remove(self, item: Kept) -> None:
         self._kept.pop(item.id, None)
