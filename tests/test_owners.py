@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from hybridgen.serve.guard import SLACK, Guard
+from hybridgen.serve.jobs import Full
 from hybridgen.serve.limits import MAX_BODY
 from hybridgen.serve.owners import LOCAL_NAMES, Owners, Stranger, check_address, read_tokens
 
@@ -26,7 +27,7 @@ async def whose(request: Request) -> JSONResponse:
 def client(known: Owners, names: tuple[str, ...] | None = None) -> TestClient:
     routes = [Route("/", whose, methods=["GET", "POST"]), Route("/v1/uploads", whose, methods=["POST"])]
     app = Starlette(routes=[*routes, Route("/health", whose)])
-    app.add_middleware(Guard, known=known, names=names, upload_bytes=5_000_000)
+    app.add_middleware(Guard, known=known, names=names, upload_bytes=5_000_000, check_room=lambda: None)
     return TestClient(app, base_url="http://127.0.0.1:8000")
 
 
@@ -84,7 +85,7 @@ def test_tokens_say_who_is_who(tmp_path: Path):
         owners.of({"authorization": "Bearer anna"})
     for text in ("anna\n", "anna a b\n", "anna same-token\nbob same-token\n", "\n"):
         file.write_text(text)
-        with pytest.raises(ValueError, match="people.txt"):
+        with pytest.raises(ValueError, match=r"people\.txt"):
             read_tokens(file)
 
 
@@ -124,6 +125,18 @@ def test_a_body_that_is_too_large_is_not_received():
         answers.append(message)
 
     scope = {"type": "http", "path": "/", "headers": [(b"host", b"x"), (b"content-length", b"99999999999")]}
-    asyncio.run(Guard(client(Owners()).app, Owners(), None, 1)(scope, receive, send))
+    asyncio.run(Guard(client(Owners()).app, Owners(), None, 1, lambda: None)(scope, receive, send))
     assert answers[0]["status"] == 413 and received == 0
     assert "over the limit" in json.loads(answers[1]["body"])["error"]["message"]
+
+
+def test_a_full_server_does_not_read_what_it_cannot_do():
+    def full() -> None:
+        raise Full(32, 7)
+
+    app = Starlette(routes=[Route("/v1/tracks", whose, methods=["GET", "POST"])])
+    app.add_middleware(Guard, known=Owners(), names=None, upload_bytes=1, check_room=full)
+    answer = TestClient(app).post("/v1/tracks", content=b"{")
+    assert answer.status_code == 429 and answer.headers["Retry-After"] == "7"
+    assert "32 jobs wait" in answer.json()["error"]["message"]
+    assert TestClient(app).get("/v1/tracks").status_code == 200

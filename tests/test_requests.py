@@ -1,4 +1,4 @@
-"""Requests: the same controls as in Python and on the command line, others' names for them, and what is said to a bad one."""
+"""Requests: the controls of Python and the command line, others' names for them, and what is said to a bad one."""
 
 import inspect
 import json

@@ -288,7 +288,7 @@ def test_a_track_is_taken_along(anna: httpx.Client, made: dict[str, Any], kind: 
     job = done(anna, anna.post("/v1/exports", json={"track": made["id"], "format": kind, **labels}))
     (name, url), *others = job["result"]["files"].items()
     assert name.startswith("Deep-House_120bpm") and name.endswith(ending) and not others
-    assert len(anna.get(url).content) > 50
+    assert len(anna.get(url).content) > 40
 
 
 def test_a_track_is_heard_while_it_is_rendered(anna: httpx.Client):
@@ -420,8 +420,8 @@ def test_a_recording_and_a_score_are_sources_too(jobs: Jobs, anna: httpx.Client,
     assert recording["what"] == "recording" and recording["seconds"] == 4
     told = {"tempo": 120, "downbeat": 0, "bars": [1, 1]}
     job = done(anna, anna.post("/v1/edits", json={"change": "repaint", "track": recording["id"], **told}))
-    assert job["state"] == "done" and "was not made by hybridgen" in job["result"]["notes"][0]
-    assert "/" not in job["result"]["notes"][0].partition(":")[0]  # where it is here is nobody's business
+    notes = job["result"]["notes"]
+    assert notes[0].startswith("the track: was not made by hybridgen")  # where it is here is nobody's business
     score = sent(anna, "song.txt", b"| Am | F | C | G |").json()
     assert score["what"] == "score" and score["bars"] == 4
     plan = anna.get(score["files"]["plan.json"]).json()
@@ -481,9 +481,8 @@ def test_the_command_serves_until_it_is_told_to_stop_and_leaves_nothing(note_mod
         port = one.getsockname()[1]
     command = [sys.executable, "-m", "hybridgen", "serve", "--model", str(note_model), "--port", str(port)]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as server:
         assert server.stdout is not None and server.stderr is not None
         assert f"http://127.0.0.1:{port}/v1 serves {note_model.name}" in server.stdout.readline()
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
@@ -496,8 +495,8 @@ def test_the_command_serves_until_it_is_told_to_stop_and_leaves_nothing(note_mod
         assert client.post("/v1/tracks", json=LONG).status_code == 202
         assert client.get("/health", headers={"Host": "evil.example"}).status_code == 403
         server.send_signal(signal.SIGTERM)
-        assert server.wait(60) == 143
-        assert server.stderr.read() == "hybridgen: stopped; what was there is as it was\n"
+        assert server.wait(60) == 0
+        assert server.stderr.read() == ""
     assert list(tmp_path.glob("hybridgen-serve-*")) == []
 
 
@@ -515,3 +514,27 @@ def test_the_command_serves_until_it_is_told_to_stop_and_leaves_nothing(note_mod
 def test_a_server_that_may_not_be_is_one_line(options: list[str], message: str, capsys: pytest.CaptureFixture):
     assert main(["serve", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+# ---- the documentation
+
+PAGE = (Path(__file__).parents[1] / "docs/serve.md").read_text(encoding="utf-8")
+CURLS = [line for block in PAGE.split("```sh\n")[1:] for line in block.split("```")[0].splitlines() if "curl" in line]
+
+
+def test_every_request_of_the_documentation_works(server: str, tmp_path: Path):
+    with httpx.Client(base_url=server, timeout=120) as nobody:  # curl sends no key
+        job = done(nobody, nobody.post("/v1/tracks", json={**SHORT, "seconds": 9}))["id"]
+        for line in CURLS:
+            variables = {"HERE": f"{server}/v1", "JOB": job, "PATH": os.environ["PATH"]}
+            ran = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=variables, capture_output=True, text=True)
+            assert ran.returncode == 0, (line, ran.stderr)
+            if ran.stdout.startswith('{"id"') and '"kind"' in ran.stdout:
+                with nobody.stream("GET", json.loads(ran.stdout)["events"]) as lines:
+                    assert "event: done" in list(lines.iter_lines()), line
+    assert {"house.flac", "plan.json", "techno.wav", "techno.mp3"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_servers_own_process_holds_no_model():
+    code = "import sys, hybridgen.serve.app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

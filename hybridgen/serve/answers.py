@@ -94,8 +94,8 @@ def owner_of(request: Request) -> str:
 
 async def submitted(jobs: Jobs, request: Request, kind: str, fields: Mapping[str, Any]) -> Job:
     """A new job of the request's owner; see `Jobs.submit`."""
-    jobs.check_room()  # before anything else is done for it
-    return await run_in_threadpool(jobs.submit, kind, fields, owner_of(request))
+    with jobs.place():  # before anything else is done for it
+        return await run_in_threadpool(jobs.enqueue, kind, fields, owner_of(request))
 
 
 async def finished(jobs: Jobs, request: Request, job: Job) -> Job:

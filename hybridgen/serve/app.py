@@ -38,7 +38,8 @@ def create_app(jobs: Jobs, owners: Owners | None = None, names: tuple[str, ...] 
     app = FastAPI(
         title="hybridgen", version=__version__, description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    app.add_middleware(Guard, known=owners or Owners(), names=names, upload_bytes=jobs.limits.upload_bytes)
+    most, known = jobs.limits.upload_bytes, owners or Owners()
+    app.add_middleware(Guard, known=known, names=names, upload_bytes=most, check_room=jobs.check_room)
     for kind in answers.REFUSALS:
         app.add_exception_handler(kind, answers.refused)
     app.add_exception_handler(RequestValidationError, _malformed)

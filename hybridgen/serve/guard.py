@@ -1,17 +1,19 @@
 """What every request passes before anything else: whose it is, from where it comes, how large its body may be."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hybridgen.serve import owners
+from hybridgen.serve.jobs import Full
 from hybridgen.serve.limits import MAX_BODY
 from hybridgen.serve.owners import Owners, Stranger
 
 OPEN = ("/health",)  # what a load balancer asks without a key
+UPLOADS = "/v1/uploads"
 SLACK = 1 << 16  # bytes of a form beside its file
 
 
@@ -20,11 +22,22 @@ class TooLarge(Exception):
 
 
 class Guard:
-    """ASGI middleware. names: the hosts under which the server may be called, see `owners.is_from_elsewhere`."""
+    """ASGI middleware.
 
-    def __init__(self, app: ASGIApp, known: Owners, names: tuple[str, ...] | None, upload_bytes: int) -> None:
-        self._app, self._known, self._names = app, known, names
-        self._limits = {"/v1/uploads": upload_bytes + SLACK}
+    names: the hosts under which the server may be called, see `owners.is_from_elsewhere`. check_room: raises Full where
+    no job may be asked for: a busy server has no time to read what it cannot do.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        known: Owners,
+        names: tuple[str, ...] | None,
+        upload_bytes: int,
+        check_room: Callable[[], None],
+    ) -> None:
+        self._app, self._known, self._names, self._check_room = app, known, names, check_room
+        self._limits = {UPLOADS: upload_bytes + SLACK}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -42,6 +55,12 @@ class Guard:
             await _refuse(scope, send, 401, str(stranger), extra)
             return
         scope.setdefault("state", {})["owner"] = owner
+        if scope.get("method") == "POST" and scope["path"].startswith("/v1/") and scope["path"] != UPLOADS:
+            try:
+                self._check_room()
+            except Full as full:
+                await _refuse(scope, send, 429, str(full), {"Retry-After": str(full.retry_after)})
+                return
         most = self._limits.get(scope["path"], MAX_BODY)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > most:

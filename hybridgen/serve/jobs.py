@@ -137,7 +137,7 @@ class Jobs:
         self.store = Store(self.limits.disk_bytes, self.limits.kept)
         self.ended: collections.Counter[tuple[str, str]] = collections.Counter()  # (kind, state) -> jobs
         self.spent: dict[str, float] = collections.defaultdict(float)  # kind -> seconds of work
-        self.refused, self.restarts, self.running = 0, 0, 0
+        self.refused, self.restarts, self.running, self._places = 0, 0, 0, 0
         self._took: collections.deque[float] = collections.deque(maxlen=REMEMBERED)
         self._readers = threading.BoundedSemaphore(MAX_READERS)
         self._nursery = Nursery(self.model, Work(work.warm, work.serve, reading.read), workers)
@@ -186,31 +186,40 @@ class Jobs:
 
     def check_room(self) -> None:
         """Full where no more jobs may wait."""
-        if len(self._waiting) >= self.limits.queue:
+        if not self.is_open or len(self._waiting) + self._places >= self.limits.queue:
             self.refused += 1
             raise Full(len(self._waiting), self._retry_after())
 
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in the queue is kept in the block, in which a request is checked; Full where there is none."""
+        with self._changed:
+            self.check_room()
+            self._places += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._places -= 1
+
     def submit(self, kind: str, request: Mapping[str, Any], owner: str) -> Job:
         """A new job in the queue. Refused, Unknown or Full, and then nothing is left of it."""
-        self.check_room()
+        with self.place():
+            return self.enqueue(kind, request, owner)
+
+    def enqueue(self, kind: str, request: Mapping[str, Any], owner: str) -> Job:
+        """`submit` for who has a `place`."""
         checked = requests.check(kind, request, self.limits)
         sources = {name: self._source(name, checked[name], owner) for name in SOURCES if name in checked}
         name, folder = self.store.place()
         job = Job(name, owner, folder, kind=kind, request=checked)
-        try:
-            for name, source in sources.items():
-                job.request[name] = _linked(source, folder, name)
-            with self._changed:
-                self.check_room()
-                if not self.is_open:
-                    raise Full(0, 1)
-                self.store.add(job)
-                job.event = Event(ahead=len(self._waiting))
-                self._waiting.append(job)
-                self._changed.notify_all()
-        except (Full, OSError):
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        for name, source in sources.items():
+            job.request[name] = _linked(source, folder, name)
+        with self._changed:
+            self.store.add(job)
+            job.event = Event(ahead=len(self._waiting))
+            self._waiting.append(job)
+            self._changed.notify_all()
         return job
 
     def upload(self, name: str, file: IO[bytes], owner: str) -> Upload:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hybridgen.track import Track
 
 LIVE = "live.mp3"  # what can be heard of a track under way
+LIVE_LEVEL = 0.4  # 192 kbit/s, as libsndfile counts it
 REPORTED = 0.1  # seconds between two reports of progress within a stage
 
 
@@ -92,7 +93,6 @@ def warm(pipe: "Pipeline") -> None:
 
 def serve(pipe: "Pipeline", channel: Channel) -> None:
     """Does jobs until the channel closes, which raises Gone. An error that is not foreseen ends the worker."""
-    warnings.simplefilter("ignore", UserWarning)  # notes are part of the results
     while True:
         message = channel.receive()
         if "kind" not in message:
@@ -111,8 +111,13 @@ def serve(pipe: "Pipeline", channel: Channel) -> None:
 
 
 def perform(task: Task) -> Made:
-    """Does one job, and writes what it makes into its folder."""
-    return DOERS[task.kind](task)
+    """Does one job, and writes what it makes into its folder. What the pipeline warns of are notes of the result."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", UserWarning)
+        made = DOERS[task.kind](task)
+    said = [str(one.message) for one in warned if one.category is UserWarning] + made.facts.get("notes", [])
+    made.facts["notes"] = list(dict.fromkeys(without_paths(note, task.folder) for note in said))
+    return made
 
 
 def without_paths(text: str, folder: Path) -> str:
@@ -137,19 +142,18 @@ def _plans(task: Task) -> Made:
         progress=task.progress,
         **given,
     )
-    return _written_plans(task, list(result), result.notes)
+    return _written_plans(task, list(result))
 
 
 def _arrange(task: Task) -> Made:
-    return _written_plans(task, [task.fields["plan"].arrange(task.fields["order"], task.fields["variation"])], ())
+    return _written_plans(task, [task.fields["plan"].arrange(task.fields["order"], task.fields["variation"])])
 
 
-def _written_plans(task: Task, plans: "list[Plan]", notes: tuple[str, ...]) -> Made:
+def _written_plans(task: Task, plans: "list[Plan]") -> Made:
     names = ["plan.json"] if len(plans) == 1 else [f"plan-{i}.json" for i in range(1, len(plans) + 1)]
     for name, plan in zip(names, plans, strict=True):
         (task.folder / name).write_text(plan.to_json(), encoding="utf-8")
-    facts = {"seed": plans[0].seed, "notes": list(notes), "plans": [plan_facts(plan) for plan in plans]}
-    return Made(facts, names)
+    return Made({"seed": plans[0].seed, "plans": [plan_facts(plan) for plan in plans]}, names)
 
 
 def plan_facts(plan: "Plan") -> dict[str, Any]:
@@ -174,14 +178,11 @@ def _melody(task: Task) -> "Plan | None":
 
 
 def _track(task: Task) -> Made:
-    notes = tuple[str, ...]()
     if "prompt" in task.fields:
         given = kinds.controls(task.fields, "request")
         seed = task.fields.get("plan_seed", task.fields["seed"])
-        planned = task.pipe.plan(
-            task.fields["prompt"], seed=seed, melody=_melody(task), progress=task.progress, **given
-        )
-        plan, notes = planned[0], planned.notes
+        melody = _melody(task)
+        plan = task.pipe.plan(task.fields["prompt"], seed=seed, melody=melody, progress=task.progress, **given)[0]
     else:
         plan = task.fields["plan"]
     if plan.seconds > task.max_seconds:
@@ -190,7 +191,7 @@ def _track(task: Task) -> Made:
     if "render_seed" in task.fields:
         chosen["seed"] = task.fields["render_seed"]
     with _listened(task) if task.fields["live"] else contextlib.nullcontext() as play:
-        track = task.pipe.render(plan, play=play, **chosen).with_notes(notes)
+        track = task.pipe.render(plan, play=play, **chosen)
     parts = _written_stems(task, track) if task.fields["stems"] else []
     return _written(task, track, parts)
 
@@ -200,8 +201,9 @@ def _listened(task: Task) -> "Iterator[Callable[[np.ndarray], None]]":
     """What blocks (2, n) are given to, so that they can be heard from a file that grows."""
     import soundfile
 
-    rate = task.pipe.time_base.sample_rate
-    with soundfile.SoundFile(task.folder / LIVE, "w", rate, 2, "MPEG_LAYER_III", format="MP3") as file:
+    rate, path = task.pipe.time_base.sample_rate, task.folder / LIVE
+    constant = {"bitrate_mode": "CONSTANT", "compression_level": LIVE_LEVEL}  # so that players know how far they are
+    with soundfile.SoundFile(path, "w", rate, 2, "MPEG_LAYER_III", format="MP3", **constant) as file:
 
         def play(block: "np.ndarray") -> None:
             file.write(block.T)
@@ -213,13 +215,13 @@ def _listened(task: Task) -> "Iterator[Callable[[np.ndarray], None]]":
 def _written(task: Task, track: "Track", others: list[str]) -> Made:
     from hybridgen import files
 
+    task.progress("writing", 0, 1)
     name = f"track.{task.fields['format']}"
     with files.Outputs() as together:
         track.write(together, task.folder / name)
         together.add(task.folder / "plan.json").write_text(track.plan.to_json(), encoding="utf-8")
-    notes = [without_paths(note, task.folder) for note in track.notes]
     made_with = getattr(track.manifest.operations[-1], "seed", track.render_seed)
-    facts = {**plan_facts(track.plan), "seed": track.seed, "render_seed": made_with, "notes": notes}
+    facts = {**plan_facts(track.plan), "seed": track.seed, "render_seed": made_with, "notes": list(track.notes)}
     return Made(facts, [name, "plan.json", *others], name)
 
 
@@ -323,7 +325,7 @@ def _export(task: Task) -> Made:
         pack.write_chapters(target, target.suffix, path, plan)
     else:
         target.write_bytes(_score(plan, kind, task.fields.get("labels")))
-    return Made({"seed": plan.seed, "notes": [without_paths(note, task.folder) for note in notes]}, [target.name])
+    return Made({"seed": plan.seed, "notes": notes}, [target.name])
 
 
 def _score(plan: "Plan", kind: str, labels: str | None) -> bytes:
