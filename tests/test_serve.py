@@ -240,6 +240,13 @@ def test_a_track_over_http(anna: httpx.Client):
     assert anna.get(f"/v1/jobs/{job['id']}").status_code == 404
 
 
+def test_the_sections_of_a_plan_in_another_order_over_http(anna: httpx.Client, made: dict[str, Any]):
+    plan = anna.get(made["result"]["files"]["plan.json"]).json()
+    label = plan["sections"][0]["label"]
+    job = done(anna, anna.post("/v1/plans", json={"plan": plan, "order": f"{label} {label}"}))
+    assert job["kind"] == "arrange" and job["result"]["plans"][0]["bars"] == 2 * len(plan["sections"][0]["chords"])
+
+
 CHANGED = {
     "repaint": {"bars": [1, 1], "chords": ["Am"]},
     "extend": {"bars": 1},
@@ -363,6 +370,7 @@ def test_the_server_says_how_it_is(anna: httpx.Client, note_model: Path):
         "version": "0.1.0",
         "workers": 2,
     }
+    assert anna.get("/health", headers={"Host": "evil.example"}).status_code == 403
     numbers = anna.get("/metrics").text
     assert 'hybridgen_jobs_total{kind="track",state="done"}' in numbers
     assert "hybridgen_workers 2.0" in numbers
