@@ -467,6 +467,12 @@ def test_a_small_file_that_unpacks_to_hours_is_refused(anna: httpx.Client):
     assert answer.status_code == 422 and "longer than the limit of 600 s" in answer.json()["error"]["message"]
 
 
+def test_a_file_of_a_page_is_bounded_too(jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jobs, "limits", replace(jobs.limits, upload_mb=0.01))
+    with pytest.raises(Refused, match=r"over the limit of 0\.01 MB"):
+        jobs.upload("a.wav", io.BytesIO(wave(0.2)), "me")
+
+
 def test_a_reader_that_dies_is_a_refusal(jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
     hatch = jobs._nursery.hatch
 

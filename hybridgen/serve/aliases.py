@@ -52,5 +52,5 @@ def canonical(fields: Mapping[str, Any], known: Collection[str]) -> dict[str, An
 
 
 def dropped(fields: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The fields without those that mean nothing here, whatever they say."""
-    return {name: value for name, value in fields.items() if name not in names}
+    """The fields that say something, without those that mean nothing here."""
+    return {name: value for name, value in fields.items() if name not in names and value is not None}

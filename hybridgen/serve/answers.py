@@ -92,14 +92,21 @@ def owner_of(request: Request) -> str:
     return request.state.owner
 
 
-async def submitted(jobs: Jobs, request: Request, kind: str, fields: Mapping[str, Any]) -> Job:
+def queue_of(request: Request) -> Jobs:
+    """The queue that an application is made over."""
+    return request.app.state.jobs
+
+
+async def submitted(request: Request, kind: str, fields: Mapping[str, Any]) -> Job:
     """A new job of the request's owner; see `Jobs.submit`."""
+    jobs = queue_of(request)
     with jobs.place():  # before anything else is done for it
         return await run_in_threadpool(jobs.enqueue, kind, fields, owner_of(request))
 
 
-async def finished(jobs: Jobs, request: Request, job: Job) -> Job:
+async def finished(request: Request, job: Job) -> Job:
     """A job that is done, waited for; Failed or Cancelled. A client that goes away cancels it."""
+    jobs = queue_of(request)
 
     async def wait() -> None:
         async for _ in jobs.watch(job):
@@ -183,8 +190,10 @@ def refused(_: Request, error: Exception) -> Response:
             return said(503 if error.is_ours else 422, str(error), {"Retry-After": "1"} if error.is_ours else None)
         case Cancelled():
             return said(409, str(error))
+        case OSError():
+            return said(503, error.strerror or "the disk cannot be used", {"Retry-After": "60"})
         case _:
             raise error
 
 
-REFUSALS = (Refused, Full, Unknown, Failed, Cancelled)
+REFUSALS = (Refused, Full, Unknown, Failed, Cancelled, OSError)

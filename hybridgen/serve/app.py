@@ -44,9 +44,9 @@ def create_app(jobs: Jobs, owners: Owners | None = None, names: tuple[str, ...] 
         app.add_exception_handler(kind, answers.refused)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _unrouted)
-    app.include_router(routes.router(jobs))
-    for adapter in (elevenlabs, vllm_omni, chat):
-        app.include_router(adapter.router(jobs))
+    app.state.jobs = jobs
+    for part in (routes, elevenlabs, vllm_omni, chat):
+        app.include_router(part.routes)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
 
     @app.get("/health")

@@ -8,6 +8,8 @@
         result = jobs.result(job)                       # waits; Failed or Cancelled where there is none
         result.facts["seed"], result.files["track.flac"]
 
+A script that does so does it under `if __name__ == "__main__":`, since a new process imports it again.
+
 `submit` checks everything that can be known before the work: `Refused` (a ValueError, with `field` and `suggestion`)
 for a request that cannot be done, `Unknown` for a track that is not the owner's, `Full` (with `retry_after` seconds)
 where no more may wait. Kinds and their fields are `kinds.KINDS`; a request always has a seed, given or drawn.
@@ -234,7 +236,10 @@ class Jobs:
         try:
             sent = folder / f"sent{_ending(name)}"
             with sent.open("wb") as copy:
-                shutil.copyfileobj(file, copy)
+                while data := file.read(1 << 20):
+                    if copy.tell() + len(data) > self.limits.upload_bytes:
+                        raise Refused(f"file: over the limit of {self.limits.upload_mb:g} MB", "file")
+                    copy.write(data)
             facts, files, source = self._read(sent)
             sent.unlink()
             upload = Upload(key, owner, folder, {one: folder / one for one in files}, None, facts, folder / source)

@@ -133,6 +133,8 @@ class Nursery:
 
     def start(self) -> None:
         """Loads the model; ValueError, as `Model.open` says it, where that is not possible."""
+        if sys.platform == "win32":
+            raise ValueError("worker processes need Linux or macOS: connections cannot be handed on here")
         with self._lock:
             self._start()
 

@@ -41,7 +41,7 @@ ERROR = {
     },
 }
 _CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-ANSWERS: dict[int | str, dict[str, Any]] = {
+ANSWERS: dict[int | str, dict[str, Any]] = {  # as FastAPI has them
     401: {"description": "a key is needed", "content": _CONTENT},
     404: {"description": "there is nothing of this id, or it is another owner's", "content": _CONTENT},
     413: {"description": "the body is too large", "content": _CONTENT},

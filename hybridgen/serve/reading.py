@@ -5,7 +5,6 @@ plan as JSON. Nothing else ever opens what was sent.
 """
 
 import contextlib
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,8 @@ WRITTEN = 1 << 30  # bytes of one file
 
 def limit(seconds: float = SECONDS) -> None:
     """Limits this process for the rest of its life, as far as the system can."""
+    import resource  # which Windows has not
+
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
     for what, most in (
         (resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY),
