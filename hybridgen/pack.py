@@ -21,7 +21,7 @@ import numpy as np
 
 from hybridgen import files, formats, manifest, outputs
 from hybridgen.audio import WAV_BITS, Audio
-from hybridgen.formats import click, dawproject, riff
+from hybridgen.formats import chapters, click, dawproject, riff
 from hybridgen.formats.labels import to_labels
 from hybridgen.manifest import Manifest
 from hybridgen.plan.notes import UNPITCHED
@@ -134,6 +134,17 @@ def write(
     with _made(out), files.folder_write(out / top) as folder:
         _fill(folder, plan, mix, record, stems, bits)
     return out / top
+
+
+def write_chapters(out: Path, kind: str, sound: Path, plan: Plan) -> int:
+    """Writes the sound of a track as one of `formats.CHAPTERED`, its sections as chapters; returns how many.
+
+    sound: a file of the samples that `plan` describes. ValueError where FFmpeg is missing.
+    """
+    rate = chapters.OPUS_RATE if kind == ".opus" else plan.time_base.sample_rate
+    plan = plan.on(replace(plan.time_base, sample_rate=rate))
+    chapters.write(out, kind, Audio.load(sound, rate).samples, plan, title(plan))
+    return len(plan.sections)
 
 
 @contextlib.contextmanager

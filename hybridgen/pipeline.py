@@ -10,7 +10,7 @@ Shapes: N samples, T latent frames, C latent channels.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
@@ -141,13 +141,16 @@ class Pipeline(Stages):
             track = replace(track, stems=self.stems(track, progress))
         return _warned(track.with_notes(planned.notes))
 
-    def render(self, plan: Plan, **options: Unpack[RenderArgs]) -> Track:
+    def render(
+        self, plan: Plan, *, play: Callable[[np.ndarray], None] | None = None, **options: Unpack[RenderArgs]
+    ) -> Track:
         """The track of a plan, mastered to -14 LUFS; codes that the plan leaves unset are written first.
 
         options: seed (of the noise, the plan's own unless given), num_steps, guidance_scale, progress, as
-        `RenderOptions` says. Bars that have adapters of their own are then re-rendered with them.
+        `RenderOptions` says. Bars that have adapters of their own are then re-rendered with them. play: is given the
+        blocks of `render_blocks` while they are rendered, where no bars have adapters of their own.
         """
-        return _warned(change.render(self, _plan(plan), RenderOptions.of(options)))
+        return _warned(change.render(self, _plan(plan), RenderOptions.of(options), play=play))
 
     def render_blocks(self, plan: Plan, **options: Unpack[RenderArgs]) -> Iterator[np.ndarray]:
         """Blocks (2, n) float32 of the track that `render` makes, the first as soon as its window is rendered.

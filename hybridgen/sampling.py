@@ -5,11 +5,13 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar, TypedDict
 
 from hybridgen.config import Width
-from hybridgen.plan.parts import check_seed, number, whole
+from hybridgen.plan.parts import MAX_SEED, check_seed, number, show, whole
 from hybridgen.progress import Progress
 
 MAX_STEPS = 1000
 MAX_GUIDANCE = 100.0
+MAX_PLANS = 64  # written together
+LIMITS = {"seed": (0, MAX_SEED), "num_steps": (1, MAX_STEPS), "guidance_scale": (0, MAX_GUIDANCE)}  # both included
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def random_seed() -> int:
 
 
 def _check_ranges(num_steps: int | None, guidance_scale: float | None) -> None:
-    if num_steps is not None and not 1 <= num_steps <= MAX_STEPS:
-        raise ValueError(f"num_steps {num_steps} is outside 1-{MAX_STEPS}")
-    if guidance_scale is not None and not 0 <= guidance_scale <= MAX_GUIDANCE:
-        raise ValueError(f"guidance_scale {guidance_scale:g} is outside 0-{MAX_GUIDANCE:g}")
+    for name, value in (("num_steps", num_steps), ("guidance_scale", guidance_scale)):
+        low, high = LIMITS[name]
+        if value is not None and not low <= value <= high:  # also refuses NaN
+            raise ValueError(f"{name} {show(value)} is outside {low:g}-{high:g}")

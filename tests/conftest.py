@@ -4,10 +4,13 @@ import importlib.util
 import os
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -27,6 +30,9 @@ from hybridgen.renderer import RendererConfig
 from hybridgen.sampling import SamplingConfig, SamplingParams
 from hybridgen.stages import PipelineConfig
 from hybridgen.text.encoder import TextConfig
+
+if TYPE_CHECKING:
+    from hybridgen.serve.jobs import Jobs
 
 ROOT = Path(__file__).parents[1]
 PACKS = ROOT / ".setup/sounds"
@@ -121,6 +127,42 @@ def note_pipe() -> Pipeline:
     """The same, of a planner that writes notes and a renderer that hears them."""
     planner, renderer = (replace(shapes, notes=True) for shapes in (MICRO.planner, MICRO.renderer))
     return random_pipeline(replace(MICRO, planner=planner, renderer=renderer))
+
+
+@pytest.fixture(scope="session")
+def note_model(note_pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `note_pipe`'s model."""
+    return note_pipe.save_pretrained(tmp_path_factory.mktemp("note-model"), half=False)
+
+
+@pytest.fixture(scope="session")
+def jobs(note_model: Path) -> "Iterator[Jobs]":
+    """A queue for three jobs over two workers."""
+    from hybridgen.serve.jobs import Jobs
+    from hybridgen.serve.limits import Limits
+    from hybridgen.serve.nursery import Model
+
+    with Jobs(Model(str(note_model)), workers=2, limits=Limits(queue=3)) as queue:
+        yield queue
+
+
+@pytest.fixture(scope="session")
+def server(jobs: "Jobs") -> Iterator[str]:
+    """The address of a server over `jobs`."""
+    import uvicorn
+
+    from hybridgen.serve.app import create_app
+    from hybridgen.serve.owners import LOCAL_NAMES
+
+    app = create_app(jobs, names=LOCAL_NAMES)
+    running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+    running.should_exit = True
+    thread.join()
 
 
 def random_pipeline(shapes: PipelineConfig) -> Pipeline:

@@ -53,6 +53,7 @@ SHELVES = {
     "render": 7,
     "pipeline": 8,
     "evaluation": 9,
+    "serve": 9,
     "training": 9,
     "cli": 10,
     "__main__": 11,

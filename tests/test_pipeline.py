@@ -154,6 +154,14 @@ def test_a_stream_is_mastered_at_the_gain_of_its_first_window(pipe: Pipeline, wi
     assert Audio(streamed, SAMPLE_RATE).true_peak() <= -1.0
 
 
+def test_what_is_played_while_it_is_rendered_is_the_stream_and_the_track_is_as_ever(pipe: Pipeline):
+    plan, heard = pipe.plan("ambient", seconds=8, seed=2)[0], list[np.ndarray]()
+    track = pipe.render(plan, seed=5, play=heard.append)
+    assert np.array_equal(np.concatenate(heard, axis=1), np.concatenate(list(pipe.render_blocks(plan, seed=5)), axis=1))
+    again = pipe.render(plan, seed=5)
+    assert np.array_equal(track.samples, again.samples) and track.manifest == again.manifest
+
+
 def test_rerendered_bars_leave_everything_else_bit_identical(pipe: Pipeline, track: Track):
     plan = track.plan.edit((5, 6), chords=["Dm", "G"], energy=7)
     new = pipe.repaint(track, plan, (5, 6), seed=99)

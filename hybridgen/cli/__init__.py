@@ -11,7 +11,7 @@ import warnings
 from typing import TextIO
 
 from hybridgen import __version__, interrupts
-from hybridgen.cli import change, compare, generate, inspect, judge, stream, train
+from hybridgen.cli import change, compare, generate, inspect, judge, serve, stream, train
 from hybridgen.cli.options import Parser, printable
 
 EXAMPLES = """examples:
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   hybridgen cover song.wav "string quartet" -o cover.flac  hybridgen layer song.wav --role lead -o with-lead.flac
   hybridgen vary track.flac --amount 0.3 -o other.flac     hybridgen stems track.flac -o stems/
   hybridgen stream "deep house, 122 BPM" -o - | aplay -       endless; type "energy 6" or "mute drums" while it plays
+  hybridgen serve --workers 2                         REST over a queue, on this machine alone unless there are keys
   hybridgen export track.flac -o pack.zip             mix, stems, click, DAWproject, MIDI, lead sheet, chords, labels
   hybridgen compare track.flac new.flac -o both.png                                  what differs, bar by bar
   hybridgen plan track.flac --arrange "intro A A B A outro" -o longer.json           its sections in another order
@@ -63,7 +64,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"hybridgen {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for group in (generate, change, stream, train, inspect, compare, judge):
+    for group in (generate, change, stream, serve, train, inspect, compare, judge):
         group.add_commands(commands)
     return parser
 

@@ -241,7 +241,7 @@ def run_repaint(args: argparse.Namespace) -> None:
         if anew:
             return _render_anew(pipe, args, changes, chosen)
         track = _open(pipe, args, chosen)
-        plan = options.read_plan(args.plan) if args.plan else _changed_plan(track, bars, seconds, changes)
+        plan = options.read_plan(args.plan) if args.plan else _edited(track.plan, bars, seconds, changes)
         return pipe.repaint(track, plan, bars, seconds=seconds, strength=args.strength, **chosen)
 
     _run(args, make)
@@ -288,47 +288,23 @@ def _render_anew(
     _warn_of_adapters(args, record)
     first = record.operations[0]
     seed = first.seed if args.render_seed is None and isinstance(first, Render) else args.render_seed
-    plan = _changed(record.plan.edit(tempo=args.tempo), None, changes)
-    return pipe.render(plan, **{**chosen, "seed": seed})
+    plan = record.plan.edit(tempo=args.tempo)
+    return pipe.render(_edited(plan, None, None, changes), **{**chosen, "seed": seed})
 
 
-def _changed_plan(
-    track: "Track",
+def _edited(
+    plan: "Plan",
     bars: Sequence[tuple[int, int]] | None,
     seconds: Sequence[tuple[float, float]] | None,
     changes: dict[str, Any],
-) -> "Plan | None":
-    """The plan with the changes in each of the ranges; None where it is to stay as it is."""
-    from hybridgen.plan.parts import check_bars
-    from hybridgen.render.change import bars_in
-    from hybridgen.render.repaint import spans_of
+) -> "Plan":
+    """The plan with the changes in each of the ranges, or in all bars; what is to be said of them is said."""
+    from hybridgen.render.repaint import edited
 
-    for pair in bars or ():
-        check_bars(pair, track.plan.n_bars)  # all of them before any change
-    if all(value is None for value in changes.values()):
-        return None
-    plan = track.plan
-    ranges = list[tuple[int, int] | None](bars or ())
-    for span in spans_of(plan, None, seconds):
-        inside = bars_in(plan, [span]).nonzero()[0] + 1
-        if not len(inside):
-            raise ValueError("--seconds: a range lies after the last bar, where the plan says nothing to change")
-        ranges.append((int(inside[0]), int(inside[-1])))
-    for one in ranges or [None]:
-        plan = _changed(plan, one, changes)
-    return plan
-
-
-def _changed(plan: "Plan", bars: tuple[int, int] | None, changes: dict[str, Any]) -> "Plan":
-    """The plan with the changes made in some bars or in all, the words of another prompt first."""
-    from hybridgen.request import reworded
-
-    others = {name: value for name, value in changes.items() if name != "prompt"}
-    if (prompt := changes["prompt"]) is not None:
-        plan, notes = reworded(plan, bars, prompt)
-        for note in notes:
-            warnings.warn(note, stacklevel=1)
-    return plan.edit(bars, **others)
+    new, notes = edited(plan, bars, seconds, changes)
+    for note in notes:
+        warnings.warn(note, stacklevel=1)
+    return new
 
 
 def _warn_of_adapters(args: argparse.Namespace, record: "Manifest") -> None:

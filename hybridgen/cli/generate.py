@@ -5,7 +5,7 @@ import json
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -326,17 +326,13 @@ def _warn_if_changed(path: Path) -> None:
 
 def _export_chapters(args: argparse.Namespace) -> None:
     from hybridgen import manifest, pack
-    from hybridgen.audio import Audio
     from hybridgen.files import Outputs
-    from hybridgen.formats import chapters
 
-    kind, plan = args.out.suffix.lower(), manifest.read(args.file).plan
+    plan = manifest.read(args.file).plan
     _warn_if_changed(args.file)
-    rate = chapters.OPUS_RATE if kind == ".opus" else plan.time_base.sample_rate
-    plan = plan.on(replace(plan.time_base, sample_rate=rate))
     with Outputs() as together:
-        chapters.write(together.add(args.out), kind, Audio.load(args.file, rate).samples, plan, pack.title(plan))
-    print(f"{args.out}: {len(plan.sections)} chapters")
+        n = pack.write_chapters(together.add(args.out), args.out.suffix.lower(), args.file, plan)
+    print(f"{args.out}: {n} chapters")
 
 
 def run_render(args: argparse.Namespace) -> None:

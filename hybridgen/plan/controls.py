@@ -8,15 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict, TypeVar
 
-from hybridgen.plan.harmony import MODES, parse_key
+from hybridgen.plan.harmony import KEYS, METERS, MODES, parse_key
 from hybridgen.plan.instruments import Programs, name_of, parse_exclusions, parse_instruments
 from hybridgen.plan.notes import Swing, Written, check_written, parse_swing
 from hybridgen.plan.parts import (
+    ENDINGS,
     LABELS,
     MAX_BARS,
     MAX_ENERGY,
     MAX_SECONDS,
+    MAX_TEMPO,
     MIN_SECONDS,
+    MIN_TEMPO,
     ROLES,
     Cue,
     Ending,
@@ -50,6 +53,8 @@ class Option:
     parse: Callable[[str], Any] | None = None  # of an argument; None = not on the command line
     metavar: str | None = None
     repeats: str | None = None  # the name of an argument that is given once for each entry of a mapping
+    limits: tuple[float, float] | None = None  # of a number, or of each of several, both included
+    choices: tuple[str, ...] = ()  # the usual words, or those of which several are given
 
 
 def _option(
@@ -58,8 +63,11 @@ def _option(
     parse: Callable[[str], Any] | None = None,
     metavar: str | None = None,
     repeats: str | None = None,
+    limits: tuple[float, float] | None = None,
+    choices: Sequence[str] = (),
 ) -> Any:
-    return field(default=None, metadata={"option": Option(tuple(places.split()), help, parse, metavar, repeats)})
+    option = Option(tuple(places.split()), help, parse, metavar, repeats, limits, tuple(choices))
+    return field(default=None, metadata={"option": option})
 
 
 def _words(text: str) -> list[str]:
@@ -99,26 +107,44 @@ class Controls:
     Values are stored in canonical form. Raises ValueError naming the field and both values.
     """
 
-    seconds: float | None = _option("request", "exact length, 0.1 to 600 (default 30)", float, "S")
-    bars: int | None = _option("request", "length in whole bars, instead of seconds", int, "N")
+    seconds: float | None = _option(
+        "request", "exact length, 0.1 to 600 (default 30)", float, "S", limits=(MIN_SECONDS, MAX_SECONDS)
+    )
+    bars: int | None = _option("request", "length in whole bars, instead of seconds", int, "N", limits=(1, MAX_BARS))
     tempo: float | tuple[float, float] | None = _option(
-        "request edit", "quarter notes a minute, 30 to 300, or a range such as 96-100", _tempo, "BPM"
+        "request edit",
+        "quarter notes a minute, 30 to 300, or a range such as 96-100",
+        _tempo,
+        "BPM",
+        limits=(MIN_TEMPO, MAX_TEMPO),
     )
     tempo_changes: tuple[TempoChange, ...] | None = _option("request", "steps and ramps of the tempo, in order")
     key: str | None = _option(
-        "request edit", "one of the 24 major and minor keys; in an edit its chords are transposed", str, '"A minor"'
+        "request edit",
+        "one of the 24 major and minor keys; in an edit its chords are transposed",
+        str,
+        '"A minor"',
+        choices=KEYS,
     )
-    mode: str | None = _option("request", "the chords keep to a mode of the key: " + ", ".join(MODES), str, "dorian")
-    meter: str | None = _option("request", "2/4 3/4 4/4 5/4 6/8 7/8 9/8 or 12/8", str, "7/8")
+    mode: str | None = _option(
+        "request", "the chords keep to a mode of the key: " + ", ".join(MODES), str, "dorian", choices=tuple(MODES)
+    )
+    meter: str | None = _option("request", "2/4 3/4 4/4 5/4 6/8 7/8 9/8 or 12/8", str, "7/8", choices=METERS)
     sections: tuple[Section, ...] | None = _option("request", "the form, with as much in each section as is known")
     chords: tuple[tuple[str, ...] | None, ...] | None = _option(
         "request edit", "one entry a bar, repeated; a comma splits a bar", str.split, '"Am F C,G"'
     )
     form: tuple[str, ...] | None = _option(
-        "request", "the sections in order, their lengths free, of " + " ".join(LABELS), _words, '"intro verse outro"'
+        "request",
+        "the sections in order, their lengths free, of " + " ".join(LABELS),
+        _words,
+        '"intro verse outro"',
+        choices=LABELS,
     )
     cues: tuple[Cue, ...] | None = _option("request", "who enters or is silent where, which section begins where")
-    dynamics: str | None = _option("request", "the energy rises or falls: " + " ".join(DYNAMICS), str, "crescendo")
+    dynamics: str | None = _option(
+        "request", "the energy rises or falls: " + " ".join(DYNAMICS), str, "crescendo", choices=DYNAMICS
+    )
     instruments: tuple[tuple[str, Programs], ...] | None = _option(
         "request edit",
         "what a role is played with, by name or General MIDI program; repeatable",
@@ -130,7 +156,11 @@ class Controls:
         "request", "roles and instruments that do not play", _names, '"drums, piano"'
     )
     ending: Ending | None = _option(  # noqa: RUF009, a field like the others
-        "request edit", "how it ends: ring-out, cut (at the last bar line) or a fade over some bars", str, '"fade 4"'
+        "request edit",
+        "how it ends: ring-out, cut (at the last bar line) or a fade over some bars",
+        str,
+        '"fade 4"',
+        choices=ENDINGS,
     )
     swing: Swing | None = _option(  # noqa: RUF009, a field like the others
         "request edit", "how late every second eighth or sixteenth is: straight, 62% or 58% of 16ths", str, '"62%"'
@@ -142,12 +172,18 @@ class Controls:
         '"bass=A1 0 480 v80"',
         "notes",
     )
-    clear: tuple[str, ...] | None = _option("edit", "roles whose notes are written anew", _words, '"lead bass"')
+    clear: tuple[str, ...] | None = _option(
+        "edit", "roles whose notes are written anew", _words, '"lead bass"', choices=ROLES
+    )
     keep_notes: bool | None = _option("edit", "notes stay where chords, key, energy or words change")
-    label: str | None = _option("edit", "what kind of section: " + " ".join(LABELS), str, "chorus")
-    energy: int | None = _option("edit", f"0 to {MAX_ENERGY}", int, f"0-{MAX_ENERGY}")
+    label: str | None = _option("edit", "what kind of section: " + " ".join(LABELS), str, "chorus", choices=LABELS)
+    energy: int | None = _option("edit", f"0 to {MAX_ENERGY}", int, f"0-{MAX_ENERGY}", limits=(0, MAX_ENERGY))
     roles: tuple[str, ...] | None = _option(
-        "request edit", "who plays (in an edit: in these bars), of " + " ".join(ROLES), _words, '"drums bass"'
+        "request edit",
+        "who plays (in an edit: in these bars), of " + " ".join(ROLES),
+        _words,
+        '"drums bass"',
+        choices=ROLES,
     )
     prompt: str | None = _option("edit", "other words for the whole plan", str, "WORDS")
 

@@ -144,7 +144,7 @@ def fields(data: Any) -> dict[str, Any]:
         "tempo": _read_tempo(data.get("tempo")),
         "n_samples": _expect(data.get("samples"), int | None, "samples"),
         "instruments": _read_instruments(data.get("instruments", {})),
-        "sections": _read_sections(_expect(data.get("sections", []), list, "sections")),
+        "sections": read_sections(_expect(data.get("sections", []), list, "sections")),
         "beats": tuple(_expect(t, int | float, "beats") for t in _expect(data.get("beats", []), list, "beats")),
         "ending": _expect(data.get("ending"), str | None, "ending"),
         "swing": _read_swing(data.get("swing")),
@@ -218,7 +218,8 @@ def _read_instruments(value: Any) -> tuple[tuple[str, int | None], ...]:
     )
 
 
-def _read_sections(values: list) -> tuple[Section, ...]:
+def read_sections(values: list) -> tuple[Section, ...]:
+    """Sections as a plan's JSON has them; ValueError naming the section, and the bar, of what is wrong."""
     sections, first = [], 1
     for i, value in enumerate(values, start=1):
         where = f"section {i} (from bar {first})"

@@ -16,11 +16,10 @@ from hybridgen.planning.notes import unknown_bars, write_notes
 from hybridgen.planning.score import decode_scores
 from hybridgen.progress import Progress
 from hybridgen.request import resolve_controls
+from hybridgen.sampling import MAX_PLANS
 from hybridgen.stages import PromptStates, Stages
 from hybridgen.text.controls import understand
 from hybridgen.text.swing import usual_swing
-
-MAX_PLANS = 64
 
 
 @dataclass(frozen=True)

@@ -39,16 +39,25 @@ class Remake:
     keeps: bool = False
 
 
-def render(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptStates | None = None) -> Track:
+def render(
+    stages: Stages,
+    plan: Plan,
+    options: RenderOptions,
+    prompt: PromptStates | None = None,
+    play: mixdown.Play | None = None,
+) -> Track:
     """The track of a plan; bars that have adapters of their own are then made anew with them.
 
-    An ending that the plan leaves open is chosen (`edges.with_ending`) and becomes part of the track's plan.
+    An ending that the plan leaves open is chosen (`edges.with_ending`) and becomes part of the track's plan. play: is
+    given its sound while it is rendered, as `mixdown.stream` has it; ValueError for adapters of some bars.
     """
+    if play is not None:
+        check_no_ranges(stages, "what is played is played as it is rendered")
     plan = edges.with_ending(plan)
     everywhere, ranges = adapters.group_by_bars(stages.adapters)
     for bars in ranges:
         check_bars(bars, plan.n_bars)
-    track = mixdown.render(stages, plan, options, prompt)
+    track = mixdown.render(stages, plan, options, prompt, play=play)
     if plan.notes and not stages.config.renderer.notes:
         track = track.with_notes(("the plan's notes are kept in it, but this model does not play them",))
     seed, sampling = mixdown.choose(stages, plan, options)

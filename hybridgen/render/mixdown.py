@@ -4,7 +4,7 @@ Shapes: N samples, T latent frames, C latent channels.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from hybridgen.sampling import RenderOptions, SamplingConfig
 from hybridgen.stages import PromptStates, Stages
 from hybridgen.track import Track
 
+Play = Callable[[np.ndarray], None]  # is given blocks (2, n) float32
+
 
 def render(
     stages: Stages,
@@ -32,10 +34,12 @@ def render(
     options: RenderOptions,
     prompt: PromptStates | None = None,
     gain_db: float | None = None,
+    play: Play | None = None,
 ) -> Track:
     """The track of a plan, mastered to -14 LUFS, or at a given gain; what the plan lacks is written first.
 
     A plan without an ending is rendered without one, as it was before there were any: `change.render` chooses it.
+    play: is given the blocks of `stream` while they are rendered.
     """
     plan = plan.on(stages.time_base)
     prompt = prompt or stages.encode_prompt(plan.prompt)
@@ -44,9 +48,16 @@ def render(
     latents = new_latents(stages, plan)
     samples = np.zeros((2, plan.length), dtype=np.float32)
     meter = audio.LoudnessMeter(plan.time_base.sample_rate)
-    for first, block in decoded_blocks(stages, plan, prompt, seed, sampling, latents, options.progress):
-        meter.feed(block)
-        samples[:, first : first + block.shape[1]] = block
+
+    def kept() -> Iterator[np.ndarray]:
+        for first, block in decoded_blocks(stages, plan, prompt, seed, sampling, latents, options.progress):
+            meter.feed(block)
+            samples[:, first : first + block.shape[1]] = block
+            yield block
+
+    for heard in kept() if play is None else _mastered_at_once(stages, plan, sampling, kept()):
+        if play is not None:
+            play(heard)
     gain_db = audio.mastering_gain(meter.lufs()) if gain_db is None else gain_db
     operation = Render(plan, seed, sampling, stages.model_record, stages.adapter_records)
     record = describe((operation,), gain_db)
@@ -63,6 +74,13 @@ def stream(stages: Stages, plan: Plan, options: RenderOptions, prompt: PromptSta
     plan = complete(stages, plan, prompt, progress=options.progress)
     latents = new_latents(stages, plan)
     blocks = (block for _, block in decoded_blocks(stages, plan, prompt, seed, sampling, latents, options.progress))
+    yield from _mastered_at_once(stages, plan, sampling, blocks)
+
+
+def _mastered_at_once(
+    stages: Stages, plan: Plan, sampling: SamplingConfig, blocks: Iterator[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Blocks (2, n) of a whole plan at the gain of those of its first window, as 24-bit files hold them."""
     n_first = max(1, (min(sampling.window, plan.n_frames) - stages.codec.reach) // DECODE_BLOCK)
     first = list(itertools.islice(blocks, n_first))
     meter = audio.LoudnessMeter(plan.time_base.sample_rate)

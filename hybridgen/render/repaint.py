@@ -1,11 +1,13 @@
 """Bars, or seconds, of a track made anew as a plan has them, everything else untouched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 from hybridgen.history import check_strength
+from hybridgen.plan.controls import EditArgs
 from hybridgen.plan.editing import check_same_time
-from hybridgen.plan.parts import MAX_SEED, number, show
+from hybridgen.plan.parts import MAX_SEED, check_bars, number, show
 from hybridgen.plan.plan import Plan
 from hybridgen.render import change
 from hybridgen.render.change import Remake
@@ -94,6 +96,31 @@ def in_other_words(plan: Plan, spans: Sequence[tuple[int, int]], prompt: str) ->
         inside = change.bars_in(plan, [span]).nonzero()[0] + 1
         if len(inside):
             plan, notes = reworded(plan, (int(inside[0]), int(inside[-1])), prompt)
+    return plan, notes
+
+
+def edited(
+    plan: Plan, bars: Bars | None, seconds: Seconds | None, changes: Mapping[str, Any]
+) -> tuple[Plan, tuple[str, ...]]:
+    """The plan with `changes`, which are `EditArgs`, in each of the ranges, in all bars without any; and notes.
+
+    ValueError for bars that the plan lacks, and for seconds after its last bar.
+    """
+    ranges = list[tuple[int, int] | None](check_bars(pair, plan.n_bars) for pair in _pairs(bars, "bars"))
+    if all(value is None for value in changes.values()):
+        return plan, ()
+    for span in spans_of(plan, None, seconds):
+        inside = change.bars_in(plan, [span]).nonzero()[0] + 1
+        if not len(inside):
+            raise ValueError("seconds: a range lies after the last bar, where the plan says nothing to change")
+        ranges.append((int(inside[0]), int(inside[-1])))
+    prompt, notes = changes.get("prompt"), tuple[str, ...]()
+    others = {name: value for name, value in changes.items() if name != "prompt"}
+    for one in ranges or [None]:
+        if prompt is not None:  # the words first
+            plan, said = reworded(plan, one, prompt)
+            notes += said
+        plan = plan.edit(one, **cast(EditArgs, others))
     return plan, notes
 
 

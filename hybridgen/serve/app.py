@@ -1,0 +1,78 @@
+"""The application: routes over a queue of jobs, behind a guard."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from hybridgen import __version__
+from hybridgen.serve import answers, chat, elevenlabs, metrics, openapi, routes, vllm_omni
+from hybridgen.serve.guard import Guard
+from hybridgen.serve.jobs import Jobs
+from hybridgen.serve.owners import Owners
+
+ABOUT = "Instrumental music from a plan. What is asked for waits in a queue: 202 says where it is."
+
+
+def create_app(jobs: Jobs, owners: Owners | None = None, names: tuple[str, ...] | None = None) -> FastAPI:
+    """The application over `jobs`, which starts and closes with it unless it has been started.
+
+    owners: who may come in. names: the hosts under which browsers may call it; None: any, for a server that needs keys.
+    A page in the same process mounts itself on it (`gradio.mount_gradio_app(app, page, path="/")`, after this call) and
+    uses the same `jobs`; `request.state.owner` is whose each request is, a browser's cookie where nobody has a name.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        is_ours = not jobs.is_open
+        if is_ours:
+            await run_in_threadpool(jobs.start)
+        yield
+        if is_ours:
+            await run_in_threadpool(jobs.close)
+
+    app = FastAPI(
+        title="hybridgen", version=__version__, description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    most, known = jobs.limits.upload_bytes, owners or Owners()
+    app.add_middleware(Guard, known=known, names=names, upload_bytes=most, check_room=jobs.check_room)
+    for kind in answers.REFUSALS:
+        app.add_exception_handler(kind, answers.refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _unrouted)
+    app.state.jobs = jobs
+    for part in (routes, elevenlabs, vllm_omni, chat):
+        app.include_router(part.routes)
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        """Whether jobs are taken: what a load balancer asks."""
+        facts = {"model": jobs.model.title, "version": __version__, "workers": jobs.n_workers}
+        status = "ok" if jobs.is_open else "starting"
+        return JSONResponse({"status": status, **facts}, 200 if jobs.is_open else 503)
+
+    @app.get("/metrics")
+    async def numbers() -> Response:
+        """How the server is doing, as Prometheus reads it."""
+        return Response(metrics.page(jobs), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return app
+
+
+async def _malformed(_: Request, error: Exception) -> Response:
+    """The answer to a query that FastAPI has refused."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = str(first["loc"][-1])
+    return answers.said(422, f"{field}: {first['msg']}", field=field)
+
+
+async def _unrouted(_: Request, error: Exception) -> Response:
+    """The answer to a path or a method that there is not, and to a form that is none."""
+    assert isinstance(error, HTTPException)
+    return answers.said(error.status_code, error.detail, error.headers)

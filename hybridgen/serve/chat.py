@@ -1,0 +1,75 @@
+"""POST /v1/chat/completions and GET /v1/models, in OpenAI's style: a message asks for music, the answer holds it.
+
+How it should be is in `audio_config` (duration, bpm, key_scale, time_signature, instrumental, format), as ACE-Step has
+it, and comes back as a list of data URLs; with OpenAI's own `modalities` and `audio`, as OpenAI has it.
+"""
+
+import base64
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+
+from hybridgen.serve import answers
+from hybridgen.serve.answers import queue_of
+from hybridgen.serve.jobs import Job
+from hybridgen.serve.openapi import ANSWERS
+from hybridgen.serve.refusals import Refused
+
+KEPT = 3600  # seconds that are promised for `expires_at`
+routes = APIRouter(prefix="/v1", tags=["chat completions"])
+
+
+@routes.post("/chat/completions", responses=ANSWERS)
+async def complete(request: Request) -> JSONResponse:
+    """Music for the last message of a user."""
+    body = await answers.body_of(request)
+    if body.get("stream"):
+        raise Refused("stream: a track comes whole here; /v1/music/stream streams one", "stream", {"stream": False})
+    fields = {"prompt": _prompt(body.get("messages")), "format": "mp3"}
+    fields |= {name: body[name] for name in ("seed",) if body.get(name) is not None}
+    for place in ("audio", "audio_config"):
+        chosen = body.get(place)
+        if chosen is not None and not isinstance(chosen, dict):
+            raise Refused(f"{place} {str(chosen)[:60]!r} is no object", place)
+        fields |= {name: value for name, value in (chosen or {}).items() if name != "voice"}
+    job = await answers.submitted(request, "track", fields)
+    await answers.finished(request, job)
+    is_openai = "audio" in (body.get("modalities") or ())
+    return JSONResponse(await run_in_threadpool(_completion, queue_of(request).model.title, job, is_openai))
+
+
+@routes.get("/models")
+async def models(request: Request) -> JSONResponse:
+    """The model that is served."""
+    kinds = {"input_modalities": ["text"], "output_modalities": ["audio"]}
+    model = {"id": queue_of(request).model.title, "object": "model", "created": 0, "owned_by": "hybridgen", **kinds}
+    return JSONResponse({"object": "list", "data": [model]})
+
+
+def _prompt(messages: Any) -> str:
+    """The text of the last message of a user."""
+    asked = [one for one in messages or () if isinstance(one, dict) and one.get("role") == "user"]
+    if not asked:
+        raise Refused("messages: hold none of a user", "messages")
+    content = asked[-1].get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(parts, list) or not all(isinstance(part, dict) and part.get("type") == "text" for part in parts):
+        raise Refused("messages: only text is read; /v1/uploads takes sound", "messages")
+    return "\n".join(str(part.get("text", "")) for part in parts)
+
+
+def _completion(model: str, job: Job, is_openai: bool) -> dict[str, Any]:
+    path = job.files[f"track.{job.request['format']}"]
+    data, facts = base64.b64encode(path.read_bytes()).decode(), job.facts
+    what = f"{facts['tempo']} BPM, {facts['key']}, {facts['meter']}, {facts['seconds']} s, seed {facts['seed']}"
+    now = int(time.time())
+    sound: Any = [{"type": "audio_url", "audio_url": {"url": f"data:{answers.media(path)};base64,{data}"}}]
+    if is_openai:
+        sound = {"id": job.id, "data": data, "expires_at": now + KEPT, "transcript": what}
+    message = {"role": "assistant", "content": what, "audio": sound}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    base = {"id": job.id, "object": "chat.completion", "created": now, "model": model}
+    return {**base, "choices": [choice], "seed": facts["seed"]}
