@@ -232,6 +232,7 @@ def test_a_suggestion_is_as_near_as_it_can_be():
         ("track", {"plan": {}}, "plan: hybridgen_plan is null"),
         ("track", {"plan": {**PLAN, "tempo": math.inf}}, "tempo"),
         ("vary", {}, "track is missing"),
+        ("arrange", {"plan": [None], "order": "A"}, "plan"),
         ("hum", {}, "kind 'hum' is none of"),
         ("arrange", {"plan": PLAN, "order": "A Z"}, "Z"),
     ],
@@ -265,8 +266,10 @@ JSON = st.recursive(
 def test_any_json_is_a_request_or_refused_in_one_line(data: st.DataObject, kind: str):
     names = st.sampled_from([*KINDS[kind].model_fields, "bpm", "music_length_ms", "instrumental", "no"])
     fields = data.draw(st.dictionaries(names, JSON, max_size=5))
+    good = data.draw(st.sets(st.sampled_from(["track", "prompt", "plan", "order", "role"])))
+    base = {"track": "id", "prompt": "x", "plan": PLAN, "order": "A A", "role": "lead"}
     try:
-        json.dumps(check(kind, {"track": "id", "prompt": "x", "plan": PLAN, **fields}, ANY), allow_nan=False)
+        json.dumps(check(kind, {**{name: base[name] for name in good}, **fields}, ANY), allow_nan=False)
     except Refused as error:
         assert "\n" not in str(error) and len(str(error)) < 1000
         json.dumps(error.suggestion, allow_nan=False)

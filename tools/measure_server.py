@@ -7,7 +7,7 @@ Starts `hybridgen serve` on loopback and asks too much of it, one promise after 
   abuse    200 requests that are wrong or hostile: each gets 4xx, nothing is kept of them
   soak     1,000 requests: how the memory of the server and of its workers grows
   kills    10 workers killed in the middle: their jobs say so, all others go on
-  fuzz     schemathesis on the OpenAPI document, where it is installed: no 5xx
+  fuzz     schemathesis on the OpenAPI document, where it is on the PATH: no 5xx
   memory   what each process has for itself, and what it shares
 
 Prints a line a promise and exits with 1 where one is not kept.
@@ -17,10 +17,10 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import importlib.util
 import json
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -316,11 +316,12 @@ async def kills(server: Server, args: argparse.Namespace, report: Report) -> Non
 
 async def fuzz(server: Server, args: argparse.Namespace, report: Report) -> None:
     """Schemathesis, as an own process."""
-    if importlib.util.find_spec("schemathesis") is None:
-        report.say("fuzz", True, "schemathesis is not installed here: pip install schemathesis")
+    program = shutil.which("schemathesis")
+    if program is None:
+        report.say("fuzz", True, "schemathesis is not on the PATH: pipx install schemathesis")
         return
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{server.port}/openapi.json"]
+        command = [program, "run", f"http://127.0.0.1:{server.port}/openapi.json"]
         options = ["--checks", "not_a_server_error", "--max-examples", str(round(50 * args.scale)), "--seed", "1"]
         header = KEY.strip()
         process = await asyncio.create_subprocess_exec(

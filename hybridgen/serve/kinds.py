@@ -67,7 +67,7 @@ def _controls(place: str, args: type) -> dict[str, Any]:
 def _rendering() -> dict[str, Any]:
     """The fields of `RenderOptions`."""
     help = {
-        "seed": "the same seed gives the same track; drawn where it is not given, and always answered",
+        "seed": "the same seed gives the same track; always answered. Of a repaint: makes all of the bars anew",
         "num_steps": "solver steps a window (default: the model's)",
         "guidance_scale": "how hard to follow prompt and plan (default: the model's)",
     }
@@ -82,7 +82,7 @@ MELODY = _field(str | None, f"what the lead plays: a tune or a score, {ID}")
 PLAN = _field(dict[str, Any] | None, "a plan as docs/plan.md says, instead of a prompt")
 SEED = _field(int | None, "of the plan alone", None, LIMITS["seed"])
 FORMAT = _field(Literal["flac", "wav", "ogg", "mp3"], "of the file", "flac")
-STRENGTH = _field(float, "how far from what is there: 1 anew, 0.3 a shade of it", 1.0, (0, 1))
+STRENGTH = _field(float, "how far from what is there: 0.3 a shade of the change", 1.0, (0, 1))
 RECORDING = {
     "tempo": _field(float | None, "of a recording; heard where it is not given", None, (MIN_TEMPO, MAX_TEMPO)),
     "downbeat": _field(float | None, "of a recording: seconds at which its bar 1 begins", None, (0, MAX_SECONDS)),
@@ -104,7 +104,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         **_request,
     },
     "arrange": {
-        "plan": (dict[str, Any], PLAN[1]),
+        "plan": _field(dict[str, Any], "a plan as docs/plan.md says", ...),
         "order": _field(str, "its sections in another order: intro A A B A outro", ...),
         "variation": _field(float, "share of the notes of bars that return which is written anew", 0.0, (0, 1)),
     },
@@ -122,7 +122,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "repaint": {
         "track": TRACK,
-        "bars": _field(RANGES_OF_BARS, "bars made anew, from 1, both included: [9, 12], or several such pairs"),
+        "bars": _field(RANGES_OF_BARS, "bars from 1, both included: [9, 12], or several such pairs"),
         "seconds": _field(RANGES_OF_SECONDS, "seconds instead of bars: [12, 15.5], or several such pairs"),
         "plan": (dict[str, Any] | None, Field(None, description="take the bars from this plan instead")),
         "strength": STRENGTH,
