@@ -39,7 +39,7 @@ from hybridgen.stages import Stages
 from hybridgen.text.controls import Understanding, understand
 from hybridgen.track import Track
 
-R = TypeVar("R", PlanResult, Track)
+R = TypeVar("R", PlanResult, Track, Stream)
 
 
 class Pipeline(Stages):
@@ -182,14 +182,14 @@ class Pipeline(Stages):
         if isinstance(source, Plan):
             if controls:
                 raise ValueError(f"{', '.join(controls)} given: a plan is streamed as it is, edit it before")
-            return Stream(self, source, options)
+            return _warned(Stream(self, source, options))
         given = Controls.of("request", controls)
         given = given if given.fixes_length else replace(given, bars=FIRST_BARS)
         chosen = random_seed() if seed is None else seed
         seeds = check_request(source, 1, chosen, given)
         written = write_scores(self, source, self.encode_prompt(source), given, seeds)
         _warn(written.notes)
-        return Stream(self, written.plans[0], replace(options, seed=chosen))
+        return _warned(Stream(self, written.plans[0], replace(options, seed=chosen)))
 
     def repaint(
         self,
