@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar, TypedDict
 
 from hybridgen.config import Width
-from hybridgen.plan.parts import check_seed, number, whole
+from hybridgen.plan.parts import check_seed, number, show, whole
 from hybridgen.progress import Progress
 
 MAX_STEPS = 1000
@@ -112,6 +112,6 @@ def random_seed() -> int:
 
 def _check_ranges(num_steps: int | None, guidance_scale: float | None) -> None:
     if num_steps is not None and not 1 <= num_steps <= MAX_STEPS:
-        raise ValueError(f"num_steps {num_steps} is outside 1-{MAX_STEPS}")
+        raise ValueError(f"num_steps {show(num_steps)} is outside 1-{MAX_STEPS}")
     if guidance_scale is not None and not 0 <= guidance_scale <= MAX_GUIDANCE:
         raise ValueError(f"guidance_scale {guidance_scale:g} is outside 0-{MAX_GUIDANCE:g}")

@@ -229,7 +229,7 @@ def run_plan(args: argparse.Namespace) -> None:
         plans = pipe.plan(prompt, args.n, seed=args.seed, melody=melody, progress=progress, **controls)
     options.write_texts({path: plan.to_json() for path, plan in zip(paths, plans, strict=True)})
     for path, plan in zip(paths, plans, strict=True):
-        print(f"{path}: {plan.text()}")
+        print(options.printable(f"{path}: {plan.text()}"))
 
 
 def _import_plan(score: Path, args: argparse.Namespace) -> None:
@@ -244,7 +244,7 @@ def _import_plan(score: Path, args: argparse.Namespace) -> None:
     if args.arrange is not None:
         plan = plan.arrange(args.arrange, args.variation or 0.0)
     options.write_texts({args.out: plan.to_json()})
-    print(f"{args.out}: {plan.text()}")
+    print(options.printable(f"{args.out}: {plan.text()}"))
 
 
 def run_export(args: argparse.Namespace) -> None:
