@@ -316,8 +316,7 @@ class Pipeline(Stages):
     ) -> Track:
         """The track, or the one in a file, with key and chords of a recording heard where they are unknown."""
         if isinstance(source, Track):
-            if not (tempo is downbeat is meter is None):
-                raise ValueError("tempo, downbeat and meter are for recordings in files, a track's plan has its own")
+            _check_of_recording("", tempo=tempo, downbeat=downbeat, meter=meter)
             return source
         track = self.open(source, tempo=tempo, downbeat=downbeat, meter=meter, progress=progress)
         if not track.manifest.is_recording or track.plan.key is not None or not can_detect():
@@ -366,8 +365,7 @@ class Pipeline(Stages):
             bars = find_bars(path, recording, tempo, downbeat, meter)
             track = opening.open_recording(self, path, recording, bars.tempo, bars.downbeat, meter)
             return _warned(track.with_notes(bars.notes))
-        if tempo is not None or downbeat is not None or meter is not None:
-            raise ValueError(f"{path}: tempo, downbeat and meter are for recordings, this track's plan has its own")
+        _check_of_recording(f"{path}: ", tempo=tempo, downbeat=downbeat, meter=meter)
         return _warned(opening.open_track(self, path, progress))
 
     def encode(self, recording: Audio) -> np.ndarray:
@@ -401,6 +399,12 @@ def _heard(path: Path, tempo: float | None, meter: str) -> Plan:
     plan, notes = hear_melody(path, tempo, meter)
     _warn(notes)
     return plan
+
+
+def _check_of_recording(where: str, **given: float | str | None) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{where}{name} {value} is given, which is for recordings: this track's plan has its own")
 
 
 def _plan(plan: Plan) -> Plan:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import time
 import warnings
@@ -167,6 +168,8 @@ def run_loop(args: argparse.Namespace) -> None:
     is_file = path.suffix.lower() in options.AUDIO_ENDINGS
     if is_file and args.seed is not None:
         raise ValueError(f"--seed {args.seed} is for a prompt; of a track use --render-seed")
+    if not is_file and isinstance(bars, tuple):
+        raise ValueError(f"--bars {args.bars} is a range, which takes a track; of a prompt say how many, such as 8")
     if not is_file and os.path.isfile(args.source):  # which a long prompt may be asked, as a Path may not
         raise ValueError(f"source {args.source!r} is a file, but no track ({' '.join(options.AUDIO_ENDINGS)})")
 
@@ -202,7 +205,7 @@ def run_layer(args: argparse.Namespace) -> None:
 
     def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
         foreign = {"tempo": args.tempo, "downbeat": args.downbeat, "meter": args.meter}
-        instrument = int(args.instrument) if (args.instrument or "").isdecimal() else args.instrument
+        instrument = int(args.instrument) if re.fullmatch(r"\d{1,9}", args.instrument or "") else args.instrument
         result = pipe.layer(args.file, args.role, instrument, args.notes, **foreign, **chosen)
         if args.alone is not None:
             alone[args.alone] = result.alone
@@ -212,19 +215,19 @@ def run_layer(args: argparse.Namespace) -> None:
 
 
 def run_stems(args: argparse.Namespace) -> None:
-    from hybridgen import files, outputs
+    from hybridgen import files, manifest, outputs
     from hybridgen.render.stems import playing
 
+    roles = playing(manifest.read(args.file).plan)
+    paths = {role: args.out / f"{i:02d}_{role}.wav" for i, role in enumerate(roles, start=1)}
+    if args.out.exists() and not args.out.is_dir():
+        raise ValueError(f"output {str(args.out)!r} is no folder")
+    outputs.check(list(paths.values()) if args.out.exists() else [args.out], [args.file], args.overwrite)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
-        track = pipe.open(args.file, progress=progress)
-        paths = {role: args.out / f"{i:02d}_{role}.wav" for i, role in enumerate(playing(track.plan), start=1)}
-        if args.out.exists():
-            outputs.check(list(paths.values()), [args.file], args.overwrite)
-        parts = pipe.stems(track, progress)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with files.Outputs() as together:
+        parts = pipe.stems(pipe.open(args.file, progress=progress), progress)
+    with files.made_folder(args.out), files.Outputs() as together:
         for role, part in parts.items():
             part.write(together.add(paths[role]), ".wav", bits="32f")
     took = time.perf_counter() - started
@@ -274,6 +277,9 @@ def _check_whole(args: argparse.Namespace, is_whole: bool, changes: dict[str, An
         )
     if not named and args.tempo is None:
         raise ValueError("--bars is missing, and nothing is to change in the whole track (such as --tempo 96)")
+    for name, default in (("strength", 1.0), ("downbeat", None), ("meter", None)):
+        if (value := getattr(args, name)) != default:
+            raise ValueError(f"--{name} {value} is given without --bars, but then the whole track is rendered anew")
     return True
 
 

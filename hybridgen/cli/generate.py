@@ -280,8 +280,8 @@ def _check_export(args: argparse.Namespace, is_pack: bool, is_track: bool) -> No
         option = given[0].replace("_", "-")
         raise ValueError(f"--{option} is for a pack, in a folder or a .zip, and {str(args.out)!r} is none")
     needs_track = is_pack or args.out.suffix.lower() in formats.CHAPTERED
-    if needs_track and args.labels is not None:
-        raise ValueError(f"--labels are written as text, and {str(args.out)!r} is none")
+    if args.labels is not None and args.out.suffix.lower() != ".txt":
+        raise ValueError(f"--labels are written as text, and {str(args.out)!r} is no .txt")
     if needs_track and not is_track:
         raise ValueError(f"{args.file}: {str(args.out)!r} is made of a track, not of a plan alone: render it first")
 

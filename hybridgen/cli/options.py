@@ -73,7 +73,20 @@ def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
         assert option.parse is not None
         flag, action = f"--{option.repeats or name}", "append" if option.repeats else "store"
         what = option.help.replace("%", "%%")  # argparse formats it
-        parser.add_argument(flag, dest=name, action=action, type=option.parse, metavar=option.metavar, help=what)
+        read = option.parse if option.parse in (int, float, str) else _argument(option.parse)
+        parser.add_argument(flag, dest=name, action=action, type=read, metavar=option.metavar, help=what)
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """`parse` of an argument, whose message argparse shows; of a ValueError it shows the name of the function."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:

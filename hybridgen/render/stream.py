@@ -19,7 +19,7 @@ from hybridgen import audio
 from hybridgen.history import Change, Operation, Render
 from hybridgen.plan import extending
 from hybridgen.plan.controls import Controls
-from hybridgen.plan.parts import MAX_SECONDS, MAX_SEED, Ending, Tempo
+from hybridgen.plan.parts import MAX_SECONDS, MAX_SEED, Ending, Tempo, order_roles
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.notes import write_notes
 from hybridgen.render import change, mixdown
@@ -149,7 +149,7 @@ class Stream:
         happens on ValueError.
         """
         asked = Controls.of("edit", {"prompt": prompt, "tempo": tempo, "energy": energy, "chords": chords})
-        muted = None if mute is None else Controls.of("edit", {"clear": list(mute)}).clear or ()
+        muted = None if mute is None else order_roles(mute, "mute")
         if isinstance(asked.tempo, tuple):
             raise ValueError(f"tempo {asked.tempo} is a range; steering needs one tempo")
         with self._lock:
