@@ -141,6 +141,18 @@ def working_folder(target: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """A folder that is there in the block, and after it too where something came into it."""
+    is_new = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextlib.contextmanager
 def folder_write(path: str | Path) -> Iterator[Path]:
     """A new folder that becomes `path` when the block ends well, in place of one that is there.
 

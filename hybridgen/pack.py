@@ -10,10 +10,9 @@
 All positions are samples at one rate: those of the plan at that rate, each rounded once from where it exactly is.
 """
 
-import contextlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,7 +130,7 @@ def write(
             members = sorted(path for path in folder.rglob("*") if path.is_file())
             files.write_zip(file, {f"{top}/{path.relative_to(folder).as_posix()}": path for path in members})
         return out
-    with _made(out), files.folder_write(out / top) as folder:
+    with files.made_folder(out), files.folder_write(out / top) as folder:
         _fill(folder, plan, mix, record, stems, bits)
     return out / top
 
@@ -145,18 +144,6 @@ def write_chapters(out: Path, kind: str, sound: Path, plan: Plan) -> int:
     plan = plan.on(replace(plan.time_base, sample_rate=rate))
     chapters.write(out, kind, Audio.load(sound, rate).samples, plan, title(plan))
     return len(plan.sections)
-
-
-@contextlib.contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """A folder that is there in the block, and after it too where something came into it."""
-    is_new = not folder.exists()
-    folder.mkdir(exist_ok=True)
-    try:
-        yield
-    finally:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def _fill(folder: Path, plan: Plan, mix: Audio, record: Manifest, stems: Mapping[str, Audio], bits: str) -> None:

@@ -39,7 +39,7 @@ from hybridgen.stages import Stages
 from hybridgen.text.controls import Understanding, understand
 from hybridgen.track import Track
 
-R = TypeVar("R", PlanResult, Track)
+R = TypeVar("R", PlanResult, Track, Stream)
 
 
 class Pipeline(Stages):
@@ -185,14 +185,14 @@ class Pipeline(Stages):
         if isinstance(source, Plan):
             if controls:
                 raise ValueError(f"{', '.join(controls)} given: a plan is streamed as it is, edit it before")
-            return Stream(self, source, options)
+            return _warned(Stream(self, source, options))
         given = Controls.of("request", controls)
         given = given if given.fixes_length else replace(given, bars=FIRST_BARS)
         chosen = random_seed() if seed is None else seed
         seeds = check_request(source, 1, chosen, given)
         written = write_scores(self, source, self.encode_prompt(source), given, seeds)
         _warn(written.notes)
-        return Stream(self, written.plans[0], replace(options, seed=chosen))
+        return _warned(Stream(self, written.plans[0], replace(options, seed=chosen)))
 
     def repaint(
         self,
@@ -322,8 +322,7 @@ class Pipeline(Stages):
     ) -> Track:
         """The track, or the one in a file, with key and chords of a recording heard where they are unknown."""
         if isinstance(source, Track):
-            if not (tempo is downbeat is meter is None):
-                raise ValueError("tempo, downbeat and meter are for recordings in files, a track's plan has its own")
+            _check_of_recording("", tempo=tempo, downbeat=downbeat, meter=meter)
             return source
         track = self.open(source, tempo=tempo, downbeat=downbeat, meter=meter, progress=progress)
         if not track.manifest.is_recording or track.plan.key is not None or not can_detect():
@@ -372,8 +371,7 @@ class Pipeline(Stages):
             bars = find_bars(path, recording, tempo, downbeat, meter)
             track = opening.open_recording(self, path, recording, bars.tempo, bars.downbeat, meter)
             return _warned(track.with_notes(bars.notes))
-        if tempo is not None or downbeat is not None or meter is not None:
-            raise ValueError(f"{path}: tempo, downbeat and meter are for recordings, this track's plan has its own")
+        _check_of_recording(f"{path}: ", tempo=tempo, downbeat=downbeat, meter=meter)
         return _warned(opening.open_track(self, path, progress))
 
     def encode(self, recording: Audio) -> np.ndarray:
@@ -407,6 +405,12 @@ def _heard(path: Path, tempo: float | None, meter: str) -> Plan:
     plan, notes = hear_melody(path, tempo, meter)
     _warn(notes)
     return plan
+
+
+def _check_of_recording(where: str, **given: float | str | None) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{where}{name} {value} is given, which is for recordings: this track's plan has its own")
 
 
 def _plan(plan: Plan) -> Plan:

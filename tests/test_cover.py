@@ -144,4 +144,4 @@ def test_the_commands_write_covers_layers_and_stems(note_pipe: Pipeline, track: 
     assert run("stems", tmp_path / "stems" / "01_drums.wav", "-o", tmp_path / "more") == 2
     assert not (tmp_path / "no.flac").exists() and not (tmp_path / "more").exists()
     said = [line for line in capsys.readouterr().err.splitlines() if "note:" not in line]
-    assert len(said) == 2 and "role 'bass'" in said[0] and "began as a recording" in said[1]
+    assert len(said) == 2 and "role 'bass'" in said[0] and "carries no hybridgen manifest" in said[1]

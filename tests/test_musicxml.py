@@ -2,15 +2,20 @@
 
 import io
 import random
+import re
 import zipfile
+from itertools import accumulate
+from xml.etree import ElementTree
 
 import pytest
 
+from hybridgen.formats.abc.read import from_abc
+from hybridgen.formats.abc.write import to_abc
 from hybridgen.formats.musicxml.container import MAX_BYTES
 from hybridgen.formats.musicxml.read import from_musicxml
 from hybridgen.formats.musicxml.write import to_musicxml
 from hybridgen.formats.sheet import chord_changes
-from hybridgen.plan.harmony import KEYS, PITCHES, QUALITIES, split_chord
+from hybridgen.plan.harmony import KEYS, PITCHES, QUALITIES, split_chord, split_key
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from tests.sheets import random_sheet, refused_in_one_line
@@ -66,6 +71,27 @@ def test_every_chord_and_key_comes_back():
     for key in KEYS:
         plan = Plan((Section("verse", bars),), (Tempo(1, 200),), "2/4", key)
         assert from_musicxml(to_musicxml(plan)) == (plan, ())
+
+
+@pytest.mark.parametrize(
+    ("key", "chords", "written"),
+    [
+        ("Db minor", "Dbm Ab7 A Dbm", "C# G# A C#"),  # C# minor, four sharps
+        ("E major", "E Abm Dbm B7", "E G# C# B"),
+        ("Ab major", "Ab Db E B", "Ab Db Fb Cb"),  # b6 and b3
+        ("C major", "C Ab Db7 F#m7b5", "C Ab Db F#"),
+        ("A minor", "Am Bb Abdim7 F#m7b5", "A Bb G# F#"),
+        (None, "Db Eb F# Bb", "Db Eb F# Bb"),
+    ],
+)
+def test_chords_are_spelled_as_the_key_spells_notes(key: str | None, chords: str, written: str):
+    plan = Plan((Section("verse", tuple(Bar(chord) for chord in chords.split())),), (Tempo(1, 90),), "4/4", key)
+    roots = ElementTree.fromstring(to_musicxml(plan)).iter("root")
+    sign = {None: "", "1": "#", "-1": "b"}
+    assert [r.findtext("root-step") + sign[r.findtext("root-alter")] for r in roots] == written.split()
+    assert from_musicxml(to_musicxml(plan))[0] == plan
+    assert re.findall(r'"([A-G][#b]?)', to_abc(plan)) == written.split()
+    assert from_abc(to_abc(plan))[0] == plan
 
 
 def test_notes_chords_and_voices():
@@ -264,3 +290,26 @@ def test_music21_reads_the_same_chords_and_notes():
             if chord not in (None, "N")
         ]
         assert theirs == ours
+
+
+def test_music21_finds_the_same_bars_meter_key_tempi_and_sections():
+    converter = pytest.importorskip("music21.converter")
+    rng = random.Random(4)
+    for _ in range(5):
+        plan = random_sheet(rng)
+        part = converter.parse(to_musicxml(plan).decode(), format="musicxml").parts[0]
+
+        def found(kind: str, part=part) -> list[tuple[float, object]]:
+            return [(one.getOffsetInHierarchy(part) * 480, one) for one in part.recurse().getElementsByClass(kind)]
+
+        ticks = plan.bar_ticks
+        assert [at for at, _ in found("Measure")] == [number * ticks for number in range(plan.n_bars)]
+        assert [(at, one.ratioString) for at, one in found("TimeSignature")] == [(0, plan.meter)]
+        keys = [(one.tonic.pitchClass, one.mode) for _, one in found("Key")]
+        assert keys == ([] if plan.key is None else [split_key(plan.key)])
+        tempi = [(at, round(one.getQuarterBPM(), 6)) for at, one in found("MetronomeMark")]
+        assert tempi == [((mark.bar - 1) * ticks, mark.bpm) for mark in plan.tempo]
+        firsts = [0, *accumulate(len(section.bars) for section in plan.sections)]
+        headings = [(first * ticks, one.label or "?") for first, one in zip(firsts, plan.sections, strict=False)]
+        headings = [] if headings == [(0, "?")] else headings
+        assert [(at, one.content) for at, one in found("RehearsalMark")] == headings

@@ -207,8 +207,9 @@ GENERATE = ("generate", "x", "--seconds", "1")
         ((*GENERATE, "-o", "c.wav", "--plan-out", "notes.json"), "was not made by hybridgen"),
         (
             ("repaint", "song.wav", "--bars", "1", "--tempo", "90", "--downbeat", "0", "-o", "song.wav"),
-            "was not made by",
+            "is the input",
         ),
+        (("loop", "song.wav", "-o", "hard.wav"), "is the input"),
         ((*GENERATE, "-o", "pipe.wav", "--overwrite"), "no regular file"),
         ((*GENERATE, "-o", "a" * 240 + ".wav"), "bytes, its folder allows 255"),
         ((*GENERATE, "-o", "\udcff.wav"), "not valid Unicode"),

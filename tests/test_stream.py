@@ -1,6 +1,7 @@
 """Endless music: what is steered, when it is heard, and that the record repeats it."""
 
 import io
+import itertools
 import struct
 from dataclasses import replace
 
@@ -73,6 +74,25 @@ def test_steering_holds_from_its_bar_on_in_bars_that_are_not_written_yet_too(not
     lead = live.plan.part("lead").bars
     assert any(lead[: bar - 1]) and not any(lead[bar - 1 :])
     assert {section.energy for section in live.plan.sections[-2:]} == {1}
+
+
+def test_a_tempo_is_as_it_was_steered_and_no_bar_that_was_played_moves(note_pipe: Pipeline):
+    with pytest.warns(UserWarning, match="in steps, not gradually: 150 BPM from bar 1 on, 233.3 BPM from bar 7 on"):
+        live = note_pipe.stream(replace(PLAN, tempo=(Tempo(1, 150, ramp=True), Tempo(7, 233.3), Tempo(12, 90))))
+    asked = {}
+    for bpm in (123.4, 77.7, 201.9):
+        blocks(live, 20)
+        before = live.plan.bar_starts()
+        bar = live.steer(tempo=bpm)
+        assert np.array_equal(live.plan.bar_starts()[:bar], before[:bar])
+        asked[bar] = Tempo(bar, bpm)
+    blocks(live, 20)
+    closed(live)
+    recorded = live.track().manifest.operations
+    assert [mark for mark in recorded[-1].plan.tempo if mark.bar in asked] == list(asked.values())
+    for old, new in itertools.pairwise(recorded):
+        kept = np.searchsorted(new.plan.bar_starts(), new.fresh[0][0]) + 1
+        assert np.array_equal(new.plan.bar_starts()[:kept], old.plan.bar_starts()[:kept])
 
 
 def test_steered_again_before_the_first_is_heard_both_hold(note_pipe: Pipeline):

@@ -71,9 +71,9 @@ def find_bars(
         raise ValueError(f"{path}: carries no hybridgen manifest, so {give}; {offer}")
     from hybridgen.analysis.beats import NEAR_MS, detect_grid  # librosa is optional
 
-    check_meter(meter or DEFAULT_METER)
+    meter = check_meter(DEFAULT_METER if meter is None else meter)
     samples = recording.resample(44_100).samples
-    grid = detect_grid(samples, meter or DEFAULT_METER, None if tempo is None else check_tempo(tempo))
+    grid = detect_grid(samples, meter, None if tempo is None else check_tempo(tempo))
     if grid is None:
         raise ValueError(f"{path}: no steady beat is heard in it, so {give}")
     heard = []

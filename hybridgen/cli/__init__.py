@@ -12,7 +12,7 @@ from typing import TextIO
 
 from hybridgen import __version__, interrupts
 from hybridgen.cli import change, compare, generate, inspect, judge, serve, stream, train
-from hybridgen.cli.options import Parser, printable
+from hybridgen.cli.options import Parser, one_line
 
 EXAMPLES = """examples:
   hybridgen generate "warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor" --seconds 60 -o track.wav
@@ -35,7 +35,11 @@ EXAMPLES = """examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    for argument in sys.argv[1:] if argv is None else argv:
+        if re.fullmatch(r"--[a-z-]+=--", argument):  # which argparse makes an empty list
+            parser.error(f"argument {argument[:-3]}: '--' is no value")
+    args = parser.parse_args(argv)
     with warnings.catch_warnings(), interrupts.handled(unwinds=getattr(args, "resumes", False)):
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = _print_note
@@ -45,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             print(interrupts.MESSAGE, file=sys.stderr)
             return stopped.exit_code
         except (ValueError, OSError) as error:
-            print(f"hybridgen: {printable(_one_line(error))}", file=sys.stderr)
+            print(f"hybridgen: {one_line(_said(error))}", file=sys.stderr)
             return 2
         except (MemoryError, RuntimeError, ImportError) as error:
             if (wanted := _memory_wanted(error)) is None:
@@ -78,7 +82,7 @@ def _print_note(
     line: str | None = None,
 ) -> None:
     if category is UserWarning:
-        print(f"hybridgen: note: {printable(str(message))}", file=sys.stderr)
+        print(f"hybridgen: note: {one_line(str(message))}", file=sys.stderr)
 
 
 def _memory_wanted(error: BaseException) -> str | None:
@@ -94,7 +98,7 @@ def _memory_wanted(error: BaseException) -> str | None:
     return "a part of the program could not be loaded" if is_full or isinstance(error, MemoryError) else None
 
 
-def _one_line(error: Exception) -> str:
+def _said(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+    return str(error)

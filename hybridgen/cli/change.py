@@ -1,10 +1,12 @@
 """repaint, extend, loop, vary, cover, layer, stems: another track out of a track."""
 
 import argparse
+import os
+import re
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from hybridgen.cli.options import Commands, Parser
 from hybridgen.plan.parts import ROLES
 
 if TYPE_CHECKING:
+    from hybridgen.audio import Audio
     from hybridgen.manifest import Manifest
     from hybridgen.pipeline import Pipeline
     from hybridgen.plan.plan import Plan
@@ -126,15 +129,21 @@ def _add_rest(parser: Parser, example: str, is_recording: bool = True) -> None:
     options.add_model(parser)
 
 
-def _run(args: argparse.Namespace, make: "Callable[[Pipeline, dict[str, Any]], Track]") -> None:
-    """Loads the model, makes a track with it, writes it."""
+def _run(
+    args: argparse.Namespace,
+    make: "Callable[[Pipeline, dict[str, Any]], Track]",
+    beside: "Mapping[Path, Audio] | None" = None,
+) -> None:
+    """Loads the model, makes a track with it, writes it, and with it the sounds that are `beside` it by then."""
     chosen = {**options.read_render_options(args), "seed": args.render_seed}
-    options.check_outputs(args, args.out, inputs=[args.plan] if getattr(args, "plan", None) else [])
+    given = [getattr(args, name, None) for name in ("file", "plan", "prompt_file")]
+    inputs = [path for path in given if path is not None]
+    options.check_outputs(args, args.out, getattr(args, "alone", None), inputs=inputs)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
         track = make(pipe, {**chosen, "progress": progress})
-    options.finish(track, args, started)
+    options.finish(track, args, started, beside=beside)
 
 
 def _open(pipe: "Pipeline", args: argparse.Namespace, chosen: dict[str, Any]) -> "Track":
@@ -164,13 +173,17 @@ def run_loop(args: argparse.Namespace) -> None:
     is_file = path.suffix.lower() in options.AUDIO_ENDINGS
     if is_file and args.seed is not None:
         raise ValueError(f"--seed {args.seed} is for a prompt; of a track use --render-seed")
+    if not is_file and isinstance(bars, tuple):
+        raise ValueError(f"--bars {args.bars} is a range, which takes a track; of a prompt say how many, such as 8")
+    if not is_file and os.path.isfile(args.source):  # which a long prompt may be asked, as a Path may not
+        raise ValueError(f"source {args.source!r} is a file, but no track ({' '.join(options.AUDIO_ENDINGS)})")
 
     def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
         if is_file:
             return pipe.loop(pipe.open(path, progress=chosen["progress"]), bars, **chosen)
         return pipe.loop(args.source, bars, **{**chosen, "seed": args.seed, "render_seed": chosen["seed"]})
 
-    _run(args, make)
+    _run(argparse.Namespace(**vars(args), file=path if is_file else None), make)
 
 
 def run_vary(args: argparse.Namespace) -> None:
@@ -190,39 +203,36 @@ def run_cover(args: argparse.Namespace) -> None:
 
 
 def run_layer(args: argparse.Namespace) -> None:
-    from hybridgen import files, outputs
+    if args.alone is not None and args.alone.suffix.lower() != ".wav":
+        raise ValueError(f"--alone {args.alone}: ends in {args.alone.suffix!r}, not .wav")
 
-    if args.alone is not None:
-        if args.alone.suffix.lower() != ".wav":
-            raise ValueError(f"--alone {args.alone}: ends in {args.alone.suffix!r}, not .wav")
-        outputs.check([args.alone], [args.file, args.out], args.overwrite)
+    alone: dict[Path, Audio] = {}
 
     def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
         foreign = {"tempo": args.tempo, "downbeat": args.downbeat, "meter": args.meter}
-        instrument = int(args.instrument) if (args.instrument or "").isdecimal() else args.instrument
+        instrument = int(args.instrument) if re.fullmatch(r"\d{1,9}", args.instrument or "") else args.instrument
         result = pipe.layer(args.file, args.role, instrument, args.notes, **foreign, **chosen)
         if args.alone is not None:
-            with files.Outputs() as together:
-                result.alone.write(together.add(args.alone), ".wav", bits="32f")
+            alone[args.alone] = result.alone
         return result.track
 
-    _run(args, make)
+    _run(args, make, alone)
 
 
 def run_stems(args: argparse.Namespace) -> None:
-    from hybridgen import files, outputs
+    from hybridgen import files, manifest, outputs
     from hybridgen.render.stems import playing
 
+    roles = playing(manifest.read(args.file).plan)
+    paths = {role: args.out / f"{i:02d}_{role}.wav" for i, role in enumerate(roles, start=1)}
+    if args.out.exists() and not args.out.is_dir():
+        raise ValueError(f"output {str(args.out)!r} is no folder")
+    outputs.check(list(paths.values()) if args.out.exists() else [args.out], [args.file], args.overwrite)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
-        track = pipe.open(args.file, progress=progress)
-        paths = {role: args.out / f"{i:02d}_{role}.wav" for i, role in enumerate(playing(track.plan), start=1)}
-        if args.out.exists():
-            outputs.check(list(paths.values()), [args.file], args.overwrite)
-        parts = pipe.stems(track, progress)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with files.Outputs() as together:
+        parts = pipe.stems(pipe.open(args.file, progress=progress), progress)
+    with files.made_folder(args.out), files.Outputs() as together:
         for role, part in parts.items():
             part.write(together.add(paths[role]), ".wav", bits="32f")
     took = time.perf_counter() - started
@@ -272,6 +282,9 @@ def _check_whole(args: argparse.Namespace, is_whole: bool, changes: dict[str, An
         )
     if not named and args.tempo is None:
         raise ValueError("--bars is missing, and nothing is to change in the whole track (such as --tempo 96)")
+    for name, default in (("strength", 1.0), ("downbeat", None), ("meter", None)):
+        if (value := getattr(args, name)) != default:
+            raise ValueError(f"--{name} {value} is given without --bars, but then the whole track is rendered anew")
     return True
 
 

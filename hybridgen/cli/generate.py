@@ -229,7 +229,7 @@ def run_plan(args: argparse.Namespace) -> None:
         plans = pipe.plan(prompt, args.n, seed=args.seed, melody=melody, progress=progress, **controls)
     options.write_texts({path: plan.to_json() for path, plan in zip(paths, plans, strict=True)})
     for path, plan in zip(paths, plans, strict=True):
-        print(f"{path}: {plan.text()}")
+        print(options.printable(f"{path}: {plan.text()}"))
 
 
 def _import_plan(score: Path, args: argparse.Namespace) -> None:
@@ -244,7 +244,7 @@ def _import_plan(score: Path, args: argparse.Namespace) -> None:
     if args.arrange is not None:
         plan = plan.arrange(args.arrange, args.variation or 0.0)
     options.write_texts({args.out: plan.to_json()})
-    print(f"{args.out}: {plan.text()}")
+    print(options.printable(f"{args.out}: {plan.text()}"))
 
 
 def run_export(args: argparse.Namespace) -> None:
@@ -280,8 +280,8 @@ def _check_export(args: argparse.Namespace, is_pack: bool, is_track: bool) -> No
         option = given[0].replace("_", "-")
         raise ValueError(f"--{option} is for a pack, in a folder or a .zip, and {str(args.out)!r} is none")
     needs_track = is_pack or args.out.suffix.lower() in formats.CHAPTERED
-    if needs_track and args.labels is not None:
-        raise ValueError(f"--labels are written as text, and {str(args.out)!r} is none")
+    if args.labels is not None and args.out.suffix.lower() != ".txt":
+        raise ValueError(f"--labels are written as text, and {str(args.out)!r} is no .txt")
     if needs_track and not is_track:
         raise ValueError(f"{args.file}: {str(args.out)!r} is made of a track, not of a plan alone: render it first")
 

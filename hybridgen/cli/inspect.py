@@ -121,7 +121,7 @@ def run_replay(args: argparse.Namespace) -> None:
     from hybridgen import manifest
 
     record = manifest.read(args.file)
-    options.check_outputs(args, args.out)
+    options.check_outputs(args, args.out, inputs=[args.file])
     args.model = args.model or _local_model(record.operations[0].model.name)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()

@@ -21,6 +21,7 @@ from hybridgen.progress import Progress
 
 if TYPE_CHECKING:
     from hybridgen.adapters import Adapter
+    from hybridgen.audio import Audio
     from hybridgen.files import Outputs
     from hybridgen.pipeline import Pipeline
     from hybridgen.plan.plan import Plan
@@ -34,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     """argparse with one clear line for an error in place of the usage block."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        print(f"{self.prog}: {one_line(message)} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -72,7 +73,20 @@ def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
         assert option.parse is not None
         flag, action = f"--{option.repeats or name}", "append" if option.repeats else "store"
         what = option.help.replace("%", "%%")  # argparse formats it
-        parser.add_argument(flag, dest=name, action=action, type=option.parse, metavar=option.metavar, help=what)
+        read = option.parse if option.parse in (int, float, str) else _argument(option.parse)
+        parser.add_argument(flag, dest=name, action=action, type=read, metavar=option.metavar, help=what)
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """`parse` of an argument, whose message argparse shows; of a ValueError it shows the name of the function."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
@@ -275,6 +289,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
 
 
+def one_line(text: str) -> str:
+    """The same of an error or a note, in one line, even where a file's name has two."""
+    return printable(" ".join(text.split()))
+
+
 def check_outputs(
     args: argparse.Namespace, track: Path | None, *others: Path | None, inputs: Sequence[Path] = ()
 ) -> None:
@@ -303,14 +322,22 @@ def write_texts(texts: Mapping[Path, str]) -> None:
             together.add(path).write_text(text, encoding="utf-8")
 
 
-def finish(track: "Track", args: argparse.Namespace, started: float, plan_out: Path | None = None) -> None:
-    """Save, draw if requested, all of it or nothing, and say in one line what was made."""
+def finish(
+    track: "Track",
+    args: argparse.Namespace,
+    started: float,
+    plan_out: Path | None = None,
+    beside: "Mapping[Path, Audio] | None" = None,
+) -> None:
+    """Save, draw if requested, with the sounds `beside` it, all of it or nothing, and say in one line what was made."""
     from hybridgen.files import Outputs
     from hybridgen.plan.serial import clock
 
     took = time.perf_counter() - started
     with Outputs() as together:
         path = add_track(together, track, args, plan_out)
+        for place, sound in (beside or {}).items():
+            sound.write(together.add(place), ".wav", bits="32f")
     speed = track.plan.seconds / took
     seeds = f"plan seed {track.seed}, render seed {track.render_seed}"
     print(f"{path}: {clock(track.plan.seconds)}, made in {took:.1f} s ({speed:.1f}x real time), {seeds}")

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import struct
@@ -25,6 +26,7 @@ EPILOG = """While it plays, type a line to steer it, heard from the next bar on 
 Into another program:  hybridgen stream "deep house" -o - | aplay -        or  ... --raw -o - | ffplay -f s16le -ac 2 -
 """
 UNKNOWN_LENGTH = 0xFFFFFFFF  # of a WAV file that is piped
+LONGEST_FILE = 14_400.0  # seconds, of which a WAV file holds hardly more
 
 
 def add_commands(commands: Commands) -> None:
@@ -57,8 +59,9 @@ def run_stream(args: argparse.Namespace) -> None:
         raise ValueError(f"--out {args.out}: {need}")
     if args.raw and args.out != "-":
         raise ValueError("--raw is for -o -, the standard output")
-    if args.limit is not None and not args.limit > 0:
-        raise ValueError(f"--for {args.limit:g} is not above 0")
+    longest = math.inf if out is None else LONGEST_FILE
+    if args.limit is not None and not (0 < args.limit <= longest and math.isfinite(args.limit)):
+        raise ValueError(f"--for {args.limit:g} is outside 0-{longest:g} seconds")
     options.check_outputs(args, args.record, out)
     pipe = options.load_pipeline(args).load()
     with _output(args.out, args.raw, pipe.time_base.sample_rate) as (write, say):

@@ -66,10 +66,23 @@ def sharpened(fifths: int) -> dict[str, int]:
 
 def spell(pitch: int, fifths: int) -> tuple[str, int, int]:
     """(letter, sharps or flats -1 to 1, octave with C4 = 60) of a MIDI pitch under a signature."""
-    lowest = min(max(fifths - 3, -8), 1)
-    place = lowest + (pitch * 7 - lowest) % 12
-    letter, alter = letter_at(place)
+    letter, alter = _from(fifths - 3, pitch)
     return letter, alter, (pitch - alter - LETTERS[letter]) // 12 - 1
+
+
+def spell_root(root: int, key: str | None) -> tuple[str, int]:
+    """(letter, sharps or flats -1 to 1) of a chord's root 0-11 in a canonical key.
+
+    Major keys borrow chords from the side of the flats: b2, b6, b3. Without a key it is as in C major, as in `PITCHES`.
+    """
+    is_minor = key is not None and split_key(key)[1] == "minor"
+    return _from(signature(key) - (3 if is_minor else 5), root)
+
+
+def _from(lowest: int, pitch: int) -> tuple[str, int]:
+    """(letter, sharps or flats) of a pitch among the twelve places of the line from `lowest`, kept to -1 to 1."""
+    lowest = min(max(lowest, -8), 1)
+    return letter_at(lowest + (pitch * 7 - lowest) % 12)
 
 
 def midi(letter: str, alter: int, octave: int) -> int:

@@ -81,7 +81,10 @@ def _names(text: str) -> list[str]:
 def _tempo(text: str) -> float | tuple[float, float]:
     """ "84" -> 84, "96-100" -> (96, 100)."""
     low, dash, high = text.partition("-")
-    return (float(low), float(high)) if dash and low else float(text)
+    try:
+        return (float(low), float(high)) if dash and low else float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a number nor a range such as 96-100") from None
 
 
 def _instrument(text: str) -> dict[str, int | str]:
@@ -316,7 +319,7 @@ _CANONICAL: dict[str, Callable[[Any], Any]] = {
     "ending": parse_ending,
     "swing": parse_swing,
     "notes": check_written,
-    "clear": order_roles,
+    "clear": lambda value: order_roles(value, "clear"),
     "label": lambda value: check_label(words(value, "label")),
     "energy": lambda value: check_energy(whole(value, "energy")),
     "roles": order_roles,

@@ -127,14 +127,19 @@ def _going_on(body: Sequence[Section], n_bars: int) -> list[Section]:
 
 
 def _inserted(plan: P, at: int, sections: Sequence[Section], n_bars: int) -> P:
-    """The plan with `n_bars` new bars after bar `at`, in these sections; their notes are unknown, all codes unset."""
+    """The plan with `n_bars` new bars after bar `at`, in these sections; their notes are unknown, all codes unset.
+
+    Bars before them stay where they are: where no tempo mark can say the tempo at which a ramp is cut through, beats
+    stand in the place of the marks.
+    """
     notes = tuple(replace(part, bars=(*part.bars[:at], *(None,) * n_bars, *part.bars[at:])) for part in plan.notes)
     cleared = replace(plan, codes=(), notes=())
-    if plan.beats:
-        new = _with_beats(cleared, at, sections, n_bars)
-    else:
+    if not plan.beats:
         new = with_tail(cleared, sections=tuple(sections), tempo=_marks(plan, at, n_bars))
-    return replace(new, notes=notes)
+        if np.array_equal(new.bar_starts()[: at + 1], plan.bar_starts()[: at + 1]):
+            return replace(new, notes=notes)
+        cleared = replace(cleared, tempo=(), beats=tuple(_beats(plan).round(6).tolist()))
+    return replace(_with_beats(cleared, at, sections, n_bars), notes=notes)
 
 
 def _marks(plan: Score, at: int, n_bars: int) -> tuple[Tempo, ...]:
@@ -160,8 +165,7 @@ def _with_beats(plan: P, at: int, sections: Sequence[Section], n_bars: int) -> P
     new = beats[at * per_bar] + (np.arange(n_bars)[:, None] + offsets / _quarters(plan)).reshape(-1) * length
     moved = beats[at * per_bar :] + n_bars * length
     all_beats = tuple(np.concatenate([beats[: at * per_bar], new, moved]).round(6).tolist())
-    n_samples = plan.length + round(n_bars * length * plan.time_base.sample_rate)
-    return replace(plan, sections=tuple(sections), beats=all_beats, n_samples=n_samples)
+    return with_tail(plan, sections=tuple(sections), beats=all_beats)
 
 
 def _beats(plan: Score) -> np.ndarray:

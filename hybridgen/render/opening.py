@@ -95,7 +95,8 @@ def open_recording(
 
     Its codes are the quantizer's, of its own latents. Samples over full scale are turned down, as a note says.
     """
-    plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter or "4/4", stages.time_base)
+    meter = "4/4" if meter is None else meter
+    plan = steady_plan(recording.samples.shape[1], tempo, downbeat, meter, stages.time_base)
     recording, scale_db = recording.fitted()
     gain_db = -audio.mastering_gain(recording.loudness())
     latents = mixdown.encode(stages, _scaled(recording, -gain_db))

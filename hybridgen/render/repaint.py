@@ -44,6 +44,8 @@ def repaint(
         )
     if not spans and replace(plan, ending=track.plan.ending) != track.plan:
         raise ValueError("bars: none are named, so nothing but the ending of the plan may differ from the track's")
+    if not spans and strength != 1:
+        raise ValueError(f"strength {strength:g} is given, but without bars nothing begins from what was there")
     if not spans and plan == track.plan:
         raise ValueError("bars: none are named, and the plan has the ending of the track: nothing is to change")
     has_layers = track.manifest.has_own_sound and not track.manifest.is_recording

@@ -19,7 +19,7 @@ from hybridgen import audio
 from hybridgen.history import Change, Operation, Render
 from hybridgen.plan import extending
 from hybridgen.plan.controls import Controls
-from hybridgen.plan.parts import MAX_SECONDS, MAX_SEED, Ending, Tempo
+from hybridgen.plan.parts import MAX_SECONDS, MAX_SEED, Ending, Tempo, order_roles
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.notes import write_notes
 from hybridgen.render import change, mixdown
@@ -68,6 +68,7 @@ class Stream:
 
     They are mastered at the gain of the first window. `steer` may be called from another thread. About six minutes are
     remembered, of which `track` makes a track; then only what is needed to go on is, so that memory stays flat.
+    `notes` say what of the plan is not played as it is.
     """
 
     def __init__(self, stages: Stages, plan: Plan, options: RenderOptions):
@@ -86,8 +87,12 @@ class Stream:
         self._sampling = replace(sampling, window=WINDOW, overlap=OVERLAP)
         self._form = list(extending.split(plan.sections, extending.insertion(plan))[0])  # as it is without steering
         n_bars = sum(len(section.bars) for section in self._form)
-        steady = replace(plan, tempo=tuple(Tempo(mark.bar, mark.bpm) for mark in plan.tempo))  # what steers is no ramp
+        has_ramps = any(mark.ramp for mark in plan.tempo)
+        # where a ramp is steered in its middle no mark could say its tempo, and bars that were played would move
+        steady = replace(plan, tempo=tuple(Tempo(mark.bar, mark.bpm) for mark in plan.tempo))
         plan = replace(extending.cut(steady, (1, n_bars)), ending=Ending("open"))
+        marks = ", ".join(f"{mark.bpm:g} BPM from bar {mark.bar} on" for mark in plan.tempo)
+        self.notes = (f"a stream changes its tempo in steps, not gradually: {marks}",) if has_ramps else ()
         self._forgotten, self._past = 0, 0  # bars, and samples
         self._now = _Segment(plan, stages.encode_prompt(plan.prompt), Steering())
         self._next: _Segment | None = None
@@ -139,11 +144,12 @@ class Stream:
     ) -> int:
         """Changes what is played from the next bar on of which nothing is rendered; returns its number, from 1.
 
-        prompt: other words; who plays is as they say. tempo in BPM; energy 0-7; chords, an entry a bar, repeated; mute:
-        all roles that are silent from there on, () for none. What is None stays. Nothing of it happens on ValueError.
+        prompt: other words; who plays is as they say. tempo in BPM, in steps of 0.1; energy 0-7; chords, an entry a
+        bar, repeated; mute: all roles that are silent from there on, () for none. What is None stays. Nothing of it
+        happens on ValueError.
         """
         asked = Controls.of("edit", {"prompt": prompt, "tempo": tempo, "energy": energy, "chords": chords})
-        muted = None if mute is None else Controls.of("edit", {"clear": list(mute)}).clear or ()
+        muted = None if mute is None else order_roles(mute, "mute")
         if isinstance(asked.tempo, tuple):
             raise ValueError(f"tempo {asked.tempo} is a range; steering needs one tempo")
         with self._lock:

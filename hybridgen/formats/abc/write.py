@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from hybridgen.formats.abc.tokens import UNIT, WHOLE
-from hybridgen.formats.pitches import sharpened, signature, spell, tonic_of
+from hybridgen.formats.pitches import sharpened, signature, spell, spell_root, tonic_of
 from hybridgen.formats.sheet import (
     NO_LABEL,
     TRIPLETS,
@@ -16,7 +16,7 @@ from hybridgen.formats.sheet import (
     written_bars,
 )
 from hybridgen.formats.symbols import UNKNOWN
-from hybridgen.plan.harmony import NO_CHORD, split_key
+from hybridgen.plan.harmony import NO_CHORD, split_chord, split_key
 from hybridgen.plan.score import Score
 
 MAX_TITLE = 200  # characters
@@ -32,7 +32,7 @@ def to_abc(plan: Score) -> str:
     title = " ".join(plan.prompt.split())[:MAX_TITLE]
     title = re.sub(r"([\\%])", r"\\\1", title)
     lines = ["X:1", f"T:{title}", f"M:{plan.meter}", f"L:{UNIT}", f"Q:1/4={first_tempo(plan):g}", f"K:{_key(plan.key)}"]
-    writer = _Writer(signature(plan.key))
+    writer = _Writer(plan.key)
     marks = {mark.bar: mark.bpm for mark in plan.tempo[1:]}
     chords, events = chord_changes(plan), written_bars(plan)
     number = 0
@@ -51,16 +51,26 @@ def to_abc(plan: Score) -> str:
 def _key(key: str | None) -> str:
     if key is None:
         return "none"
-    letter, alter = tonic_of(key)
-    return letter + {1: "#", -1: "b", 0: ""}[alter] + ("m" if split_key(key)[1] == "minor" else "")
+    return _name(*tonic_of(key)) + ("m" if split_key(key)[1] == "minor" else "")
+
+
+def _name(letter: str, alter: int) -> str:
+    return letter + {1: "#", -1: "b", 0: ""}[alter]
+
+
+def _symbol(chord: str | None, key: str | None) -> str:
+    if chord is None or chord == NO_CHORD:
+        return UNKNOWN if chord is None else "N.C."
+    root, quality = split_chord(chord)
+    return _name(*spell_root(root, key)) + quality
 
 
 class _Writer:
-    """Notes under a key signature; accidentals are written wherever readers might differ."""
+    """Chords and notes as a key spells them; accidentals are written wherever readers might differ."""
 
-    def __init__(self, fifths: int) -> None:
-        self.fifths = fifths
-        self.signs = sharpened(fifths)
+    def __init__(self, key: str | None) -> None:
+        self.key, self.fifths = key, signature(key)
+        self.signs = sharpened(self.fifths)
         self.altered: set[str] = set()  # letters that have had an accidental in the bar
         self.tied: dict[tuple[str, int], int] = {}  # what the notes before are tied to
 
@@ -71,8 +81,7 @@ class _Writer:
         for i, event in enumerate(events):
             word = ""
             if event.tick in chords:
-                chord = chords[event.tick]
-                word = f'"{UNKNOWN if chord is None else "N.C." if chord == NO_CHORD else chord}"'
+                word = f'"{_symbol(chords[event.tick], self.key)}"'
             if left == 0 and event.length in TRIPLETS and [e.length for e in events[i : i + 3]] == [event.length] * 3:
                 word, left = word + "(3", 3
             words.append(word + self._event(event, Fraction(3, 2) if left else Fraction(1)))

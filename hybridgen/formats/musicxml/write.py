@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from hybridgen.formats.musicxml.kinds import KINDS
-from hybridgen.formats.pitches import signature, spell
+from hybridgen.formats.pitches import signature, spell, spell_root
 from hybridgen.formats.sheet import (
     NO_LABEL,
     PLAIN,
@@ -16,7 +16,7 @@ from hybridgen.formats.sheet import (
     written_bars,
 )
 from hybridgen.formats.symbols import UNKNOWN
-from hybridgen.plan.harmony import NO_CHORD, PITCHES, split_chord, split_key
+from hybridgen.plan.harmony import NO_CHORD, split_chord, split_key
 from hybridgen.plan.notes import TICKS
 from hybridgen.plan.score import Score
 
@@ -50,7 +50,7 @@ def to_musicxml(plan: Score) -> bytes:
     part = SubElement(root, "part", id="P1")
     headings = _headings(plan)
     tempi = {1: first_tempo(plan)} | {mark.bar: mark.bpm for mark in plan.tempo}
-    changes, events, writer = chord_changes(plan), written_bars(plan), _Writer(signature(plan.key))
+    changes, events, writer = chord_changes(plan), written_bars(plan), _Writer(plan.key)
     for number in range(1, plan.n_bars + 1):
         measure = SubElement(part, "measure", number=str(number))
         if number == 1:
@@ -102,14 +102,14 @@ def _write_tempo(measure: Element, bpm: float) -> None:
     SubElement(direction, "sound", tempo=f"{bpm:g}")
 
 
-def _write_harmony(measure: Element, chord: str | None) -> None:
+def _write_harmony(measure: Element, chord: str | None, key: str | None) -> None:
     harmony = SubElement(measure, "harmony")
     if chord is None or chord == NO_CHORD:
         _write_step(harmony, "root", "C", 0)
         SubElement(harmony, "kind", text=UNKNOWN if chord is None else "N.C.").text = "none"
         return
     root, quality = split_chord(chord)
-    _write_step(harmony, "root", PITCHES[root][0], {"#": 1, "b": -1, "": 0}[PITCHES[root][1:]])
+    _write_step(harmony, "root", *spell_root(root, key))
     SubElement(harmony, "kind", text=quality).text = KINDS[quality]
     if quality == "add9":
         degree = SubElement(harmony, "degree", {"print-object": "no"})
@@ -162,17 +162,17 @@ def _write_look(note: Element, ticks: int) -> None:
 
 
 class _Writer:
-    """Notes under a key signature, with their ties."""
+    """Chords and notes as a key spells them, with their ties."""
 
-    def __init__(self, fifths: int) -> None:
-        self.fifths = fifths
+    def __init__(self, key: str | None) -> None:
+        self.key, self.fifths = key, signature(key)
         self.tied: set[int] = set()  # pitches with a tie that leads on
 
     def bar(self, measure: Element, events: Sequence[Event], chords: dict[int, str | None]) -> None:
         """The harmonies and notes of one bar, in order."""
         for event in events:
             if event.tick in chords:
-                _write_harmony(measure, chords[event.tick])
+                _write_harmony(measure, chords[event.tick], self.key)
             for pitch, is_tied in event.pitches or ((None, False),):
                 note = _write_note(measure, event, pitch, self.fifths)
                 ties = [*(["stop"] if pitch in self.tied else []), *(["start"] if is_tied else [])]
