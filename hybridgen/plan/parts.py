@@ -26,7 +26,9 @@ LABELS = ("intro", "verse", "chorus", "bridge", "break", "build", "drop", "solo"
 
 def show(number: float) -> str:
     """A number in a message, however large it is."""
-    return f"{str(number)[:15]}..." if isinstance(number, int) and abs(number) >= 10**15 else f"{number:g}"
+    if isinstance(number, int):
+        return f"{str(number)[:15]}..." if abs(number) >= 10**15 else str(number)
+    return f"{number:g}"
 
 
 def whole(value: Any, field: str) -> int:
