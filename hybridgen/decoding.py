@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridgen import ops
 from hybridgen.sampling import SamplingParams
 
 SMALLEST = np.finfo(np.float64).tiny
@@ -42,26 +43,12 @@ def gumbel(seed: int, stream: int, step: int, shape: tuple[int, ...]) -> np.ndar
     return -np.log(-np.log(np.maximum(uniform, SMALLEST))).astype(np.float32)
 
 
-def guide(logits: Tensor, unconditional: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance: away from the unconditional logits by `scale`. https://arxiv.org/abs/2306.17806"""
-    return unconditional + scale * (logits - unconditional)
-
-
 def choose(logits: Tensor, noise: Tensor, params: SamplingParams, allowed: Tensor | None = None) -> Tensor:
-    """One choice (B,) int64 from logits (B, V), among `allowed` (B, V) bool; noise (B, V) from `gumbel`."""
-    logits = logits.float()
-    if allowed is not None:
-        logits = logits.masked_fill(~allowed, -torch.inf)
-    if params.temperature == 0:
-        return logits.argmax(-1)
-    logits = logits / params.temperature
-    if params.top_p < 1:
-        falling = logits.sort(descending=True).values
-        share = falling.softmax(-1)
-        beyond = share.cumsum(-1) - share >= params.top_p  # what comes before already holds top_p
-        lowest = falling.masked_fill(beyond, torch.inf).amin(-1, keepdim=True)
-        logits = logits.masked_fill(logits < lowest, -torch.inf)
-    return (logits + noise).argmax(-1)
+    """One choice (B,) int64 among `allowed` (B, V) bool; noise (B, V) from `gumbel`.
+
+    logits (B, V), or with guidance (2 B, V): the conditional rows and then the unconditional ones.
+    """
+    return ops.choose(logits, noise, params.temperature, params.top_p, params.guidance_scale, allowed)
 
 
 def write(
@@ -73,8 +60,8 @@ def write(
 ) -> list[list[int]]:
     """The tokens of each row until its constraint is done.
 
-    step: tokens (B,) int64 just written (None at first; whatever for rows that are done) -> logits (B, V). It is
-    called after the constraints took the tokens, so it may query their state.
+    step: tokens (B,) int64 just written (None at first; whatever for rows that are done) -> logits as `choose` takes
+    them. It is called after the constraints took the tokens, so it may query their state.
     """
     written: list[list[int]] = [[] for _ in rows]
     logits = step(None)

@@ -1,4 +1,4 @@
-"""What the planner and the renderer share: RMSNorm, rotary positions, attention with a KV cache, SwiGLU.
+"""What the planner and the renderer share: norms, rotary positions, attention with a KV cache, SwiGLU.
 
 Shapes: B batch, L tokens of this call, M keys that may be looked at, H heads, G key/value heads, K head width, D width.
 Nothing here draws random numbers or keeps state between calls; a cache is made by the caller and passed in.
@@ -8,22 +8,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hybridgen import ops
+from hybridgen import attention, ops
+from hybridgen.ops import Rotary
 
-Rotary = tuple[Tensor, Tensor]  # cos and sin, each (B, 1, L, K / 2)
 
-
-class RMSNorm(nn.Module):
-    """x / rms(x) * weight over the last axis. https://arxiv.org/abs/1910.07467"""
+class Norm(nn.Module):
+    """The weight of a norm over the last axis; the classes below say what else is done in the same pass."""
 
     def __init__(self, dim: int, eps: float = 1e-6):
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim))
 
+
+class RMSNorm(Norm):
+    """x / rms(x) * weight. https://arxiv.org/abs/1910.07467"""
+
     def forward(self, x: Tensor) -> Tensor:
         """x (..., dim) -> the same shape."""
         return ops.rms_norm(x, self.weight, self.eps)
+
+
+class HeadNorm(Norm):
+    """RMSNorm of each query or key, then turned by its position where it has one."""
+
+    def forward(self, x: Tensor, cos_sin: Rotary | None = None) -> Tensor:
+        """x (B, H, L, K) -> the same shape."""
+        return ops.norm_rotate(x, self.weight, self.eps, cos_sin)
+
+
+class AdaNorm(Norm):
+    """A gated residual, RMSNorm of the sum, then scale and shift that a condition sets; each may be left out.
+
+    https://arxiv.org/abs/2212.09748
+    """
+
+    def forward(
+        self,
+        x: Tensor,
+        update: Tensor | None = None,
+        gate: Tensor | None = None,
+        shift: Tensor | None = None,
+        scale: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """x + gate * update (B, L, D), and that normalized, times 1 + scale, plus shift; the last three (B, 1, D)."""
+        return ops.ada_norm(x, self.weight, self.eps, update, gate, shift, scale)
 
 
 def rotary(positions: Tensor, head_dim: int, theta: float = 10_000.0) -> Rotary:
@@ -36,15 +65,8 @@ def rotary(positions: Tensor, head_dim: int, theta: float = 10_000.0) -> Rotary:
     return angles.cos(), angles.sin()
 
 
-def rotate(x: Tensor, cos_sin: Rotary) -> Tensor:
-    """Turn each pair (x[i], x[i + K / 2]) of x (B, H, L, K) by its angle."""
-    cos, sin = (table.to(x.dtype) for table in cos_sin)
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
-
-
 class KVCache:
-    """Keys and values of one attention layer, allocated ahead; `length` slots are written.
+    """Keys and values of one attention layer, (B, G, M, K) each, allocated ahead; `length` slots are written.
 
     A cache that runs full doubles, at the cost of a copy and a moment of twice the memory: say `max_length` well.
     """
@@ -55,12 +77,21 @@ class KVCache:
         self.values = like.new_zeros(batch, n_kv_heads, max_length, head_dim)
         self.length = 0
 
+    @property
+    def max_length(self) -> int:
+        """Slots that there is room for."""
+        return self.keys.shape[2]
+
+    def reserve(self, length: int) -> None:
+        """Room for `length` slots at least; the tensors are others where there was less."""
+        if length > self.max_length:
+            more = (0, 0, 0, max(length, 2 * self.max_length) - self.max_length)
+            self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
+
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write keys and values (B, G, L, K) into the next L slots; all that is written so far, (B, G, M, K) each."""
         start, stop = self.length, self.length + keys.shape[2]
-        if stop > self.keys.shape[2]:
-            more = (0, 0, 0, max(stop, 2 * self.keys.shape[2]) - self.keys.shape[2])
-            self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
+        self.reserve(stop)
         self.keys[:, :, start:stop] = keys
         self.values[:, :, start:stop] = values
         self.length = stop
@@ -87,8 +118,8 @@ class Attention(nn.Module):
         self.wq = nn.Linear(dim, n_heads * self.head_dim, bias=False)
         self.wkv = nn.Linear(context_dim or dim, 2 * n_kv_heads * self.head_dim, bias=False)
         self.wo = nn.Linear(n_heads * self.head_dim, dim, bias=False)
-        self.q_norm = RMSNorm(self.head_dim)
-        self.k_norm = RMSNorm(self.head_dim)
+        self.q_norm = HeadNorm(self.head_dim)
+        self.k_norm = HeadNorm(self.head_dim)
 
     def forward(
         self,
@@ -104,16 +135,30 @@ class Attention(nn.Module):
         look nowhere gets zeros. cache: this call's keys are appended to it and all of it is looked at. context
         (B, M, context_dim): look there and not at x; then `cos_sin` and `cache` have no place.
         """
-        source = x if context is None else context
-        q = self.wq(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, H, L, K)
-        kv = self.wkv(source).unflatten(-1, (2 * self.n_kv_heads, -1)).transpose(1, 2)
-        k, v = kv.chunk(2, dim=1)  # (B, G, M, K)
-        q, k = self.q_norm(q), self.k_norm(k)
-        if cos_sin is not None:
-            q, k = rotate(q, cos_sin), rotate(k, cos_sin)
+        q, k, v = self._project(x, x if context is None else context)
+        q, k = self.q_norm(q, cos_sin), self.k_norm(k, cos_sin)
         if cache is not None:
             k, v = cache.append(k, v)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=self.n_heads != self.n_kv_heads)
+        return self._out(attention.attend(q, k, v, mask))
+
+    def step(self, x: Tensor, cos_sin: Rotary, cache: KVCache, slot: Tensor, visible: Tensor | None = None) -> Tensor:
+        """One token x (B, 1, D) that looks at itself and the slots before it -> (B, 1, D); `forward` with a cache, but
+        where the token lies is said by a tensor, so that a GPU can replay it.
+
+        slot (1,) int64, below the cache's `max_length`; visible (B, 1, 1, max_length) bool: slots that a row may look
+        at, None = all. The cache's `length` is left to the caller.
+        """
+        qkv, weights = self._project(x, x), (self.q_norm.weight, self.k_norm.weight)
+        q = ops.norm_rotate_write(qkv, weights, self.q_norm.eps, cos_sin, (cache.keys, cache.values), slot)
+        return self._out(ops.decode_attention(q, cache.keys, cache.values, slot, visible))
+
+    def _project(self, x: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, L, K) of x, keys and values (B, G, M, K) of what is looked at."""
+        q = self.wq(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+        kv = self.wkv(source).unflatten(-1, (2 * self.n_kv_heads, -1)).transpose(1, 2)
+        return (q, *kv.chunk(2, dim=1))
+
+    def _out(self, y: Tensor) -> Tensor:
         return self.wo(y.transpose(1, 2).flatten(2))
 
 
@@ -128,5 +173,4 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., dim) -> the same shape."""
-        gate, up = self.w_in(x).chunk(2, dim=-1)
-        return self.w_out(F.silu(gate) * up)
+        return self.w_out(ops.swiglu(self.w_in(x)))

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from hybridgen import grammar, note_grammar
 from hybridgen.config import Count, Width
-from hybridgen.layers import Attention, KVCache, RMSNorm, Rotary, SwiGLU, rotary
+from hybridgen.layers import AdaNorm, Attention, KVCache, RMSNorm, SwiGLU, rotary
 from hybridgen.note_stage import NoteStage, harmony
+from hybridgen.ops import Rotary
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
 from hybridgen.plan.parts import ROLES
 
@@ -72,14 +73,19 @@ class Block(nn.Module):
 
     def __init__(self, config: PlannerConfig):
         super().__init__()
-        self.attention_norm, self.ffn_norm = RMSNorm(config.dim), RMSNorm(config.dim)
+        self.attention_norm, self.ffn_norm = RMSNorm(config.dim), AdaNorm(config.dim)
         self.attention = Attention(config.dim, config.n_heads, config.n_kv_heads)
         self.ffn = SwiGLU(config.dim, config.ffn_dim)
 
     def forward(self, x: Tensor, cos_sin: Rotary, mask: Tensor | None, cache: KVCache | None = None) -> Tensor:
         """x (B, L, D) -> (B, L, D); the rest as in `Attention`."""
-        x = x + self.attention(self.attention_norm(x), cos_sin, mask, cache)
-        return x + self.ffn(self.ffn_norm(x))
+        x, normed = self.ffn_norm(x, self.attention(self.attention_norm(x), cos_sin, mask, cache))
+        return x + self.ffn(normed)
+
+    def step(self, x: Tensor, cos_sin: Rotary, cache: KVCache, slot: Tensor, visible: Tensor | None) -> Tensor:
+        """x (B, 1, D) -> (B, 1, D); the rest as in `Attention.step`."""
+        x, normed = self.ffn_norm(x, self.attention.step(self.attention_norm(x), cos_sin, cache, slot, visible))
+        return x + self.ffn(normed)
 
 
 class DepthHead(nn.Module):

@@ -21,7 +21,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from hybridgen.config import Count, Width
-from hybridgen.layers import Attention, RMSNorm, Rotary, SwiGLU, rotary
+from hybridgen.layers import AdaNorm, Attention, SwiGLU, rotary
+from hybridgen.ops import Rotary
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, columns
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.rolls import N_PITCHES, STRENGTHS
@@ -122,11 +123,11 @@ class Block(nn.Module):
     def __init__(self, config: RendererConfig, has_cross: bool):
         super().__init__()
         self.table = nn.Parameter(torch.zeros(6, config.dim))
-        self.attention_norm = RMSNorm(config.dim)
+        self.attention_norm = AdaNorm(config.dim)
         self.attention = Attention(config.dim, config.n_heads, config.n_heads)
-        self.cross_norm = RMSNorm(config.dim) if has_cross else None
+        self.cross_norm = AdaNorm(config.dim) if has_cross else None
         self.cross = Attention(config.dim, config.n_heads, config.n_heads) if has_cross else None
-        self.ffn_norm = RMSNorm(config.dim)
+        self.ffn_norm = AdaNorm(config.dim)
         self.ffn = SwiGLU(config.dim, config.ffn_dim)
         if self.cross is not None:
             nn.init.zeros_(self.cross.wo.weight)
@@ -134,10 +135,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor, cos_sin: Rotary, text: Tensor, text_mask: Tensor) -> Tensor:
         """x (B, N, D), modulation (B, 6, D), text (B, 1 + S, D), text_mask (B, 1, 1, 1 + S) -> (B, N, D)."""
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (modulation + self.table)[:, :, None].unbind(1)
-        x = x + gate_a * self.attention(self.attention_norm(x) * (1 + scale_a) + shift_a, cos_sin)
+        _, normed = self.attention_norm(x, shift=shift_a, scale=scale_a)
+        update: Tensor = self.attention(normed, cos_sin)
+        gate: Tensor | None = gate_a
         if self.cross is not None and self.cross_norm is not None:
-            x = x + self.cross(self.cross_norm(x), mask=text_mask, context=text)
-        return x + gate_f * self.ffn(self.ffn_norm(x) * (1 + scale_f) + shift_f)
+            x, normed = self.cross_norm(x, update, gate)
+            update, gate = self.cross(normed, mask=text_mask, context=text), None
+        x, normed = self.ffn_norm(x, update, gate, shift_f, scale_f)
+        return x + gate_f * self.ffn(normed)
 
 
 class NoteEmbedding(nn.Module):
@@ -233,7 +238,7 @@ class Renderer(nn.Module):
         self.modulation = nn.Linear(dim, 6 * dim)
         self.blocks = nn.ModuleList(Block(config, i % CROSS_EVERY == 0) for i in range(config.n_layers))
         self.table = nn.Parameter(torch.zeros(2, dim))
-        self.norm = RMSNorm(dim)
+        self.norm = AdaNorm(dim)
         self.out = nn.Linear(dim, PATCH * config.latent_dim)
         for layer in (self.modulation, self.out):  # every block starts as the identity, every velocity as zero
             nn.init.zeros_(layer.weight)
@@ -243,7 +248,7 @@ class Renderer(nn.Module):
         """Velocity (B, T, C) at x_t (B, T, C) and t (B,) in 0-1; ValueError unless T is a multiple of R."""
         if x_t.shape[1] % self.config.frames_per_code:
             raise ValueError(f"frames {x_t.shape[1]} are not a multiple of {self.config.frames_per_code}")
-        global_state = self.time(sinusoids(t, self.config.dim)) + self.timbre_in(cond.timbre)  # (B, D)
+        global_state = self.time(sinusoids(t, self.config.dim).to(x_t.dtype)) + self.timbre_in(cond.timbre)  # (B, D)
         modulation = self.modulation(F.silu(global_state)).unflatten(-1, (6, -1))
         text = torch.cat([self.null_text.expand(len(x_t), -1, -1), self.text(cond.text)], dim=1)
         text_mask = F.pad(cond.text_mask, (1, 0), value=True)[:, None, None]  # the null token is always there
@@ -253,7 +258,8 @@ class Renderer(nn.Module):
         for block in self.blocks:
             x = block(x, modulation, cos_sin, text, text_mask)
         shift, scale = (global_state[:, None] + self.table)[:, :, None].unbind(1)
-        velocity = self.out(self.norm(x) * (1 + scale) + shift)
+        _, normed = self.norm(x, shift=shift, scale=scale)
+        velocity = self.out(normed)
         return rearrange(velocity, "b n (p c) -> b (n p) c", p=PATCH)
 
     @staticmethod

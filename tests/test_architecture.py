@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 # hybridgen.X (a file or a package) -> its shelf; a package may import within itself
 SHELVES = {
+    "attention": 0,
     "config": 1,
     "constraints": 1,
     "files": 1,
@@ -24,6 +25,7 @@ SHELVES = {
     "tags": 1,
     "decoding": 3,
     "grammar": 2,
+    "graphs": 2,
     "note_grammar": 2,
     "layers": 2,
     "sampling": 2,

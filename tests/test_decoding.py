@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hybridgen.decoding import choose, guide, gumbel, write
+from hybridgen.decoding import choose, gumbel, write
+from hybridgen.ops import guide
 from hybridgen.sampling import SamplingParams
 
 
@@ -56,6 +57,13 @@ def test_guidance_is_the_identity_at_one_and_the_unconditional_at_zero():
     a, b = torch.randn(2, 5), torch.randn(2, 5)
     assert torch.allclose(guide(a, b, 1.0), a, atol=1e-6) and torch.equal(guide(a, b, 0.0), b)
     assert torch.allclose(guide(a, b, 3.0) - b, 3 * (a - b), atol=1e-5)
+
+
+def test_guided_choices_come_from_both_halves_of_the_rows():
+    logits, drawn = torch.randn(6, 9), noise(3, 3, 9)
+    params = SamplingParams(temperature=0.7, top_p=0.8, guidance_scale=2.0)
+    guided = guide(logits[:3], logits[3:], 2.0)
+    assert torch.equal(choose(logits, drawn, params), choose(guided, drawn, SamplingParams(0.7, 0.8)))
 
 
 class Countdown:

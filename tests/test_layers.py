@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from hybridgen.layers import Attention, KVCache, RMSNorm, SwiGLU, rotary, rotate
+from hybridgen.layers import AdaNorm, Attention, KVCache, RMSNorm, SwiGLU, rotary
+from hybridgen.ops import rotate
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +57,35 @@ def test_cached_attention_equals_uncached():
         parts.append(attention(x[:, start:stop], part, causal(7)[start:stop, :stop], cache))
     assert torch.allclose(torch.cat(parts, dim=1), whole, atol=1e-6)
     assert cache.length == 7
+
+
+@pytest.mark.parametrize("padded", (False, True))
+def test_a_step_is_bit_for_bit_what_is_appended_and_looked_at(padded):
+    attention = Attention(16, 4, 2)
+    x, cos_sin = torch.randn(2, 7, 16), rotary(torch.arange(7).expand(2, 7), 4)
+    visible = torch.ones(2, 20, dtype=torch.bool)
+    visible[1, :2] = not padded
+    visible = visible[:, None, None]
+    appended, stepped = (KVCache(2, 2, 20, attention.head_dim, x) for _ in range(2))
+    with torch.no_grad():
+        for slot in range(7):
+            one, turn = x[:, slot : slot + 1], tuple(table[:, :, slot : slot + 1] for table in cos_sin)
+            mask = visible[..., : slot + 1] if padded else None
+            there = attention(one, turn, mask, appended)
+            here = attention.step(one, turn, stepped, torch.tensor([slot]), visible if padded else None)
+            assert torch.equal(here, there)
+    assert torch.equal(stepped.keys, appended.keys) and torch.equal(stepped.values, appended.values)
+
+
+def test_an_adaptive_norm_is_its_formula_with_and_without_each_of_its_parts():
+    norm, (x, update) = AdaNorm(8), torch.randn(2, 2, 3, 8)
+    gate, shift, scale = torch.randn(3, 2, 1, 8)
+    total, normed = norm(x, update, gate, shift, scale)
+    assert torch.allclose(total, x + gate * update)
+    unit = total / total.square().mean(-1, keepdim=True).add(1e-6).sqrt()
+    assert torch.allclose(normed, unit * (1 + scale) + shift, atol=1e-5)
+    assert torch.equal(norm(x, update)[0], x + update) and norm(x)[0] is x
+    assert torch.allclose(norm(total)[1], unit, atol=1e-5)
 
 
 def test_grouped_queries_equal_repeated_keys_and_values():

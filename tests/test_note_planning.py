@@ -164,10 +164,9 @@ def write_uncached(planner: Planner, plan: Plan, write: np.ndarray, params: Samp
                     planner(*given, *score, instruments=instruments, steps=steps)[2][-1:]
                     for given in (text(), (text()[0], ~text()[1]))
                 ]
-                scale = params.guidance_scale
-                guided = logits[0] if scale == 1 else decoding.guide(*logits, scale)
+                logits = torch.cat(logits if params.guidance_scale != 1 else logits[:1])
                 noise = torch.from_numpy(decoding.gumbel(plan.seed, NOTES_STREAM, n, (1, note_grammar.VOCAB_SIZE)))
-                token = int(decoding.choose(guided, noise, params, torch.from_numpy(allowed)[None]))
+                token = int(decoding.choose(logits, noise, params, torch.from_numpy(allowed)[None]))
                 rows[-1][-1] = (token, *rows[-1][-1][1:])
             n += 1
         state.push(token)

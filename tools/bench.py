@@ -8,20 +8,19 @@ Weights and inputs are random: only speed is measured.
 
 import argparse
 import gc
-import importlib.util
 import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hybridgen import config
+from hybridgen import attention, config
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
 from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
@@ -30,7 +29,7 @@ from hybridgen.renderer import Condition, Renderer, RendererConfig, no_notes
 from hybridgen.training import flops, memory
 from hybridgen.training.memory import Activations
 
-FOREIGN = {"flash-attn": "flash_attn", "xformers": "xformers"}  # variant -> module
+FOREIGN = (attention.FLASH_ATTN, attention.XFORMERS)
 VARIANTS = ("plain", *FOREIGN, "compiled")  # compiled layers stay so: they come last
 TOLERANCE = {"cuda": 2e-2, "cpu": 1e-4}  # relative error of the output, in bfloat16 and fp32
 N_TEXT, N_TOKENS = 32, 224  # of a prompt, of a score
@@ -209,31 +208,6 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-@contextmanager
-def attention(variant: str) -> Iterator[None]:
-    """Inside, attention without a mask is that of another package; with a mask it stays PyTorch's."""
-    own = F.scaled_dot_product_attention
-    if variant not in FOREIGN:
-        yield
-        return
-    if variant == "flash-attn":
-        from flash_attn import flash_attn_func as foreign
-    else:
-        from xformers.ops import memory_efficient_attention as foreign
-
-    def attend(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, enable_gqa: bool = False) -> Tensor:
-        if attn_mask is not None:
-            return own(q, k, v, attn_mask=attn_mask, enable_gqa=enable_gqa)
-        rows = (part.to(torch.bfloat16).transpose(1, 2) for part in (q, k, v))
-        return foreign(*rows).transpose(1, 2)
-
-    F.scaled_dot_product_attention = attend
-    try:
-        yield
-    finally:
-        F.scaled_dot_product_attention = own
-
-
 def measure(case: Case, variant: str, expected: Tensor | None, device: torch.device, load: Load, backend: str) -> dict:
     """Error and speed of a variant, as fields of a `Row`; ValueError where its output is wrong."""
     half = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
@@ -249,7 +223,7 @@ def measure(case: Case, variant: str, expected: Tensor | None, device: torch.dev
         optimizer.step()
         optimizer.zero_grad()
 
-    with attention(variant):
+    with mock.patch.object(attention, "installed", lambda: frozenset({variant}) & frozenset(FOREIGN)):
         error = None
         if expected is not None:
             with torch.no_grad(), half:
@@ -281,13 +255,13 @@ def rows_of(model: str, stage: str, device: torch.device, args: argparse.Namespa
         if not parameter.any():
             nn.init.normal_(parameter, std=0.02)
     half = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-    with torch.no_grad(), half:
+    with torch.no_grad(), half, mock.patch.object(attention, "installed", frozenset):
         expected = case.output(case.model).float()
     weights = {name: value.clone() for name, value in case.model.state_dict().items()}
     row = Row(model, stage, "plain", len(case.layers), memory.sizes(case.model)[0])
     for variant in sorted(args.variants, key=VARIANTS.index):
         row = replace(row, variant=variant)
-        if variant in FOREIGN and importlib.util.find_spec(FOREIGN[variant]) is None:
+        if variant in FOREIGN and variant not in attention.installed():
             continue
         if variant in FOREIGN and stage != "renderer":
             continue  # the planner's attention has a mask, the codec has none
@@ -348,7 +322,7 @@ def main(argv: list[str] | None = None) -> None:
     args.deadline = time.monotonic() + 60 * args.minutes
     args.backend = "inductor" if device.type == "cuda" else "aot_eager"  # a CPU would compile for minutes
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    present = {variant: importlib.util.find_spec(module) is not None for variant, module in FOREIGN.items()}
+    present = {variant: variant in attention.installed() for variant in FOREIGN}
     rate = matrix_rate(LOADS[device.type].matrix, device)
     facts = {
         "device": name,

@@ -185,13 +185,17 @@ def run_decode(args: argparse.Namespace) -> None:
 def run_info(args: argparse.Namespace) -> None:
     import torch
 
-    from hybridgen import ops
+    from hybridgen import attention, ops
 
     python = f"Python {platform.python_version()}"
     print(f"hybridgen {__version__}, {python}, torch {torch.__version__}, {platform.machine()}")
     print(f"threads {torch.get_num_threads()}, CUDA {'available' if torch.cuda.is_available() else 'not available'}")
     print(f"fast kernels: {', '.join(ops.fast_ops()) or 'none (they need CUDA and Triton)'}")
     pipe = options.load_pipeline(args)
+    shapes, dtype, found = pipe.config.renderer, pipe.renderer.out.weight.dtype, attention.installed()
+    windows = attention.choose(pipe.device.type, dtype, shapes.dim // shapes.n_heads, False, False, found)
+    steps = "our kernel, as CUDA graphs" if ops.are_fast_on(pipe.device) else "PyTorch (ours needs CUDA and Triton)"
+    print(f"attention: of windows by {windows}, of single steps by {steps}")
     print(f"model {pipe.name} in {pipe.folder}")
     for stage in ("text", "planner", "renderer", "codec", "quantizer"):
         count = sum(parameter.numel() for parameter in getattr(pipe, stage).parameters())

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from hybridgen import ops
 from hybridgen.codecs import stereo
 from hybridgen.codecs.contract import BlockCodec
 from hybridgen.config import Bands, Count, Size, Width
@@ -148,11 +149,7 @@ class STFT(nn.Module):
 
     def inverse(self, spectra: Tensor) -> Tensor:
         """Samples (..., F·hop) from complex spectra (..., F, K); frames beyond the ends count as silence."""
-        frames = torch.fft.irfft(spectra, n=self.n_fft, norm="ortho") * self.window
-        pieces = frames.unflatten(-1, (-1, self.hop)).unbind(-2)  # n_fft / hop times (..., F, hop)
-        padded = [F.pad(piece, (0, 0, i, len(pieces) - 1 - i)) for i, piece in enumerate(pieces)]
-        total = sum(padded[1:], start=padded[0])
-        return total.flatten(-2)[..., self.pad : total.shape[-2] * self.hop - self.pad]
+        return ops.overlap_add(torch.fft.irfft(spectra, n=self.n_fft, norm="ortho"), self.hop, self.window)
 
 
 class Tones(nn.Module):
@@ -202,9 +199,7 @@ class Tones(nn.Module):
         device = "cpu" if gains.is_meta else gains.device.type  # the meta device has no autocast
         with torch.autocast(device, enabled=False):  # half precision would make the oscillators hiss
             pieces = torch.cat([turned.real, turned.imag], -1) @ self.waves  # (..., F, 2·hop)
-        early, late = pieces.unflatten(-1, (2, self.hop)).unbind(-2)
-        total = F.pad(early, (0, 0, 0, 1)) + F.pad(late, (0, 0, 1, 0))
-        return total.flatten(-2)[..., self.hop // 2 : -(self.hop // 2)]
+        return ops.overlap_add(pieces, self.hop)
 
 
 class Block(nn.Module):

@@ -3,17 +3,17 @@
 Shapes: B batch, S text tokens, P code frames, Q codebooks of K codes, D width, F control features, R roles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hybridgen import decoding, grammar
+from hybridgen import decoding, grammar, graphs
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, count, pad_scores
-from hybridgen.planning.session import DecoderSession, guided, one_thread, with_unconditional
+from hybridgen.planning.session import DecoderSession, one_thread, to_device, with_unconditional
 from hybridgen.progress import Progress, report
 from hybridgen.sampling import SamplingParams
 from hybridgen.stages import PromptStates, Stages
@@ -78,35 +78,76 @@ def decode_codes(
     padded = (part.to(text.device).repeat(copies, *[1] * (part.dim() - 1)) for part in pad_scores(tokens))
     score, bars_left = padded
     session = DecoderSession(planner, text, text_mask, score, bars_left, room=codes.shape[2])
-    n_tokens = (score >= 0).sum(1, keepdim=True)
-    controls = planner.embed_controls(features, instruments)
-    fed = 0
+    frames = Frames(planner, session, planner.embed_controls(features, instruments), codes, score, params)
+    replayed = graphs.captured(frames.step, text.device)
     with one_thread(text.device):
         for i, frame in enumerate(unset):
-            x = planner.embed_frames(controls[:, fed : frame + 1], codes[:, :, max(fed - 1, 0) : frame])
-            x = x.repeat(copies, 1, 1)
-            hidden = session.feed(x, count(x, fed + 1, frame + 2) + n_tokens)[:, -1]
-            codes[:, :, frame] = _decode_frame(planner, hidden, codes[:, :, frame], seeds, frame, params)
-            fed = frame + 1
+            shape = (codes.shape[1], planner.depth_head.codebook_size)
+            drawn = np.stack([decoding.gumbel(seed, CODES_STREAM, frame, shape) for seed in seeds])
+            frames.write(frame, to_device(drawn, text.device), replayed)
             report(progress, "composing", i + 1, len(unset))
     return codes
 
 
-def _decode_frame(
-    planner: Planner, hidden: Tensor, known: Tensor, seeds: Sequence[int], frame: int, params: SamplingParams
-) -> Tensor:
-    """The codes (B, Q) of one frame from its state, (B, D) or with guidance (2 B, D), and what of it is known."""
+class Frames:
+    """Writes codes (B, Q, P) frame by frame, in place. Frames that follow one another are steps that a GPU replays."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        session: DecoderSession,
+        controls: Tensor,
+        codes: Tensor,
+        score: Tensor,
+        params: SamplingParams,
+    ):
+        """controls (B, P, D); session: fed with the scores (B or 2 B, L)."""
+        self.planner, self.session, self.controls, self.codes, self.params = planner, session, controls, codes, params
+        self.copies = len(score) // len(codes)  # of a row: with guidance one more, without its text
+        self.n_tokens = (score >= 0).sum(1, keepdim=True)
+        self.numbers = torch.arange(codes.shape[2], device=codes.device)
+        self.first_slot = session.length
+
+    def write(self, frame: int, noise: Tensor, step: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """The codes of a frame that are unset; those of the frames before it are all written.
+
+        noise (B, Q, K); step: the method of this name, or its graph.
+        """
+        fed = self.session.length - self.first_slot
+        if fed == frame > 0:
+            step(self.numbers[frame : frame + 1], noise)
+            self.session.advance()
+            return
+        x = self.planner.embed_frames(self.controls[:, fed : frame + 1], self.codes[:, :, max(fed - 1, 0) : frame])
+        x = x.repeat(self.copies, 1, 1)
+        hidden = self.session.feed(x, count(x, fed + 1, frame + 2) + self.n_tokens)
+        self._choose(hidden[:, -1], self.numbers[frame : frame + 1], noise)
+
+    def step(self, frame: Tensor, noise: Tensor) -> Tensor:
+        """A frame (1,) after the first, whose slot is the next: fed, its codes written and returned, (B, Q)."""
+        x = self.planner.embed_frames(
+            self.controls.index_select(1, frame), self.codes.index_select(2, frame - 1)
+        ).repeat(self.copies, 1, 1)
+        hidden = self.session.step(x, frame + 1 + self.n_tokens, frame + self.first_slot)
+        return self._choose(hidden[:, -1], frame, noise)
+
+    def _choose(self, hidden: Tensor, frame: Tensor, noise: Tensor) -> Tensor:
+        known = self.codes.index_select(2, frame)[..., 0]
+        chosen = _decode_frame(self.planner, hidden, known, noise, self.params)
+        self.codes.index_copy_(2, frame, chosen[..., None])
+        return chosen
+
+
+def _decode_frame(planner: Planner, hidden: Tensor, known: Tensor, noise: Tensor, params: SamplingParams) -> Tensor:
+    """The codes (B, Q) of one frame from its state, (B, D) or with guidance (2 B, D), what of it is known (B, Q), -1
+    elsewhere, and noise (B, Q, K)."""
     head = planner.depth_head
-    shape = (head.n_codebooks, head.codebook_size)
-    drawn = np.stack([decoding.gumbel(seed, CODES_STREAM, frame, shape) for seed in seeds])
-    noise = torch.from_numpy(drawn).to(hidden.device)
-    x = head.start(hidden).unflatten(-1, (shape[0], -1))  # (B or 2 B, Q, depth_dim)
+    x = head.start(hidden).unflatten(-1, (head.n_codebooks, -1))  # (B or 2 B, Q, depth_dim)
     before, chosen = torch.zeros_like(x[:, 0]), []
-    for level in range(shape[0]):
-        logits = guided(head.logits(x[:, level] + before, level), params)
-        code = decoding.choose(logits, noise[:, level], params)
+    for level in range(head.n_codebooks):
+        code = decoding.choose(head.logits(x[:, level] + before, level), noise[:, level], params)
         chosen.append(torch.where(known[:, level] < 0, code, known[:, level]))
-        if level + 1 < shape[0]:
-            embedded = head.embedding(chosen[-1] + level * shape[1])
+        if level + 1 < head.n_codebooks:
+            embedded = head.embedding(chosen[-1] + level * head.codebook_size)
             before = before + embedded.repeat(len(x) // len(embedded), 1)
     return torch.stack(chosen, dim=1)

@@ -16,7 +16,7 @@ from hybridgen.note_stage import NoteStage, harmony
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, count, pad_scores
-from hybridgen.planning.session import DecoderSession, guided, one_thread, with_unconditional
+from hybridgen.planning.session import DecoderSession, one_thread, with_unconditional
 from hybridgen.progress import Progress, report
 from hybridgen.sampling import SamplingParams
 from hybridgen.stages import PromptStates, Stages
@@ -148,10 +148,9 @@ class _SubTokens:
                 x = start + total + last + self.notes.place_embedding.weight[state.place]
                 likeness = state.likeness()
                 alike = self.nothing_alike if likeness is None else torch.from_numpy(likeness).to(x.device)
-                logits = guided(self.notes.logits(x, harmony.expand(len(x), -1, -1), alike), self.params)
-                noise = torch.from_numpy(decoding.gumbel(self.seed, NOTES_STREAM, self.n, logits.shape)).to(
-                    logits.device
-                )
+                logits = self.notes.logits(x, harmony.expand(len(x), -1, -1), alike)
+                drawn = decoding.gumbel(self.seed, NOTES_STREAM, self.n, (1, logits.shape[1]))
+                noise = torch.from_numpy(drawn).to(logits.device)
                 mask = torch.from_numpy(allowed)[None].to(logits.device)
                 token = int(decoding.choose(logits, noise, self.params, mask))
             total = total + self.notes.sum_embedding.weight[token]

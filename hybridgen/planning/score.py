@@ -11,7 +11,7 @@ from torch import Tensor
 from hybridgen import decoding, grammar
 from hybridgen.plan.controls import Controls
 from hybridgen.planner import Planner, count
-from hybridgen.planning.session import DecoderSession, guided, one_thread, with_unconditional
+from hybridgen.planning.session import DecoderSession, one_thread, with_unconditional
 from hybridgen.progress import Progress, report
 from hybridgen.sampling import SamplingParams
 
@@ -41,13 +41,13 @@ def decode_scores(
     def step(tokens: Tensor | None) -> Tensor:
         nonlocal n_written
         if tokens is None:
-            return guided(planner.score_head(session.hidden[:, -1]), params)
+            return planner.score_head(session.hidden[:, -1])
         n_written += 1
         bars_left = torch.tensor([[grammar.bars_left(state)] for state in states], device=text.device)
         x = planner.embed_tokens(tokens[:, None], bars_left).repeat(copies, 1, 1)
         hidden = session.feed(x, count(x, n_written, n_written + 1))
         _report_bars(progress, states)
-        return guided(planner.score_head(hidden[:, -1]), params)
+        return planner.score_head(hidden[:, -1])
 
     with one_thread(text.device):
         return decoding.write(step, states, seeds, SCORE_STREAM, params)

@@ -1,18 +1,20 @@
 """The planner's layers with their caches, fed piece by piece, and classifier-free guidance.
 
-Shapes: B batch, S text tokens, L score tokens, V choices, D width.
+Shapes: B batch, S text tokens, L score tokens, D width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hybridgen import decoding
+from hybridgen import graphs
 from hybridgen.layers import KVCache
-from hybridgen.planner import Planner, causal_mask, count, score_mask, text_positions
+from hybridgen.planner import Block, Planner, causal_mask, count, score_mask, text_positions
 from hybridgen.sampling import SamplingParams
 
 
@@ -26,6 +28,32 @@ def one_thread(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(n_threads)
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array as a tensor; a GPU takes it over when it comes to it, and nothing waits."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The blocks with their caches, and which slots a row may look at, (B, 1, 1, max_length) bool; None = all."""
+
+    planner: Planner
+    caches: Sequence[KVCache]
+    visible: Tensor | None
+
+    def step(self, x: Tensor, positions: Tensor, slot: Tensor) -> Tensor:
+        """One slot x (B, 1, D) at positions (B, 1), as number `slot` (1,) int64 -> its state (B, 1, D).
+
+        A function of tensors that stay where they are: a GPU can record it.
+        """
+        cos_sin = self.planner.rotary(positions)
+        for block, cache in zip(self.planner.blocks, self.caches, strict=True):
+            assert isinstance(block, Block)
+            x = block.step(x, cos_sin, cache, slot, self.visible)
+        return self.planner.norm(x)
 
 
 class DecoderSession:
@@ -52,20 +80,48 @@ class DecoderSession:
         self.planner = planner
         self.caches = [KVCache(len(x), config.n_kv_heads, slots, head_dim, like=x) for _ in range(config.n_layers)]
         self.prefix = torch.cat((text_mask, score_mask(tokens)), dim=1)
-        self.has_padding = not bool(self.prefix.all())
+        self._settle()
         self.hidden = self.feed(x, torch.cat((text_positions(text_mask), count(tokens, 0, tokens.shape[1] + 1)), 1))
 
+    @property
+    def length(self) -> int:
+        """Slots that are fed."""
+        return self.caches[0].length
+
     def feed(self, x: Tensor, positions: Tensor) -> Tensor:
-        """The next slots x (B, n, D) at positions (B, n) -> their states (B, n, D)."""
-        n_seen = self.caches[0].length + x.shape[1]
-        mask = None
-        if self.has_padding or x.shape[1] > 1:
-            valid = F.pad(self.prefix, (0, n_seen - self.prefix.shape[1]), value=True)
-            mask = causal_mask(valid)[:, :, -x.shape[1] :] if x.shape[1] > 1 else valid[:, None, None]
-        cos_sin = self.planner.rotary(positions)
+        """The next slots x (B, n, D) at positions (B, n) -> their states (B, n, D), until the next call."""
+        start, stop = self.length, self.length + x.shape[1]
+        if stop > self.caches[0].max_length:
+            for cache in self.caches:
+                cache.reserve(stop)
+            self._settle()
+        if x.shape[1] == 1:
+            hidden = self._replayed(x, positions, self._slots[start:stop])
+            self.advance()
+            return hidden
+        valid = F.pad(self.prefix, (0, stop - self.prefix.shape[1]), value=True)
+        mask, cos_sin = causal_mask(valid)[:, :, start:], self.planner.rotary(positions)
         for block, cache in zip(self.planner.blocks, self.caches, strict=True):
             x = block(x, cos_sin, mask, cache)
         return self.planner.norm(x)
+
+    def step(self, x: Tensor, positions: Tensor, slot: Tensor) -> Tensor:
+        """`Layers.step`; `advance` follows."""
+        return self.layers.step(x, positions, slot)
+
+    def advance(self) -> None:
+        """Counts the slot that `step` wrote."""
+        for cache in self.caches:
+            cache.length += 1
+
+    def _settle(self) -> None:
+        """What depends on the size of the caches, made anew for it."""
+        device, n_slots, visible = self.prefix.device, self.caches[0].max_length, None
+        if not bool(self.prefix.all()):
+            visible = F.pad(self.prefix, (0, n_slots - self.prefix.shape[1]), value=True)[:, None, None]
+        self.layers = Layers(self.planner, self.caches, visible)
+        self._slots = torch.arange(n_slots, device=device)
+        self._replayed = graphs.captured(self.layers.step, device)
 
 
 def with_unconditional(text: Tensor, text_mask: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
@@ -73,11 +129,3 @@ def with_unconditional(text: Tensor, text_mask: Tensor, params: SamplingParams) 
     if params.guidance_scale == 1:
         return text, text_mask
     return text.repeat(2, 1, 1), torch.cat((text_mask, torch.zeros_like(text_mask)))
-
-
-def guided(logits: Tensor, params: SamplingParams) -> Tensor:
-    """(B, V) from the rows of `with_unconditional`."""
-    if params.guidance_scale == 1:
-        return logits
-    cond, uncond = logits.chunk(2)
-    return decoding.guide(cond, uncond, params.guidance_scale)
