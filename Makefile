@@ -11,7 +11,7 @@ SOUNDS := fluid-r3 musescore salamander rumpf-kit audiophob-kit sonic-pi synthes
 track: .setup/core ## install what making a track needs, make one, say where it is
 	$(BIN)/hybridgen generate "$(PROMPT)" --seconds 30 --seed 7 -o track.wav
 
-test: .setup/dev .setup/soundfont ## install what the tests need, run them all
+test: .setup/dev .setup/soundfont .setup/browser ## install what the tests need, run them all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -55,6 +55,14 @@ mutants: .setup/dev .setup/soundfont ## does some test notice each of many small
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && apt-get install -y -qq --no-install-recommends libfluidsynth3 fluid-soundfont-gm; \
 	  else echo "The corpus needs FluidSynth and its soundfont: sudo apt-get install libfluidsynth3 fluid-soundfont-gm"; exit 2; fi; fi
+	@touch $@
+
+# The page is tested in Debian's Chromium
+.setup/browser:
+	@if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
+	  else echo "The page is tested in Chromium: sudo apt-get install chromium fonts-dejavu-core"; exit 2; fi; fi
 	@touch $@
 
 # The corpus's other sounds: MuseScore General (MIT) and two drum kits (CC-BY, CC0) from Debian; a piano (CC-BY) and drums

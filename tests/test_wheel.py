@@ -58,7 +58,12 @@ def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_holds_the_library_its_data_and_its_types_and_nothing_else(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
-    data = ("presets/tiny/codec.safetensors", "metrics/probe.safetensors", "metrics/transcription.safetensors")
+    data = (
+        "presets/tiny/codec.safetensors",
+        "metrics/probe.safetensors",
+        "metrics/transcription.safetensors",
+        "page/index.html",
+    )
     for name in ("py.typed", *data, "configs/models/base.yaml"):
         assert f"hybridgen/{name}" in names
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}

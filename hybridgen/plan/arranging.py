@@ -11,7 +11,7 @@ A name and what it stands for:
     A*2, 2xA            twice
     A[4]                its first four bars
 
-Names are separated by spaces or commas, in capitals or not.
+Names are separated by spaces or commas, in capitals or not. A list of numbers, from 1, names sections by their place.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ import numpy as np
 from hybridgen.plan.editing import tempo_at, with_tail
 from hybridgen.plan.harmony import METER_BEATS
 from hybridgen.plan.notes import NoteBar
-from hybridgen.plan.parts import MAX_BARS, Tempo, number, words
+from hybridgen.plan.parts import MAX_BARS, Tempo, number, whole, words
 from hybridgen.plan.score import Score
 
 P = TypeVar("P", bound=Score)
@@ -38,14 +38,14 @@ _WORD = re.compile(
 )
 
 
-def arrange(plan: P, order: str, variation: float = 0.0) -> P:
+def arrange(plan: P, order: str | Sequence[int], variation: float = 0.0) -> P:
     """The plan with its sections in this order; see `Plan.arrange`."""
     if plan.n_bars == 0:
         raise ValueError("arrange: the plan has no bars, so no sections to put in order")
     variation = number(variation, "variation")
     if not 0 <= variation <= 1:  # also refuses NaN
         raise ValueError(f"variation {variation:g} is outside 0-1")
-    items = _items(plan, words(order, "arrange"))
+    items = _numbered(plan, order) if isinstance(order, list | tuple) else _items(plan, words(order, "arrange"))
     starts = np.cumsum([1, *(len(section.bars) for section in plan.sections)]).tolist()
     bars = [bar for index, n_bars in items for bar in range(starts[index], starts[index] + n_bars)]
     keeps_end = bars[-1] == plan.n_bars or str(plan.ending) in ("cut", "loop")
@@ -90,6 +90,17 @@ def _items(plan: Score, order: str) -> list[Item]:
     if (n_bars := sum(item[1] * times for item, times in found)) > MAX_BARS:
         raise ValueError(f"arrange: {n_bars} bars are more than {MAX_BARS}")
     return [item for item, times in found for _ in range(times)]
+
+
+def _numbered(plan: Score, order: Sequence[int]) -> list[Item]:
+    """The sections of these numbers, from 1; ValueError for none, and for more bars than a plan has."""
+    for one in order:
+        if not 1 <= whole(one, "arrange") <= len(plan.sections):
+            raise ValueError(f"arrange: section {one} is outside 1-{len(plan.sections)}")
+    items = [(one - 1, len(plan.sections[one - 1].bars)) for one in order]
+    if not 1 <= (n_bars := sum(length for _, length in items)) <= MAX_BARS:
+        raise ValueError(f"arrange: {n_bars} bars are outside 1-{MAX_BARS}")
+    return items
 
 
 def _item(plan: Score, known: dict[str, int], word: str, listed: str) -> tuple[Item, int]:

@@ -50,7 +50,7 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
         if change == Controls(ending=change.ending):
             return new  # no bar plays anything else
     all_codes = any(value is not None for value in (change.tempo, change.prompt, change.instruments, change.swing))
-    return _unset_codes(new, (1, plan.n_bars) if all_codes else (first, last))
+    return unset_codes(new, (1, plan.n_bars) if all_codes else (first, last))
 
 
 def transpose(plan: P, bars: tuple[int, int] | None, semitones: int, roles: Sequence[str] | None = None) -> P:
@@ -60,7 +60,7 @@ def transpose(plan: P, bars: tuple[int, int] | None, semitones: int, roles: Sequ
     parts = [
         part.with_bars(first, [transposed(bar, semitones) for bar in part.bars[first - 1 : last]]) for part in chosen
     ]
-    return _unset_codes(plan.with_parts(parts), (first, last))
+    return unset_codes(plan.with_parts(parts), (first, last))
 
 
 def copy(plan: P, bars: tuple[int, int], to: int, roles: Sequence[str] | None = None) -> P:
@@ -80,7 +80,7 @@ def copy(plan: P, bars: tuple[int, int], to: int, roles: Sequence[str] | None = 
         if roles is None or part.role in roles:
             pairs = zip(part.bars[first - 1 : last], playing, strict=True)
             parts.append(part.with_bars(to, [bar if who is None or part.role in who else None for bar, who in pairs]))
-    return _unset_codes(new.with_parts(parts), (to, stop))
+    return unset_codes(new.with_parts(parts), (to, stop))
 
 
 def check_same_time(old: P, new: P, fresh: Sequence[tuple[int, int]]) -> None:
@@ -286,7 +286,7 @@ def _ramps_into(plan: Score, mark: Tempo, bar: int) -> bool:
     return bool(following) and following[0] > bar
 
 
-def _unset_codes(plan: P, bars: tuple[int, int]) -> P:
+def unset_codes(plan: P, bars: tuple[int, int]) -> P:
     if not plan.codes:
         return plan
     start, stop = plan.frames_of(plan.span(bars), plan.time_base.code_hop)

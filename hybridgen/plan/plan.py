@@ -6,7 +6,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from hybridgen.plan import arranging, editing, features, html, rolls, serial
+from hybridgen.plan import arranging, editing, features, html, rolls, sections, serial
+from hybridgen.plan import view as views
 from hybridgen.plan.controls import Controls, EditArgs
 from hybridgen.plan.score import Score
 
@@ -52,6 +53,10 @@ class Plan(Score):
         """The plan in plain JSON values; ValueError naming the field, and the bar, of what is wrong."""
         return cls(**serial.fields(data))
 
+    def view(self) -> dict[str, Any]:
+        """What there is to draw and to play of the plan, as plain JSON values, times in seconds; see `view.view`."""
+        return views.view(self)
+
     def text(self, notes: bool = False) -> str:
         """The plan as a page to read: a line of facts, then the sections with their chords, and their notes."""
         return serial.page(self, notes)
@@ -80,8 +85,20 @@ class Plan(Score):
         """What is played in bars first..last played from bar `to` on too: chords and notes, or notes of these roles."""
         return editing.copy(self, bars, to, roles)
 
-    def arrange(self, order: str, variation: float = 0.0) -> "Plan":
-        """The plan with its sections in another order, as often as named: "intro A A B A outro".
+    def move_border(self, bar: int, to: int) -> "Plan":
+        """The plan with the section that begins at `bar` beginning at bar `to`; what changes hands is written anew."""
+        return sections.move_border(self, bar, to)
+
+    def split(self, bar: int) -> "Plan":
+        """The plan with another section from `bar` on, which plays as before."""
+        return sections.split(self, bar)
+
+    def merge(self, bar: int) -> "Plan":
+        """The plan with the section that begins at `bar` a part of the one before, as which it plays."""
+        return sections.merge(self, bar)
+
+    def arrange(self, order: str | Sequence[int], variation: float = 0.0) -> "Plan":
+        """The plan with its sections in another order, as often as named: "intro A A B A outro", or [1, 2, 2, 3].
 
         A section is named by its label (`verse` is the first verse, `verse2` the second) or by a letter: A is the first
         section that is neither intro nor outro, B the first with another label, `A2` the second verse where A is the

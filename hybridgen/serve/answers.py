@@ -62,10 +62,16 @@ def accepted(job: Job) -> JSONResponse:
 
 
 def file_of(item: Kept, name: str) -> FileResponse:
-    """One of the files of an item, by its name in the list of them; Unknown for any other name."""
+    """One of the files of an item."""
+    path = path_of(item, name)
+    return FileResponse(path, media_type=media(path), filename=name)
+
+
+def path_of(item: Kept, name: str) -> Path:
+    """A file of an item, by its name in the list of them; Unknown for any other name."""
     if name not in item.files or not item.files[name].exists():
         raise Unknown(f"file {name[:60]!r} is none of {', '.join(item.files)}")
-    return FileResponse(item.files[name], media_type=media(item.files[name]), filename=name)
+    return item.files[name]
 
 
 def sound(job: Job) -> FileResponse:
@@ -125,11 +131,14 @@ async def finished(request: Request, job: Job) -> Job:
     return job
 
 
-async def streamed(jobs: Jobs, job: Job) -> StreamingResponse:
-    """The sound of a live track while it is rendered; Failed where there is none. Who stops listening cancels it."""
+async def streamed(jobs: Jobs, job: Job, kind: str = "mp3", cancels: bool = True) -> StreamingResponse:
+    """The sound of a live track while it is rendered; Failed where there is none.
+
+    cancels: whether nobody wants the track any more when this client stops listening.
+    """
     if not job.request.get("live"):
         raise Unknown(f"job {job.id} is not live: a track is with live true")
-    pieces = _growing(jobs, job)
+    pieces = _growing(jobs, job, job.live(kind), cancels)
     first = await anext(pieces, b"")
 
     async def all_pieces() -> AsyncIterator[bytes]:
@@ -137,16 +146,17 @@ async def streamed(jobs: Jobs, job: Job) -> StreamingResponse:
         async for piece in pieces:
             yield piece
 
-    return StreamingResponse(all_pieces(), 200, {"song-id": job.id, "seed": str(job.request["seed"])}, "audio/mpeg")
+    headers = {"song-id": job.id, "seed": str(job.request["seed"])}
+    return StreamingResponse(all_pieces(), 200, headers, MEDIA[f".{kind}"])
 
 
-async def _growing(jobs: Jobs, job: Job) -> AsyncIterator[bytes]:
+async def _growing(jobs: Jobs, job: Job, path: Path, cancels: bool) -> AsyncIterator[bytes]:
     """The bytes of a file that grows, to the end of its job; Failed or Cancelled where that is not a good one."""
     sent = 0
     try:
         while True:
             is_over = job.event.is_final
-            data = await run_in_threadpool(_from, job.live, sent)
+            data = await run_in_threadpool(_from, path, sent)
             sent += len(data)
             if data:
                 yield data
@@ -156,7 +166,7 @@ async def _growing(jobs: Jobs, job: Job) -> AsyncIterator[bytes]:
             else:
                 await asyncio.sleep(POLLED)
     finally:
-        if not job.event.is_final:
+        if cancels and not job.event.is_final:
             jobs.cancel(job)
 
 

@@ -1,4 +1,4 @@
-"""The application: routes over a queue of jobs, behind a guard."""
+"""The application: routes over a queue of jobs, and the page that uses them, behind a guard."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -10,10 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from hybridgen import __version__
-from hybridgen.serve import answers, chat, elevenlabs, metrics, openapi, routes, vllm_omni
+from hybridgen.serve import answers, chat, elevenlabs, library, metrics, openapi, plan_edits, routes, vllm_omni
 from hybridgen.serve.guard import Guard
 from hybridgen.serve.jobs import Jobs
 from hybridgen.serve.owners import Owners
+from hybridgen.serve.static import Page
 
 ABOUT = "Instrumental music from a plan. What is asked for waits in a queue: 202 says where it is."
 
@@ -22,8 +23,8 @@ def create_app(jobs: Jobs, owners: Owners | None = None, names: tuple[str, ...] 
     """The application over `jobs`, which starts and closes with it unless it has been started.
 
     owners: who may come in. names: the hosts under which browsers may call it; None: any, for a server that needs keys.
-    A page in the same process mounts itself on it (`gradio.mount_gradio_app(app, page, path="/")`, after this call) and
-    uses the same `jobs`; `request.state.owner` is whose each request is, a browser's cookie where nobody has a name.
+    `request.state.owner` is whose each request is, a browser's cookie where nobody has a name. The page at "/" is a
+    client like any other.
     """
 
     @contextlib.asynccontextmanager
@@ -45,9 +46,9 @@ def create_app(jobs: Jobs, owners: Owners | None = None, names: tuple[str, ...] 
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _unrouted)
     app.state.jobs = jobs
-    for part in (routes, elevenlabs, vllm_omni, chat):
+    for part in (routes, plan_edits, library, elevenlabs, vllm_omni, chat):
         app.include_router(part.routes)
-    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # as FastAPI documents it
+    app.openapi = lambda: openapi.describe(app, plan_edits.DOCUMENT["$defs"])  # type: ignore[method-assign]  # as FastAPI documents it
 
     @app.get("/health")
     async def health() -> JSONResponse:
@@ -61,6 +62,7 @@ def create_app(jobs: Jobs, owners: Owners | None = None, names: tuple[str, ...] 
         """How the server is doing, as Prometheus reads it."""
         return Response(metrics.page(jobs), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    app.mount("/", Page(known), "page")  # last: it is asked for what no route is
     return app
 
 

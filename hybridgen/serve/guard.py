@@ -14,6 +14,7 @@ from hybridgen.serve.owners import Owners, Stranger
 
 OPEN = ("/health",)  # what a load balancer asks without a key
 UPLOADS = "/v1/uploads"
+AT_ONCE = (UPLOADS, "/v1/plans/edits")  # what is posted there waits in no queue
 SLACK = 1 << 16  # bytes of a form beside its file
 
 
@@ -55,7 +56,7 @@ class Guard:
             await _refuse(scope, send, 401, str(stranger), extra)
             return
         scope.setdefault("state", {})["owner"] = owner
-        if scope.get("method") == "POST" and scope["path"].startswith("/v1/") and scope["path"] != UPLOADS:
+        if scope.get("method") == "POST" and scope["path"].startswith("/v1/") and scope["path"] not in AT_ONCE:
             try:
                 self._check_room()
             except Full as full:
@@ -66,9 +67,11 @@ class Guard:
         if not length.isdecimal() or int(length) > most:
             await _refuse(scope, send, 413, f"body of {length[:20]} bytes is over the limit of {most}")
             return
-        wants_cookie = "text/html" in headers.get("accept", "") and owners.cookie_of(headers) is None
+        is_browser = "text/html" in headers.get("accept", "") and not self._known.are_one
+        wants_cookie = is_browser and owners.cookie_of(headers) is None
+        cookie = owners.new_cookie(bool(self._known.framed_by)) if wants_cookie else None
         try:
-            await self._app(scope, _bounded(receive, most), _with_cookie(send) if wants_cookie else send)
+            await self._app(scope, _bounded(receive, most), send if cookie is None else _with_cookie(send, cookie))
         except TooLarge:
             await _refuse(scope, send, 413, f"body is over the limit of {most} bytes")
 
@@ -88,10 +91,10 @@ def _bounded(receive: Receive, most: int) -> Receive:
     return bounded
 
 
-def _with_cookie(send: Send) -> Send:
+def _with_cookie(send: Send, cookie: str) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).append("set-cookie", owners.new_cookie())
+            MutableHeaders(scope=message).append("set-cookie", cookie)
         await send(message)
 
     return sending

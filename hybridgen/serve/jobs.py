@@ -1,4 +1,4 @@
-"""Jobs: a bounded queue over worker processes. REST routes and a page in the same process use it alike.
+"""Jobs: a bounded queue over worker processes. REST routes and other programs in the same process use it alike.
 
     with Jobs(Model("tiny"), workers=2, limits=Limits()) as jobs:        # or start() and close()
         job = jobs.submit("track", {"prompt": "deep house", "seconds": 30}, owner="anna")
@@ -16,8 +16,9 @@ where no more may wait. Kinds and their fields are `kinds.KINDS`; a request alwa
 
 Events are the newest state, not a record: whoever listens slowly skips some and never the last. States are queued,
 running, done, failed, cancelled. A worker that dies is started again, and its job has failed with a line that says so.
-`find` gives a job to its owner alone. What is done is kept until `Limits.kept` others are, at most. A track under way
-with `live: true` is in `job.live`, a growing file of sound that begins to be heard as soon as its first window is
+`find` gives a job to its owner alone. What is done is kept until `Limits.kept` others are, at most; in a library
+tracks stay until somebody removes them (library.py says what there is in it). A track under way with
+`live: true` is in `job.live("wav")`, a growing file of sound that begins to be heard as soon as its first window is
 rendered; `event.heard` says how many seconds of it are there.
 """
 
@@ -39,9 +40,10 @@ from typing import IO, Any, Self, TypeVar
 from hybridgen import formats
 from hybridgen.progress import Cancelled
 from hybridgen.serve import reading, requests, work
-from hybridgen.serve.kinds import SOURCES
+from hybridgen.serve.kinds import CHANGES, KINDS, SOUNDS, SOURCES
 from hybridgen.serve.limits import MAX_WORKERS, Limits
 from hybridgen.serve.nursery import Gone, Model, Nursery, Work, Worker
+from hybridgen.serve.owners import NOBODY
 from hybridgen.serve.refusals import Refused
 from hybridgen.serve.store import Kept, Store
 
@@ -77,6 +79,9 @@ class Event:
         return asdict(self)
 
 
+DONE = Event("done")
+
+
 class Full(Exception):
     """No more jobs may wait; `retry_after` is when one may, in seconds."""
 
@@ -100,6 +105,15 @@ class Upload(Kept):
     facts: dict[str, Any] = field(default_factory=dict)
     source: Path = Path()
 
+    @property
+    def is_track(self) -> bool:
+        """Whether it holds sound."""
+        return self.source.suffix in SOUNDS
+
+    def record(self) -> dict[str, Any]:
+        """What is kept of it beside its files."""
+        return {**super().record(), "facts": self.facts, "source": self.source.name}
+
 
 @dataclass(eq=False)
 class Job(Kept):
@@ -111,14 +125,25 @@ class Job(Kept):
     facts: dict[str, Any] = field(default_factory=dict)  # of the result, as JSON values; "seed" among them
     problem: str | None = None  # why it failed
     source: Path | None = None  # the track that it made, which others may change
+    of: str | None = None  # the id of the track that it is made of
     is_cancelled: bool = False
     worker: Worker | None = None  # that does it
     listeners: list[Callable[[], None]] = field(default_factory=list)
 
+    def live(self, kind: str) -> Path:
+        """The sound of a live track, as far as it is rendered, as "mp3" or "wav"."""
+        return self.folder / f"{work.LIVE}.{kind}"
+
     @property
-    def live(self) -> Path:
-        """The sound of a live track, as far as it is rendered."""
-        return self.folder / work.LIVE
+    def is_track(self) -> bool:
+        """Whether it has made, or makes, a track."""
+        return self.kind == "track" or self.kind in CHANGES
+
+    def record(self) -> dict[str, Any]:
+        """What is kept of it beside its files."""
+        source = None if self.source is None else self.source.name
+        facts = {"kind": self.kind, "request": self.request, "facts": self.facts, "source": source, "of": self.of}
+        return {**super().record(), **facts}
 
 
 @dataclass(frozen=True)
@@ -130,13 +155,19 @@ class Result:
 
 
 class Jobs:
-    """The queue and its workers."""
+    """The queue and its workers; with `library`, a folder, what was made is there again when it starts again."""
 
-    def __init__(self, model: Model | None = None, workers: int = 1, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        model: Model | None = None,
+        workers: int = 1,
+        limits: Limits | None = None,
+        library: Path | None = None,
+    ) -> None:
         if not 1 <= workers <= MAX_WORKERS:
             raise ValueError(f"workers {workers} is outside 1-{MAX_WORKERS}")
         self.model, self.limits, self.n_workers = model or Model(), limits or Limits(), workers
-        self.store = Store(self.limits.disk_bytes, self.limits.kept)
+        self.store = Store(self.limits.disk_bytes, self.limits.kept, library)
         self.ended: collections.Counter[tuple[str, str]] = collections.Counter()  # (kind, state) -> jobs
         self.spent: dict[str, float] = collections.defaultdict(float)  # kind -> seconds of work
         self.refused, self.restarts, self.running, self._places = 0, 0, 0, 0
@@ -153,6 +184,7 @@ class Jobs:
     def start(self) -> Self:
         """Loads the model and starts the workers; ValueError or OSError where it is no model."""
         self._nursery.start()
+        self._restore()
         self.is_open = True
         atexit.register(self.close)  # before multiprocessing waits for its processes
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.n_workers)]
@@ -160,8 +192,19 @@ class Jobs:
             thread.start()
         return self
 
+    def _restore(self) -> None:
+        """What earlier runs have left in the library; folders of jobs that had not ended go."""
+        items = list[Kept]()
+        for name, folder, record in self.store.records():
+            if (item := _restored(name, folder, record) or _found(name, folder)) is not None:
+                items.append(item)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+        for item in sorted(items, key=lambda one: one.made):
+            self.store.add(item)
+
     def close(self) -> None:
-        """Cancels what is under way, ends all processes, removes all files."""
+        """Cancels what is under way, ends all processes, removes all files but those of a library."""
         atexit.unregister(self.close)
         with self._changed:
             self.is_open = False
@@ -211,10 +254,12 @@ class Jobs:
 
     def enqueue(self, kind: str, request: Mapping[str, Any], owner: str) -> Job:
         """`submit` for who has a `place`."""
+        if self.store.is_full:
+            raise Refused("library: there is no room left; remove some tracks, or allow more with --max-disk")
         checked = requests.check(kind, request, self.limits)
         sources = {name: self._source(name, checked[name], owner) for name in SOURCES if name in checked}
         name, folder = self.store.place()
-        job = Job(name, owner, folder, kind=kind, request=checked)
+        job = Job(name, owner, folder, kind=kind, request=checked, of=checked.get("track"))
         for name, source in sources.items():
             job.request[name] = _linked(source, folder, name)
         with self._changed:
@@ -242,7 +287,9 @@ class Jobs:
                     copy.write(data)
             facts, files, source = self._read(sent)
             sent.unlink()
-            upload = Upload(key, owner, folder, {one: folder / one for one in files}, None, facts, folder / source)
+            named = {"name": "".join(letter for letter in Path(name[-80:]).name if letter.isprintable())}
+            kept = {one: folder / one for one in files}
+            upload = Upload(key, owner, folder, kept, facts={**facts, **named}, source=folder / source)
         except (Refused, OSError):
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -305,6 +352,15 @@ class Jobs:
             self.cancel(item)
         else:
             self.store.remove(item)
+
+    def mark(self, item: Kept, starred: bool | None = None, removed: bool | None = None) -> None:
+        """Stars what is kept, or puts it into the bin, which is emptied after `store.BIN_SECONDS`, and takes it out."""
+        if isinstance(item, Job) and removed and not item.event.is_final:
+            self.cancel(item)
+        item.starred = item.starred if starred is None else starred
+        if removed is not None:
+            item.removed = time.time() if removed else None
+        self.store.save(item)
 
     def result(self, job: Job, timeout: float | None = None) -> Result:
         """What a job has made, once it has; Failed, Cancelled, or TimeoutError."""
@@ -494,6 +550,36 @@ def _ending(name: str) -> str:
     """The ending of a file's name, as far as it is one of those that are read."""
     ending = Path(name[-20:]).suffix.lower()
     return ending if ending in (*SOURCES["track"], *formats.READS) else ""
+
+
+def _found(name: str, folder: Path) -> Kept | None:
+    """A track whose record is lost: what made it is in the file. It belongs to whoever sits at this machine."""
+    files = {one.name: one for one in folder.glob("*.*") if one.stem in ("track", "plan")}
+    source = next((one for one in files.values() if one.suffix in SOUNDS), None)
+    if source is None:
+        return None
+    size = sum(one.stat().st_size for one in files.values())
+    return Job(name, NOBODY, folder, files, size, source.stat().st_mtime, kind="track", event=DONE, source=source)
+
+
+def _restored(name: str, folder: Path, record: Any) -> Kept | None:
+    """A result or an upload of an earlier run, as far as its files are there; None for what is none."""
+    try:
+        for name_of_kind in ("mp3", "wav"):
+            (folder / f"{work.LIVE}.{name_of_kind}").unlink(missing_ok=True)
+        files = {one: folder / one for one in record["files"] if Path(one).name == one and (folder / one).is_file()}
+        source = None if record["source"] is None else folder / Path(record["source"]).name
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        state = {"made": float(record["made"]), "starred": record["starred"] is True, "removed": record["removed"]}
+        kept = {"files": files, "n_bytes": size, "facts": dict(record["facts"]), **state}
+        if "kind" not in record:
+            return Upload(name, record["owner"], folder, source=source or Path(), **kept)
+        if record["kind"] not in KINDS:
+            return None
+        kept |= {"request": dict(record["request"]), "of": record["of"], "event": DONE, "source": source}
+        return Job(name, record["owner"], folder, kind=record["kind"], **kept)
+    except (KeyError, TypeError, ValueError, OSError):
+        return None
 
 
 def _linked(source: Path, folder: Path, field: str) -> str:

@@ -105,8 +105,14 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "arrange": {
         "plan": _field(dict[str, Any], "a plan as docs/plan.md says", ...),
-        "order": _field(str, "its sections in another order: intro A A B A outro", ...),
+        "order": _field(str | list[int], "its sections in another order: intro A A B A outro, or [1, 2, 2]", ...),
         "variation": _field(float, "share of the notes of bars that return which is written anew", 0.0, (0, 1)),
+    },
+    "notes": {
+        "plan": _field(
+            dict[str, Any], "a plan as docs/plan.md says: what its roles play where it is unknown is written", ...
+        ),
+        "seed": SEED,
     },
     "track": {
         "prompt": (str | None, Field(None, description="what the music should be, in words")),
@@ -175,6 +181,7 @@ CHANGES = ("repaint", "extend", "loop", "vary", "cover", "layer")  # they make a
 for _name in CHANGES:
     _FIELDS[_name] |= {**_render, "format": FORMAT}
 
+EDIT_FIELDS = _edit  # of a plan, in some bars
 KINDS: dict[str, type[Body]] = {
     kind: create_model(f"{kind.title()}Request", __base__=Body, **fields) for kind, fields in _FIELDS.items()
 }

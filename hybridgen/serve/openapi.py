@@ -1,5 +1,6 @@
 """What the routes say of themselves: schemas of the requests, made of their fields, and examples that work."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ EXAMPLES: dict[str, Any] = {
     "prompt": [PROMPT],
     "plans": {"prompt": "bossa nova for nylon guitar, 132 BPM", "n": 8, "seconds": 60},
     "arrange": {"plan": {"hybridgen_plan": 1, "sections": []}, "order": "A B A A"},
+    "notes": {"plan": {"hybridgen_plan": 1, "sections": []}, "seed": 7},
     "track": {"prompt": PROMPT, "seconds": 30, "seed": 7},
     "repaint": {"change": "repaint", "track": ID, "bars": [9, 12], "chords": ["Am", "F", "C", "G"]},
     "extend": {"change": "extend", "track": ID, "bars": 8},
@@ -73,15 +75,17 @@ def _name(kind: str) -> str:
     return KINDS[kind].__name__
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of an application, with the schemas that its routes name."""
+def describe(app: FastAPI, others: Mapping[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document of an application, with the schemas that its routes name; `others` are not of `KINDS`."""
     if app.openapi_schema is None:
         found = get_openapi(title="hybridgen", version=__version__, description=app.description, routes=app.routes)
         models = [_documented(kind, model) for kind, model in KINDS.items()]
         _, schemas = models_json_schema(
             [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
         )
-        found.setdefault("components", {}).setdefault("schemas", {}).update({**schemas["$defs"], "Error": ERROR})
+        found.setdefault("components", {}).setdefault("schemas", {}).update(
+            {**schemas["$defs"], **others, "Error": ERROR}
+        )
         app.openapi_schema = found
     return app.openapi_schema
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 COOKIE = "hybridgen_owner"
+NOBODY = "nobody in particular"
 MIN_SECRET = 8  # characters of a password or a token
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 
@@ -36,6 +37,8 @@ class Owners:
 
     password: str | None = None
     tokens: Mapping[str, str] = field(default_factory=dict)  # token -> owner
+    are_one: bool = False  # all who may come in, but for the names of tokens, are one owner
+    framed_by: tuple[str, ...] = ()  # sites that show the page inside theirs, as a Space of the Hub is shown
 
     def __post_init__(self) -> None:
         for secret in (*([] if self.password is None else [self.password]), *self.tokens):
@@ -55,10 +58,12 @@ class Owners:
                 return f"name {name}"
         if self.are_known and (key is None or self.password is None or not _same(key, self.password)):
             raise Stranger("a key is needed: Authorization: Bearer KEY")
+        if self.are_one:
+            return NOBODY
         cookie = cookie_of(headers)
         if cookie is not None:
             return f"cookie {_digest(cookie)}"
-        return f"key {_digest(key)}" if key is not None else "nobody in particular"
+        return f"key {_digest(key)}" if key is not None else NOBODY
 
 
 def check_address(host: str, owners: Owners) -> None:
@@ -104,9 +109,10 @@ def is_from_elsewhere(headers: Mapping[str, str], names: tuple[str, ...] | None)
     return origin is not None and urlsplit(origin).netloc != host
 
 
-def new_cookie() -> str:
-    """The header that makes a browser an owner of its own."""
-    return f"{COOKIE}={secrets.token_urlsafe(24)}; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000"
+def new_cookie(is_framed: bool = False) -> str:
+    """The header that makes a browser an owner of its own; inside another site's page, of its own there."""
+    where = "SameSite=None; Secure; Partitioned" if is_framed else "SameSite=Strict"
+    return f"{COOKIE}={secrets.token_urlsafe(24)}; HttpOnly; {where}; Path=/; Max-Age=31536000"
 
 
 def cookie_of(headers: Mapping[str, str]) -> str | None:

@@ -63,13 +63,13 @@ def _sound(path: Path, max_seconds: float) -> Made:
         with soundfile.SoundFile(path.with_name("sound.wav"), "w", sound.sample_rate, 2, "FLOAT", format="WAV") as file:
             file.write(sound.samples.T)
         facts = {"what": "recording", "seconds": round(sound.seconds, 3), "sample_rate": sound.sample_rate}
-        return Made({**facts, "notes": list(sound.notes)}, [], "sound.wav")
+        return Made({**facts, "notes": list(sound.notes)}, ["sound.wav"], "sound.wav")
     record, problems = manifest.read(path), manifest.verify(path)
     name = _own_sound(path, record, max_seconds)
     (path.parent / "plan.json").write_text(record.plan.to_json(), encoding="utf-8")
     notes = [without_paths(problem, path.parent) for problem in problems]
     facts = {"what": "track", **plan_facts(record.plan), "prompt": record.plan.prompt, "notes": notes}
-    return Made(facts, ["plan.json"], name)
+    return Made(facts, ["plan.json", name], name)
 
 
 def _own_sound(path: Path, record: Manifest, max_seconds: float) -> str:

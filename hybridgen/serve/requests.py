@@ -128,6 +128,10 @@ def _check_source_of_track(fields: Mapping[str, Any], limits: Limits) -> None:
     given = [*controls(fields, "request"), *(name for name in ("melody", "plan_seed") if name in fields)]
     if given:
         raise Refused(f"{given[0]} is for a prompt, and a plan is rendered as it is: edit it before", given[0])
+    _check_plan(fields, limits)
+
+
+def _check_plan(fields: Mapping[str, Any], limits: Limits) -> None:
     if fields["plan"].seconds > limits.seconds:
         raise Refused(f"plan of {fields['plan'].seconds:g} s is over the limit of {limits.seconds:g} s here", "plan")
 
@@ -180,6 +184,7 @@ def _check_order(fields: Mapping[str, Any], limits: Limits) -> None:
 CHECKS: dict[str, tuple[Check, ...]] = {
     "plans": (_check_prompt, _check_seeds, _check_length),
     "arrange": (_check_order,),
+    "notes": (_check_seeds, _check_plan),
     "track": (_check_seeds, _check_rendering, _check_source_of_track),
     "repaint": (_check_rendering, _check_edit),
     "extend": (_check_rendering, _check_bars_more),

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from hybridgen.plan.parts import MAX_PROMPT
-from hybridgen.serve import answers
+from hybridgen.serve import answers, choices
 from hybridgen.serve.answers import accepted, body_of, owner_of, queue_of, submitted
 from hybridgen.serve.jobs import Job, Jobs, Upload
 from hybridgen.serve.kinds import CHANGES
@@ -38,11 +38,12 @@ OwnJob = Annotated[Job, Depends(own_job)]
 OwnUpload = Annotated[Upload, Depends(own_upload)]
 
 
-@routes.post("/plans", status_code=202, openapi_extra=takes("plans", "arrange"), responses=ANSWERS)
+@routes.post("/plans", status_code=202, openapi_extra=takes("plans", "arrange", "notes"), responses=ANSWERS)
 async def plans(request: Request) -> Response:
-    """Plans from a prompt, or a plan with its sections in another order (with `order`)."""
+    """Plans from a prompt; or a plan with its sections in another order (with `order`), or with the notes it lacks."""
     fields = await body_of(request)
-    return accepted(await submitted(request, "arrange" if "order" in fields else "plans", fields))
+    kind = "arrange" if "order" in fields else "notes" if "plan" in fields else "plans"
+    return accepted(await submitted(request, kind, fields))
 
 
 @routes.post("/tracks", status_code=202, openapi_extra=takes("track"), responses=ANSWERS)
@@ -71,7 +72,14 @@ async def exports(request: Request) -> Response:
 def understood(prompt: Annotated[str, Query(max_length=MAX_PROMPT, examples=EXAMPLES["prompt"])]) -> JSONResponse:
     """What the words of a prompt fix, what cannot be had, and what nothing here understands."""
     found = understand(prompt)
-    return JSONResponse({"summary": found.summary(), "notes": found.notes, "unread": found.unread})
+    answer = {"summary": found.summary(), "notes": found.notes, "unread": found.unread}
+    return JSONResponse({**answer, "controls": choices.understood(found)})
+
+
+@routes.get("/options")
+def options(jobs: Queue) -> JSONResponse:
+    """What there is to choose: fields with their defaults and ranges, roles, instruments, and this server's limits."""
+    return JSONResponse(choices.everything(jobs.model.title, jobs.limits))
 
 
 @routes.get("/jobs/{job}", responses=MISSING)
@@ -103,8 +111,14 @@ async def job_file(found: OwnJob, name: str) -> Response:
 
 @routes.get("/jobs/{job}/live.mp3", responses=MISSING)
 async def live(jobs: Queue, found: OwnJob) -> StreamingResponse:
-    """The sound of a track that was asked for with `live`, while it is rendered."""
+    """The sound of a track that was asked for with `live`, while it is rendered; who stops listening cancels it."""
     return await answers.streamed(jobs, found)
+
+
+@routes.get("/jobs/{job}/live.wav", responses=MISSING)
+async def live_samples(jobs: Queue, found: OwnJob) -> StreamingResponse:
+    """The same in samples of 16 bits; who stops listening still gets the track."""
+    return await answers.streamed(jobs, found, "wav", cancels=False)
 
 
 @routes.post("/uploads", status_code=201, openapi_extra=takes(), responses=ANSWERS)

@@ -6,11 +6,12 @@ goes back is progress, then what was made, or why it could not be.
 
 import contextlib
 import re
+import struct
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from hybridgen.plan.plan import Plan
     from hybridgen.track import Track
 
-LIVE = "live.mp3"  # what can be heard of a track under way
+LIVE = "live"  # what can be heard of a track under way, as .mp3 and as .wav
 LIVE_LEVEL = 0.4  # 192 kbit/s, as libsndfile counts it
 REPORTED = 0.1  # seconds between two reports of progress within a stage
 
@@ -149,6 +150,12 @@ def _arrange(task: Task) -> Made:
     return _written_plans(task, [task.fields["plan"].arrange(task.fields["order"], task.fields["variation"])])
 
 
+def _notes(task: Task) -> Made:
+    """A plan with the notes that it lacks; of another seed, where one is given."""
+    plan = replace(task.fields["plan"], **task.take("seed"))
+    return _written_plans(task, [task.pipe.write_notes(plan, progress=task.progress)])
+
+
 def _written_plans(task: Task, plans: "list[Plan]") -> Made:
     names = ["plan.json"] if len(plans) == 1 else [f"plan-{i}.json" for i in range(1, len(plans) + 1)]
     for name, plan in zip(names, plans, strict=True):
@@ -198,18 +205,29 @@ def _track(task: Task) -> Made:
 
 @contextlib.contextmanager
 def _listened(task: Task) -> "Iterator[Callable[[np.ndarray], None]]":
-    """What blocks (2, n) are given to, so that they can be heard from a file that grows."""
+    """What blocks (2, n) are given to, so that they are heard from files that grow: mp3, and wav of any length."""
     import soundfile
 
-    rate, path = task.pipe.time_base.sample_rate, task.folder / LIVE
+    rate = task.pipe.time_base.sample_rate
     constant = {"bitrate_mode": "CONSTANT", "compression_level": LIVE_LEVEL}  # so that players know how far they are
-    with soundfile.SoundFile(path, "w", rate, 2, "MPEG_LAYER_III", format="MP3", **constant) as file:
+    coded = soundfile.SoundFile(task.folder / f"{LIVE}.mp3", "w", rate, 2, "MPEG_LAYER_III", format="MP3", **constant)
+    with coded as mp3, (task.folder / f"{LIVE}.wav").open("wb") as wav:
+        wav.write(_endless_header(rate))
 
         def play(block: "np.ndarray") -> None:
-            file.write(block.T)
+            mp3.write(block.T)
+            wav.write((block.T.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+            wav.flush()
             task.heard += block.shape[1] / rate
 
         yield play
+
+
+def _endless_header(rate: int) -> bytes:
+    """The head of a wav file of 16-bit stereo that is longer than anybody can say."""
+    most = 0xFFFFFFFF
+    form = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", most, b"WAVE", b"fmt ", 16, 1, 2, rate, 4 * rate, 4, 16)
+    return form + struct.pack("<4sI", b"data", most)
 
 
 def _written(task: Task, track: "Track", others: list[str]) -> Made:
@@ -337,6 +355,7 @@ def _score(plan: "Plan", kind: str, labels: str | None) -> bytes:
 DOERS: dict[str, Callable[[Task], Made]] = {
     "plans": _plans,
     "arrange": _arrange,
+    "notes": _notes,
     "track": _track,
     "repaint": _repaint,
     "extend": _extend,

@@ -1,0 +1,30 @@
+// What has happened, said once at the foot of the page and to screen readers; some of it can be undone.
+
+import { $, h, icon } from "./dom.js";
+
+const SHOWN = 7000; // milliseconds
+
+export function say(message, { action, run, bad = false } = {}) {
+  const box = $("#notices");
+  const close = () => line.remove();
+  const line = h(
+    "div",
+    { class: bad ? "notice bad" : "notice" },
+    h("span", {}, message),
+    action && h("button", { class: "quiet", onclick: () => (close(), run()) }, action),
+    h("button", { class: "icon-only", "aria-label": "Dismiss", onclick: close }, icon("close")),
+  );
+  while (box.childElementCount > 2) box.firstElementChild.remove();
+  box.append(line);
+  setTimeout(close, bad || action ? 2 * SHOWN : SHOWN);
+}
+
+// The result of work, or null after its refusal has been said.
+export async function told(work) {
+  try {
+    return await work;
+  } catch (error) {
+    if (error.name !== "AbortError") say(error.message, { bad: true });
+    return null;
+  }
+}
