@@ -6,16 +6,19 @@ PROMPT ?= warm lo-fi hip hop, rhodes and brushed drums, 84 BPM in A minor
 SOUNDFONT := /usr/share/sounds/sf2/FluidR3_GM.sf2
 SOUNDS := fluid-r3 musescore salamander rumpf-kit audiophob-kit sonic-pi synthesis
 
-.PHONY: track test smoke corpus real-excerpts golden mutants clean
+.PHONY: track test docs smoke corpus real-excerpts golden mutants clean
 
 track: .setup/core ## install what making a track needs, make one, say where it is
 	$(BIN)/hybridgen generate "$(PROMPT)" --seconds 30 --seed 7 -o track.wav
 
-test: .setup/dev .setup/soundfont .setup/browser ## install what the tests need, run them all
+test: .setup/dev .setup/docs .setup/ray .setup/soundfont .setup/browser ## install what the tests need, run them all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+docs: .setup/docs ## the documentation in build/docs; a dead link fails
+	$(BIN)/mkdocs build --strict
 
 smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with ZeRO 2, stopped, resumed, exported, used
 	OMP_NUM_THREADS=1 $(BIN)/python tools/smoke.py
@@ -45,8 +48,16 @@ mutants: .setup/dev .setup/soundfont ## does some test notice each of many small
 	$(BIN)/pip install -q --no-deps -e .
 	@touch $@
 
-.setup/dev: .setup/core requirements/dev.txt
-	$(BIN)/pip install -q --no-deps --require-hashes -r requirements/dev.txt
+.setup/dev: .setup/core requirements/serve.txt requirements/dev.txt
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements/serve.txt -r requirements/dev.txt
+	@touch $@
+
+.setup/docs: .setup/dev requirements/docs.txt
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements/docs.txt
+	@touch $@
+
+.setup/ray: .setup/dev requirements/ray.txt
+	$(BIN)/pip install -q --no-deps --require-hashes -r requirements/ray.txt
 	@touch $@
 
 # FluidSynth and its soundfont come from the system's packages; making a track never needs them

@@ -25,8 +25,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from hybridgen import hub
 from hybridgen.files import atomic_write, expand_user, read_json, sha256, write_json
 from hybridgen.history import AdapterRecord
+from hybridgen.hub import HubId
 from hybridgen.weights import check_header
 
 STAGES = ("planner", "renderer")
@@ -52,7 +54,7 @@ _SPENT = frozenset(  # those that said how the adapter was trained, and which la
 
 @dataclass(frozen=True)
 class Adapter:
-    """The adapter in a folder, at a strength (0 = not at all, 1 = as trained), in all bars or in some."""
+    """The adapter in a folder, or of a Hub id, at a strength (0 none, 1 as trained), in all bars or in some."""
 
     path: str | Path
     strength: float = 1.0
@@ -321,13 +323,22 @@ def save(folder: str | Path, loras: Mapping[str, LoRA], base: Mapping[str, str],
 
 
 def load(
-    adapter: Adapter, device: str | torch.device = "cpu", model: Callable[[str], nn.Module] | None = None
+    adapter: Adapter,
+    device: str | torch.device = "cpu",
+    model: Callable[[str], nn.Module] | None = None,
+    fetches: bool = False,
 ) -> LoadedAdapter:
     """The adapter in a folder; ValueError, in one line, for a folder without a complete one.
 
     model: the module of a stage, asked for where PEFT alone wrote the folder: it does not say which model it is for.
+    fetches: whether a path that is no folder may be a Hub id, whose commit is then part of the adapter's path.
     """
     folder = expand_user(adapter.path)
+    if not folder.is_dir() and (wanted := HubId.parse(str(adapter.path))) is not None:
+        if not fetches:
+            raise ValueError(f"adapter {str(adapter.path)!r} may be one of the Hub: name it with --adapter")
+        fetched = hub.fetch(wanted, "adapter")
+        folder, adapter = fetched.folder, replace(adapter, path=str(fetched.id))
     if model is not None and not (folder / FACTS_FILE).is_file() and (found := _load_peft(folder, model)):
         own = {stage: sha256(place / WEIGHTS_FILE) for stage, (place, _) in found.items()}
         return LoadedAdapter(adapter, {stage: lora.to(device) for stage, (_, lora) in found.items()}, {}, own)
@@ -391,11 +402,11 @@ def find(
 ) -> LoadedAdapter:
     """The adapter of a record in one of `folders`, or at its recorded path; ValueError if it is not found there.
 
-    model: as in `load`.
+    Only what the user names, `folders`, may be fetched from the Hub. model: as in `load`.
     """
     places = folders or (record.path,)
     for place in places:
-        loaded = load(Adapter(place, record.strength), device, model)
+        loaded = load(Adapter(place, record.strength), device, model, fetches=bool(folders))
         if loaded.sha256 == record.sha256:
             return replace(loaded, adapter=replace(loaded.adapter, path=record.path))
     raise ValueError(

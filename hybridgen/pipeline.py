@@ -21,6 +21,7 @@ from hybridgen import manifest
 from hybridgen.adapters import Adapter
 from hybridgen.analysis.detection import can_detect, find_bars, hear_harmony
 from hybridgen.audio import Audio
+from hybridgen.hub import Sent
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
 from hybridgen.plan.parts import instance, whole, words
@@ -395,6 +396,41 @@ class Pipeline(Stages):
         """
         opening.check_latents(self, latents)
         return opening.decode(self, latents, None if n_samples is None else whole(n_samples, "n_samples"))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        license: str,
+        *,
+        private: bool = True,
+        datasets: Sequence[str] = (),
+        prompt: str | None = None,
+    ) -> Sent:
+        """Sends the model to the Hugging Face Hub as "owner/name" in one commit: weights, config, card, hashes, sample.
+
+        The card says what the folder's training.json and report/report.json say. license: of the weights, as the Hub
+        spells it ("apache-2.0"). datasets: Hub ids of what they were trained on. prompt: of the sample, ten seconds.
+        Raises ValueError, in one line, where there are adapters, and for whatever the Hub refuses.
+        """
+        from hybridgen.release import model  # with the Hub's client, which takes a fifth of a second
+
+        if self.adapters:
+            raise ValueError(f"adapters {[str(one.adapter) for one in self.adapters]} are not part of a model")
+        return model.push(self, lambda: self._sample(prompt), repo_id, license, private, datasets)
+
+    def push_adapter_to_hub(
+        self, folder: str | Path, repo_id: str, license: str, *, private: bool = True, prompt: str | None = None
+    ) -> Sent:
+        """Sends the adapter in a folder, made for this model, as `push_to_hub` does; its sample is made with it."""
+        from hybridgen.release import adapter
+
+        own = self.with_adapters([Adapter(folder)])
+        return adapter.push(own, lambda: own._sample(prompt), repo_id, license, private)
+
+    def _sample(self, prompt: str | None) -> Track:
+        from hybridgen.release import card
+
+        return self.generate(prompt or card.SAMPLE_PROMPT, seconds=card.SAMPLE_SECONDS, seed=0)
 
 
 def _heard(path: Path, tempo: float | None, meter: str) -> Plan:

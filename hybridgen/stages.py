@@ -1,7 +1,6 @@
 """What is loaded: the configuration of a model and its stages, each from its file when it is first used."""
 
 import copy
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -168,16 +167,18 @@ class Stages:
     ) -> Self:
         """The shipped preset (no name, or "tiny"), a model folder, or a Hub id "owner/name".
 
-        accept_license: the license of the codec's weights, where it forbids some uses and you agree to it. Weights
-        are read when they are needed. Raises ValueError, in one line, for a folder that is no whole model, and for a
-        device that is not here.
+        revision: branch, tag or commit of a Hub id, also written "owner/name@revision"; `name` of the result says which
+        commit it is. What was fetched once needs no network; every file is checked against the hashes that were sent
+        with it. accept_license: the license of the codec's weights, where it forbids some uses and you agree to it.
+        Weights are read when they are needed. Raises ValueError, in one line, for a folder that is no whole model, for
+        what the Hub does not give, and for a device that is not here.
         """
         check_device(device)
-        folder = weights.resolve(name, revision)
+        located = weights.locate(name, revision)
         for stage in STAGES:
-            weights.check_header(folder / f"{stage}.safetensors")
-        loaded = config.load(PipelineConfig, folder / "config.yaml")
-        return cls(loaded, str(name or "tiny"), device, folder, accept_license)
+            weights.check_header(located.folder / f"{stage}.safetensors")
+        loaded = config.load(PipelineConfig, located.folder / "config.yaml")
+        return cls(loaded, located.name, device, located.folder, accept_license)
 
     # ---- the stages
 
@@ -276,9 +277,10 @@ class Stages:
 
         `self` is untouched, so that requests with different adapters may run at the same time. An adapter for some bars
         changes how these sound and how the planner writes their codes, but not the score; all other bars stay, bit for
-        bit, what they are without it. ValueError for a folder that holds no adapter, or one of another model.
+        bit, what they are without it. An adapter is a folder or a Hub id. ValueError for what holds no adapter, or one
+        of another model.
         """
-        return self.adapted([adapters.load(one, self.device, self._plain) for one in adapters_])
+        return self.adapted([adapters.load(one, self.device, self._plain, fetches=True) for one in adapters_])
 
     def adapted(self, loaded: Sequence[LoadedAdapter]) -> Self:
         """`with_adapters` of adapters in memory; those of strength 0 are left out."""
@@ -309,16 +311,15 @@ class Stages:
             raise ValueError(f"adapters {[str(one.adapter) for one in self.adapters]} cannot be saved with a model")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with files.atomic_write(folder / "config.yaml") as temporary:
-            temporary.write_text(yaml.safe_dump(_without_none(config.dump(self.config)), sort_keys=False))
+        self.save_config(folder)
         for stage in STAGES:
             weights.save_weights(getattr(self, stage), folder / f"{stage}.safetensors", half)
         return folder
 
-    def push_to_hub(self, repo_id: str, private: bool = True) -> str:
-        """Send the model to the Hugging Face Hub as `owner/name`; returns its URL."""
-        with tempfile.TemporaryDirectory() as folder:
-            return weights.push(self.save_pretrained(folder), repo_id, private)
+    def save_config(self, folder: Path) -> None:
+        """Write config.yaml, shapes and sampling defaults, into a folder that is there."""
+        with files.atomic_write(folder / "config.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(_without_none(config.dump(self.config)), sort_keys=False))
 
 
 def _without_none(sections: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,32 +16,49 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from hybridgen import hub
 from hybridgen.files import atomic_write, expand_user
+from hybridgen.hub import HubId
 
-ALLOWED = ("config.yaml", "*.safetensors", "*.json", "*.md")  # all that is ever fetched from or sent to the Hub
 MAX_HEADER = 16 << 20  # bytes of JSON that list the tensors of a file
 SPARE = 4_000_000  # numbers that a module may make beside those in its file: tables, windows
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SHIPPED = Path(__file__).parent / "presets"
 
 
-def resolve(name: str | Path | None = None, revision: str | None = None) -> Path:
-    """The folder of a model: `None` or a shipped name (`"tiny"`), an existing folder, or a Hub id `"owner/name"`.
+@dataclass(frozen=True)
+class Located:
+    """Where a model is, and its name: of one from the Hub with the commit that it is."""
 
-    Only a Hub id touches the network; `revision` (branch, tag or commit) belongs to Hub ids alone.
+    folder: Path
+    name: str
+
+
+def locate(name: str | Path | None = None, revision: str | None = None) -> Located:
+    """A model: `None` or a shipped name (`"tiny"`), an existing folder, or a Hub id `"owner/name"`.
+
+    Only a Hub id touches the network; `revision` (branch, tag or commit, also written `"owner/name@revision"`) belongs
+    to Hub ids alone. Raises ValueError, in one line, for anything else.
     """
-    path = _SHIPPED / "tiny" if name is None else expand_user(name)
+    path, called = _SHIPPED / "tiny" if name is None else expand_user(name), str(name or "tiny")
     if isinstance(name, str) and re.fullmatch(r"\w+", name) and not path.is_dir() and (_SHIPPED / name).is_dir():
         path = _SHIPPED / name
-    if not path.is_dir() and isinstance(name, str) and _HUB_ID.fullmatch(name):
-        path = _fetch(name, revision)
+    if not path.is_dir() and isinstance(name, str) and (wanted := HubId.parse(name)) is not None:
+        if revision is not None and wanted.revision is not None:
+            raise ValueError(f"revision {revision!r} is given beside that of model {name!r}: give one of them")
+        fetched = hub.fetch(wanted if revision is None else HubId(wanted.repo, revision))
+        path, called = fetched.folder, str(fetched.id)
     elif revision is not None:
         raise ValueError(f"revision {revision!r} needs a Hub id, got model {str(name)!r}")
     _check_link(path / "config.yaml")
     if not (path / "config.yaml").is_file():
         found = "has no config.yaml" if path.is_dir() else "is not a folder, a shipped model or a Hub id owner/name"
         raise ValueError(f"model {str(path)!r} {found}")
-    return path
+    return Located(path, called)
+
+
+def resolve(name: str | Path | None = None) -> Path:
+    """The folder of a model, as `locate` finds it."""
+    return locate(name).folder
 
 
 def _check_link(path: Path) -> None:
@@ -48,17 +66,6 @@ def _check_link(path: Path) -> None:
     blobs = path.resolve().parent.name == "blobs"  # as in the cache of the Hub
     if path.is_symlink() and not blobs and not path.resolve().is_relative_to(path.parent.resolve()):
         raise ValueError(f"{path}: is a link to a file outside of its folder")
-
-
-def push(folder: str | Path, repo_id: str, private: bool = True) -> str:
-    """Sends config, safetensors, JSON and cards of a model folder to the Hub, and nothing else; returns the URL."""
-    folder = resolve(Path(folder))
-    import huggingface_hub
-
-    api = huggingface_hub.HfApi()
-    api.create_repo(repo_id, private=private, exist_ok=True)
-    api.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=list(ALLOWED))
-    return f"https://huggingface.co/{repo_id}"
 
 
 def save_weights(module: nn.Module, path: str | Path, half: bool = True) -> None:
@@ -206,18 +213,6 @@ def load_width(path: str | Path) -> float | None:
     if width is not None and not 0 <= width <= 1:
         raise ValueError(f"{path}: width {str(text)[:40]!r} is not a number from 0 to 1")
     return width
-
-
-def _fetch(repo_id: str, revision: str | None) -> Path:
-    import huggingface_hub  # a fifth of a second to import, and only a Hub id needs it
-
-    try:
-        return Path(huggingface_hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(ALLOWED)))
-    except OSError as error:  # every Hub error is one: unknown repository, unknown revision, no network
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"model {repo_id!r} is not a folder, and the Hub did not provide {revision or 'main'}: {reason}"
-        ) from None
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:

@@ -180,11 +180,12 @@ def test_a_track_and_a_plan_are_one_line_without_arrays(track: Track):
     assert repr(Plan(n_samples=SAMPLE_RATE)) == "Plan('': 1.0 s, seed 0)"
 
 
-def test_a_notebook_shows_a_player_and_a_table(track: Track):
+def test_a_notebook_shows_a_player_a_picture_and_a_table(track: Track):
     page = track._repr_html_()
     assert page.startswith("<audio controls src='data:audio/mpeg;base64,") and page.endswith("</table>")
+    assert page.count("<svg") == 1 and len(page) - page.index("<svg") < 20_000
     table = plan_of("<script>alert(1)</script>")._repr_html_()
     assert "<script>" not in table and "&lt;script&gt;" in table
     assert "<td style='text-align:left'>3-3</td>" in table and "F G" in table and "drums, bass" in table
     many = Plan((Section(None, (Bar(),) * 17),) * 42, (Tempo(1, 300.0),))._repr_html_()
-    assert many.count("<tr>") == 42 and "2 more sections" in many and "| ? …" in many
+    assert many.count("<tr>") == 42 and many.count("<rect ") == 42 and "2 more sections" in many and "| ? …" in many

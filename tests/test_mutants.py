@@ -10,7 +10,8 @@ import pytest
 from tools.mutant_list import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[1]
-CORE = ("*.py", "codecs/*.py", "plan/*.py", "render/*.py", "text/*.py", "analysis/*.py", "metrics/*.py", "serve/*.py")
+CORE = ("*.py", "codecs/*.py", "plan/*.py", "release/*.py", "render/*.py", "text/*.py")
+CORE += ("analysis/*.py", "metrics/*.py", "serve/*.py")
 COMPOSER = ("dynamics", "drums", "form", "harmony", "melody", "notation", "performance", "players", "rhythm", "staging")
 CORE += tuple(f"data/composer/{name}.py" for name in COMPOSER)
 CORE += ("data/captions.py", "data/prepared_dataset.py", "data/shards.py", "training/planner_data.py")

@@ -3,12 +3,15 @@
 import functools
 import json
 import random
+import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from hybridgen import grammar
+from hybridgen.plan import picture
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.editing import check_same_time, keep_codes
 from hybridgen.plan.features import LAYOUT, N_FEATURES, ROLE_FEATURES, columns
@@ -475,3 +478,21 @@ def test_controls_check_what_they_fix():
     for fields in ({"tempo": 0}, {"tempo": float("nan")}, {"seconds": 1e9}, {"bars": 4, "seconds": 4}, {"bars": 0}):
         with pytest.raises(ValueError, match=next(iter(fields))):
             Controls(**fields)
+
+
+def test_a_picture_has_a_lane_for_each_role_and_a_line_for_each_note():
+    score = (Section("verse", (Bar(("C",)), Bar(("F",))), 4, ("bass", "lead")), Section("outro", (Bar(("C",)),), 2, ()))
+    plan = Plan(score, (Tempo(1, 120.0),), instruments={"bass": 33, "lead": 80})
+    plan = plan.edit((1, 2), notes={"bass": ["C2 0 480", "F2 960 480, F2 1440 480"]})
+    drawn = ElementTree.fromstring(picture.svg(plan))
+    name = "{http://www.w3.org/2000/svg}"
+    bands, (path,) = drawn.findall(f"{name}rect"), drawn.findall(f"{name}path")
+    assert [one.text for one in drawn.findall(f"{name}text")] == ["verse", "outro", "bass", "lead"]
+    width = picture.WIDTH - picture.LABEL
+    assert [float(band.get("width")) for band in bands] == pytest.approx([width * 2 / 3, width / 3], abs=0.1)
+    lines = [tuple(map(float, line)) for line in re.findall(r"M([\d.]+) ([\d.]+)h([\d.]+)", path.get("d"))]
+    quarter = width / 12
+    places = [(0, 1), (6, 1), (7, 1)]
+    for (x, _, length), (start, quarters) in zip(lines, places, strict=True):
+        assert (x, length) == pytest.approx((picture.LABEL + start * quarter, quarters * quarter), abs=0.1)
+    assert lines[1][1] == lines[2][1] < lines[0][1]  # higher notes are higher

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import huggingface_hub
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 import safetensors.numpy
 import safetensors.torch
 import torch
-from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -130,7 +128,7 @@ def test_a_model_is_a_folder_with_a_config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert weights.resolve("mine").samefile(tmp_path / "mine")
     with pytest.raises(ValueError, match="revision 'v1' needs a Hub id, got model 'mine'"):
-        weights.resolve("mine", revision="v1")
+        weights.locate("mine", revision="v1")
 
 
 @pytest.mark.parametrize("name", ["none", "/no/such/folder", "../up", "https://x.y/z", "a/b/c", "a/..", "", "x\ny"])
@@ -140,53 +138,6 @@ def test_anything_else_is_refused_without_network(name, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="model '") as error:
         weights.resolve(name)
     one_line(error)
-
-
-def test_the_hub_is_queried_for_config_and_safetensors_only(monkeypatch, tmp_path):
-    (tmp_path / "config.yaml").write_text("{}")
-    requested = {}
-
-    def download(repo_id, revision, allow_patterns):
-        requested.update(repo_id=repo_id, revision=revision, allow_patterns=allow_patterns)
-        return str(tmp_path)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert weights.resolve("owner/name.v2", "abc") == tmp_path
-    assert requested["revision"] == "abc" and requested["repo_id"] == "owner/name.v2"
-    assert set(requested["allow_patterns"]) == {"config.yaml", "*.safetensors", "*.json", "*.md"}
-
-
-def test_a_model_that_the_hub_does_not_give_is_one_line(monkeypatch):
-    def download(*_, **__):
-        raise OSError("404\nnot found")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(
-        ValueError, match="'owner/name' is not a folder, and the Hub did not provide main: 404 not found"
-    ):
-        weights.resolve("owner/name")
-
-
-def test_a_model_is_sent_to_the_hub_with_its_config_and_stages_alone(pipe, monkeypatch, tmp_path):
-    sent, asked = [], []
-
-    class Hub:
-        def create_repo(self, repo_id, **options):
-            asked.append((repo_id, options))
-
-        def upload_folder(self, repo_id, folder_path, allow_patterns):
-            names = sorted(path.name for path in Path(folder_path).iterdir())
-            sent.append((repo_id, list(filter_repo_objects(names, allow_patterns=allow_patterns))))
-
-    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    assert pipe.push_to_hub("me/mine") == "https://huggingface.co/me/mine"
-    stages = ["codec.safetensors", "planner.safetensors", "quantizer.safetensors", "renderer.safetensors"]
-    assert sent == [("me/mine", sorted(["config.yaml", *stages]))]
-    assert asked == [("me/mine", {"private": True, "exist_ok": True})]
-    for name in ("config.yaml", "card.md", "optimizer.pt", "notes.txt"):
-        (tmp_path / name).touch()
-    weights.push(tmp_path, "me/mine", private=False)
-    assert sent[1] == ("me/mine", ["card.md", "config.yaml"]) and not asked[1][1]["private"]
 
 
 def test_latents_belong_to_one_audio_file(tmp_path):

@@ -142,7 +142,11 @@ def read_melody(args: argparse.Namespace, prompt: str, controls: dict[str, Any])
 
 def add_model(parser: Parser) -> None:
     """Which model, and where it computes."""
-    parser.add_argument("--model", metavar="tiny|FOLDER|HUB_ID", help="the model (default: tiny, which is shipped)")
+    parser.add_argument(
+        "--model",
+        metavar="tiny|FOLDER|HUB_ID",
+        help="the model (default: tiny, which is shipped); of the Hub owner/name or owner/name@revision",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
     parser.add_argument(
         "--accept-license", metavar="ID", help="use a codec whose license (such as CC-BY-NC-4.0) forbids some uses"

@@ -229,7 +229,9 @@ class Controls:
         tonic = [] if self.key is None else [spelled.get(self.key, self.key)]
         parts += [" ".join([*(one.split()[0] for one in tonic), self.mode])] if self.mode else tonic
         parts += [] if self.meter is None else [self.meter]
-        parts += [] if self.bars is None else [f"{self.bars} bars"]
+        parts += [] if self.swing is None else [f"swing {self.swing}"]
+        bars = self.bars or sum(len(section.bars) for section in self.sections or ())
+        parts += [f"{bars} bars"] if bars else []
         parts += [] if self.seconds is None else [f"{show(self.seconds)} s"]
         labels = self.form or tuple(section.label or "?" for section in self.sections or ())
         parts += [f"form {' '.join(labels)}"] if labels else []

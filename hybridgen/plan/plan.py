@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from hybridgen.plan import arranging, editing, features, html, rolls, sections, serial
+from hybridgen.plan import arranging, editing, features, html, picture, rolls, sections, serial
 from hybridgen.plan import view as views
 from hybridgen.plan.controls import Controls, EditArgs
 from hybridgen.plan.score import Score
@@ -21,7 +21,7 @@ class Plan(Score):
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        return html.table(self)
+        return picture.svg(self) + html.table(self)
 
     def frame_controls(self, hop: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """(stop - start, N_FEATURES) float32: what the score says about frames of `hop` samples (features.LAYOUT)."""

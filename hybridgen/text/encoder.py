@@ -18,6 +18,7 @@ import tokenizers
 import torch
 from torch import Tensor, nn
 
+from hybridgen import hub
 from hybridgen.config import Width
 from hybridgen.files import expand_user, sha256
 from hybridgen.text.bert import Bert
@@ -152,11 +153,8 @@ def fetch(hub_id: str) -> Path:
     """The checkpoint's files from the Hub, or from its cache."""
     import huggingface_hub
 
-    try:
+    with hub.one_line(f"text encoder {hub_id!r}"):
         return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=list(FILES)))
-    except OSError as error:  # every Hub error is one: unknown repository, no network
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"text encoder {hub_id!r} cannot be downloaded: {reason}") from None
 
 
 def check_file(path: Path, expected: str | None) -> None:
