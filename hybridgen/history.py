@@ -1,12 +1,12 @@
 """How a track came to be: typed operations, oldest first, as its manifest keeps them and as a replay repeats them.
 
-The first is a `Render` of a plan or the `Import` of a recording; every other is a `Change` of what was there before:
-a repaint, an extension, a loop, a variation.
+The first is a `Render` of a plan or the `Import` of a recording; every other is a `Change` of what was there before (a
+repaint, an extension, a loop, a variation) or a `Style`, which its sound as a whole is given.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from hybridgen import config
 from hybridgen.plan.parts import check_bars, check_seed, number, order_roles, show, whole
@@ -16,6 +16,8 @@ from hybridgen.sampling import SamplingConfig
 MAX_OPERATIONS = 10_000
 MAX_SPANS = 1000  # of a change
 MAX_MOVED = 1 << 20  # latent frames
+N_BANDS = 27  # thirds of an octave of a style
+MAX_BAND_DB = 60.0  # either way
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,27 @@ class Change:
         object.__setattr__(self, "heard", order_roles(self.heard, "heard"))
 
 
+@dataclass(frozen=True)
+class Style:
+    """Spectrum and width of a reference, given to a track; plan and latents stay. See `render.style`."""
+
+    OP: ClassVar = "style"
+    plan: Plan
+    sha256: str  # of the reference's file
+    strength: float  # above 0 to 1
+    bands_db: tuple[float, ...]  # gain of each third of an octave
+    side_db: float  # gain of the side beside that
+    model: ModelRecord
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strength", check_strength(self.strength))
+        if len(self.bands_db) != N_BANDS:
+            raise ValueError(f"bands_db: {len(self.bands_db)} bands are not {N_BANDS}")
+        for gain in (*self.bands_db, self.side_db):
+            if not abs(gain) <= MAX_BAND_DB:  # also refuses NaN
+                raise ValueError(f"bands_db, side_db: {gain:g} dB is more than {MAX_BAND_DB:g} either way")
+
+
 def check_spans(fresh: Sequence[Sequence[int]], plan: Plan) -> tuple[tuple[int, int], ...]:
     """Spans of samples as tuples; ValueError unless they ascend inside the plan and its pre-roll."""
     if len(fresh) > MAX_SPANS:
@@ -110,9 +133,8 @@ def check_strength(strength: float) -> float:
     return strength
 
 
-Operation = Render | Import | Change
-KINDS: dict[str, type[Operation]] = {kind.OP: kind for kind in (Render, Import, Change)}
-T = TypeVar("T", Render, Import, Change)
+Operation = Render | Import | Change | Style
+KINDS: dict[str, type[Operation]] = {kind.OP: kind for kind in (Render, Import, Change, Style)}
 
 
 def dump(operation: Operation) -> dict[str, Any]:
@@ -136,10 +158,10 @@ def check(operations: Sequence[Operation]) -> None:
     """ValueError unless there is a first operation that makes a track and all others change it."""
     if not 1 <= len(operations) <= MAX_OPERATIONS:
         raise ValueError(f"operations: {len(operations)} is outside 1-{MAX_OPERATIONS}")
-    if isinstance(operations[0], Change):
-        raise ValueError("operations: the first operation is a change and has nothing to change")
+    if isinstance(operations[0], Change | Style):
+        raise ValueError(f"operations: the first operation is a {operations[0].OP} and has nothing to change")
     for place, operation in enumerate(operations[1:], start=2):
-        if not isinstance(operation, Change):
+        if not isinstance(operation, Change | Style):
             raise ValueError(f"operations: number {place} is {operation.OP!r}, only the first may be")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from hybridgen import history, tags
 from hybridgen.files import atomic_write
-from hybridgen.history import Change, Import, Operation
+from hybridgen.history import Change, Import, Operation, Style
 from hybridgen.plan.plan import Plan
 
 FORMAT = 3
@@ -80,6 +80,12 @@ class Manifest:
     def has_own_sound(self) -> bool:
         """Whether its samples are more than what the codec makes of its latents: of a recording, or of added layers."""
         return self.is_recording or any(isinstance(one, Change) and one.heard for one in self.operations)
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """What the codec's sound is given, oldest first; a layer's latents are those of a sound that has it already."""
+        layers = [i for i, one in enumerate(self.operations) if isinstance(one, Change) and one.heard]
+        return tuple(one for one in self.operations[max(layers, default=0) :] if isinstance(one, Style))
 
     @property
     def origin(self) -> int:

@@ -9,6 +9,7 @@ What a request asks for and does not get is a note of the result, and a `UserWar
 Shapes: N samples, T latent frames, C latent channels.
 """
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
 
-from hybridgen import manifest
+from hybridgen import files, manifest
 from hybridgen.adapters import Adapter
 from hybridgen.analysis.detection import can_detect, find_bars, hear_harmony
 from hybridgen.audio import Audio
@@ -30,7 +31,7 @@ from hybridgen.planning.codes import write_codes
 from hybridgen.planning.notes import write_notes
 from hybridgen.planning.plans import PlanResult, check_request, write_plans, write_scores
 from hybridgen.progress import Progress
-from hybridgen.render import change, cover, extend, layer, loop, mixdown, opening, repaint, stems, vary
+from hybridgen.render import change, cover, extend, layer, loop, mixdown, opening, repaint, stems, style, vary
 from hybridgen.render.layer import Layered
 from hybridgen.render.opening import Encoded
 from hybridgen.render.repaint import Bars, Seconds
@@ -331,6 +332,20 @@ class Pipeline(Stages):
         plan, notes = hear_harmony(track.plan, track.audio)
         _warn([f"{source}: {note}" for note in notes])
         return replace(track, plan=plan)
+
+    def style(self, track: Track, reference: Audio | str | Path, strength: float = 1.0) -> Track:
+        """The track with the spectrum and the stereo width of a reference, as loud as before.
+
+        reference: a sound, or a file; strength: above 0 to 1, how much of the way. What is played stays, and so do the
+        latents: each third of an octave and the side get a gain, at most 12 dB and as far as 12 dB up or 40 down. What
+        is made anew of the track later gets the same. Raises ValueError for a reference that is silent or too short.
+        """
+        instance(track, Track, "track")
+        if isinstance(reference, Audio):
+            clip, digest = reference, hashlib.sha256(np.ascontiguousarray(reference.samples).tobytes()).hexdigest()
+        else:
+            clip, digest = opening.load_recording(self, Path(reference)), files.sha256(Path(reference))
+        return _warned(style.style(self, track, clip, digest, strength))
 
     def stems(self, track: Track, progress: Progress | None = None) -> dict[str, Audio]:
         """What each role plays of a track, by role; they add up to its samples to float rounding.

@@ -101,6 +101,7 @@ HELPED = (
     "vary",
     "cover",
     "layer",
+    "style",
     "stems",
     "stream",
     "export",

@@ -41,7 +41,7 @@ def validate(
     batch: dataset.WindowBatch, codec: BlockCodec | None, log: Log, step: int, model: Renderer
 ) -> dict[str, float]:
     """Loss on held-out windows at fixed times and noise: with the whole condition, without each part, without codes and
-    notes, without any.
+    notes, without codes and timbre (which say what the text may say too), without these and text, without any.
 
     With a codec the first window is also rendered with the whole condition, and logged as sound.
     """
@@ -53,6 +53,8 @@ def validate(
     }
     keep |= {f"without_{part}": torch.arange(len(PARTS)) != i for i, part in enumerate(PARTS)}
     keep["without_codes_and_notes"] = keep["without_codes"] & keep["without_notes"]
+    keep["without_codes_and_timbre"] = keep["without_codes"] & keep["without_timbre"]
+    keep["without_codes_timbre_and_text"] = keep["without_codes_and_timbre"] & keep["without_text"]
     values = {f"valid/{name}": 0.0 for name in keep}
     for t in VALID_TIMES:
         times = torch.full((len(x_0),), t)

@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   hybridgen extend track.flac --bars 8 -o longer.flac      hybridgen loop track.flac --bars 8 -o loop.wav
   hybridgen cover song.wav "string quartet" -o cover.flac  hybridgen layer song.wav --role lead -o with-lead.flac
   hybridgen vary track.flac --amount 0.3 -o other.flac     hybridgen stems track.flac -o stems/
+  hybridgen style track.flac reference.wav -o warm.flac                    spectrum and stereo width of a reference
   hybridgen stream "deep house, 122 BPM" -o - | aplay -       endless; type "energy 6" or "mute drums" while it plays
   hybridgen serve --workers 2                         REST over a queue, on this machine alone unless there are keys
   hybridgen export track.flac -o pack.zip             mix, stems, click, DAWproject, MIDI, lead sheet, chords, labels

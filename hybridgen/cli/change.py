@@ -1,4 +1,4 @@
-"""repaint, extend, loop, vary, cover, layer, stems: another track out of a track."""
+"""repaint, extend, loop, vary, cover, layer, style, stems: another track out of a track."""
 
 import argparse
 import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    """repaint, extend, loop, vary, cover, layer and stems."""
+    """repaint, extend, loop, vary, cover, layer, style and stems."""
     what = "change some bars of a track, or make them anew, everything else untouched"
     repaint = options.command(commands, "repaint", run_repaint, what, older="edit")
     _add_file(repaint)
@@ -89,6 +89,17 @@ def add_commands(commands: Commands) -> None:
     layer.add_argument("--alone", type=Path, metavar="part.wav", help="also write the part alone")
     _add_rest(layer, "layered.flac")
 
+    style = options.command(
+        commands, "style", run_style, "give a track the spectrum and the stereo width of a reference, as loud as before"
+    )
+    _add_file(style)
+    style.add_argument("reference", type=Path, metavar="reference.wav", help="any recording, or a track")
+    style.add_argument(
+        "--strength", type=float, default=1.0, metavar="S", help="how much of the way: above 0 to 1 (default 1)"
+    )
+    _add_foreign(style)
+    _add_output(style, "styled.flac")
+
     stems = options.command(
         commands, "stems", run_stems, "what each role plays of a track, a file each; they add up to it"
     )
@@ -112,17 +123,23 @@ def _add_file(parser: Parser) -> None:
 def _add_rest(parser: Parser, example: str, is_recording: bool = True) -> None:
     """What all changes share."""
     if is_recording:
-        foreign = parser.add_argument_group("for a recording that hybridgen did not make")
-        heard = "(default: heard, where librosa is installed)"
-        what = f"its tempo {heard}" + (
-            "; of our own track: a new one, without --bars" if "repaint" in parser.prog else ""
-        )
-        foreign.add_argument("--tempo", type=float, metavar="BPM", help=what)
-        foreign.add_argument("--downbeat", type=float, metavar="SECONDS", help=f"where its bar 1 begins {heard}")
-        foreign.add_argument("--meter", metavar="4/4", help="(default 4/4)")
+        _add_foreign(parser)
     options.add_render_options(parser)
     learned = "make what is new with what `hybridgen finetune` learned; repeatable"
     options.add_adapters(parser, "FOLDER[:STRENGTH]", learned)
+    _add_output(parser, example)
+
+
+def _add_foreign(parser: Parser) -> None:
+    foreign = parser.add_argument_group("for a recording that hybridgen did not make")
+    heard = "(default: heard, where librosa is installed)"
+    what = f"its tempo {heard}" + ("; of our own track: a new one, without --bars" if "repaint" in parser.prog else "")
+    foreign.add_argument("--tempo", type=float, metavar="BPM", help=what)
+    foreign.add_argument("--downbeat", type=float, metavar="SECONDS", help=f"where its bar 1 begins {heard}")
+    foreign.add_argument("--meter", metavar="4/4", help="(default 4/4)")
+
+
+def _add_output(parser: Parser, example: str) -> None:
     parser.add_argument("--no-latents", action="store_true", help="do not keep the latents beside the track")
     parser.add_argument("--plot", type=Path, metavar="track.png", help="draw the plan over the spectrogram")
     options.add_out(parser, example)
@@ -217,6 +234,16 @@ def run_layer(args: argparse.Namespace) -> None:
         return result.track
 
     _run(args, make, alone)
+
+
+def run_style(args: argparse.Namespace) -> None:
+    options.check_outputs(args, args.out, inputs=[args.file, args.reference])
+    pipe = options.load_pipeline(args).load()
+    started = time.perf_counter()
+    with options.progress_bars() as progress:
+        given = {"tempo": args.tempo, "downbeat": args.downbeat, "meter": args.meter}
+        styled = pipe.style(pipe.open(args.file, **given, progress=progress), args.reference, args.strength)
+    options.finish(styled, args, started)
 
 
 def run_stems(args: argparse.Namespace) -> None:

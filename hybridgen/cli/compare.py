@@ -64,9 +64,9 @@ def run_compare(args: argparse.Namespace) -> None:
 def _made(record: "Manifest") -> dict[str, str]:
     """How a track was made beside its plan, by name, in words."""
     from hybridgen import config
-    from hybridgen.history import Import, Render
+    from hybridgen.history import Import, Render, Style
 
-    first, last = record.operations[0], record.operations[-1]
+    first, last = record.operations[0], [one for one in record.operations if not isinstance(one, Style)][-1]
     facts = {
         "made by": record.generator,
         "model": last.model.name,
@@ -74,6 +74,7 @@ def _made(record: "Manifest") -> dict[str, str]:
         "render seed": str(first.seed) if isinstance(first, Render) else "a recording",
         "edits": str(len(record.operations) - 1),
         "gain": f"{record.gain_db:+.2f} dB",
+        **{f"style {one.sha256[:12]}": f"strength {one.strength:g}" for one in record.styles},
     }
     if isinstance(last, Import):
         return facts

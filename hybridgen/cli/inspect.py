@@ -73,7 +73,7 @@ def run_inspect(args: argparse.Namespace) -> None:
 def _describe(path: Path, record: "Manifest") -> Iterator[str]:
     """A manifest in lines to read."""
     from hybridgen import tags
-    from hybridgen.history import Change, Import
+    from hybridgen.history import Change, Import, Style
 
     yield f"{path}: {tags.MARK}"
     n_changes = len(record.operations) - 1
@@ -85,6 +85,10 @@ def _describe(path: Path, record: "Manifest") -> Iterator[str]:
         if isinstance(operation, Import):
             where = f"tempo {operation.tempo:g}, downbeat {operation.downbeat:g} s"
             yield f"  recording {operation.sha256[:12]}, {where}"
+            continue
+        if isinstance(operation, Style):
+            gains = f"bands {min(operation.bands_db):+.1f} to {max(operation.bands_db):+.1f} dB"
+            yield f"  reference {operation.sha256[:12]}, {gains}, side {operation.side_db:+.1f} dB"
             continue
         yield f"  plan seed {operation.plan.seed}, render seed {operation.seed}"
         yield f"  sampling {_compact(operation.sampling)}"

@@ -6,7 +6,7 @@ python -m hybridgen.data.caption_vocabulary     writes it
 import re
 
 from hybridgen.data import captions
-from hybridgen.data.composer.genres import TRAINED
+from hybridgen.data.composer.genres import STYLES
 from hybridgen.data.vocabulary import ENERGY_WORDS, MOOD_WORDS, TEMPO_WORDS
 from hybridgen.plan.instruments import KIT_WORDS, PERCUSSION_WORDS, PROGRAM_WORDS, ROLE_WORDS
 from hybridgen.plan.parts import LABELS, ROLES
@@ -16,10 +16,10 @@ from hybridgen.text.vocabulary import FILE
 def caption_vocabulary() -> list[str]:
     """Every word that a caption may hold, in small letters, sorted.
 
-    Those of `SOUND_WORDS` and of genres in `UNTRAINED` join it with the first weights that were trained on them: until
-    then a prompt that holds one is told that it was not understood.
+    Those of `SOUND_WORDS` are not among them: they do not reach the sound (`tools/treatment_words.py`), so a prompt
+    that holds one is told that it was not understood.
     """
-    phrases = [phrase for style in TRAINED for phrase in (style.name, *style.words, *style.uses)]
+    phrases = [phrase for style in STYLES for phrase in (style.name, *style.words, *style.uses)]
     phrases += [word for words in (*MOOD_WORDS.values(), tuple(MOOD_WORDS)) for word in words]
     phrases += [word for _, words in (*TEMPO_WORDS, *ENERGY_WORDS) for word in words]
     phrases += [*captions.DRUM_NOUNS, *captions.SELF_NOUNS, *captions.REQUESTS, *LABELS]

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from hybridgen.data.captions import caption_words, captions
 from hybridgen.data.composer import compose
-from hybridgen.data.composer.genres import TRAINED
+from hybridgen.data.composer.genres import PROBED
 from hybridgen.data.song import Song
 from hybridgen.plan.plan import Plan
 from hybridgen.text.controls import find_controls
@@ -55,9 +55,9 @@ def select_all(size: EvalSize, songs: Path) -> tuple[list[EvalPrompt], list[Eval
 
 
 def select(seconds: int, count: int, songs: Path, part: int) -> list[EvalPrompt]:
-    """`count` prompts for songs with even (part 0) or odd (1) index, trained genres equally often and in turn."""
-    selected: dict[str, list[EvalPrompt]] = {style.name: [] for style in TRAINED}
-    per_genre = -(-count // len(TRAINED))
+    """`count` prompts for songs with even (part 0) or odd (1) index; the probe's genres equally often, in turn."""
+    selected: dict[str, list[EvalPrompt]] = {style.name: [] for style in PROBED}
+    per_genre = -(-count // len(PROBED))
     with tqdm(total=count, desc=f"selecting songs of {seconds} s", unit="song", disable=None) as bar:
         indices = itertools.count(part, 2)
         while sum(map(len, selected.values())) < count:

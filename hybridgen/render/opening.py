@@ -10,14 +10,14 @@ import torch
 from hybridgen import audio, files, manifest, weights
 from hybridgen.audio import Audio
 from hybridgen.codecs import stereo
-from hybridgen.history import Change, Import, Render
+from hybridgen.history import Change, Import, Render, Style
 from hybridgen.manifest import Manifest
 from hybridgen.plan.harmony import METER_BEATS, meter_quarters
 from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS, Bar, Section, check_meter, check_tempo, instance
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.progress import Progress, report
-from hybridgen.render import change, layer, mixdown
+from hybridgen.render import change, equalizer, layer, mixdown, style
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import Stages
 from hybridgen.track import LOSSLESS, Track, find_latents, sidecar
@@ -39,7 +39,8 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
         latents = _own_latents(stages, beside, plan)
         change.check_stages(stages, record, "codec", "its latents cannot be decoded here")
     elif own is not None and record.is_recording:
-        latents = mixdown.encode(stages, _scaled(Audio(own, plan.time_base.sample_rate), -record.gain_db))
+        before = equalizer.undone(own, record.styles)
+        latents = mixdown.encode(stages, _scaled(Audio(before, plan.time_base.sample_rate), -record.gain_db))
         notes = (
             *notes,
             f"{path}: its latents are not beside it ({sidecar(path).name}), so they were encoded from its sound",
@@ -50,7 +51,7 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
     if own is None:
         frames = torch.from_numpy(latents).to(stages.device)
         own = mixdown.decoded(stages, plan, frames, (0, plan.length), record.origin)
-        own = mixdown.master(own, plan, record.gain_db)
+        own = mixdown.master(equalizer.toned(own, record.styles), plan, record.gain_db)
     if record.is_recording and not record.operations[0].plan.codes:  # older: its codes were the planner's invention
         plan = replace(plan, codes=mixdown.codes(stages, latents))
     return Track(own, plan, latents, record, notes)
@@ -150,6 +151,9 @@ def replay(
     options = RenderOptions(seed=first.seed, progress=progress)
     track = mixdown.render(as_then, first.plan, options, gain_db=record.gain_db)
     for one in changes:
+        if isinstance(one, Style):
+            track = style.styled(stages, track, one)
+            continue
         assert isinstance(one, Change)  # as `history.check` has it
         as_then = stages.as_recorded(one.sampling, one.adapters, adapter_folders)
         options = RenderOptions(seed=one.seed, progress=progress)

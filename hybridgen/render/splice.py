@@ -16,9 +16,9 @@ from torch import Tensor
 
 from hybridgen import audio
 from hybridgen.codecs import stereo
-from hybridgen.history import Change
+from hybridgen.history import Change, Style
 from hybridgen.plan.plan import Plan
-from hybridgen.render import edges, mixdown
+from hybridgen.render import edges, equalizer, mixdown
 from hybridgen.stages import Stages
 from hybridgen.track import Track
 
@@ -43,8 +43,8 @@ def samples(stages: Stages, track: Track, plan: Plan, latents: Tensor, change: C
             out[:, begin:] *= edges.gain(plan, begin, plan.length)
         return out
     for low, high in (
-        *_anew(track.plan, plan, later),
-        *(span for one in fresh for span in _reached(stages, plan, one)),
+        *_anew(track.plan, plan, later, new.rings),
+        *(span for one in fresh for span in _reached(stages, plan, one, new.rings)),
     ):
         out[:, low:high] = new.made(low, high)
     return out
@@ -59,25 +59,28 @@ def _kept(old: np.ndarray, later: int, length: int) -> np.ndarray:
     return out
 
 
-def _anew(old: Plan, new: Plan, later: int) -> Iterator[tuple[int, int]]:
-    """(low, high): the samples at an end that is not what it was."""
+def _anew(old: Plan, new: Plan, later: int, rings: int) -> Iterator[tuple[int, int]]:
+    """(low, high): the samples at an end that is not what it was; rings: as in `_reached`."""
     if (old.ending, old.length + later) != (new.ending, new.length):
         begin = min(edges.closing(old)[0] + later, edges.closing(new)[0])
         yield max(0, begin - audio.LIMITER_REACH), new.length
     if new.is_loop and not old.is_loop:
-        yield 0, min(new.length, audio.LIMITER_REACH)
+        yield 0, min(new.length, audio.LIMITER_REACH + rings)
 
 
-def _reached(stages: Stages, plan: Plan, frames: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """(low, high): the samples that frames start..stop-1 reach, through decoder and limiter; of a loop at both ends."""
+def _reached(stages: Stages, plan: Plan, frames: tuple[int, int], rings: int) -> Iterator[tuple[int, int]]:
+    """(low, high): the samples that frames start..stop-1 reach, through decoder and limiter; of a loop at both ends.
+
+    rings: samples for which a filter rings on after them.
+    """
     hop = stages.codec.hop_length
     reach = stages.codec.reach * hop + audio.LIMITER_REACH
-    low, high = frames[0] * hop - plan.pre_roll - reach, frames[1] * hop - plan.pre_roll + reach
+    low, high = frames[0] * hop - plan.pre_roll - reach, frames[1] * hop - plan.pre_roll + reach + rings
     yield max(0, low), max(0, min(plan.length, high))
     if plan.is_loop and low < audio.LIMITER_REACH:  # the pre-roll sounds in the seam
         yield max(0, edges.closing(plan)[0] - audio.LIMITER_REACH), plan.length
     if plan.is_loop and high > plan.length:
-        yield 0, min(plan.length, audio.LIMITER_REACH)
+        yield 0, min(plan.length, audio.LIMITER_REACH + rings)
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,25 @@ class _Spliced:
     latents: Tensor
     origin: int
 
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """What the track's sound was given; its own sound has it already, and what is new beside it gets it too."""
+        return self.track.manifest.styles
+
+    @property
+    def rings(self) -> int:
+        """Samples for which the filter of these styles rings on."""
+        return equalizer.TAPS if self.styles else 0
+
     def made(self, low: int, high: int, gain_db: float = 0.0, narrow: float = 1.0) -> np.ndarray:
         """Samples low..high-1 of the new latents, mastered at the track's gain; gain_db and narrow: see `_match`."""
         margin = audio.LIMITER_REACH
-        start, stop = low - margin, high + margin
+        start, stop = low - margin - self.rings, high + margin
         if not self.plan.is_loop:
             start, stop = max(0, start), min(self.plan.length, stop)
         fresh = mixdown.decoded(self.stages, self.plan, self.latents, (start, stop), self.origin)
         fresh = fresh if narrow == 1.0 else stereo.narrowed(fresh, narrow)
+        fresh = equalizer.toned(fresh, self.styles, is_whole=False)
         audio.master(fresh, self.track.manifest.gain_db + gain_db)
         return audio.to_24_bits(fresh[:, low - start : high - start])
 
@@ -145,6 +159,7 @@ class _Spliced:
             return 0.0, 1.0, None
         own = np.concatenate([self.track.samples[:, start:stop] for start, stop in spans], axis=1)
         parts = [mixdown.decoded(self.stages, old, latents, span, record.origin) for span in spans]
+        parts = [equalizer.toned(part, self.styles, is_whole=False) for part in parts]
         made = np.concatenate(parts, axis=1)
         if not own.any() or not made.any():
             return 0.0, 1.0, None

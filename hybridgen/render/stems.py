@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from hybridgen.audio import Audio
-from hybridgen.history import Import
+from hybridgen.history import Import, Style
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.progress import Progress, report
-from hybridgen.render import change, mixdown
+from hybridgen.render import change, equalizer, mixdown
 from hybridgen.stages import Stages
 from hybridgen.track import Track
 
@@ -56,8 +56,7 @@ def playing(plan: Plan) -> list[str]:
 def _alone(stages: Stages, track: Track, role: str, place: tuple[int, int], progress: Progress | None) -> np.ndarray:
     """Samples (2, N) of a role rendered without the others, at the level that it has in the mix."""
     plan, record = track.plan, track.manifest
-    last = record.operations[-1]
-    assert not isinstance(last, Import)
+    last = next(one for one in reversed(record.operations) if not isinstance(one, Import | Style))
     prompt = stages.encode_prompt(plan.prompt)
 
     def all_roles(stage: str, done: int, total: int) -> None:
@@ -65,7 +64,7 @@ def _alone(stages: Stages, track: Track, role: str, place: tuple[int, int], prog
 
     latents = mixdown.rendered(stages, plan, prompt, last, record.origin, all_roles, (role,))
     samples = mixdown.decoded(stages, plan, latents, (0, plan.length), record.origin)
-    return samples * np.float32(10 ** (record.gain_db / 20))
+    return equalizer.toned(samples, record.styles) * np.float32(10 ** (record.gain_db / 20))
 
 
 def shares(mix: np.ndarray, alone: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -5,8 +5,8 @@ from hybridgen.data.composer.style import Style
 
 # Songs draw their style by its place here, so another order or number of styles is another corpus.
 STYLES: tuple[Style, ...] = (*electronic.STYLES, *ensembles.STYLES, *bands.STYLES, ensembles.CHAMBER)
-# What the shipped weights and estimators were not trained on: the words of prompts and the evaluation leave it out.
-UNTRAINED = (
+# What the shipped probe was not fitted on, so that the evaluation leaves it out.
+UNPROBED = (
     "trip hop",
     "dub techno",
     "hardstyle",
@@ -16,7 +16,7 @@ UNTRAINED = (
     "ukulele pop",
     "surf rock",
 )
-TRAINED: tuple[Style, ...] = tuple(style for style in STYLES if style.name not in UNTRAINED)
+PROBED: tuple[Style, ...] = tuple(style for style in STYLES if style.name not in UNPROBED)
 _BY_NAME = {style.name: style for style in STYLES}
 
 
