@@ -254,6 +254,7 @@ CHANGED = {
     "vary": {},
     "cover": {"prompt": "string quartet"},
     "layer": {},
+    "style": {"strength": 0.5},
     "stems": {},
 }
 
@@ -272,6 +273,8 @@ def test_every_change_over_http(anna: httpx.Client, made: dict[str, Any], change
         plan = anna.get(made["result"]["files"]["plan.json"]).json()
         playing = {role for section in plan["sections"] for role in section["roles"]}
         fields = {"role": next(role for role in ("lead", "pad", "winds", "guitar") if role not in playing)}
+    if change == "style":
+        fields = {**fields, "reference": made["id"]}
     job = done(anna, anna.post("/v1/edits", json={"change": change, "track": made["id"], **fields}))
     assert job["state"] == "done", job
     assert job["result"]["seed"] == 3 and isinstance(job["result"]["render_seed"], int)

@@ -18,7 +18,8 @@ from hybridgen.sampling import LIMITS, MAX_PLANS, RenderArgs
 from hybridgen.serve.refusals import Range
 
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
-SOURCES = {"track": SOUNDS, "melody": (*SOUNDS, ".json")}  # fields that are ids, and the files that are meant by them
+# fields that are ids, and the files that are meant by them
+SOURCES = {"track": SOUNDS, "reference": SOUNDS, "melody": (*SOUNDS, ".json")}
 EXPORTS = ("zip", *(ending[1:] for ending in (*WRITES, *CHAPTERED)))
 
 
@@ -167,6 +168,13 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "notes": _field(str | list[str] | None, "what it plays, a bar or a list of bars (default: written)"),
         **_recording,
     },
+    "style": {
+        "track": TRACK,
+        "reference": _field(str, f"whose spectrum and stereo width it gets: {ID}", ...),
+        "strength": _field(float, "how much of the way", 1.0, (0, 1)),
+        "format": FORMAT,
+        **_recording,
+    },
     "stems": {"track": TRACK},
     "export": {
         "track": TRACK,
@@ -177,9 +185,10 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "labels": _field(Literal["sections", "bars", "chords"] | None, "positions for Audacity, in place of the plan"),
     },
 }
-CHANGES = ("repaint", "extend", "loop", "vary", "cover", "layer")  # they make a track of a track
-for _name in CHANGES:
+RENDERED = ("repaint", "extend", "loop", "vary", "cover", "layer")
+for _name in RENDERED:
     _FIELDS[_name] |= {**_render, "format": FORMAT}
+CHANGES = (*RENDERED, "style")  # they make a track of a track
 
 EDIT_FIELDS = _edit  # of a plan, in some bars
 KINDS: dict[str, type[Body]] = {

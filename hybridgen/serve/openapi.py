@@ -25,6 +25,7 @@ EXAMPLES: dict[str, Any] = {
     "vary": {"change": "vary", "track": ID, "amount": 0.3},
     "cover": {"change": "cover", "track": ID, "prompt": "string quartet"},
     "layer": {"change": "layer", "track": ID, "role": "lead", "instrument": "violin"},
+    "style": {"change": "style", "track": ID, "reference": ID, "strength": 0.7},
     "stems": {"change": "stems", "track": ID},
     "export": {"track": ID, "format": "zip"},
 }

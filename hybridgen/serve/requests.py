@@ -154,6 +154,10 @@ def _check_edit(fields: Mapping[str, Any], limits: Limits) -> None:
         raise Refused(f"plan and {next(iter(changes))} both say what the bars become: give one of them", "plan")
 
 
+def _check_style(fields: Mapping[str, Any], limits: Limits) -> None:
+    check_strength(fields["strength"])
+
+
 def _check_share(name: str) -> Check:
     def check(fields: Mapping[str, Any], limits: Limits) -> None:
         if name in fields and not 0 <= fields[name] <= 1:
@@ -192,6 +196,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "vary": (_check_rendering, _check_share("amount")),
     "cover": (_check_rendering, _check_prompt, _check_share("strength")),
     "layer": (_check_rendering,),
+    "style": (_check_style,),
     "stems": (),
     "export": (_check_export,),
 }

@@ -308,6 +308,10 @@ def _layer(task: Task) -> Made:
     return _written(task, result.track, ["part.wav"])
 
 
+def _style(task: Task) -> Made:
+    return _written(task, task.pipe.style(_opened(task), task.path("reference"), task.fields["strength"]), [])
+
+
 # ---- what is taken along
 
 
@@ -363,6 +367,7 @@ DOERS: dict[str, Callable[[Task], Made]] = {
     "vary": _vary,
     "cover": _cover,
     "layer": _layer,
+    "style": _style,
     "stems": _stems,
     "export": _export,
 }
