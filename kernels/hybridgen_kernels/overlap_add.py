@@ -62,8 +62,12 @@ class OverlapAdd(torch.autograd.Function):
 
 
 def overlap_add(frames: Tensor, hop: int, window: Tensor | None = None) -> Tensor:
-    """Frames (..., F, n), a hop apart, under a window (n,) and added up: (..., F * hop); n a multiple of hop."""
+    """Frames (..., F, n), a hop apart, under a window (n,) and added up: (..., F * hop).
+
+    n is a multiple of hop, and n - hop even.
+    """
     shape = (*frames.shape[:-2], frames.shape[-2] * hop)
     if frames.numel() == 0:
         return frames.new_empty(shape)
+    window = None if window is None else window.contiguous()
     return OverlapAdd.apply(frames.reshape(-1, *frames.shape[-2:]).contiguous(), hop, window).view(shape)
