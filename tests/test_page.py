@@ -31,6 +31,7 @@ LONG = 240_000  # milliseconds in which a job must be done on the slowest machin
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"]
+expect.set_options(timeout=20_000)
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PLAN = {
     "hybridgen_plan": 1,

@@ -546,7 +546,7 @@ def test_every_request_of_the_documentation_works(server: str, tmp_path: Path):
             variables = {"HERE": f"{server}/v1", "JOB": job, "PATH": os.environ["PATH"]}
             ran = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=variables, capture_output=True, text=True)
             assert ran.returncode == 0, (line, ran.stderr)
-            if ran.stdout.startswith('{"id"') and '"kind"' in ran.stdout:
+            if ran.stdout.startswith('{"id"') and '"events"' in ran.stdout:
                 with nobody.stream("GET", json.loads(ran.stdout)["events"]) as lines:
                     assert "event: done" in list(lines.iter_lines()), line
     assert {"house.flac", "plan.json", "techno.wav", "techno.mp3"} <= {path.name for path in tmp_path.iterdir()}

@@ -47,10 +47,15 @@ export async function finish(job, parent) {
   for (const note of end.result.notes ?? []) say(note);
   const track = await told(get(`/v1/library/${job.id}`));
   if (!track) return null;
-  if (player.mode === "live") {
+  if (player.mode === "live" && live?.job.id === job.id) {
     set({ other: null });
     await told(landed(track));
-    show(track, null);
+    await show(track);
+    return track;
+  }
+  if (live?.job.id === job.id) live.close();
+  if (player.mode === "live" && player.isPlaying) {
+    say(`“${track.title}” is ready.`, { action: "Open", run: () => openTrack(track.id) });
     return track;
   }
   const isHeard = player.isPlaying && player.mode === "track"; // what plays is never taken away
@@ -85,7 +90,7 @@ export async function openTrack(id, compare = false) {
 async function change(fields) {
   const parent = state.track;
   if (!parent) return null;
-  const { seed, ...rendering } = chosen(); // a seed makes all of a repaint anew, so it is asked for there
+  const rendering = Object.fromEntries(Object.entries(given()).filter(([name]) => RENDERING.includes(name)));
   const job = await told(post("/v1/edits", { track: parent.id, ...rendering, ...fields }));
   return job && finish(job, parent);
 }
@@ -101,8 +106,7 @@ const range = (label, props) => {
 const fieldOf = (kind, name) => state.options.fields[kind][name];
 
 function form(anchor, title, lines, values, does) {
-  let panel;
-  panel = popover(
+  const panel = popover(
     anchor,
     title,
     h("h3", {}, title),

@@ -35,8 +35,7 @@ export async function take(file) {
 }
 
 function ask(name, what, choices) {
-  let panel;
-  panel = popover(
+  const panel = popover(
     $("#import"),
     what,
     h("h3", {}, `${what}: ${name}`),

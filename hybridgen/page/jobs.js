@@ -2,6 +2,7 @@
 
 import { follow, remove } from "./api.js";
 import { $, capital, h, icon } from "./dom.js";
+import { live } from "./player.js";
 
 const rows = new Map();
 const WORDS = { track: "Render", repaint: "Repaint", extend: "Extend", loop: "Loop", vary: "Vary", cover: "Cover", layer: "Layer", stems: "Stems", export: "Export", notes: "Notes" };
@@ -10,7 +11,7 @@ const WORDS = { track: "Render", repaint: "Repaint", extend: "Extend", loop: "Lo
 export async function watch(job, tell) {
   const bar = h("progress", { max: "1", "aria-label": `${WORDS[job.kind] ?? job.kind}: done` });
   const text = h("span", { class: "job-text" }, "waits");
-  const cancel = h("button", { class: "icon-only", "aria-label": `Cancel ${WORDS[job.kind] ?? job.kind}`, onclick: () => remove(`/v1/jobs/${job.id}`).catch(() => {}) }, icon("close"));
+  const cancel = h("button", { class: "icon-only", "aria-label": `Cancel ${WORDS[job.kind] ?? job.kind}`, onclick: () => end(job) }, icon("close"));
   const row = h("div", { class: "job", "data-job": job.id }, h("span", { class: "job-kind" }, WORDS[job.kind] ?? capital(job.kind)), bar, text, cancel);
   rows.set(job.id, row);
   $("#jobs").append(row);
@@ -28,6 +29,11 @@ export async function watch(job, tell) {
     row.remove();
     rows.delete(job.id);
   }
+}
+
+function end(job) {
+  if (live?.job.id === job.id) live.close();
+  remove(`/v1/jobs/${job.id}`).catch(() => {}); // it may have ended by itself
 }
 
 export const isWatched = (id) => rows.has(id);

@@ -223,6 +223,7 @@ export function side(which) {
 // The track that is played from now on; what plays goes on at the same second.
 export async function load(track, other = null) {
   const [a, b] = await Promise.all([soundOf(track), other ? soundOf(other) : null]);
+  if (player.mode === "track" && player.a?.track.id === track.id && player.b?.track.id === other?.id) return a;
   const was = player.isPlaying && player.mode === "track";
   const where = player.mode === "track" ? time() : 0;
   if (player.mode !== "plan" || !player.isPlaying) pause();
@@ -230,7 +231,7 @@ export async function load(track, other = null) {
   player.a = { track, sound: a };
   player.b = b && { track: other, sound: b };
   player.stems = null;
-  player.loop = null;
+  if (!(was && b && player.loop?.[1] <= a.buffer.duration)) player.loop = null; // what goes round goes on doing so
   if (!b) player.side = "a";
   if (!keeps) {
     player.mode = "track";

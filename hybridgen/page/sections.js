@@ -140,7 +140,6 @@ function menu(anchor, i) {
   const bars = [section.first, section.last];
   const n = view.sections.length;
   const order = [...Array(n).keys()].map((one) => one + 1);
-  let panel;
   const act = (name, label, isOff, ...edits) => h("button", { class: "menu-item", disabled: isOff, onclick: () => (panel.close(), change(...edits)) }, icon(name), label);
   const label = h("select", { "aria-label": "Kind of section", onchange: () => (panel.close(), change({ edit: "edit", bars, label: label.value, keep_notes: true })) }, section.label ? [] : h("option", { value: "" }, "–"), state.options.labels.map((one) => h("option", { value: one, selected: one === section.label }, one)));
   const energy = h("input", { type: "range", min: "0", max: String(state.options.max_energy), step: "1", "aria-label": "Energy", onchange: () => (panel.close(), change({ edit: "edit", bars, energy: Number(energy.value) })) });
@@ -151,7 +150,7 @@ function menu(anchor, i) {
   const middle = section.first + Math.ceil((section.last - section.first + 1) / 2);
   const at = h("input", { type: "number", min: section.first + 1, max: section.last, "aria-label": "Bar at which it is divided" });
   at.value = middle;
-  panel = popover(
+  const panel = popover(
     anchor,
     `Section ${nameOf(section)}`,
     h("h3", {}, `${capital(nameOf(section))}, bars ${section.first}–${section.last}`),
