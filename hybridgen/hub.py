@@ -28,7 +28,7 @@ _NAME = re.compile(r"(?:[\w-]+/)?[\w-][\w.-]*")  # of a file, in the folder or o
 
 @dataclass(frozen=True)
 class HubId:
-    """ "A repository "owner/name", or "owner/name@revision" with a branch, a tag or a commit."""
+    """A repository "owner/name", or "owner/name@revision" with a branch, a tag or a commit."""
 
     repo: str
     revision: str | None = None
@@ -168,7 +168,7 @@ def one_line(what: str, writes: bool = False) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise _refused(what, error, writes) from None
     except (httpx.HTTPError, errors.XetDownloadError, errors.OfflineModeIsEnabled) as error:
-        so = "nothing has changed there" if writes else "the same command fetches the files that are missing"
+        so = "no file has changed there" if writes else "the same command fetches the files that are missing"
         raise ValueError(f"{what}: the connection to the Hub broke off, {so}: {_reason(error)}") from None
     except errors.HFValidationError as error:
         raise ValueError(f"{what}: {_reason(error)}") from None

@@ -154,11 +154,11 @@ def test_what_the_page_of_prompts_says_is_read(hooks: ModuleType):
         found = understand(prompt)
         assert found.summary() or found.notes, prompt
     assert set(hooks.WORD_LIST.findall(page)) == set(hooks.WORDS)
-    for name in hooks.WORDS["instruments"]():
-        controls = understand(f"{name} plays").controls
-        assert controls.instruments, name
-    for role in hooks.WORDS["roles"]():
-        assert understand(f"no {role}").controls.without, role
+    instruments = hooks.WORDS["instruments"]()
+    assert {"rhodes", "808", "congas", "nylon guitar"} <= set(instruments) and len(instruments) > 150
+    assert set(hooks._flat(hooks.NAMES)) - set(instruments) == {"synth"}  # which of them, nobody knows
+    for line_up in hooks.WORDS["ensembles"]():
+        assert understand(line_up).controls.instruments, line_up
 
 
 def test_a_link_that_leads_nowhere_stays_to_be_found(hooks: ModuleType):

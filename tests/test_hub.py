@@ -345,7 +345,7 @@ def test_no_permission_to_write(
 def test_a_push_without_a_network(note_model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys):
     point_at(NOBODY, monkeypatch, tmp_path / "cache")
     said = fails(capsys, "push", str(note_model), "me/mine", "--license", "apache-2.0")
-    assert "model 'me/mine': the connection to the Hub broke off, nothing has changed there: " in said
+    assert "model 'me/mine': the connection to the Hub broke off, no file has changed there: " in said
 
 
 def test_a_folder_that_is_no_model(server: Hub, tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LIMIT = 240.0  # seconds, until the replicas answer
+LIMIT = 600.0  # seconds, until the replicas answer
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ PAGES = ("MODEL_CARD.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")  # o
 UNDERSTOOD, WORD_LIST = re.compile(r"<!-- understood\n(.*?)-->", re.DOTALL), re.compile(r"<!-- words (\w+) -->")
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]\n]*)\]\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
+NAMES = (*PROGRAM_WORDS.values(), *KIT_WORDS.values(), PERCUSSION_WORDS.values())
+
 
 def _flat(groups: Iterable[Iterable[str]]) -> list[str]:
     return sorted({name for group in groups for name in group}, key=str.lower)
@@ -33,7 +35,7 @@ WORDS: dict[str, Callable[[], list[str]]] = {
     "modes": lambda: list(MODES),
     "sections": lambda: list(LABELS),
     "roles": lambda: list(ROLES),
-    "instruments": lambda: _flat([*PROGRAM_WORDS.values(), *KIT_WORDS.values(), PERCUSSION_WORDS.values()]),
+    "instruments": lambda: [name for name in _flat(NAMES) if understand(f"{name} plays").controls.instruments],
     "synonyms": lambda: [f"{said} ({name})" for said, name in sorted(SYNONYMS.items()) if said.isascii()],
     "nearest": lambda: [f"{said} → {name}" for said, name in sorted(NEAREST.items())],
     "ensembles": lambda: list(ENSEMBLES),
