@@ -84,6 +84,10 @@ async function start() {
   });
   on("plan track", changes.drawActions);
   new ResizeObserver(candidates.draw).observe($("#candidates"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    candidates.draw();
+    set({ role: state.role }); // notes are drawn in the colours of the other scheme
+  });
   await resume();
   document.body.dataset.ready = "";
 }
