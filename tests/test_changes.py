@@ -260,7 +260,7 @@ def test_a_track_that_stops_inside_its_last_bar_goes_on_without_a_gap(note_pipe:
         (lambda pipe, track: pipe.repaint(track), "nothing is to change"),
         (lambda pipe, track: pipe.repaint(track, seconds=(0, 1e-9)), "shorter than a sample"),
         (lambda pipe, track: pipe.repaint(track, seconds=(10**400, 10**401)), "are not inside the track"),
-        (lambda pipe, track: pipe.extend(track, 10**9), "bars 1e.09 is outside 1-"),
+        (lambda pipe, track: pipe.extend(track, 10**9), "bars 1000000000 is outside 1-"),
     ],
 )
 def test_what_changes_nothing_or_cannot_be_is_said(note_pipe: Pipeline, steady: Track, work: Callable, words: str):

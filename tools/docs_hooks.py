@@ -39,7 +39,7 @@ WORDS: dict[str, Callable[[], list[str]]] = {
     "synonyms": lambda: [f"{said} ({name})" for said, name in sorted(SYNONYMS.items()) if said.isascii()],
     "nearest": lambda: [f"{said} → {name}" for said, name in sorted(NEAREST.items())],
     "ensembles": lambda: list(ENSEMBLES),
-    "genres": lambda: sorted(style.name for style in genres.TRAINED),
+    "genres": lambda: sorted(style.name for style in genres.STYLES),
 }
 
 

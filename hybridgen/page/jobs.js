@@ -2,7 +2,7 @@
 
 import { follow, remove } from "./api.js";
 import { $, capital, h, icon } from "./dom.js";
-import { live } from "./player.js";
+import { lives } from "./player.js";
 
 const rows = new Map();
 const WORDS = { track: "Render", repaint: "Repaint", extend: "Extend", loop: "Loop", vary: "Vary", cover: "Cover", layer: "Layer", stems: "Stems", export: "Export", notes: "Notes" };
@@ -32,7 +32,7 @@ export async function watch(job, tell) {
 }
 
 function end(job) {
-  if (live?.job.id === job.id) live.close();
+  lives.get(job.id)?.close();
   remove(`/v1/jobs/${job.id}`).catch(() => {}); // it may have ended by itself
 }
 

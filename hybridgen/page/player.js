@@ -264,6 +264,7 @@ export function setLoop(span) {
 // ---- a render under way: samples as they come, one buffer after the other on the audio clock, without a gap
 
 export let live = null;
+export const lives = new Map(); // of each job whose sound is still read
 
 export class Live {
   // view: of the plan that is rendered, where it is known; total: seconds that it will have
@@ -271,6 +272,7 @@ export class Live {
     Object.assign(this, { job, total, view, seconds: 0, buffers: [], sources: [], isHeard: false, rate: 44100, peaks: [] });
     this.stopping = new AbortController();
     live = this;
+    lives.set(job.id, this);
   }
 
   async read(first) {
@@ -346,6 +348,7 @@ export class Live {
   // Nothing more will come of it; what is heard of it ends.
   close() {
     this.stopping.abort();
+    lives.delete(this.job.id);
     if (live !== this) return;
     if (player.mode === "live") use("track");
     live = null;
