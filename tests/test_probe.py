@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("librosa")
 
-from hybridgen.data.composer.genres import PROBED
+from hybridgen.data.composer.genres import STYLES
 from hybridgen.metrics import probe
 from hybridgen.metrics.probe import Probe, features, planned_roles, roles_agreement
 from hybridgen.plan.parts import ROLES, Bar, Section, Tempo
@@ -80,7 +80,11 @@ def test_a_saved_probe_is_the_same(small, tmp_path, monkeypatch):
 
 def test_the_shipped_probe_knows_its_genres_and_is_small():
     shipped = probe.load()
-    assert set(shipped.genres) == {style.name for style in PROBED} and "training songs" in shipped.origin
+    assert (
+        set(shipped.genres) <= {style.name for style in STYLES}
+        and len(shipped.genres) >= 23
+        and "training songs" in shipped.origin
+    )
     assert shipped.role_weights.shape == (len(shipped.mean) + 1, len(ROLES))
     assert probe.PATH.stat().st_size < 400_000
     assert "drums" not in shipped.roles(features(0.0 * noise(1.0)))

@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from hybridgen import audio
-from hybridgen.evaluation.prompts import PROBED
+from hybridgen.evaluation import prompts
 from hybridgen.history import Change
 from hybridgen.manifest import Manifest
 from hybridgen.metrics import harmony, probe, rhythm, scores
@@ -38,7 +38,7 @@ from hybridgen.render import edges, mixdown, stems
 from hybridgen.render.windows import WindowRenderer
 from hybridgen.track import Track
 
-GENRES = tuple(style.name for style in PROBED)
+GENRES = prompts.genres()
 METERS = ("4/4", "4/4", "4/4", "3/4", "4/4", "7/8", "4/4", "6/8", "4/4", "5/4")
 ENDINGS = ("ring-out", None, "cut", "fade 2", None)
 WORDS = ("a sparse quiet breakdown", "louder, with heavy drums", "soft strings", "a funk guitar groove", "dreamy pads")

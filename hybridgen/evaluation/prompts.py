@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 from hybridgen.data.captions import caption_words, captions
 from hybridgen.data.composer import compose
-from hybridgen.data.composer.genres import PROBED
+from hybridgen.data.composer.genres import STYLES
 from hybridgen.data.song import Song
+from hybridgen.metrics import probe
 from hybridgen.plan.plan import Plan
 from hybridgen.text.controls import find_controls
 
@@ -54,10 +55,15 @@ def select_all(size: EvalSize, songs: Path) -> tuple[list[EvalPrompt], list[Eval
     return prompts, select(size.prompts[0][0], size.n_references, songs, part=1)
 
 
+def genres() -> tuple[str, ...]:
+    """Those that the probe can recognize, in the composer's order."""
+    return tuple(style.name for style in STYLES if style.name in probe.load().genres)
+
+
 def select(seconds: int, count: int, songs: Path, part: int) -> list[EvalPrompt]:
     """`count` prompts for songs with even (part 0) or odd (1) index; the probe's genres equally often, in turn."""
-    selected: dict[str, list[EvalPrompt]] = {style.name: [] for style in PROBED}
-    per_genre = -(-count // len(PROBED))
+    selected: dict[str, list[EvalPrompt]] = {name: [] for name in genres()}
+    per_genre = -(-count // len(selected))
     with tqdm(total=count, desc=f"selecting songs of {seconds} s", unit="song", disable=None) as bar:
         indices = itertools.count(part, 2)
         while sum(map(len, selected.values())) < count:
