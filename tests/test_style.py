@@ -1,6 +1,5 @@
 """A style: the spectrum and the width of a reference, on a track, a loop, a recording, and on what is changed later."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from hybridgen.audio import LIMITER_REACH, Audio
 from hybridgen.cli import main
 from hybridgen.history import N_BANDS, Style
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan.parts import Bar, Ending, Section, Tempo
+from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.render import equalizer, mixdown
 from hybridgen.render.equalizer import BANDS, TAPS, levels, toned
@@ -40,8 +39,8 @@ def styled(note_pipe: Pipeline, track: Track, reference: Audio) -> Track:
     return note_pipe.style(track, reference)
 
 
-def operation(bands_db: np.ndarray, side_db: float = 0.0, plan: Plan = PLAN) -> Style:
-    return Style(plan, "0" * 64, 1.0, tuple(bands_db.tolist()), side_db, history.ModelRecord("none", {}))
+def operation(bands_db: np.ndarray, side_db: float = 0.0) -> Style:
+    return Style(PLAN, "0" * 64, 1.0, tuple(bands_db.tolist()), side_db, history.ModelRecord("none", {}))
 
 
 def apart(track: Track, reference: Audio) -> tuple[float, float]:
@@ -72,11 +71,10 @@ def test_the_side_gets_its_gain_and_mono_stays_mono():
 
 
 def test_a_loop_goes_round_in_the_filter():
-    plan = replace(PLAN, ending=Ending("loop"))
     samples = np.random.default_rng(0).standard_normal((2, 3 * TAPS)).astype(np.float32)
-    one = operation(np.linspace(-9, 9, N_BANDS), plan=plan)
-    turned = toned(np.roll(samples, 5000, axis=1), [one])
-    np.testing.assert_allclose(np.roll(toned(samples, [one]), 5000, axis=1), turned, atol=1e-5)
+    one = operation(np.linspace(-9, 9, N_BANDS))
+    turned = toned(np.roll(samples, 5000, axis=1), [one], is_loop=True)
+    np.testing.assert_allclose(np.roll(toned(samples, [one], is_loop=True), 5000, axis=1), turned, atol=1e-5)
 
 
 def test_what_is_undone_is_as_it_was():
@@ -108,6 +106,20 @@ def test_it_is_replayed_and_opened_as_it_was(note_pipe: Pipeline, styled: Track,
     path = styled.save(tmp_path / "styled.mp3")
     opened = note_pipe.open(path)
     assert np.array_equal(opened.samples, styled.samples) and opened.manifest.styles == styled.manifest.styles
+
+
+def test_two_styles_are_one_filter_however_the_track_comes_back(note_pipe: Pipeline, styled: Track, tmp_path: Path):
+    twice = note_pipe.style(styled, Audio(styled.samples[::-1] * 0.5, RATE), 0.5)
+    assert len(twice.manifest.styles) == 2
+    assert np.array_equal(note_pipe.replay(twice.manifest).samples, twice.samples)
+    assert np.array_equal(note_pipe.open(twice.save(tmp_path / "twice.mp3")).samples, twice.samples)
+
+
+def test_a_loop_of_a_styled_track_goes_round_in_its_filter_too(note_pipe: Pipeline, styled: Track, tmp_path: Path):
+    loop = note_pipe.loop(styled, (1, 4))
+    opened = note_pipe.open(loop.save(tmp_path / "loop.mp3"))
+    assert np.abs(opened.samples - loop.samples)[:, :TAPS].max() < 1e-4
+    assert np.abs(opened.samples - loop.samples).max() < 1e-4
 
 
 def test_what_is_made_anew_later_has_it_too_and_the_rest_stays(note_pipe: Pipeline, styled: Track):

@@ -516,7 +516,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *changes("render/opening.py", "test_endings.py",
         ("a lossy file at another level",
-            "own = mixdown.master(equalizer.toned(own, record.styles), plan, record.gain_db)", "pass"),
+            "own = mixdown.master(equalizer.toned(own, record.styles, plan.is_loop), plan, record.gain_db)", "pass"),
     ),
     *changes("render/opening.py", "test_pipeline.py",
         ("bars of a recording past its end", "int((seconds - downbeat +", "int((seconds +"),

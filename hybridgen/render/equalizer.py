@@ -21,25 +21,23 @@ WINDOW = 8192  # samples, of a spectrum
 SMALLEST = 1e-12
 
 
-def toned(samples: np.ndarray, styles: Sequence[Style], is_whole: bool = True) -> np.ndarray:
-    """Samples (2, N) after the filters of all styles, which look back at `TAPS` samples.
+def toned(samples: np.ndarray, styles: Sequence[Style], is_loop: bool = False) -> np.ndarray:
+    """Samples (2, N) after one filter for all styles, which looks back at `TAPS` samples.
 
-    is_whole: whether they are a whole track and no piece of it: of a loop its end is then heard at its beginning.
+    is_loop: whether they are a whole loop, whose end is heard at its beginning.
     """
     if not styles:
         return samples
-    plan = styles[0].plan
-    wraps = is_whole and plan.is_loop
-    left, right = np.pad(samples.astype(float), ((0, 0), (TAPS, 0)), mode="wrap" if wraps else "constant")
+    left, right = np.pad(samples.astype(float), ((0, 0), (TAPS, 0)), mode="wrap" if is_loop else "constant")
     gain = 10 ** (sum(one.side_db for one in styles) / 20)
     both = np.stack([left + right, (left - right) * gain]) / 2
-    taps = _filter(np.sum([one.bands_db for one in styles], axis=0), plan.time_base.sample_rate)
+    taps = _filter(np.sum([one.bands_db for one in styles], axis=0), styles[0].plan.time_base.sample_rate)
     mid, side = signal.oaconvolve(both, taps[None], axes=1)[:, TAPS : TAPS + samples.shape[1]]
     return np.stack([mid + side, mid - side]).astype(np.float32)
 
 
 def undone(samples: np.ndarray, styles: Sequence[Style]) -> np.ndarray:
-    """Samples (2, N) of a whole track as they were before the filters of all styles."""
+    """Samples (2, N) of a whole track, which is no loop, as they were before the filter of all styles."""
     less = (tuple(-gain for gain in one.bands_db) for one in styles)
     inverse = [replace(one, bands_db=gains, side_db=-one.side_db) for one, gains in zip(styles, less, strict=True)]
     return toned(samples, inverse)

@@ -73,7 +73,7 @@ def added(stages: Stages, track: Track, operation: Change, options: RenderOption
     unset = replace(plan, codes=())  # what the others play
     latents = mixdown.rendered(stages, unset, prompt, operation, record.origin, options.progress, operation.heard)
     alone = mixdown.decoded(stages, plan, latents, (0, plan.length), record.origin)
-    alone = equalizer.toned(alone, record.styles) * np.float32(10 ** (record.gain_db / 20))
+    alone = equalizer.toned(alone, record.styles, plan.is_loop) * np.float32(10 ** (record.gain_db / 20))
     samples = mixdown.master(track.samples + alone, plan, 0.0)
     mixed = Audio(samples * np.float32(10 ** (-record.gain_db / 20)), plan.time_base.sample_rate)
     record = replace(record, operations=(*record.operations, operation))

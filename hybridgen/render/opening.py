@@ -51,7 +51,7 @@ def open_track(stages: Stages, path: Path, progress: Progress | None = None) -> 
     if own is None:
         frames = torch.from_numpy(latents).to(stages.device)
         own = mixdown.decoded(stages, plan, frames, (0, plan.length), record.origin)
-        own = mixdown.master(equalizer.toned(own, record.styles), plan, record.gain_db)
+        own = mixdown.master(equalizer.toned(own, record.styles, plan.is_loop), plan, record.gain_db)
     if record.is_recording and not record.operations[0].plan.codes:  # older: its codes were the planner's invention
         plan = replace(plan, codes=mixdown.codes(stages, latents))
     return Track(own, plan, latents, record, notes)

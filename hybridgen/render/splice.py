@@ -111,7 +111,7 @@ class _Spliced:
             start, stop = max(0, start), min(self.plan.length, stop)
         fresh = mixdown.decoded(self.stages, self.plan, self.latents, (start, stop), self.origin)
         fresh = fresh if narrow == 1.0 else stereo.narrowed(fresh, narrow)
-        fresh = equalizer.toned(fresh, self.styles, is_whole=False)
+        fresh = equalizer.toned(fresh, self.styles)
         audio.master(fresh, self.track.manifest.gain_db + gain_db)
         return audio.to_24_bits(fresh[:, low - start : high - start])
 
@@ -159,7 +159,7 @@ class _Spliced:
             return 0.0, 1.0, None
         own = np.concatenate([self.track.samples[:, start:stop] for start, stop in spans], axis=1)
         parts = [mixdown.decoded(self.stages, old, latents, span, record.origin) for span in spans]
-        parts = [equalizer.toned(part, self.styles, is_whole=False) for part in parts]
+        parts = [equalizer.toned(part, self.styles) for part in parts]
         made = np.concatenate(parts, axis=1)
         if not own.any() or not made.any():
             return 0.0, 1.0, None

@@ -64,7 +64,7 @@ def _alone(stages: Stages, track: Track, role: str, place: tuple[int, int], prog
 
     latents = mixdown.rendered(stages, plan, prompt, last, record.origin, all_roles, (role,))
     samples = mixdown.decoded(stages, plan, latents, (0, plan.length), record.origin)
-    return equalizer.toned(samples, record.styles) * np.float32(10 ** (record.gain_db / 20))
+    return equalizer.toned(samples, record.styles, plan.is_loop) * np.float32(10 ** (record.gain_db / 20))
 
 
 def shares(mix: np.ndarray, alone: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -35,13 +35,13 @@ def style(stages: Stages, track: Track, reference: Audio, sha256: str, strength:
         raise ValueError(
             f"reference of {clip.shape[1] / rate:.2f} s, silent or too short to have a spectrum: 0.2 s at least"
         )
-    own, model = _unmastered(stages, track), stages.model_record
+    own, model = toned(_unmastered(stages, track), _own_styles(track), plan.is_loop), stages.model_record
     wanted, wanted_width = levels(clip, rate)
     found = Style(plan, sha256, strength, _gains(levels(own, rate)[0], wanted, strength), 0.0, model)
-    width = levels(toned(own, (found,)), rate)[1]  # the bands change it too
+    width = levels(toned(own, (found,), plan.is_loop), rate)[1]  # the bands change it too
     if width > SILENT_DB:
         found = replace(found, side_db=round(strength * float(np.clip(wanted_width - width, *SIDE_DB)), 2))
-    louder = Audio(toned(own, (found,)), rate).loudness() - Audio(own, rate).loudness()
+    louder = Audio(toned(own, (found,), plan.is_loop), rate).loudness() - Audio(own, rate).loudness()
     if np.isfinite(louder):
         found = replace(found, bands_db=tuple(round(band - louder, 2) for band in found.bands_db))
     return styled(stages, track, found)
@@ -51,18 +51,23 @@ def styled(stages: Stages, track: Track, operation: Style) -> Track:
     """The track with the spectrum and the width that an operation gives it."""
     change.check_time_base(stages, track.plan)
     record = replace(track.manifest, operations=(*track.manifest.operations, operation))
-    samples = toned(_unmastered(stages, track), (operation,))
+    samples = toned(_unmastered(stages, track), (*_own_styles(track), operation), track.plan.is_loop)
     return replace(track, samples=mixdown.master(samples, track.plan, record.gain_db), manifest=record, stems=None)
 
 
 def _unmastered(stages: Stages, track: Track) -> np.ndarray:
-    """Samples (2, N) of a track as it is before its gain and the limiter; its own sound has been through them."""
+    """Samples (2, N) of a track before gain and limiter: of the codec, or its own sound, which has been through all."""
     plan, record = track.plan, track.manifest
     if record.has_own_sound:
         return track.samples * np.float32(10 ** (-record.gain_db / 20))
     change.check_stages(stages, record, "codec", "its latents cannot be decoded here")
     latents = torch.from_numpy(track.latents.copy()).to(stages.device)
-    return toned(mixdown.decoded(stages, plan, latents, (0, plan.length), record.origin), record.styles)
+    return mixdown.decoded(stages, plan, latents, (0, plan.length), record.origin)
+
+
+def _own_styles(track: Track) -> tuple[Style, ...]:
+    """What `_unmastered` has not been given yet."""
+    return () if track.manifest.has_own_sound else track.manifest.styles
 
 
 def _gains(present: np.ndarray, wanted: np.ndarray, strength: float) -> tuple[float, ...]:
