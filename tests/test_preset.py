@@ -11,6 +11,7 @@ import torch
 from hybridgen import config, files, weights
 from hybridgen.audio import TARGET_LUFS, Audio
 from hybridgen.codecs.own import SpectralCodec
+from hybridgen.data.sound import sources
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.harmony import scale_pitches, split_chord, split_key
 from hybridgen.stages import STAGES, PipelineConfig
@@ -45,6 +46,7 @@ def test_it_has_the_shapes_of_its_yaml(tiny: Pipeline):
 def test_its_training_is_documented():
     record = json.loads((FOLDER / "training.json").read_text())
     assert record["corpus"]["seed"] == 0
+    assert record["corpus"]["notices"].keys() == sources.BY_NAME.keys()  # a card for the Hub is made of it
     assert all(record["stages"][stage] for stage in STAGES)
 
 
