@@ -74,7 +74,7 @@ class Tools:
         return self._track(self._done("track", {**controls, **words}, request))
 
     def edit(self, track: str, change: str, fields: dict, request: gradio.Request) -> tuple[dict, gradio.FileData]:
-        """Another track out of a track: repaint, extend, loop, vary, cover or layer.
+        """Another track out of a track: repaint, extend, loop, vary, cover, layer or style.
 
         Args:
             track: the id of the track

@@ -5,7 +5,7 @@ import { $, capital, h, icon } from "./dom.js";
 import { lives } from "./player.js";
 
 const rows = new Map();
-const WORDS = { track: "Render", repaint: "Repaint", extend: "Extend", loop: "Loop", vary: "Vary", cover: "Cover", layer: "Layer", stems: "Stems", export: "Export", notes: "Notes" };
+const WORDS = { track: "Render", repaint: "Repaint", extend: "Extend", loop: "Loop", vary: "Vary", cover: "Cover", layer: "Layer", style: "Style", stems: "Stems", export: "Export", notes: "Notes" };
 
 // The job as it ends; its row is there as long.
 export async function watch(job, tell) {

@@ -8,7 +8,7 @@ import { fileOf } from "./sounds.js";
 import { setPrompt } from "./prompt.js";
 import { on, open, state } from "./state.js";
 
-const WORDS = { track: "", repaint: "repainted", extend: "extended", loop: "loop", vary: "varied", cover: "cover", layer: "with a layer", upload: "from a file" };
+const WORDS = { track: "", repaint: "repainted", extend: "extended", loop: "loop", vary: "varied", cover: "cover", layer: "with a layer", style: "in another's style", upload: "from a file" };
 let openTrack = () => {};
 let timer;
 let asked = 0;
