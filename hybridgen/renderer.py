@@ -1,14 +1,15 @@
 """Diffusion transformer: the velocity of the latents, given the plan (Peebles & Xie, https://arxiv.org/abs/2212.09748).
 
 Two latent frames make a token. Controls, notes, codes and the clean frames of the context are added at the input, text
-is looked at by cross-attention, time and timbre set scales, shifts and gates (adaLN-single,
+is looked at by cross-attention, time, timbre and kinds of sound set scales, shifts and gates (adaLN-single,
 https://arxiv.org/abs/2310.00426). Everything that a condition may lack has a learned stand-in: text a null token, codes
-a null entry, controls absent instruments, notes their own flag, timbre what its layers make of zeros. Of the roles of
+a null entry, controls absent instruments, notes their own flag, kinds of sound a zero,
+timbre what its layers make of zeros. Of the roles of
 a plan all are heard, or some: nothing that the plan says of the others alone reaches the model.
 
 Shapes: B batch, T latent frames (a multiple of R, the latent frames in a code frame), N = T / 2 tokens, C latent
 channels, S prompt tokens, E text width, F control features, Q codebooks, P = T / R code frames, K entries of the notes'
-rolls, D width.
+rolls, X kinds of sound, D width.
 """
 
 import math
@@ -26,17 +27,14 @@ from hybridgen.ops import Rotary
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, NO_INSTRUMENT, ROLE_FEATURES, columns
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.rolls import N_PITCHES, STRENGTHS
+from hybridgen.plan.sounds import SOUNDS
 
 PATCH = 2  # latent frames in a token
 CROSS_EVERY = 2  # layers from one that looks at the text to the next, the first included
+SOUND_SCALE = 32.0  # few inputs, each seldom set, learn as fast as the others only where they are large
 ROLES_KNOWN = columns("roles_known")
-PARTS = (
-    "text",
-    "codes",
-    "controls",
-    "timbre",
-    "notes",
-)  # what a condition may lack, in the order of `Condition.dropped`
+# what a condition may lack, in the order of `Condition.dropped`
+PARTS = ("text", "codes", "controls", "timbre", "notes", "sound")
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class RendererConfig:
     ffn_dim: Width  # inner width of SwiGLU
     frames_per_code: Count = 4  # latent frames in a code frame, older files do not say it; windows start and end on one
     notes: bool = False  # whether it knows notes and which roles are heard; older files do not say it
+    sound: bool = False  # whether it knows kinds of sound; older files do not say it
 
     RETIRED: ClassVar = {"cross_every": CROSS_EVERY}  # see `config.build`
 
@@ -81,16 +80,17 @@ class Condition:
     strengths: Tensor  # (B, K, 4) of these; zeros are padding
     notes_known: Tensor  # (B, T, 9) bool: of which roles the notes are known
     heard: Tensor  # (B, 9) bool: the roles that are to be heard
+    sound: Tensor  # (B, X) of each kind of sound 1 wanted, -1 not wanted, 0 free, as `plan.sounds` has them
 
     def dropped(self, keep: Tensor | None = None) -> "Condition":
-        """Without the parts for which `keep` (B, 5) bool, in the order of `PARTS`, is False; None drops all of them.
+        """Without the parts for which `keep` (B, 6) bool, in the order of `PARTS`, is False; None drops all of them.
 
         The context and which roles are heard stay: these are given, not requested. `dropped()` is the unconditional
         side of guidance.
         """
         if keep is None:
             keep = torch.zeros(len(self.text), len(PARTS), dtype=torch.bool, device=self.text.device)
-        text, codes, controls, timbre, notes = keep.unbind(1)  # (B,) each
+        text, codes, controls, timbre, notes, sound = keep.unbind(1)  # (B,) each
         return replace(
             self,
             text_mask=self.text_mask & text[:, None],
@@ -100,6 +100,7 @@ class Condition:
             timbre=self.timbre * timbre[:, None],
             strengths=self.strengths * notes[:, None, None],
             notes_known=self.notes_known & notes[:, None, None],
+            sound=self.sound * sound[:, None],
         )
 
     def cat(self, other: "Condition") -> "Condition":
@@ -108,12 +109,13 @@ class Condition:
 
 
 def no_notes(n: int, n_frames: int, device: torch.device | str | None = None) -> dict[str, Tensor]:
-    """The fields of a `Condition` that say that no notes are known and all roles are heard."""
+    """The fields of a `Condition` that say that no notes are known, all roles are heard, and any sound will do."""
     return {
         "notes": torch.zeros(n, 0, 3, dtype=torch.int64, device=device),
         "strengths": torch.zeros(n, 0, len(STRENGTHS), device=device),
         "notes_known": torch.zeros(n, n_frames, len(ROLES), dtype=torch.bool, device=device),
         "heard": torch.ones(n, len(ROLES), dtype=torch.bool, device=device),
+        "sound": torch.zeros(n, len(SOUNDS), device=device),
     }
 
 
@@ -224,7 +226,7 @@ class Embedding(nn.Module):
 class Renderer(nn.Module):
     """Velocity of the latents on the way from noise to music."""
 
-    OPTIONAL_TENSORS: ClassVar = ("embedding.notes.",)  # a training may start from weights without them
+    OPTIONAL_TENSORS: ClassVar = ("embedding.notes.", "sound.")  # a training may start from weights without them
 
     def __init__(self, config: RendererConfig):
         super().__init__()
@@ -235,6 +237,7 @@ class Renderer(nn.Module):
         self.null_text = nn.Parameter(torch.randn(1, 1, dim) * 0.1)
         self.time = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.timbre_in = nn.Sequential(nn.Linear(2 * config.latent_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.sound = nn.Linear(len(SOUNDS), dim, bias=False) if config.sound else None
         self.modulation = nn.Linear(dim, 6 * dim)
         self.blocks = nn.ModuleList(Block(config, i % CROSS_EVERY == 0) for i in range(config.n_layers))
         self.table = nn.Parameter(torch.zeros(2, dim))
@@ -243,12 +246,14 @@ class Renderer(nn.Module):
         for layer in (self.modulation, self.out):  # every block starts as the identity, every velocity as zero
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        if self.sound is not None:
+            nn.init.zeros_(self.sound.weight)
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Condition) -> Tensor:
         """Velocity (B, T, C) at x_t (B, T, C) and t (B,) in 0-1; ValueError unless T is a multiple of R."""
         if x_t.shape[1] % self.config.frames_per_code:
             raise ValueError(f"frames {x_t.shape[1]} are not a multiple of {self.config.frames_per_code}")
-        global_state = self.time(sinusoids(t, self.config.dim).to(x_t.dtype)) + self.timbre_in(cond.timbre)  # (B, D)
+        global_state = self.time(sinusoids(t, self.config.dim).to(x_t.dtype)) + self._timbre(cond)  # (B, D)
         modulation = self.modulation(F.silu(global_state)).unflatten(-1, (6, -1))
         text = torch.cat([self.null_text.expand(len(x_t), -1, -1), self.text(cond.text)], dim=1)
         text_mask = F.pad(cond.text_mask, (1, 0), value=True)[:, None, None]  # the null token is always there
@@ -261,6 +266,15 @@ class Renderer(nn.Module):
         _, normed = self.norm(x, shift=shift, scale=scale)
         velocity = self.out(normed)
         return rearrange(velocity, "b n (p c) -> b (n p) c", p=PATCH)
+
+    def _timbre(self, cond: Condition) -> Tensor:
+        """(B, D): the timbre of a reference, and of the kinds of sound, which are learned as shifts of a timbre."""
+        first, activation, last = self.timbre_in
+        hidden: Tensor = first(cond.timbre)
+        if self.sound is not None:
+            hidden = hidden + self.sound(SOUND_SCALE * cond.sound.to(hidden.dtype))
+        out: Tensor = last(activation(hidden))
+        return out
 
     @staticmethod
     def timbre(latents: Tensor, mask: Tensor | None = None) -> Tensor:

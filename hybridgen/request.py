@@ -7,6 +7,7 @@ from hybridgen.plan.controls import Controls
 from hybridgen.plan.instruments import HEARD
 from hybridgen.plan.parts import check_bars
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.sounds import merged
 from hybridgen.text.controls import Understanding, understand
 from hybridgen.text.vocabulary import unread_note
 
@@ -86,7 +87,8 @@ def _cast(cast: tuple[str, ...] | None, asked: set[str]) -> tuple[str, ...] | No
 def reworded(plan: Plan, bars: tuple[int, int] | None, prompt: str) -> tuple[Plan, tuple[str, ...]]:
     """The plan in other words: who plays in the bars (None: in all) is as the prompt says ("solo piano"); and notes.
 
-    Everything else that the prompt fixes is the plan's already, so it gives way, with a note.
+    How it sounds is so too, where all bars are meant: what is said of a kind of sound replaces what was. Everything
+    else that the prompt fixes is the plan's already, so it gives way, with a note.
     """
     understood = understand(prompt)
     asked, notes = understood.controls, list(understood.notes)
@@ -103,7 +105,11 @@ def reworded(plan: Plan, bars: tuple[int, int] | None, prompt: str) -> tuple[Pla
             kept = asked.roles or (*(section.roles or ()), *programs)
             roles = [role for role in dict.fromkeys(kept) if role not in (asked.without or ())]
             new = new.edit((start, stop), roles=roles, instruments=programs or None)
+    taken = ["roles", "without", "instruments"]
+    if asked.sound is not None and (first, last) == (1, plan.n_bars):
+        taken.append("sound")
+        new = new.edit(sound=merged(plan.sound, asked.sound))
     fixed = [name for name, value in vars(asked).items() if value is not None]
-    others = [name for name in fixed if name not in ("roles", "without", "instruments")]
+    others = [name for name in fixed if name not in taken]
     notes += [f"{name} in the prompt is not changed by an edit's words" for name in others]
     return new.edit(bars, prompt=prompt), tuple(notes)

@@ -142,6 +142,9 @@ def test_controls_found_in_a_caption_are_the_plans():
             found["true roles"] += role in dict(plan.instruments) and (not programs or played in programs)
         if (swing := said.pop("swing", None)) is not None:
             assert plan.swing.ratio == pytest.approx(swing.ratio, abs=0.07) and plan.swing.unit == swing.unit, text
+        assert set(said.pop("sound", ())) <= {"live drums", "analog", "wide"}, (
+            text
+        )  # words for instruments and moods too
         said = {name: value for name, value in said.items() if name not in ("cues", "roles", "dynamics")}
         truth = {"key": plan.key, "meter": plan.meter, "bars": plan.n_bars}
         assert all(truth.get(name) == value for name, value in said.items()), (said, text)

@@ -1,6 +1,7 @@
 """The corpus on disk: it resumes where it stopped, a song written again is the same file, test songs stay apart."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from hybridgen.data import synth
 from hybridgen.data.composer import compose
 from hybridgen.data.corpus import draw_subsets, main, read, split, write
 from hybridgen.data.sound import sources
-from hybridgen.data.vocabulary import SOUND_WORDS
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.sounds import SOUND_WORDS
 
 SECONDS = (4.0, 6.0)
 SOUNDS = ("fluid-r3", "synthesis")
@@ -34,7 +35,7 @@ def test_a_folder_reads_back_as_the_songs_that_were_composed(folder):
     for record in records:
         song = compose(3, record.index, SECONDS)
         assert record.song() == song
-        assert record.plan == song.plan
+        assert record.plan == replace(song.plan, sound=("general midi",))
         assert record.genre == song.genre
         assert len(record.captions) == 10
         assert all(record.captions)

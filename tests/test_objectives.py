@@ -6,6 +6,7 @@ import torch
 from hybridgen import flow
 from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
+from hybridgen.plan.sounds import SOUNDS
 from hybridgen.renderer import PARTS
 from hybridgen.training.dataset import WindowBatch
 from hybridgen.training.objectives import ConditioningDropout, FlowBatch, corrupt_codes, known_frames, make_flow_batch
@@ -30,12 +31,20 @@ def make_batch() -> WindowBatch:
         strengths=torch.ones(N, FRAMES, 4),
         notes_known=torch.ones(N, FRAMES, len(ROLES), dtype=torch.bool),
         heard=torch.ones(N, len(ROLES), dtype=torch.bool),
+        sound=torch.ones(N, len(SOUNDS)),
         seeds=torch.arange(N),
     )
 
 
+NOTHING_DROPPED = (0.0,) * len(PARTS)
+
+
 def make_task(
-    batch: WindowBatch, drop: tuple[float, ...] = (0.0,) * 5, drop_all: float = 0.0, roles: float = 0, spans: float = 0
+    batch: WindowBatch,
+    drop: tuple[float, ...] = NOTHING_DROPPED,
+    drop_all: float = 0.0,
+    roles: float = 0,
+    spans: float = 0,
 ) -> FlowBatch:
     """The batch on its way from noise, all that is known clean and right; a frame that is known counts an eighth."""
     dropout = ConditioningDropout(
@@ -89,12 +98,13 @@ def test_a_part_is_left_out_in_its_share_of_the_windows(part: int):
         cond.features.any((1, 2)),
         cond.timbre.any(1),
         cond.notes_known.all((1, 2)) & cond.strengths.all((1, 2)),
+        cond.sound.any(1),
     )
     for i, present in enumerate(told):
         assert abs(present.float().mean() - (0.7 if i == part else 1.0)) < 0.08
     nothing = make_task(make_batch(), drop_all=1.0).cond
     assert not nothing.text_mask.any() and (nothing.codes < 0).all() and not nothing.timbre.any()
-    assert not nothing.notes_known.any() and not nothing.strengths.any()
+    assert not nothing.notes_known.any() and not nothing.strengths.any() and not nothing.sound.any()
 
 
 def test_notes_are_unknown_by_role_and_for_a_stretch_and_what_is_unknown_is_not_said():
@@ -110,6 +120,12 @@ def test_notes_are_unknown_by_role_and_for_a_stretch_and_what_is_unknown_is_not_
         frame, role, _ = cond.notes.unbind(-1)
         known = cond.notes_known.flatten(1).gather(1, frame * len(ROLES) + role)
         assert torch.equal(cond.strengths.all(-1), known) and torch.equal(cond.strengths.any(-1), known)
+
+
+def test_all_kinds_of_sound_are_told_in_a_third_of_the_windows_and_some_in_the_others():
+    told = make_task(make_batch()).cond.sound
+    assert set(told.flatten().tolist()) == {0.0, 1.0}
+    assert abs(told.all(1).float().mean() - 1 / 3) < 0.08 and abs(told.mean() - 2 / 3) < 0.08
 
 
 def test_unset_codes_are_not_corrupted():

@@ -11,11 +11,21 @@ from hypothesis import strategies as st
 from hybridgen.plan.features import N_FEATURES, N_INSTRUMENTS, ROLE_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.rolls import STRENGTHS
+from hybridgen.plan.sounds import SOUNDS
 from hybridgen.render.windows import window_spans
 from hybridgen.renderer import PARTS, ROLES_KNOWN, Condition, Renderer, RendererConfig, no_notes, sinusoids
 
 CONFIG = RendererConfig(
-    latent_dim=6, text_dim=5, n_codebooks=2, codebook_size=7, dim=16, n_layers=3, n_heads=2, ffn_dim=24, notes=True
+    latent_dim=6,
+    text_dim=5,
+    n_codebooks=2,
+    codebook_size=7,
+    dim=16,
+    n_layers=3,
+    n_heads=2,
+    ffn_dim=24,
+    notes=True,
+    sound=True,
 )
 FRAMES, N_NOTES = 12, 20
 
@@ -45,6 +55,7 @@ def make_condition(n: int, seed: int = 0) -> Condition:
         strengths=torch.rand(n, N_NOTES, len(STRENGTHS), generator=rng),
         notes_known=torch.rand(n, FRAMES, len(ROLES), generator=rng) < 0.5,
         heard=torch.ones(n, len(ROLES), dtype=torch.bool),
+        sound=torch.randint(-1, 2, (n, len(SOUNDS)), generator=rng).float(),
     )
 
 
@@ -92,6 +103,7 @@ def test_every_part_of_the_condition_reaches_the_velocity_and_dropping_it_hides_
         "controls": ("features", "instruments"),
         "timbre": ("timbre",),
         "notes": ("notes", "strengths", "notes_known"),
+        "sound": ("sound",),
     }
     for i, part in enumerate(PARTS):
         changed = replace(one, **{name: getattr(other, name) for name in fields[part]})
@@ -265,18 +277,19 @@ def test_nothing_of_a_role_that_is_not_heard_reaches_the_velocity():
 
 
 @torch.no_grad()
-def test_a_fresh_embedding_of_notes_changes_nothing():
+def test_fresh_embeddings_of_notes_and_of_sound_change_nothing():
     (x_t, t), cond = make_input(2), make_condition(2)
-    old = make_model(config=replace(CONFIG, notes=False))
+    old = make_model(config=replace(CONFIG, notes=False, sound=False))
     new = Renderer(CONFIG).eval()
     missing = new.load_state_dict(old.state_dict(), strict=False).missing_keys
     assert missing and all(name.startswith(Renderer.OPTIONAL_TENSORS) for name in missing)
     torch.testing.assert_close(new(x_t, t, cond), old(x_t, t, cond), rtol=0, atol=1e-6)
 
 
-def test_every_tensor_of_the_notes_learns_from_the_first_step():
+def test_every_tensor_of_the_notes_and_of_the_sound_learns_from_the_first_step():
     model, (x_t, t), cond = Renderer(CONFIG), make_input(2), make_condition(2)
     torch.nn.init.normal_(model.out.weight)
+    torch.nn.init.normal_(model.modulation.weight)
     heard = torch.tensor([True, False] * 4 + [True]).expand(2, -1)
     model(x_t, t, replace(cond, heard=heard)).square().sum().backward()
     for name, weight in model.named_parameters():
@@ -288,6 +301,5 @@ def test_every_tensor_of_the_notes_learns_from_the_first_step():
 def test_without_any_notes_the_model_runs():
     model, (x_t, t), cond = make_model(), make_input(2), make_condition(2)
     bare = replace(cond, **no_notes(2, FRAMES))
-    torch.testing.assert_close(
-        model(x_t, t, bare), model(x_t, t, cond.dropped(torch.tensor([[True] * 4 + [False]] * 2))), rtol=0, atol=1e-5
-    )
+    keep = torch.tensor([[part not in ("notes", "sound") for part in PARTS]] * 2)
+    torch.testing.assert_close(model(x_t, t, bare), model(x_t, t, cond.dropped(keep)), rtol=0, atol=1e-5)

@@ -20,7 +20,7 @@ from hybridgen.data.sound.casting import Voice, kit_folder
 from hybridgen.data.sound.grand import Grand
 from hybridgen.data.sound.hits import KITS, Drums, Hit, RecordedKit
 from hybridgen.data.sound.notes import NoteByNote, Touch, touches
-from hybridgen.data.vocabulary import SOUND_WORDS
+from hybridgen.plan.sounds import SOUND_WORDS
 from hybridgen.text.controls import find_controls
 from tests.conftest import PACKS, SAMPLE_RATE
 
@@ -275,19 +275,19 @@ def test_each_genre_has_a_treatment_that_is_data_and_true_to_its_words():
     assert set(treatment.TASTES) <= set(GENRES)
 
 
-def test_a_caption_may_say_how_it_sounds_and_none_of_it_is_a_control():
+def test_a_caption_may_say_how_it_sounds_and_a_prompt_is_read_so():
     song = compose(11, 3)
     plain = [captions.caption(song, random.Random(i)) for i in range(100)]
     assert plain == [captions.caption(song, random.Random(i), ()) for i in range(100)]
     said = [captions.caption(song, random.Random(i), ("vinyl", "wide")).lower() for i in range(200)]
     words = [phrase for kind in ("vinyl", "wide") for phrases in SOUND_WORDS[kind] for phrase in phrases]
     assert 0.35 < np.mean([any(word in text for word in words) for text in said]) < 0.75
-    for phrases in SOUND_WORDS.values():
+    for kind, phrases in SOUND_WORDS.items():
         for phrase in (phrase for some in phrases for phrase in some):
             controls, _ = find_controls(f"lofi, {phrase}, 84 bpm")
             expected, _ = find_controls("lofi, 84 bpm")
             told = {k for k, v in vars(controls).items() if v != getattr(expected, k)}
-            assert told <= {"instruments", "cues", "roles"}, (phrase, told)
+            assert told <= {"instruments", "cues", "roles", "sound"} and controls.sound == (kind,), (phrase, controls)
 
 
 def test_channels_are_placed_and_weighed(song, everything):

@@ -15,6 +15,7 @@ from hybridgen.data.composer import genres
 from hybridgen.plan.harmony import METERS, MODES
 from hybridgen.plan.instruments import KIT_WORDS, PERCUSSION_WORDS, PROGRAM_WORDS
 from hybridgen.plan.parts import LABELS, ROLES
+from hybridgen.plan.sounds import SOUNDS
 from hybridgen.text.controls import understand
 from hybridgen.text.names import ENSEMBLES, NEAREST, SYNONYMS
 
@@ -32,6 +33,7 @@ def _flat(groups: Iterable[Iterable[str]]) -> list[str]:
 
 WORDS: dict[str, Callable[[], list[str]]] = {
     "meters": lambda: list(METERS),
+    "sounds": lambda: list(SOUNDS),
     "modes": lambda: list(MODES),
     "sections": lambda: list(LABELS),
     "roles": lambda: list(ROLES),

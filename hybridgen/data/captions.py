@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from hybridgen.data.composer import is_usual_tempo
 from hybridgen.data.composer.genres import style_named
 from hybridgen.data.song import Song
-from hybridgen.data.vocabulary import ENERGY_WORDS, MOOD_WORDS, SOUND_WORDS, TEMPO_WORDS
+from hybridgen.data.vocabulary import ENERGY_WORDS, MOOD_WORDS, TEMPO_WORDS
 from hybridgen.plan.instruments import KIT_WORDS, PERCUSSION_WORDS, PROGRAM_WORDS, ROLE_WORDS
 from hybridgen.plan.parts import Section
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.sounds import SOUND_WORDS
 
 OTHER_NAMES = {"Db": ("C#", "C sharp", "D flat"), "Eb": ("D#", "E flat"), "F#": ("Gb", "F sharp", "G flat")}
 OTHER_NAMES |= {"Ab": ("G#", "A flat"), "Bb": ("A#", "B flat")}

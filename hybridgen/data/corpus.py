@@ -17,7 +17,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from hybridgen.data.synth import Synth, find_soundfont, mix
 from hybridgen.files import atomic_write, read_json, write_json
 from hybridgen.plan.parts import MAX_SECONDS, MIN_SECONDS, order_roles
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.sounds import PLAIN, labelled
 from hybridgen.workers import run_tasks
 
 N_CAPTIONS = 10
@@ -52,27 +53,27 @@ class SongRecord:
 
     index: int
     audio: Path  # FLAC, 44.1 kHz stereo, plan.length samples
-    plan: Plan
+    plan: Plan  # its `sound` is known whole
     genre: str
     mood: tuple[str, ...]
     captions: tuple[str, ...]
     split: str  # train, test
     subsets: tuple[tuple[str, ...], ...] = ()  # roles that were also written without the others
-    sound: tuple[str, ...] = ()  # keys of `vocabulary.SOUND_WORDS` that are true of how it was played
+    sound: tuple[str, ...] = ()  # keys of `plan.sounds.SOUND_WORDS` that are true of how it was played
 
     def audio_of(self, roles: Sequence[str]) -> Path:
         """The file of a subset of roles."""
         return self.audio.with_stem("-".join((self.audio.stem, *roles)))
 
     def song(self) -> Song:
-        """The whole song, with its notes and its mix."""
+        """The whole song as it was composed, with its notes and its mix."""
         facts = read_json(self.audio.with_suffix(".json"), MAX_SONG_JSON)
         return Song(
             index=self.index,
             seed=facts["seed"],
             genre=self.genre,
             mood=self.mood,
-            plan=self.plan,
+            plan=replace(self.plan, sound=()),
             notes=tuple(Note(*row) for row in facts["notes"]),
             channels=tuple(Channel(**fields) for fields in facts["channels"]),
         )
@@ -151,16 +152,17 @@ _COMMAND = "python -m hybridgen.data.corpus --out FOLDER --hours 10"
 def _read_record(path: Path) -> SongRecord:
     facts = read_json(path, MAX_SONG_JSON)
     try:
+        kinds = tuple(facts["sound"]["kinds"]) if "sound" in facts else None
         return SongRecord(
             index=facts["index"],
             audio=path.with_suffix(".flac"),
-            plan=Plan.from_dict(facts["plan"]),
+            plan=replace(Plan.from_dict(facts["plan"]), sound=(PLAIN,) if kinds is None else labelled(kinds)),
             genre=facts["genre"],
             mood=tuple(facts["mood"]),
             captions=tuple(facts["captions"]),
             split=split(facts["index"]),
             subsets=tuple(map(tuple, facts.get("subsets", ()))),
-            sound=tuple(facts["sound"]["kinds"]) if "sound" in facts else (),
+            sound=kinds or (),
         )
     except KeyError as error:
         raise ValueError(f"{path}: has no {error}") from None

@@ -41,6 +41,7 @@ from hybridgen.data.shards import CorruptShardError, Shard
 from hybridgen.data.song import Note
 from hybridgen.files import read_json, sha256
 from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
+from hybridgen.plan.sounds import sound_values
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.quantizer import Quantizer
 from hybridgen.stages import PipelineConfig, make_codec
@@ -238,6 +239,8 @@ def track_parts(
         "controls": labels.plan.frame_controls(labels.plan.time_base.latent_hop, 0, len(latents)).astype(np.float16),
         "instruments": labels.plan.instrument_ids().astype(np.int16),
     }
+    if labels.plan.sound:
+        arrays["sound"] = sound_values(labels.plan.sound).astype(np.int16)
     arrays |= {f"text.{i}": text.astype(np.float16) for i, text in enumerate(texts)}
     made = {"safetensors": safetensors.numpy.save(arrays), "json": labels.to_json()}
     if labels.plan.notes:

@@ -1,13 +1,15 @@
 """A prepared folder: what training needs of a corpus, in shards that codec, text encoder and quantizer made once.
 
-`000000.tar` holds for each of its tracks `NAME.safetensors` (latents, loudness, controls, instruments and the text
-states of every caption), `NAME.json` (labels), `NAME.rolls.safetensors` (the plan's notes by frames, where it has some)
-and `NAME.notes.safetensors` (the notes as played, where they are known). Some tracks hold some roles of a song alone.
-`000000.codes.tar` holds `NAME.codes.safetensors`, so that a new quantizer writes only those. The dataset index is
-written last and binds all shards by their hashes: a folder that has one is complete.
+`000000.tar` holds for each of its tracks `NAME.safetensors` (latents, loudness, controls, instruments, kinds of sound
+where they are known, and the text states of every caption), `NAME.json` (labels), `NAME.rolls.safetensors` (the plan's
+notes by frames, where it has some) and `NAME.notes.safetensors` (the notes as played, where they are known). Some
+tracks hold some roles of a song alone. `000000.codes.tar` holds `NAME.codes.safetensors`, so that a new quantizer
+writes only those. The dataset index is written last and binds all shards by their hashes: a folder that has one is
+complete.
 
 Shapes: T latent frames (a multiple of K, the latent frames in a code frame), P = T / K code frames, C latent channels,
-Q codebooks, S text tokens, E text width, F control features, R roles, N notes.
+Q codebooks, S text tokens, E text width, F control features, R roles, X kinds of
+sound, N notes.
 """
 
 import json
@@ -26,6 +28,7 @@ from hybridgen.plan.features import N_FEATURES, PLAN_VERSION
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.rolls import NoteSpans
+from hybridgen.plan.sounds import SOUNDS
 from hybridgen.plan.time_base import TimeBase
 
 FORMAT = 1
@@ -113,6 +116,7 @@ class PreparedTrack:
     codes: np.ndarray | None  # (Q, P) int16
     notes: NoteSpans  # those of the plan, none where it has none
     heard: np.ndarray  # (R,) bool: the roles that it holds, all in a mix
+    sound: np.ndarray  # (X,) float32: `plan.sounds.sound_values`, zeros where it is unknown
 
 
 class PreparedDataset:
@@ -156,8 +160,16 @@ class PreparedDataset:
         texts = tuple(arrays[f"text.{n}"] for n in range(sum(key.startswith("text.") for key in arrays)))
         fixed = {key: arrays[key] for key in ("latents", "loudness", "controls", "instruments")}
         codes = None if self.index["quantizer"] is None else self._arrays(i, "codes.safetensors")["codes"]
+        sound = arrays.get("sound", np.zeros(0)).astype(np.float32)
         return PreparedTrack(
-            name, length, texts=texts, codes=codes, notes=self._spans(i), heard=self._heard(i), **fixed
+            name,
+            length,
+            texts=texts,
+            codes=codes,
+            notes=self._spans(i),
+            heard=self._heard(i),
+            sound=np.pad(sound, (0, len(SOUNDS) - len(sound))),  # older folders know none, or fewer kinds
+            **fixed,
         )
 
     def _spans(self, i: int) -> NoteSpans:

@@ -2,7 +2,8 @@
 
 import { follow, get, post } from "./api.js";
 import { drawChords } from "./chords.js";
-import { $, clock, h } from "./dom.js";
+import { $, clock, h, popover } from "./dom.js";
+import { soundForm } from "./fields.js";
 import { say, told } from "./notices.js";
 import player, { onPlayer, pause, playPlan, seek, showPlan, time, use } from "./player.js";
 import { drawRoll, startRoll } from "./roll.js";
@@ -127,8 +128,27 @@ function drawHead() {
     h("span", { class: "fact" }, `${view.bars.length - 1} bars`),
     h("span", { class: "fact" }, clock(view.seconds)),
     h("label", {}, "Ends ", select("ending", endings, ending, (value) => value && change({ edit: "edit", ending: value }), "Ending of the plan")),
+    soundButton(plan),
   );
   if (focused?.startsWith("plan-")) document.getElementById(focused)?.focus();
+}
+
+// How the whole plan is to sound; what is said of a kind goes with the next render.
+function soundButton(plan) {
+  const said = (plan.sound ?? []).join(", ");
+  const button = h("button", { id: "plan-sound", class: "quiet", "aria-label": `Sound of the plan: ${said || "free"}. Change`, onclick: () => chooseSound(plan, button) }, `Sound: ${said || "free"}`);
+  return button;
+}
+
+function chooseSound(plan, anchor) {
+  const { body, value } = soundForm({ sound: plan.sound });
+  const apply = (event) => {
+    event.preventDefault();
+    panel.close();
+    change({ edit: "edit", sound: value()?.sound ?? [] });
+  };
+  const panel = popover(anchor, "Sound", h("h3", {}, "Sound"), h("form", { method: "dialog", onsubmit: apply }, body, h("div", { class: "row end" }, h("button", { class: "primary" }, "Set"))));
+  body.querySelector("select").focus();
 }
 
 function drawRuler() {

@@ -19,6 +19,7 @@ const CHIPS = [
   { id: "mode", label: "Mode", names: ["mode"], read: (v) => v.mode, form: choiceForm("mode", () => state.options.modes), more: true },
   { id: "chords", label: "Chords", names: ["chords"], read: (v) => v.chords.join(" "), form: wordsForm("chords", "Am F C G"), more: true },
   { id: "swing", label: "Swing", names: ["swing"], read: (v) => v.swing, form: textForm("swing", "62% or straight"), more: true },
+  { id: "sound", label: "Sound", names: ["sound"], read: (v) => v.sound.join(", "), form: soundForm },
   { id: "dynamics", label: "Dynamics", names: ["dynamics"], read: (v) => v.dynamics, form: choiceForm("dynamics", () => field("dynamics").choices), more: true },
   { id: "seed", label: "Seed", names: ["seed"], read: (v) => String(v.seed), form: numberForm("seed", ""), more: true },
   { id: "num_steps", label: "Steps", names: ["num_steps"], auto: () => "the model’s", read: (v) => String(v.num_steps), form: numberForm("num_steps", "steps"), more: true },
@@ -57,7 +58,7 @@ const worded = (chip) => chip.names.filter((name) => understood[name]);
 function stateOf(chip) {
   if (locked.has(chip.id)) return { kind: "locked", text: chip.read(locked.get(chip.id)) };
   const names = worded(chip);
-  if (names.length) return { kind: "prompt", text: names.map((name) => understood[name].text.replace(/^(form|ending|chords) /, "")).join(", ") };
+  if (names.length) return { kind: "prompt", text: names.map((name) => understood[name].text.replace(/^(form|ending|chords|sound) /, "")).join(", ") };
   return { kind: "auto", text: chip.auto?.() ?? "auto" };
 }
 
@@ -161,6 +162,21 @@ function wordsForm(name, hint) {
     input.value = (now[name] ?? []).map((one) => (Array.isArray(one) ? one.join(",") : one)).join(" ");
     return { body: h("label", { class: "line" }, input), value: () => ({ [name]: input.value.trim().split(/\s+/) }) };
   };
+}
+
+// Kinds of sound, each free, wanted or not wanted.
+export function soundForm(now) {
+  const said = new Set(now.sound ?? []);
+  const rows = field("sound").choices.map((kind) => {
+    const choices = [["", "free"], [kind, "yes"], [`no ${kind}`, "no"]];
+    const select = h("select", { "aria-label": `Sound: ${kind}` }, choices.map(([value, text]) => h("option", { value, selected: said.has(value) }, text)));
+    return h("label", { class: "line" }, h("span", { class: "grow" }, kind), select);
+  });
+  const value = () => {
+    const sound = rows.map((row) => row.querySelector("select").value).filter(Boolean);
+    return sound.length ? { sound } : null;
+  };
+  return { body: h("div", { class: "columns" }, rows), value };
 }
 
 function lengthForm(now) {

@@ -39,6 +39,7 @@ from hybridgen.plan.parts import (
     whole,
     words,
 )
+from hybridgen.plan.sounds import SOUNDS, parse_sound
 
 T = TypeVar("T")
 DYNAMICS = ("crescendo", "diminuendo")
@@ -168,6 +169,13 @@ class Controls:
     swing: Swing | None = _option(  # noqa: RUF009, a field like the others
         "request edit", "how late every second eighth or sixteenth is: straight, 62% or 58% of 16ths", str, '"62%"'
     )
+    sound: tuple[str, ...] | None = _option(
+        "request edit",
+        "how it sounds, or does not, some of: " + ", ".join(SOUNDS),
+        _names,
+        '"vinyl, no wide"',
+        choices=SOUNDS,
+    )
     notes: tuple[tuple[str, Written], ...] | None = _option(
         "edit",
         "what a role plays, an entry a bar, repeated: PITCH TICK LENGTH vVELOCITY",
@@ -243,6 +251,7 @@ class Controls:
         parts += [f"without {' '.join(dict.fromkeys(out))}"] if out else []
         parts += ["nobody else"] if self.roles is not None else []
         parts += [cue.text() for cue in self.cues or ()] + ([self.dynamics] if self.dynamics else [])
+        parts += [f"sound {', '.join(self.sound)}"] if self.sound else []
         parts += [] if self.ending is None else [f"ending {self.ending}"]
         return ", ".join(parts)
 
@@ -320,6 +329,7 @@ _CANONICAL: dict[str, Callable[[Any], Any]] = {
     "instruments": parse_instruments,
     "ending": parse_ending,
     "swing": parse_swing,
+    "sound": parse_sound,
     "notes": check_written,
     "clear": lambda value: order_roles(value, "clear"),
     "label": lambda value: check_label(words(value, "label")),
@@ -357,6 +367,7 @@ class ControlArgs(TypedDict, total=False):
     without: Sequence[str | int] | None  # roles, names and programs that do not play
     ending: Ending | str | None  # "ring-out", "cut" (at the last bar line), "fade", "fade 4" (over so many bars)
     swing: Swing | str | float | None  # "straight", "62%", "58% of 16ths"
+    sound: Sequence[str] | None  # kinds of sound that are wanted, or not: "vinyl", "no wide"
     roles: Sequence[str] | None  # who plays, all of these and nobody else
 
 
@@ -369,6 +380,7 @@ class EditArgs(TypedDict, total=False):
     instruments: Mapping[str, InstrumentArg] | None
     ending: Ending | str | None
     swing: Swing | str | float | None
+    sound: Sequence[str] | None  # of the whole plan, in place of what was said; [] = nothing
     notes: Mapping[str, Any] | None  # role -> a bar of notes ("A1 0 480 v80", or a list of Note), or a list of bars
     clear: Sequence[str] | None  # roles whose notes are written anew
     keep_notes: bool | None  # where chords, key, energy, label or words change

@@ -61,6 +61,7 @@ def facts(plan: Score) -> dict[str, str]:
         "length": clock(plan.seconds),
         "ending": "not chosen yet" if plan.ending is None else str(plan.ending),
         "swing": "unknown" if plan.swing is None else str(plan.swing),
+        "sound": ", ".join(plan.sound) or "free",
         "plan seed": str(plan.seed),
         "sample rate": f"{plan.time_base.sample_rate} Hz",
     }

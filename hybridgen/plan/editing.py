@@ -43,12 +43,14 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
         new = replace(new, prompt=change.prompt)
     if change.swing is not None:
         new = replace(new, swing=change.swing)
+    if change.sound is not None:
+        new = replace(new, sound=change.sound)
     if change.notes is not None:
         new = _write_notes(new, first, last, change.notes)
     if change.ending is not None:
         new = _edit_ending(new, change.ending)
-        if change == Controls(ending=change.ending):
-            return new  # no bar plays anything else
+    if change == Controls(ending=change.ending, sound=change.sound):
+        return new  # no bar plays anything else
     all_codes = any(value is not None for value in (change.tempo, change.prompt, change.instruments, change.swing))
     return unset_codes(new, (1, plan.n_bars) if all_codes else (first, last))
 

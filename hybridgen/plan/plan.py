@@ -70,9 +70,8 @@ class Plan(Score):
         changed by `request.reworded`); ending is the plan's own, whatever the bars, and alone touches no codes.
         notes writes what a role plays, an entry a bar, repeated; clear has a role's notes written anew. A change of
         chords clears the pitched roles of the bars, a change of key moves them, other energy, label or words clear
-        all, unless keep_notes. swing is that of the whole plan. The
-        codes of the bars touched are unset (all codes after a change of tempo, instruments or prompt), to be written
-        again.
+        all, unless keep_notes. swing and sound are those of the whole plan; sound touches no codes. The codes of the
+        bars touched are unset (all codes after a change of tempo, instruments or prompt), to be written again.
         Raises ValueError naming the field, like the plan itself.
         """
         return editing.edit(self, bars, Controls.of("edit", changes))

@@ -29,6 +29,7 @@ from hybridgen.plan.parts import (
     show,
     whole,
 )
+from hybridgen.plan.sounds import parse_sound
 from hybridgen.plan.tempo_map import TempoMap, from_beats, from_marks
 from hybridgen.plan.time_base import TimeBase
 
@@ -45,6 +46,7 @@ class Score:
     n_samples: exact length; None = exactly the bars. It may reach past the last bar (ring-out) or cut into it.
     codes: (Q, P) integers, -1 where unset; () = none set. A code frame is `time_base.code_hop` samples.
     notes: what each role plays in each bar, as far as it is known; roles of which nothing is known are left out.
+    sound: kinds of sound that are wanted, and that are not ("no vinyl"), as `sounds` has them; () = nothing is said.
     swing: how late every second eighth or sixteenth is; None = unknown, and notes sound where they are written.
     ending: how the track ends; None = not chosen yet, which a render does. Tracks older than endings keep None. A loop
     is whole bars, and is made with a pre-roll of its last bar.
@@ -68,6 +70,7 @@ class Score:
     notes: tuple[Part, ...] = ()
     swing: Swing | None = None
     pre_roll: int = 0
+    sound: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -80,6 +83,7 @@ class Score:
             check_meter(self.meter)
         check_prompt(self.prompt)
         set_field(self, "seed", check_seed(self.seed))
+        set_field(self, "sound", parse_sound(self.sound))
         self._check_grid()
         self._check_roles()
         self._check_length()

@@ -31,6 +31,7 @@ FIELDS = (
     "beats",
     "ending",
     "swing",
+    "sound",
     "notes",
     "codes",
     "pre_roll",
@@ -58,6 +59,8 @@ def to_dict(plan: Score) -> dict[str, Any]:
         data["ending"] = str(plan.ending)
     if plan.swing is not None:
         data["swing"] = str(plan.swing)
+    if plan.sound:
+        data["sound"] = list(plan.sound)
     if plan.beats:
         data["beats"] = list(plan.beats)
     if plan.notes:
@@ -148,6 +151,7 @@ def fields(data: Any) -> dict[str, Any]:
         "beats": tuple(_expect(t, int | float, "beats") for t in _expect(data.get("beats", []), list, "beats")),
         "ending": _expect(data.get("ending"), str | None, "ending"),
         "swing": _read_swing(data.get("swing")),
+        "sound": tuple(_expect(kind, str, "sound") for kind in _expect(data.get("sound", []), list, "sound")),
         "notes": _read_notes(_expect(data.get("notes", {}), dict, "notes"), data.get("sections", [])),
         "codes": _read_codes(_expect(data.get("codes", []), list, "codes")),
         "pre_roll": _expect(data.get("pre_roll", 0), int, "pre_roll"),
@@ -313,6 +317,7 @@ def n_written(plan: Score) -> int:
 def _facts(plan: Score) -> str:
     facts = (
         *([] if plan.swing is None else [f"swing {plan.swing}"]),
+        *([f"sound: {', '.join(plan.sound)}"] if plan.sound else []),
         plan.key or "key unknown",
         plan.meter or "meter unknown",
         tempo_text(plan),

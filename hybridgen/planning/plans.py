@@ -85,7 +85,10 @@ def write_scores(
         grammar.parse(row, prompt=prompt, seed=seed, n_samples=n_samples, time_base=stages.time_base)
         for row, seed in zip(rows, seeds, strict=True)
     ]
-    plans = [replace(plan, swing=controls.swing or usual_swing(prompt, plan.meter)) for plan in plans]
+    plans = [
+        replace(plan, swing=controls.swing or usual_swing(prompt, plan.meter), sound=controls.sound or ())
+        for plan in plans
+    ]
     plans, ending_notes = _end_plans(plans, controls.ending)
     if melody is not None:
         plans = [with_melody(plan, melody) for plan in plans]

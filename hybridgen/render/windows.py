@@ -16,6 +16,7 @@ from hybridgen.plan.editing import with_notes_before
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.rolls import NoteRolls, NoteSpans
+from hybridgen.plan.sounds import sound_values
 from hybridgen.progress import Progress, report
 from hybridgen.renderer import Condition, Renderer
 from hybridgen.sampling import SamplingConfig
@@ -121,6 +122,7 @@ class WindowRenderer:
             "context": context,
             "known": torch.from_numpy(seen),
             "timbre": latents.new_zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
+            "sound": torch.from_numpy(sound_values(self.plan.sound)),
             "heard": torch.tensor([not self.heard or role in self.heard for role in ROLES]),
         }
         parts |= _note_parts(self._notes.rolls(start, start + padded))

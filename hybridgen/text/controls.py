@@ -17,6 +17,7 @@ from hybridgen.text.meter import find_meter
 from hybridgen.text.players import find_players
 from hybridgen.text.reader import PromptScanner
 from hybridgen.text.rewrite import is_foreign
+from hybridgen.text.sound import find_sound
 from hybridgen.text.swing import find_swing
 from hybridgen.text.tempo import find_tempo
 from hybridgen.text.vocabulary import find_unread
@@ -84,6 +85,7 @@ def read_controls(scanner: PromptScanner) -> Controls:
     bars = fit_bars(scanner, bars, tempo if isinstance(tempo, float) else None, meter)
     form, lengths = find_course(scanner, bars) if sections is None else (None, None)
     players = find_players(scanner)
+    sound = find_sound(scanner)
     return Controls(
         tempo=tempo,
         tempo_changes=pace.changes,
@@ -99,6 +101,7 @@ def read_controls(scanner: PromptScanner) -> Controls:
         dynamics=dynamics,
         ending=ending,
         swing=swing,
+        sound=sound,
         instruments=tuple(players.instruments.items()) or None,
         without=tuple(players.without) or None,
         roles=players.roles,

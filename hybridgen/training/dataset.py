@@ -6,7 +6,8 @@ depends on (seed, epoch, window). So ranks, workers and prefetching change nothi
 r B/w to (r+1) B/w of the global batch. A micro-batch of gradient accumulation counts as a rank.
 
 Shapes: B batch, T latent frames (a multiple of K, the latent frames in a code frame), P = T / K code frames, C latent
-channels, Q codebooks, S text tokens, E text width, F control features, R roles, K entries of the notes' rolls.
+channels, Q codebooks, S text tokens, E text width, F control features, R roles, K entries of the notes' rolls,
+X kinds of sound.
 """
 
 import hashlib
@@ -157,6 +158,7 @@ class WindowBatch:
     strengths: Tensor  # (B, K, 4)
     notes_known: Tensor  # (B, T, R) bool
     heard: Tensor  # (B, R) bool
+    sound: Tensor  # (B, X)
     seeds: Tensor  # (B,) int64, a function of (seed, epoch, window)
 
 
@@ -277,6 +279,7 @@ class WindowBatches(WindowSampler):
             strengths=pad_rows([roll.strengths for roll in rolls], (0.0,) * len(STRENGTHS)),
             notes_known=_stack([roll.known for roll in rolls]),
             heard=_stack([track.heard for track in tracks]),
+            sound=_stack([track.sound for track in tracks]),
             seeds=torch.tensor([row.seed for row, _ in rows]),
         )
 

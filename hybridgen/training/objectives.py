@@ -17,6 +17,7 @@ from hybridgen.config import Share, Weight
 from hybridgen.note_grammar import COPY, MOVED, N_LIKENESS, SOURCES
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
+from hybridgen.plan.sounds import SOUNDS
 from hybridgen.planner import Planner, PlannerConfig, Steps
 from hybridgen.renderer import PARTS, Condition, Renderer
 from hybridgen.training import losses
@@ -146,7 +147,7 @@ class ConditioningDropout:
     known_weight: Weight  # of a known frame in the loss; an unknown one counts 1
     corrupted_codes: Share  # share of codes that are replaced by random ones; a window has 0 to twice this share
     context_noise: Weight  # deviation of the noise on known frames, whose own is 1; a window has 0 to this much
-    drop_shares: tuple[float, float, float, float, float]  # of text, codes, controls, timbre, notes
+    drop_shares: tuple[float, float, float, float, float, float]  # of text, codes, controls, timbre, notes, sound
     drop_all: Share  # share of windows without any of them
     unknown_roles: Share  # share of roles whose notes are unknown in a window; each window has 0 to twice this share
     unknown_spans: Share  # share of windows in which the notes of a stretch of frames are unknown
@@ -179,9 +180,10 @@ def make_flow_batch(batch: WindowBatch, dropout: ConditioningDropout, codebook_s
         _draw_row(batch.latents[i : i + 1], batch.codes[i : i + 1], dropout, codebook_size, seed)
         for i, seed in enumerate(batch.seeds.tolist())
     ]
-    known, codes, context, t, x_0, keep, told = (torch.cat(column) for column in zip(*rows, strict=True))
+    known, codes, context, t, x_0, keep, told, sound = (torch.cat(column) for column in zip(*rows, strict=True))
     x_t, velocity = flow.path(x_0, batch.latents, t)
-    cond = with_notes(replace(condition(batch, known), codes=codes, context=context), batch.notes_known & told)
+    cond = replace(condition(batch, known), codes=codes, context=context, sound=batch.sound * sound)
+    cond = with_notes(cond, batch.notes_known & told)
     weight = batch.inside * torch.where(known, dropout.known_weight, 1.0)
     return FlowBatch(x_t, t, cond.dropped(keep), velocity, weight)
 
@@ -198,6 +200,7 @@ def _draw_row(
         torch.randn(latents.shape, generator=rng),
         keep_mask(1, dropout, rng),
         told_notes(1, latents.shape[1], dropout, rng),
+        told_sound(1, rng),
     )
 
 
@@ -228,6 +231,7 @@ def condition(batch: WindowBatch, known: Tensor) -> Condition:
         strengths=batch.strengths,
         notes_known=batch.notes_known,
         heard=batch.heard,
+        sound=batch.sound,
     )
 
 
@@ -264,7 +268,7 @@ def noise_context(latents: Tensor, deviation: float, rng: torch.Generator) -> Te
 
 
 def keep_mask(n: int, dropout: ConditioningDropout, rng: torch.Generator) -> Tensor:
-    """(n, 5) bool: which parts of the condition each row keeps."""
+    """(n, 6) bool: which parts of the condition each row keeps."""
     dropped = torch.rand(n, len(PARTS), generator=rng) < torch.tensor(dropout.drop_shares)
     return ~(dropped | (torch.rand(n, 1, generator=rng) < dropout.drop_all))
 
@@ -278,3 +282,9 @@ def told_notes(n: int, n_frames: int, dropout: ConditioningDropout, rng: torch.G
     unknown = (frames >= borders[:, :1]) & (frames < borders[:, 1:])
     unknown &= torch.rand(n, 1, generator=rng) < dropout.unknown_spans
     return roles[:, None] & ~unknown[..., None]
+
+
+def told_sound(n: int, rng: torch.Generator) -> Tensor:
+    """(n, X) bool: which kinds of sound are told: in a third of the rows all, else a share that a row draws."""
+    shares = 1.5 * torch.rand(n, 1, generator=rng)
+    return torch.rand(n, len(SOUNDS), generator=rng) < shares

@@ -38,7 +38,7 @@ class Voice:
 
     channel: Channel
     source: str
-    kind: str  # "soundfont", or a key of `vocabulary.SOUND_WORDS`
+    kind: str  # "soundfont", or a key of `plan.sounds.SOUND_WORDS`
     engine: Engine
     level: float  # LUFS of single notes, which the mix evens out
 

@@ -16,7 +16,7 @@ from hybridgen.data.sound.operators import FmPatch, Pair
 from hybridgen.data.sound.strings import StringPatch, Strings
 from hybridgen.data.sound.tables import TablePatch
 
-Drawn = tuple[Engine, str]  # the engine and what kind of sound it is, a key of `vocabulary.SOUND_WORDS`
+Drawn = tuple[Engine, str]  # the engine and what kind of sound it is, a key of `plan.sounds.SOUND_WORDS`
 Draw = Callable[[np.random.Generator, int], Drawn]  # from the program
 
 

@@ -21,7 +21,7 @@ from hybridgen.data.sound.envelopes import control_times
 from hybridgen.data.sound.shaping import butter, distort, filtered, peaks
 from hybridgen.data.sound.tables import low_pass
 from hybridgen.data.sound.treatment import RoleTreatment, Treatment, draw_treatment
-from hybridgen.data.vocabulary import SOUND_WORDS
+from hybridgen.plan.sounds import SOUND_WORDS
 
 KICKS = (35, 36)
 NOMINAL = -26.0  # LUFS of a role at 0 dB
@@ -45,7 +45,7 @@ class Session:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The keys of `vocabulary.SOUND_WORDS` that are true of the song."""
+        """The keys of `plan.sounds.SOUND_WORDS` that are true of the song."""
         engines = [voice.kind for voice in self.voices if voice.kind in SOUND_WORDS and _is_heard(voice)]
         return tuple(dict.fromkeys([*engines, *self.treatment.kinds()]))
 

@@ -129,7 +129,7 @@ class Treatment:
         return _rounded(asdict(self))
 
     def kinds(self) -> tuple[str, ...]:
-        """The keys of `vocabulary.SOUND_WORDS` that are true of the song."""
+        """The keys of `plan.sounds.SOUND_WORDS` that are true of the song."""
         facts = {
             "vinyl": self.vinyl > 0,
             "tape": self.tape > 0,

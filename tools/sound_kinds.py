@@ -20,9 +20,9 @@ from hybridgen.data import corpus
 from hybridgen.data.composer.genres import style_named
 from hybridgen.data.corpus import SongRecord
 from hybridgen.data.prepared_dataset import PreparedDataset, PreparedTrack
-from hybridgen.data.vocabulary import SOUND_WORDS
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.parts import ROLES
+from hybridgen.plan.sounds import SOUND_WORDS
 from hybridgen.renderer import Condition, Renderer
 from hybridgen.training import objectives, planner_data
 from hybridgen.training.dataset import pad_texts

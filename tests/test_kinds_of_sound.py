@@ -1,0 +1,130 @@
+"""How it is to sound: kinds in a plan and in a prompt; what is said reaches the render, what is not does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hybridgen.pipeline import Pipeline
+from hybridgen.plan.plan import Plan
+from hybridgen.plan.sounds import CONTRARY, SOUND_WORDS, SOUNDS, labelled, merged, parse_sound, sound_values
+from hybridgen.request import reworded
+from hybridgen.text.controls import understand
+
+
+def test_kinds_are_written_in_one_order_by_any_of_their_words():
+    assert parse_sound(["Dusty", "no  wide", "without tape wobble", "vinyl"]) == ("vinyl", "no tape", "no wide")
+    for kind, phrases in SOUND_WORDS.items():
+        assert all(parse_sound([f"no {phrase}"]) == (f"no {kind}",) for group in phrases for phrase in group)
+    assert parse_sound(parse_sound(SOUNDS[:1])) == SOUNDS[:1] and parse_sound(()) == ()
+
+
+@pytest.mark.parametrize(
+    ("sound", "words"),
+    [
+        (["vinly"], "sound 'vinly' is none of vinyl, tape"),
+        (["wide", "mono"], "sound: 'mono' and 'wide' exclude each other"),
+        (["dry", "reverberant"], "sound: 'dry' and 'reverberant' exclude each other"),
+        (["vinyl", "no dusty"], "sound: 'vinyl' is both wanted and not wanted"),
+    ],
+)
+def test_what_is_no_sound_is_one_line(sound: list[str], words: str):
+    for make in (lambda: Plan(n_samples=1000, sound=tuple(sound)), lambda: parse_sound(sound)):
+        with pytest.raises(ValueError, match=words) as error:
+            make()
+        assert "\n" not in str(error.value)
+    with pytest.raises(TypeError, match="should be a list"):
+        parse_sound("vinyl")
+    with pytest.raises(TypeError, match="should be the name"):
+        parse_sound([4])  # type: ignore[list-item]
+
+
+def test_values_are_signs_and_a_labelled_track_knows_all_of_them():
+    assert sound_values(("mono", "no vinyl")).tolist() == [
+        {"vinyl": -1.0, "mono": 1.0}.get(kind, 0.0) for kind in SOUNDS
+    ]
+    known = labelled(("tape", "supersaw"))
+    assert parse_sound(known) == known and (sound_values(known) > 0).sum() == 2 and (sound_values(known) != 0).all()
+    for kinds in CONTRARY:
+        assert set(kinds) <= set(SOUNDS)
+
+
+def test_what_is_said_later_replaces_what_it_excludes():
+    assert merged(("vinyl", "wide"), ("mono",)) == ("vinyl", "mono")
+    assert merged(("vinyl", "wide"), ("no vinyl",)) == ("no vinyl", "wide")
+    assert merged(("no wide",), ("mono",)) == ("mono",)  # that it is not wide is said by mono
+    assert merged(("dry",), ("no reverberant",)) == ("dry", "no reverberant")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sound"),
+    [
+        ("dusty vinyl lo-fi hip hop, 84 BPM", ("vinyl",)),
+        ("lofi beat, tape hiss, dusty", ("vinyl", "tape")),
+        ("wide trance with supersaws, no reverb, pumping", ("pumping", "wide", "no reverberant", "supersaw")),
+        ("bone-dry funk with live drums", ("dry", "live drums")),
+        ("dub with tape echo and lots of reverb", ("reverberant", "echoing")),
+        ("crisp, no delay, reverb or chorus", ("no reverberant", "no echoing", "bright")),
+        ("heavily distorted metal", ("driven",)),
+        ("distorted guitar rock in mono", ("mono",)),  # the guitar is distorted, not the rock
+        ("mono synth lead", None),
+        ("a dusty road in the west", None),
+        ("wide open spaces", None),
+        ("a narrow escape", None),
+        ("echoes of the past", None),
+        ("in the hall of the mountain king", None),
+        ("F minor, FM synthesis", ("fm",)),
+        ("Fm, Bbm, FM radio", None),
+        ("chiptune with pulse waves", ("chip",)),
+        ("General MIDI", ("general midi",)),
+        ("no vinyl", ("no vinyl",)),
+        ("slow piano in C minor", None),
+    ],
+)  # fmt: skip
+def test_words_for_a_sound_are_read(prompt: str, sound: tuple[str, ...] | None):
+    assert understand(prompt).controls.sound == sound
+
+
+def test_of_two_kinds_that_exclude_each_other_the_first_is_taken_and_the_other_said():
+    found = understand("dry but cavernous house")
+    assert found.controls.sound == ("dry",)
+    assert found.notes == ("sound cavernous contradicts dry: the first is taken",)
+
+
+def test_what_is_refused_is_not_told_to_the_planner():
+    assert "vinyl" not in understand("lo-fi beat, no vinyl").text
+    assert "vinyl" in understand("lo-fi beat, vinyl").text
+
+
+@pytest.fixture(scope="module")
+def plan(note_pipe: Pipeline) -> Plan:
+    return note_pipe.plan("dusty house, no reverb", seed=1, bars=2, tempo=120).plans[0]
+
+
+def test_a_plan_says_its_sound_and_words_give_way_to_the_argument(note_pipe: Pipeline, plan: Plan):
+    assert plan.sound == ("vinyl", "no reverberant")
+    assert Plan.from_json(plan.to_json()) == plan and '"sound": ["vinyl", "no reverberant"]' in plan.to_json()
+    assert "sound: vinyl, no reverberant" in plan.text()
+    made = note_pipe.plan("dusty house", seed=1, bars=2, sound=["mono"])
+    assert made.plans[0].sound == ("mono",) and any("sound in the prompt" in note for note in made.notes)
+    assert note_pipe.plan("dusty house", seed=1, bars=2, sound=[]).plans[0].sound == ()
+
+
+def test_an_edit_of_the_sound_leaves_all_else(plan: Plan):
+    coded = replace(plan, codes=((1,) * plan.n_code_frames,))
+    assert coded.edit(sound=["wide"]) == replace(coded, sound=("wide",))
+    assert coded.edit((1, 1), sound=[]) == replace(coded, sound=())
+
+
+def test_other_words_for_the_whole_plan_change_its_sound_and_for_some_bars_they_do_not(plan: Plan):
+    new, notes = reworded(plan, None, "house, wide, no vinyl")
+    assert new.sound == ("no vinyl", "wide", "no reverberant") and not notes
+    same, notes = reworded(plan, (1, 1), "wide")
+    assert same.sound == plan.sound and notes == ("sound in the prompt is not changed by an edit's words",)
+
+
+def test_the_sound_is_heard_and_a_free_one_is_what_it_was(note_pipe: Pipeline, plan: Plan):
+    free = replace(plan, sound=())
+    tracks = [note_pipe.render(replace(plan, sound=sound), seed=2).samples for sound in ((), ("mono",), ("no mono",))]
+    assert np.array_equal(tracks[0], note_pipe.render(free, seed=2).samples)
+    assert not np.array_equal(tracks[0], tracks[1]) and not np.array_equal(tracks[1], tracks[2])
