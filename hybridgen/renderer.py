@@ -237,7 +237,7 @@ class Renderer(nn.Module):
         self.null_text = nn.Parameter(torch.randn(1, 1, dim) * 0.1)
         self.time = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.timbre_in = nn.Sequential(nn.Linear(2 * config.latent_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
-        self.sound = nn.Linear(len(SOUNDS), dim, bias=False) if config.sound else None
+        self.sound = nn.Linear(2 * len(SOUNDS), dim, bias=False) if config.sound else None
         self.modulation = nn.Linear(dim, 6 * dim)
         self.blocks = nn.ModuleList(Block(config, i % CROSS_EVERY == 0) for i in range(config.n_layers))
         self.table = nn.Parameter(torch.zeros(2, dim))
@@ -272,7 +272,8 @@ class Renderer(nn.Module):
         first, activation, last = self.timbre_in
         hidden: Tensor = first(cond.timbre)
         if self.sound is not None:
-            hidden = hidden + self.sound(SOUND_SCALE * cond.sound.to(hidden.dtype))
+            said = torch.cat([cond.sound.clamp(min=0), -cond.sound.clamp(max=0)], dim=1)  # wanted; not wanted
+            hidden = hidden + self.sound(SOUND_SCALE * said.to(hidden.dtype))
         out: Tensor = last(activation(hidden))
         return out
 

@@ -57,11 +57,12 @@ def test_a_recording_is_mastered_once_for_its_file_and_caption(tmp_path: Path, m
     monkeypatch.setattr(recordings, "can_detect", lambda: False)
     tone = 0.1 * np.sin(2 * np.pi * 220 * np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE)
     soundfile.write(tmp_path / "My song.wav", np.stack([tone, tone], axis=1), SAMPLE_RATE)
-    (tmp_path / "My song.txt").write_text("\ufeffa calm waltz\nin D minor, 90 BPM", encoding="utf-8")
+    (tmp_path / "My song.txt").write_text("\ufeffa calm waltz\nin D minor, 90 BPM, tape hiss", encoding="utf-8")
     work = tmp_path / "work"
     with pytest.warns(UserWarning, match="beats and keys of the songs stay unknown"):
         [song] = recordings.master_recordings(song_folder.read(tmp_path, work).songs, work, 1.0)
-    assert song.labels.captions == ("a calm waltz in D minor, 90 BPM",)
+    assert song.labels.captions == ("a calm waltz in D minor, 90 BPM, tape hiss",)
+    assert song.labels.plan.sound == ("tape",)
     assert (song.labels.plan.key, song.labels.plan.meter, song.labels.plan.n_bars) == ("D minor", "3/4", 0)
     assert soundfile.info(song.audio).frames == song.labels.plan.length == 2 * SAMPLE_RATE
     before = song.audio.stat().st_mtime_ns

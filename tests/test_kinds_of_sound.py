@@ -1,6 +1,7 @@
 """How it is to sound: kinds in a plan and in a prompt; what is said reaches the render, what is not does not."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,4 +128,22 @@ def test_the_sound_is_heard_and_a_free_one_is_what_it_was(note_pipe: Pipeline, p
     free = replace(plan, sound=())
     tracks = [note_pipe.render(replace(plan, sound=sound), seed=2).samples for sound in ((), ("mono",), ("no mono",))]
     assert np.array_equal(tracks[0], note_pipe.render(free, seed=2).samples)
-    assert not np.array_equal(tracks[0], tracks[1]) and not np.array_equal(tracks[1], tracks[2])
+    assert not np.array_equal(tracks[0], tracks[1]) and not np.array_equal(tracks[0], tracks[2])
+
+
+def test_mono_is_mono_to_the_bit_and_so_are_its_stems_and_its_replay(note_pipe: Pipeline, plan: Plan, tmp_path: Path):
+    track = note_pipe.render(replace(plan, sound=("mono",)), seed=2)
+    assert np.array_equal(track.samples[0], track.samples[1]) and track.samples.any()
+    for stem in note_pipe.stems(track).values():
+        assert np.array_equal(stem.samples[0], stem.samples[1])
+    path = tmp_path / "track.wav"
+    track.save(path)
+    assert np.array_equal(note_pipe.open(path).samples, track.samples)
+
+
+def test_a_track_has_one_sound_and_another_is_for_all_of_its_bars(note_pipe: Pipeline, plan: Plan):
+    track = note_pipe.render(replace(plan, sound=()), seed=2)
+    with pytest.raises(ValueError, match="sound vinyl: the track's is free, and it is that of all bars"):
+        note_pipe.repaint(track, track.plan.edit(sound=["vinyl"]), bars=(1, 1))
+    new = note_pipe.repaint(track, track.plan.edit(sound=["mono"]), bars=(1, 2))
+    assert new.plan.sound == ("mono",) and np.array_equal(new.samples[0], new.samples[1])

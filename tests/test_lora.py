@@ -184,7 +184,7 @@ def test_overfitting_one_song_halves_its_loss_in_50_steps(stage: str, model: Pat
     optim = replace(own.optim, learning_rate=2e-2, cool_down=10, ema=0.8)
     own = replace(own, adapter=AdapterConfig(16, 16.0, (*own.adapter.targets, *ENDS[stage])), optim=optim)
     if stage == "renderer":  # given everything: what is not given cannot be memorized
-        own = replace(own, dropout=ConditioningDropout((1.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, (0.0,) * 5, 0.0, 0.0, 0.0))
+        own = replace(own, dropout=ConditioningDropout((1.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, (0.0,) * 6, 0.0, 0.0, 0.0))
     train = replace(train, run=replace(train.run, save_every=50), **{stage: own})
     results = finetune.main(song_folder.read(tmp_path / "one").songs, tmp_path / "out", train)
     assert results[stage].after < 0.5 * results[stage].before

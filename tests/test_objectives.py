@@ -9,7 +9,15 @@ from hybridgen.plan.parts import ROLES
 from hybridgen.plan.sounds import SOUNDS
 from hybridgen.renderer import PARTS
 from hybridgen.training.dataset import WindowBatch
-from hybridgen.training.objectives import ConditioningDropout, FlowBatch, corrupt_codes, known_frames, make_flow_batch
+from hybridgen.training.objectives import (
+    TOLD_SHARES,
+    ConditioningDropout,
+    FlowBatch,
+    corrupt_codes,
+    known_frames,
+    make_flow_batch,
+    told_sound,
+)
 
 N, FRAMES = 400, 16
 
@@ -122,10 +130,14 @@ def test_notes_are_unknown_by_role_and_for_a_stretch_and_what_is_unknown_is_not_
         assert torch.equal(cond.strengths.all(-1), known) and torch.equal(cond.strengths.any(-1), known)
 
 
-def test_all_kinds_of_sound_are_told_in_a_third_of_the_windows_and_some_in_the_others():
-    told = make_task(make_batch()).cond.sound
-    assert set(told.flatten().tolist()) == {0.0, 1.0}
-    assert abs(told.all(1).float().mean() - 1 / 3) < 0.08 and abs(told.mean() - 2 / 3) < 0.08
+def test_kinds_of_sound_are_told_all_or_some_or_those_that_are_wanted_alone():
+    sound = torch.tensor([1.0, -1.0]).repeat(N, 10)
+    told = told_sound(sound, torch.Generator().manual_seed(0))
+    assert abs(told.all(1).float().mean() - TOLD_SHARES[0]) < 0.06
+    wanted, others = told[:, ::2].float().mean(1), told[:, 1::2].float().mean(1)
+    alone = (others == 0) & (wanted > 0.2)
+    assert abs(alone.float().mean() - TOLD_SHARES[2] * 0.8) < 0.08
+    assert abs(wanted[alone].mean() - 0.65) < 0.05 and wanted[alone].std() > 0.2  # a share that a row draws, 0.3 to 1
 
 
 def test_unset_codes_are_not_corrupted():

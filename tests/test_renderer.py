@@ -13,7 +13,7 @@ from hybridgen.plan.parts import ROLES
 from hybridgen.plan.rolls import STRENGTHS
 from hybridgen.plan.sounds import SOUNDS
 from hybridgen.render.windows import window_spans
-from hybridgen.renderer import PARTS, ROLES_KNOWN, Condition, Renderer, RendererConfig, no_notes, sinusoids
+from hybridgen.renderer import PARTS, ROLES_KNOWN, SOUND_SCALE, Condition, Renderer, RendererConfig, no_notes, sinusoids
 
 CONFIG = RendererConfig(
     latent_dim=6,
@@ -35,8 +35,9 @@ def make_model(seed: int = 0, config: RendererConfig = CONFIG) -> Renderer:
     rng = torch.Generator().manual_seed(seed)
     model = Renderer(config)
     with torch.no_grad():
-        for weight in model.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=rng) * 0.3)
+        for name, weight in model.named_parameters():
+            size = 0.3 / SOUND_SCALE if name.startswith("sound.") else 0.3
+            weight.copy_(torch.randn(weight.shape, generator=rng) * size)
     return model.eval()
 
 

@@ -1,119 +1,156 @@
-"""Do words for a treatment reach the sound? python tools/treatment_words.py --corpus FOLDER --prepared FOLDER
+"""Is what a plan says of its sound heard? python tools/sound_kinds.py --prepared FOLDER --corpus FOLDER
 
-A song of the corpus (made with --sounds) is prepared, and captioned three times: by its genre alone, with a phrase for
-something that is true of its sound ("dusty"), and with one for something that is not. For each kind of sound: how much
-the renderer's loss, told neither codes nor timbre, and the planner's nats a code grow when the phrase is left out, and
-when it is wrong. Both are paired, song by song; a treatment that is heard has positive figures. Writes nothing.
+By loss: windows of a prepared corpus (made with --sounds), at the first step of the solver, where what is true of a
+whole track is decided. How the loss, told neither codes nor timbre, changes when the renderer is told all kinds of
+sound of the song, those alone that are wanted, and that these are not wanted.
+
+By ear: the same plans rendered free and with a kind wanted; how the figure that the kind is about differs between the
+two, in how many plans it goes the right way, and how songs of the corpus of that kind differ from others.
 """
 
 import argparse
-import random
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import soundfile
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from hybridgen import flow, grammar
+from hybridgen import flow
 from hybridgen.data import corpus
-from hybridgen.data.composer.genres import style_named
-from hybridgen.data.corpus import SongRecord
-from hybridgen.data.prepared_dataset import PreparedDataset, PreparedTrack
 from hybridgen.pipeline import Pipeline
-from hybridgen.plan.parts import ROLES
-from hybridgen.plan.sounds import SOUND_WORDS
-from hybridgen.renderer import Condition, Renderer
-from hybridgen.training import objectives, planner_data
-from hybridgen.training.dataset import pad_texts
-from hybridgen.training.planner_data import PlannerBatch
+from hybridgen.plan.sounds import PLAIN, SOUNDS
+from hybridgen.renderer import PARTS, Condition, Renderer
+from hybridgen.training import dataset, objectives
+from hybridgen.training.dataset import Phase, WindowBatches
 
-WINDOW = 256  # latent frames of the middle of a song
-TIMES = (0.1, 0.35, 0.6, 0.85)
+WINDOW, ROWS, SEED = 128, 32, 5  # latent frames, windows a batch
+PROMPTS = (
+    "lo-fi hip hop, 84 BPM",
+    "deep house, 122 BPM",
+    "indie rock, 120 BPM",
+    "solo piano ballad, 70 BPM",
+    "trance, 138 BPM",
+    "jazz trio, 130 BPM",
+    "string quartet, 96 BPM",
+    "dubstep, 140 BPM",
+)
+SECONDS = 12.0  # a window of the renderer
+RATE = 44_100
 
 
 def main() -> None:
-    """Reads the command line, measures, prints a row a kind."""
+    """Reads the command line, measures, prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="model folder (default: the shipped preset)")
+    parser.add_argument("--prepared", required=True, help="folder that train/prepare.py made of such a corpus")
     parser.add_argument("--corpus", required=True, help="folder of a corpus of several sounds")
-    parser.add_argument("--prepared", required=True, help="the same songs, prepared by train/prepare.py")
+    parser.add_argument("--split", default="test", choices=("train", "test"), help="of the windows (default test)")
+    parser.add_argument("--batches", type=int, default=6, help=f"of {ROWS} windows (default %(default)s)")
     args = parser.parse_args()
     pipe = Pipeline.from_pretrained(args.model)
-    records = {f"{record.index:06d}": record for record in corpus.read(args.corpus) if record.sound}
-    found = defaultdict[str, list[tuple[float, ...]]](list)
-    for split in ("train", "test"):
-        songs = PreparedDataset(args.prepared, split)
-        for i in tqdm(range(len(songs)), split, unit="song"):
-            if songs[i].name in records and len(songs[i].latents) >= WINDOW:
-                for kind, growth in measure(pipe, records[songs[i].name], songs[i]).items():
-                    found[kind].append(growth)
-    report(found)
-
-
-def measure(pipe: Pipeline, record: SongRecord, track: PreparedTrack) -> dict[str, tuple[float, ...]]:
-    """For each kind of the song's sound: renderer's loss and planner's nats, left out and wrong, less those of true."""
-    rng = random.Random(record.index)
-    genre, others = style_named(record.genre).words[0], sorted(SOUND_WORDS.keys() - set(record.sound))
-    prompts = [genre]
-    for kind in record.sound:
-        for name in (kind, rng.choice(others)):
-            prompts.append(f"{genre}, {rng.choice([phrase for group in SOUND_WORDS[name] for phrase in group])}")
-    texts = planner_data.encode(pipe.text, prompts)
-    figures = [renderer_losses(pipe.renderer, track, texts), planner_nats(pipe, record, track, texts)]
-    return {
-        kind: tuple(one[other] - one[2 * i + 1] for one in figures for other in (0, 2 * i + 2))
-        for i, kind in enumerate(record.sound)
-    }
+    report_losses(pipe.renderer, args.prepared, args.split, args.batches)
+    report_sounds(pipe, args.corpus)
 
 
 @torch.no_grad()
-def renderer_losses(model: Renderer, track: PreparedTrack, texts: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean squared error of the velocity, of each of n texts (n,), under the same noise."""
-    ratio, n = model.config.frames_per_code, len(texts)
-    start = (len(track.latents) - WINDOW) // 2 // ratio * ratio
-    roll = track.notes.rolls(start, start + WINDOW)
-    text, text_mask = pad_texts(list(texts))
-    shared = {
-        "codes": np.full((model.config.n_codebooks, WINDOW // ratio), -1),
-        "features": track.controls[start : start + WINDOW].astype(np.float32),
-        "instruments": track.instruments.astype(np.int64),
-        "context": track.latents[start : start + WINDOW].astype(np.float32),
-        "known": np.zeros(WINDOW, dtype=bool),
-        "timbre": np.zeros(2 * model.config.latent_dim, dtype=np.float32),
-        "notes": roll.entries,
-        "strengths": roll.strengths,
-        "notes_known": roll.known.copy(),
-        "heard": np.ones(len(ROLES), dtype=bool),
-    }
-    rows = {name: torch.from_numpy(value).expand(n, *value.shape) for name, value in shared.items()}
-    cond, losses = Condition(text=text, text_mask=text_mask, **rows), torch.zeros(n)
-    rng, latents = torch.Generator().manual_seed(0), cond.context[:1]
-    for t in torch.tensor(TIMES)[:, None]:
-        x_t, velocity = flow.path(torch.randn(latents.shape, generator=rng), latents, t)
-        losses += (model(x_t.expand(n, -1, -1), t.expand(n), cond) - velocity).square().mean((1, 2))
-    return (losses / len(TIMES)).numpy()
+def report_losses(model: Renderer, prepared: str, split: str, n_batches: int) -> None:
+    """Prints a row a kind: windows, and the mean and standard error of each change of the loss."""
+    songs = dataset.load(prepared)[split == "test"]
+    windows = WindowBatches(songs, (Phase(n_batches, (WINDOW,), WINDOW * ROWS),), SEED)
+    sounds, changes = [], []
+    for step in tqdm(range(1, n_batches + 1), "windows"):
+        batch = windows(step)
+        x_0 = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(step))
+        cond = objectives.condition(batch, torch.zeros(batch.inside.shape, dtype=torch.bool))
+        cond = cond.dropped(torch.tensor([[part not in ("timbre", "codes") for part in PARTS]] * ROWS))
+        free = loss(model, batch, x_0, replace(cond, sound=torch.zeros_like(cond.sound)))
+        wanted = cond.sound.clamp(min=0)
+        told = [loss(model, batch, x_0, replace(cond, sound=sound)) for sound in (cond.sound, wanted, -wanted)]
+        sounds.append(cond.sound)
+        changes.append(torch.stack([one - free for one in told], 1))
+    sound, change = torch.cat(sounds).numpy(), torch.cat(changes).numpy()
+    print(f"{'loss, told':16}{'windows':>8}{'all kinds':>18}{'those wanted':>18}{'these not wanted':>18}")
+    for i, kind in enumerate(("all", *SOUNDS)):
+        rows = change if kind == "all" else change[sound[:, i - 1] == 1]
+        if len(rows) > 1:
+            mean, error = rows.mean(0), rows.std(0) / len(rows) ** 0.5
+            print(f"{kind:16}{len(rows):8}" + "".join(f"{m:+10.4f} ±{e:.4f}" for m, e in zip(mean, error, strict=True)))
 
 
-@torch.no_grad()
-def planner_nats(pipe: Pipeline, record: SongRecord, track: PreparedTrack, texts: Sequence[np.ndarray]) -> np.ndarray:
-    """Nats a code of the whole song, of each of n texts (n,)."""
-    assert track.codes is not None, track.name
-    codes = torch.from_numpy(np.array(track.codes)).long()[None]
-    tokens, bars_left = planner_data.pad_scores([grammar.tokens(record.plan)])
-    features = torch.from_numpy(np.array(track.controls[:: pipe.renderer.config.frames_per_code])).float()[None]
-    instruments = torch.from_numpy(np.array(track.instruments)).long()[None]
-    batches = (PlannerBatch(*pad_texts([text]), tokens, bars_left, codes, features, instruments) for text in texts)
-    return np.array([objectives.planner_losses(pipe.planner, batch, 0.0)["codes"].item() for batch in batches])
+def loss(model: Renderer, batch: dataset.WindowBatch, x_0: Tensor, cond: Condition) -> Tensor:
+    """(B,): the mean squared error of each window's velocity at t = 0."""
+    x_t, velocity = flow.path(x_0, batch.latents, torch.zeros(len(x_0)))
+    error = (model(x_t, torch.zeros(len(x_0)), cond) - velocity).square().mean(-1)
+    return (error * batch.inside).sum(1) / batch.inside.sum(1)
 
 
-def report(found: dict[str, list[tuple[float, ...]]]) -> None:
-    """Prints a row a kind: songs, and the mean and standard error of each growth."""
-    print(f"{'':14}{'songs':>6}{'loss, left out':>20}{'loss, wrong':>20}{'nats, left out':>20}{'nats, wrong':>20}")
-    everything = [row for rows in found.values() for row in rows]
-    for kind, values in ((kind, np.array(rows)) for kind, rows in (*sorted(found.items()), ("all", everything))):
-        mean, error = values.mean(0), values.std(0) / len(values) ** 0.5
-        print(f"{kind:14}{len(values):6}" + "".join(f"{m:+12.4f} ±{e:.4f}" for m, e in zip(mean, error, strict=True)))
+def side(samples: np.ndarray) -> float:
+    """Level of the side of samples (2, N) above that of the mid, in dB."""
+    mid, other = (samples[0] + samples[1]) / 2, (samples[0] - samples[1]) / 2
+    return float(10 * np.log10((np.mean(other**2) + 1e-9) / (np.mean(mid**2) + 1e-9)))
+
+
+def treble(samples: np.ndarray) -> float:
+    """Level of 4-12 kHz above that of 100-800 Hz, in dB."""
+    power, frequency = _spectrum(samples)
+    low, high = (frequency > 100) & (frequency < 800), (frequency > 4000) & (frequency < 12_000)
+    return float(10 * np.log10((power[:, high].sum() + 1e-9) / (power[:, low].sum() + 1e-9)))
+
+
+def crest(samples: np.ndarray) -> float:
+    """Peak above RMS of the mid, in dB."""
+    mid = samples.mean(0)
+    return float(20 * np.log10((np.abs(mid).max() + 1e-9) / (np.sqrt(np.mean(mid**2)) + 1e-9)))
+
+
+def gaps(samples: np.ndarray) -> float:
+    """How far the quietest tenth of 46 ms frames is under the loudest, in dB, at most 60: less where rooms ring on."""
+    power, _ = _spectrum(samples)
+    level = 10 * np.log10(power.sum(1) + 1e-9)
+    return float(min(np.percentile(level, 90) - np.percentile(level, 10), 60.0))
+
+
+def _spectrum(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Power (frames, bins) of the mid in frames of 2048, and the bins' frequencies in Hz."""
+    frames = samples.mean(0)[: samples.shape[1] // 2048 * 2048].reshape(-1, 2048) * np.hanning(2048)
+    return np.abs(np.fft.rfft(frames, axis=1)) ** 2, np.fft.rfftfreq(2048, 1 / RATE)
+
+
+HEARD: dict[str, tuple[Callable[[np.ndarray], float], int]] = {  # kind -> its figure, and which way it goes
+    "mono": (side, -1),
+    "narrow": (side, -1),
+    "wide": (side, 1),
+    "bright": (treble, 1),
+    "vinyl": (treble, -1),
+    "tape": (treble, -1),
+    "compressed": (crest, -1),
+    "driven": (crest, -1),
+    "dry": (gaps, 1),
+    "reverberant": (gaps, -1),
+    PLAIN: (side, -1),
+}
+
+
+def report_sounds(pipe: Pipeline, folder: str) -> None:
+    """Prints a row a kind: the difference of its figure in renders, how many go the right way, and in the corpus."""
+    plans = [pipe.plan(prompt, seed=i, seconds=SECONDS).plans[0] for i, prompt in enumerate(PROMPTS)]
+    songs = [(set(record.plan.sound), soundfile.read(record.audio)[0].T) for record in corpus.read(folder)[::3]]
+    print(f"\n{'heard':16}{'figure':>8}{'renders':>10}{'right way':>12}{'corpus':>10}")
+    for kind, (figure, way) in tqdm(HEARD.items(), "kinds"):
+        pairs = np.array(
+            [
+                [figure(pipe.render(replace(plan, sound=sound), seed=1).samples) for sound in ((kind,), ())]
+                for plan in plans
+            ]
+        )
+        change = pairs[:, 0] - pairs[:, 1]
+        of_kind, others = ([figure(one) for kinds, one in songs if (kind in kinds) == is_so] for is_so in (True, False))
+        beside = f"{np.median(of_kind) - np.median(others):+10.1f}" if of_kind and others else f"{'-':>10}"
+        right = f"{(change * way > 0).sum()} of {len(change)}"
+        print(f"{kind:16}{figure.__name__:>8}{change.mean():+10.1f}{right:>12}{beside}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from hybridgen.text.vocabulary import FILE
 def caption_vocabulary() -> list[str]:
     """Every word that a caption may hold, in small letters, sorted.
 
-    Those of `SOUND_WORDS` are not among them: they do not reach the sound (`tools/treatment_words.py`), so a prompt
-    that holds one is told that it was not understood.
+    Those of `SOUND_WORDS` are not among them: a prompt's are read as kinds of sound, and only by that reach the sound.
     """
     phrases = [phrase for style in STYLES for phrase in (style.name, *style.words, *style.uses)]
     phrases += [word for words in (*MOOD_WORDS.values(), tuple(MOOD_WORDS)) for word in words]

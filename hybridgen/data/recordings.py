@@ -8,6 +8,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,8 @@ def master_recording(song: SongFile, work: Path, min_seconds: float, detector: D
     sound, labels = work / f"{name}.flac", work / f"{name}.json"
     if not (sound.exists() and labels.exists()):
         mastered = load_mastered(song.path, min_seconds)
-        plan = plan_recording(mastered.samples, find_controls(song.caption)[0], detector)
+        said, _ = find_controls(song.caption)
+        plan = replace(plan_recording(mastered.samples, said, detector), sound=said.sound or ())
         mastered.save(sound)
         with atomic_write(labels) as temporary:
             captions = (song.caption,) if song.caption else ()

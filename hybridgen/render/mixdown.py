@@ -145,7 +145,14 @@ def _inside(
         first = at - plan.pre_roll
         inside = block[:, max(0, -first) : max(0, plan.length - first)]
         if inside.shape[1]:
-            yield max(0, first), inside.cpu().numpy()
+            yield max(0, first), _imaged(plan, inside.cpu().numpy())
+
+
+def _imaged(plan: Plan, samples: np.ndarray) -> np.ndarray:
+    """Decoded samples (2, n), both channels the same where the plan wants mono: a renderer comes only near it."""
+    if "mono" not in plan.sound:
+        return samples
+    return np.repeat(samples.mean(axis=0, keepdims=True, dtype=np.float32), 2, axis=0)
 
 
 def _is_last(plan: Plan, stop: int) -> bool:
@@ -159,7 +166,7 @@ def _lead(stages: Stages, plan: Plan, latents: Tensor, origin: int) -> np.ndarra
     first, last = (plan.pre_roll - size) // hop, -(-plan.pre_roll // hop)
     blocks = [block.cpu().numpy() for _, block in stages.codec.decode_blocks(latents, first, last, origin=origin)]
     start = plan.pre_roll - size - first * hop
-    return np.concatenate(blocks, axis=1)[:, start : start + size]
+    return _imaged(plan, np.concatenate(blocks, axis=1)[:, start : start + size])
 
 
 def master(samples: np.ndarray, plan: Plan, gain_db: float) -> np.ndarray:

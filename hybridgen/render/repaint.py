@@ -52,12 +52,21 @@ def repaint(
     is_ended = has_layers or (track.manifest.is_recording and track.plan.ending is not None)
     if plan.ending != track.plan.ending and is_ended:
         raise ValueError(f"ending {plan.ending}: the track has a sound of its own, with ending {track.plan.ending}")
+    _check_sound(track.plan, plan, spans)
     check_same_time(track.plan, plan, spans)
     says_nothing_new = plan == track.plan
     keeps = bool(spans) and not says_nothing_new and options.seed is None and change.same_time(track.plan, plan)
     if spans and says_nothing_new and options.seed is None:
         options = replace(options, seed=another_seed(track))
     return change.make(stages, track, Remake(plan, tuple(spans), strength=strength, keeps=keeps), options)
+
+
+def _check_sound(old: Plan, new: Plan, spans: Sequence[tuple[int, int]]) -> None:
+    """ValueError where some bars alone are to sound in another way: a plan has one sound, which is that of all bars."""
+    is_whole = len(spans) == 1 and spans[0][0] <= new.bar_starts()[0] and spans[0][1] >= new.length
+    if new.sound != old.sound and not is_whole:
+        was, becomes = (", ".join(one.sound) or "free" for one in (old, new))
+        raise ValueError(f"sound {becomes}: the track's is {was}, and it is that of all bars: repaint all of them")
 
 
 def another_seed(track: Track) -> int:

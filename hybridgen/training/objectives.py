@@ -17,7 +17,6 @@ from hybridgen.config import Share, Weight
 from hybridgen.note_grammar import COPY, MOVED, N_LIKENESS, SOURCES
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
-from hybridgen.plan.sounds import SOUNDS
 from hybridgen.planner import Planner, PlannerConfig, Steps
 from hybridgen.renderer import PARTS, Condition, Renderer
 from hybridgen.training import losses
@@ -26,6 +25,7 @@ from hybridgen.training.losses import SpectralLoss
 from hybridgen.training.planner_data import PlannerBatch
 
 N_SEMANTICS = 13  # twelve pitch classes and a level
+TOLD_SHARES = (0.3, 0.25, 0.45)  # of windows of which all kinds of sound are told, some, and some that are wanted
 KNOWN = ("none", "start", "end", "sides")  # which frames of a window are known
 
 
@@ -177,8 +177,8 @@ class FlowBatch:
 def make_flow_batch(batch: WindowBatch, dropout: ConditioningDropout, codebook_size: int) -> FlowBatch:
     """A batch with random dropout, errors, times and noise; those of a row are functions of its seed alone."""
     rows = [
-        _draw_row(batch.latents[i : i + 1], batch.codes[i : i + 1], dropout, codebook_size, seed)
-        for i, seed in enumerate(batch.seeds.tolist())
+        _draw_row(batch.latents[row], batch.codes[row], batch.sound[row], dropout, codebook_size, seed)
+        for row, seed in ((slice(i, i + 1), seed) for i, seed in enumerate(batch.seeds.tolist()))
     ]
     known, codes, context, t, x_0, keep, told, sound = (torch.cat(column) for column in zip(*rows, strict=True))
     x_t, velocity = flow.path(x_0, batch.latents, t)
@@ -189,7 +189,7 @@ def make_flow_batch(batch: WindowBatch, dropout: ConditioningDropout, codebook_s
 
 
 def _draw_row(
-    latents: Tensor, codes: Tensor, dropout: ConditioningDropout, codebook_size: int, seed: int
+    latents: Tensor, codes: Tensor, sound: Tensor, dropout: ConditioningDropout, codebook_size: int, seed: int
 ) -> tuple[Tensor, ...]:
     rng = torch.Generator().manual_seed(seed)
     return (
@@ -200,7 +200,7 @@ def _draw_row(
         torch.randn(latents.shape, generator=rng),
         keep_mask(1, dropout, rng),
         told_notes(1, latents.shape[1], dropout, rng),
-        told_sound(1, rng),
+        told_sound(sound, rng),
     )
 
 
@@ -284,7 +284,11 @@ def told_notes(n: int, n_frames: int, dropout: ConditioningDropout, rng: torch.G
     return roles[:, None] & ~unknown[..., None]
 
 
-def told_sound(n: int, rng: torch.Generator) -> Tensor:
-    """(n, X) bool: which kinds of sound are told: in a third of the rows all, else a share that a row draws."""
-    shares = 1.5 * torch.rand(n, 1, generator=rng)
-    return torch.rand(n, len(SOUNDS), generator=rng) < shares
+def told_sound(sound: Tensor, rng: torch.Generator) -> Tensor:
+    """(n, X) bool: which kinds of sound (n, X) are told: in some rows all, in some a share that the row draws, of them
+    all, or, as people ask, of those alone that are wanted.
+    """
+    kind = torch.multinomial(torch.tensor(TOLD_SHARES), len(sound), replacement=True, generator=rng)
+    shares = torch.rand(len(sound), 1, generator=rng)
+    told = torch.rand(sound.shape, generator=rng) < torch.where(kind[:, None] == 0, 1.0, shares)
+    return told & ((sound > 0) | (kind[:, None] < 2))
