@@ -99,16 +99,19 @@ def solve(
     num_steps: int,
     *,
     start: float = 0.0,
+    first: Velocity | None = None,
     callback: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     """Carry `x` (B, ...) along `velocity` from t = `start` to 1 in equal Euler steps; ValueError unless at least one.
 
     x: at t = 0 the noise; later a place on the path to what the result is to resemble (SDEdit,
-    https://arxiv.org/abs/2108.01073). callback: called with (steps done, x_t) after each step.
+    https://arxiv.org/abs/2108.01073). first: the velocity of the first step, where it is another.
+    callback: called with (steps done, x_t) after each step.
     """
     x_t = x
     for i, (t, t_next) in enumerate(pairwise(_steps(num_steps, start))):
-        x_t = x_t + (t_next - t) * velocity(x_t, _times(x_t, t))
+        of_step = first if i == 0 and first is not None else velocity
+        x_t = x_t + (t_next - t) * of_step(x_t, _times(x_t, t))
         if callback is not None:
             callback(i + 1, x_t)
     return x_t

@@ -45,14 +45,16 @@ class SamplingConfig:
     codes: SamplingParams
     notes: SamplingParams = SamplingParams(temperature=0.6, top_p=0.9)  # older files do not say it
     edit_guidance: float = 0.0  # 0-100, away from the notes that an edit replaces; older files do not say it
+    sound_guidance: float = 0.0  # 0-100, towards the kinds of sound that are wanted; older files do not say it
 
     # keys of older files, and the only value that they may have (see `config.build`)
     RETIRED: ClassVar = {"method": "euler", "shift": 1.0, "guidance_interval": [0.0, 1.0], "guidance_parallel": 0.0}
 
     def __post_init__(self) -> None:
         _check_ranges(self.num_steps, self.guidance_scale)
-        if not 0 <= self.edit_guidance <= MAX_GUIDANCE:
-            raise ValueError(f"edit_guidance {self.edit_guidance:g} is outside 0-{MAX_GUIDANCE:g}")
+        for name in ("edit_guidance", "sound_guidance"):
+            if not 0 <= (value := getattr(self, name)) <= MAX_GUIDANCE:
+                raise ValueError(f"{name} {value:g} is outside 0-{MAX_GUIDANCE:g}")
         if not 0 < self.overlap < self.window:
             raise ValueError(f"overlap {self.overlap} is not between 0 and window {self.window}")
 

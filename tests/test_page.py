@@ -333,6 +333,12 @@ def test_energy_roles_and_instruments_are_set(page: Page):
     page.locator("#plan-ending").select_option("fade")
     until_seen(page, "(state) => state.plan.ending", "fade")
     page.keyboard.press("Control+z")
+    page.locator("#plan-sound").click()
+    page.locator("select[aria-label='Sound: vinyl']").select_option("vinyl")
+    page.locator("select[aria-label='Sound: wide']").select_option("not wide")
+    page.locator("dialog button", has_text="Set").click()
+    until_seen(page, "(state) => state.plan.sound.join()", "vinyl,not wide")
+    page.keyboard.press("Control+z")
 
 
 def test_a_note_is_moved_made_and_removed_by_keys_and_by_hand(page: Page):

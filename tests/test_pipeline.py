@@ -526,6 +526,7 @@ def test_bad_requests_are_one_line(pipe: Pipeline, arguments: dict, words: str):
         ({"num_steps": 1001}, "num_steps 1001 is outside 1-1000"),
         ({"guidance_scale": -1.0}, "guidance_scale -1 is outside 0-100"),
         ({"edit_guidance": -1.0}, "edit_guidance -1 is outside 0-100"),
+        ({"sound_guidance": 101.0}, "sound_guidance 101 is outside 0-100"),
         ({"overlap": 64}, "overlap 64 is not between 0 and window 64"),
     ],
 )

@@ -168,7 +168,7 @@ function wordsForm(name, hint) {
 export function soundForm(now) {
   const said = new Set(now.sound ?? []);
   const rows = field("sound").choices.map((kind) => {
-    const choices = [["", "free"], [kind, "yes"], [`no ${kind}`, "no"]];
+    const choices = [["", "free"], [kind, "yes"], [`not ${kind}`, "no"]];
     const select = h("select", { "aria-label": `Sound: ${kind}` }, choices.map(([value, text]) => h("option", { value, selected: said.has(value) }, text)));
     return h("label", { class: "line" }, h("span", { class: "grow" }, kind), select);
   });

@@ -173,7 +173,7 @@ class Controls:
         "request edit",
         "how it sounds, or does not, some of: " + ", ".join(SOUNDS),
         _names,
-        '"vinyl, no wide"',
+        '"vinyl, not wide"',
         choices=SOUNDS,
     )
     notes: tuple[tuple[str, Written], ...] | None = _option(
@@ -367,7 +367,7 @@ class ControlArgs(TypedDict, total=False):
     without: Sequence[str | int] | None  # roles, names and programs that do not play
     ending: Ending | str | None  # "ring-out", "cut" (at the last bar line), "fade", "fade 4" (over so many bars)
     swing: Swing | str | float | None  # "straight", "62%", "58% of 16ths"
-    sound: Sequence[str] | None  # kinds of sound that are wanted, or not: "vinyl", "no wide"
+    sound: Sequence[str] | None  # kinds of sound that are wanted, or not: "vinyl", "not wide"
     roles: Sequence[str] | None  # who plays, all of these and nobody else
 
 

@@ -46,7 +46,7 @@ class Score:
     n_samples: exact length; None = exactly the bars. It may reach past the last bar (ring-out) or cut into it.
     codes: (Q, P) integers, -1 where unset; () = none set. A code frame is `time_base.code_hop` samples.
     notes: what each role plays in each bar, as far as it is known; roles of which nothing is known are left out.
-    sound: kinds of sound that are wanted, and that are not ("no vinyl"), as `sounds` has them; () = nothing is said.
+    sound: kinds of sound that are wanted, and that are not ("not vinyl"), as `sounds` has them; () = nothing is said.
     swing: how late every second eighth or sixteenth is; None = unknown, and notes sound where they are written.
     ending: how the track ends; None = not chosen yet, which a render does. Tracks older than endings keep None. A loop
     is whole bars, and is made with a pre-roll of its last bar.

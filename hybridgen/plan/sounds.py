@@ -1,6 +1,6 @@
 """How a track sounds: what the studio did to it and what made its tones, as a plan says it and as people say it.
 
-A plan names the kinds that are wanted ("vinyl") and those that are not ("no vinyl"); of all others nothing is said,
+A plan names the kinds that are wanted ("vinyl") and those that are not ("not vinyl"); of all others nothing is said,
 and the renderer is free. Only kinds that the corpus labels are known: each is something that a renderer can learn.
 """
 
@@ -46,7 +46,7 @@ NAMES |= {kind: kind for kind in SOUNDS}  # "bright" is a kind, whatever else it
 
 
 def parse_sound(values: Sequence[str], field: str = "sound") -> tuple[str, ...]:
-    """Kinds that are wanted, and kinds that are not ("no vinyl"), in the order of `SOUNDS`, each once.
+    """Kinds that are wanted, and kinds that are not ("not vinyl"), in the order of `SOUNDS`, each once.
 
     A kind may go by any of its `SOUND_WORDS`. Raises ValueError naming what is unknown, and kinds that exclude each
     other.
@@ -67,23 +67,23 @@ def parse_sound(values: Sequence[str], field: str = "sound") -> tuple[str, ...]:
         wanted = [kind for kind in kinds if said.get(kind)]
         if len(wanted) > 1:
             raise ValueError(f"{field}: {wanted[0]!r} and {wanted[1]!r} exclude each other")
-    return tuple(kind if said[kind] else f"no {kind}" for kind in SOUNDS if kind in said)
+    return tuple(kind if said[kind] else f"not {kind}" for kind in SOUNDS if kind in said)
 
 
 def labelled(kinds: Iterable[str]) -> tuple[str, ...]:
     """The sound of a produced track of which everything is known: these kinds, and none of the others."""
     known = set(kinds)
-    return tuple(kind if kind in known else f"no {kind}" for kind in SOUNDS)
+    return tuple(kind if kind in known else f"not {kind}" for kind in SOUNDS)
 
 
 def merged(sound: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     """A parsed sound in which the kinds of `new` are as it says, and none that they exclude is wanted."""
     wanted = {kind for kind in new if kind in SOUNDS}
-    gone = {kind.removeprefix("no ") for kind in new}
+    gone = {kind.removeprefix("not ") for kind in new}
     gone |= {one for kinds in CONTRARY if wanted & set(kinds) for one in kinds}
-    return parse_sound([*(kind for kind in sound if kind.removeprefix("no ") not in gone), *new])
+    return parse_sound([*(kind for kind in sound if kind.removeprefix("not ") not in gone), *new])
 
 
 def sound_values(sound: Sequence[str]) -> np.ndarray:
     """(len(SOUNDS),) float32 of a parsed sound: 1 wanted, -1 not wanted, 0 nothing is said."""
-    return np.array([(kind in sound) - (f"no {kind}" in sound) for kind in SOUNDS], dtype=np.float32)
+    return np.array([(kind in sound) - (f"not {kind}" in sound) for kind in SOUNDS], dtype=np.float32)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from scipy import signal
 
 from hybridgen.history import N_BANDS, Style
 
@@ -28,6 +27,8 @@ def toned(samples: np.ndarray, styles: Sequence[Style], is_loop: bool = False) -
     """
     if not styles:
         return samples
+    from scipy import signal  # half a second to import, and only styles need it
+
     left, right = np.pad(samples.astype(float), ((0, 0), (TAPS, 0)), mode="wrap" if is_loop else "constant")
     gain = 10 ** (sum(one.side_db for one in styles) / 20)
     both = np.stack([left + right, (left - right) * gain]) / 2
@@ -45,6 +46,8 @@ def undone(samples: np.ndarray, styles: Sequence[Style]) -> np.ndarray:
 
 def _filter(bands_db: np.ndarray, rate: int) -> np.ndarray:
     """Taps (TAPS,) of minimum phase with these gains at `BANDS`, between them straight in decibels over octaves."""
+    from scipy import signal
+
     frequencies = np.linspace(0, rate / 2, WINDOW // 2 + 1)
     at = np.log2(np.maximum(frequencies, BANDS[0]))
     gains = 10 ** (np.interp(at, np.log2(BANDS), bands_db) / 20)
@@ -53,6 +56,8 @@ def _filter(bands_db: np.ndarray, rate: int) -> np.ndarray:
 
 def levels(samples: np.ndarray, rate: int) -> tuple[np.ndarray, float]:
     """Levels in dB of samples (2, N): of each band under all of them together, and of the side over the mid."""
+    from scipy import signal
+
     left, right = samples.astype(float)
     size = min(WINDOW, samples.shape[1])
     frequencies, power = signal.welch(np.stack([left + right, left - right]) / 2, rate, nperseg=size)

@@ -153,7 +153,8 @@ class WindowRenderer:
         noise, begin = self._noise(start, cond), 0.0 if self.near is None else 1 - self.strength
         x, _ = flow.path(noise, self._near(start, cond, noise), noise.new_tensor([begin]))
         velocity = self._velocity(cond, noise)
-        return flow.solve(velocity, x, self.sampling.num_steps, start=begin, callback=callback)
+        first = self._with_sound(velocity, cond, noise) if begin == 0 else None
+        return flow.solve(velocity, x, self.sampling.num_steps, start=begin, first=first, callback=callback)
 
     def _edit(
         self, start: int, cond: Condition, before: Condition, callback: Callable[[int, Tensor], None] | None
@@ -170,6 +171,16 @@ class WindowRenderer:
             new = flow.make_pushed(new, self._velocity(other, noise), self.sampling.edit_guidance, ~cond.known)
         near, num_steps = self._near(start, cond, noise), self.sampling.num_steps
         return flow.edit(new, old, near, noise, num_steps, start=1 - self.strength, callback=callback)
+
+    def _with_sound(self, velocity: flow.Velocity, cond: Condition, noise: Tensor) -> flow.Velocity | None:
+        """Of a plan that says how it sounds: the velocity at t = 0, pushed away from that of a free sound.
+
+        What is true of a whole track is decided there; later the model sees it in x_t.
+        """
+        if not self.plan.sound or not self.sampling.sound_guidance:
+            return None
+        free = self._velocity(replace(cond, sound=torch.zeros_like(cond.sound)), noise)
+        return flow.make_pushed(velocity, free, self.sampling.sound_guidance, ~cond.known)
 
     def _noise(self, start: int, cond: Condition) -> Tensor:
         """(1, frames, C)."""

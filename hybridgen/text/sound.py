@@ -84,11 +84,11 @@ def find_sound(scanner: PromptScanner) -> tuple[str, ...] | None:
             scanner.mislead(match.start(), match.end())
         if kind in said or (wanted and against):
             if not wanted or said.get(kind) is not True:
-                taken = against[0] if against else f"no {kind}"
+                taken = against[0] if against else f"not {kind}"
                 scanner.note(match.start(), f"sound {clip(match[0])} contradicts {taken}: the first is taken")
             continue
         said[kind] = wanted
-    return tuple(kind if said[kind] else f"no {kind}" for kind in SOUNDS if kind in said) or None
+    return tuple(kind if said[kind] else f"not {kind}" for kind in SOUNDS if kind in said) or None
 
 
 def _kind(match: re.Match) -> str:
