@@ -34,7 +34,7 @@ def loss(velocity: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (error * weight).sum() / weight.sum()
 
 
-def sample_t(n: int, rng: torch.Generator, uniform: float = 0.2, zero: float = 0.25) -> Tensor:
+def sample_t(n: int, rng: torch.Generator, uniform: float = 0.2, zero: float = 0.0) -> Tensor:
     """Times (n,) in 0-1 to train at: logit-normal (https://arxiv.org/abs/2403.03206), a share `uniform` of them flat.
 
     The middle of the path is the hard part; the flat share keeps both ends from being forgotten. A share `zero` of

@@ -124,8 +124,8 @@ def pipe() -> Pipeline:
 
 @pytest.fixture(scope="session")
 def note_pipe() -> Pipeline:
-    """The same, of a planner that writes notes and a renderer that hears them and knows kinds of sound."""
-    planner, renderer = replace(MICRO.planner, notes=True), replace(MICRO.renderer, notes=True, sound=True)
+    """The same, of a planner that writes notes and a renderer that hears them."""
+    planner, renderer = (replace(shapes, notes=True) for shapes in (MICRO.planner, MICRO.renderer))
     return random_pipeline(replace(MICRO, planner=planner, renderer=renderer))
 
 

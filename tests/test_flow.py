@@ -158,13 +158,13 @@ def test_guidance_evaluates_both_sides_together_and_none_costs_one():
 
 def test_sampled_times_are_inside_the_path_and_repeatable():
     times = flow.sample_t(4000, torch.Generator().manual_seed(1))
-    assert times.min() >= 0 and times.max() <= 1
-    assert (times == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)  # where a solver's first step begins
-    later = times[times > 0]
-    assert later.mean().item() == pytest.approx(0.5, abs=0.02)
+    assert times.min() > 0 and times.max() <= 1 and times.mean().item() == pytest.approx(0.5, abs=0.02)
     assert torch.equal(times, flow.sample_t(4000, torch.Generator().manual_seed(1)))
-    ends = ((later < 0.05) | (later > 0.95)).float().mean().item()
-    assert ends == pytest.approx((0.2 * 0.1 + 0.55 * 0.0032) / 0.75, abs=0.008)  # a fifth is flat; of the rest 0.3 %
+    ends = ((times < 0.05) | (times > 0.95)).float().mean().item()
+    assert ends == pytest.approx(0.2 * 0.1 + 0.8 * 0.0032, abs=0.008)  # a fifth is flat; of the rest 0.3 % are there
+    some = flow.sample_t(4000, torch.Generator().manual_seed(1), zero=0.25)
+    assert (some == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)  # where a solver's first step begins
+    assert torch.equal(some[some > 0], times[some > 0])
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 1), (63, 65), (100, 300), (64, 128), (7, 7)])

@@ -11,6 +11,7 @@ from hybridgen.plan.plan import Plan
 from hybridgen.plan.sounds import CONTRARY, SOUND_WORDS, SOUNDS, labelled, merged, parse_sound, sound_values
 from hybridgen.request import reworded
 from hybridgen.text.controls import understand
+from tests.conftest import MICRO, random_pipeline
 
 
 def test_kinds_are_written_in_one_order_by_any_of_their_words():
@@ -98,17 +99,24 @@ def test_what_is_refused_is_not_told_to_the_planner():
 
 
 @pytest.fixture(scope="module")
-def plan(note_pipe: Pipeline) -> Plan:
-    return note_pipe.plan("dusty house, no reverb", seed=1, bars=2, tempo=120).plans[0]
+def sound_pipe() -> Pipeline:
+    """A pipeline with random weights whose renderer knows kinds of sound."""
+    planner, renderer = replace(MICRO.planner, notes=True), replace(MICRO.renderer, notes=True, sound=True)
+    return random_pipeline(replace(MICRO, planner=planner, renderer=renderer))
 
 
-def test_a_plan_says_its_sound_and_words_give_way_to_the_argument(note_pipe: Pipeline, plan: Plan):
+@pytest.fixture(scope="module")
+def plan(sound_pipe: Pipeline) -> Plan:
+    return sound_pipe.plan("dusty house, no reverb", seed=1, bars=2, tempo=120).plans[0]
+
+
+def test_a_plan_says_its_sound_and_words_give_way_to_the_argument(sound_pipe: Pipeline, plan: Plan):
     assert plan.sound == ("vinyl", "not reverberant")
     assert Plan.from_json(plan.to_json()) == plan and '"sound": ["vinyl", "not reverberant"]' in plan.to_json()
     assert "sound: vinyl, not reverberant" in plan.text()
-    made = note_pipe.plan("dusty house", seed=1, bars=2, sound=["mono"])
+    made = sound_pipe.plan("dusty house", seed=1, bars=2, sound=["mono"])
     assert made.plans[0].sound == ("mono",) and any("sound in the prompt" in note for note in made.notes)
-    assert note_pipe.plan("dusty house", seed=1, bars=2, sound=[]).plans[0].sound == ()
+    assert sound_pipe.plan("dusty house", seed=1, bars=2, sound=[]).plans[0].sound == ()
 
 
 def test_an_edit_of_the_sound_leaves_all_else(plan: Plan):
@@ -124,17 +132,17 @@ def test_other_words_for_the_whole_plan_change_its_sound_and_for_some_bars_they_
     assert same.sound == plan.sound and notes == ("sound in the prompt is not changed by an edit's words",)
 
 
-def test_the_sound_is_heard_and_a_free_one_is_what_it_was(note_pipe: Pipeline, plan: Plan):
+def test_the_sound_is_heard_and_a_free_one_is_what_it_was(sound_pipe: Pipeline, plan: Plan):
     free = replace(plan, sound=())
-    tracks = [note_pipe.render(replace(plan, sound=sound), seed=2).samples for sound in ((), ("mono",), ("not mono",))]
-    assert np.array_equal(tracks[0], note_pipe.render(free, seed=2).samples)
+    tracks = [sound_pipe.render(replace(plan, sound=sound), seed=2).samples for sound in ((), ("mono",), ("not mono",))]
+    assert np.array_equal(tracks[0], sound_pipe.render(free, seed=2).samples)
     assert not np.array_equal(tracks[0], tracks[1]) and not np.array_equal(tracks[0], tracks[2])
 
 
-def test_guidance_pushes_the_first_step_alone_and_only_where_something_is_said(note_pipe: Pipeline, plan: Plan):
+def test_guidance_pushes_the_first_step_alone_and_only_where_something_is_said(sound_pipe: Pipeline, plan: Plan):
     def render(sound: tuple[str, ...], scale: float, num_steps: int) -> np.ndarray:
-        sampling = replace(note_pipe.config.sampling, sound_guidance=scale, num_steps=num_steps)
-        return note_pipe.with_sampling(sampling).render(replace(plan, sound=sound), seed=2).latents
+        sampling = replace(sound_pipe.config.sampling, sound_guidance=scale, num_steps=num_steps)
+        return sound_pipe.with_sampling(sampling).render(replace(plan, sound=sound), seed=2).latents
 
     assert np.array_equal(render((), 3.0, 2), render((), 0.0, 2))
     assert not np.array_equal(render(("wide",), 3.0, 2), render(("wide",), 0.0, 2))
@@ -142,19 +150,26 @@ def test_guidance_pushes_the_first_step_alone_and_only_where_something_is_said(n
     assert ((pushed - told) * (told - free)).sum() > 0  # further the same way
 
 
-def test_mono_is_mono_to_the_bit_and_so_are_its_stems_and_its_replay(note_pipe: Pipeline, plan: Plan, tmp_path: Path):
-    track = note_pipe.render(replace(plan, sound=("mono",)), seed=2)
+def test_mono_is_mono_to_the_bit_and_so_are_its_stems_and_its_replay(sound_pipe: Pipeline, plan: Plan, tmp_path: Path):
+    track = sound_pipe.render(replace(plan, sound=("mono",)), seed=2)
     assert np.array_equal(track.samples[0], track.samples[1]) and track.samples.any()
-    for stem in note_pipe.stems(track).values():
+    for stem in sound_pipe.stems(track).values():
         assert np.array_equal(stem.samples[0], stem.samples[1])
     path = tmp_path / "track.wav"
     track.save(path)
-    assert np.array_equal(note_pipe.open(path).samples, track.samples)
+    assert np.array_equal(sound_pipe.open(path).samples, track.samples)
 
 
-def test_a_track_has_one_sound_and_another_is_for_all_of_its_bars(note_pipe: Pipeline, plan: Plan):
-    track = note_pipe.render(replace(plan, sound=()), seed=2)
+def test_a_track_has_one_sound_and_another_is_for_all_of_its_bars(sound_pipe: Pipeline, plan: Plan):
+    track = sound_pipe.render(replace(plan, sound=()), seed=2)
     with pytest.raises(ValueError, match="sound vinyl: the track's is free, and it is that of all bars"):
-        note_pipe.repaint(track, track.plan.edit(sound=["vinyl"]), bars=(1, 1))
-    new = note_pipe.repaint(track, track.plan.edit(sound=["mono"]), bars=(1, 2))
+        sound_pipe.repaint(track, track.plan.edit(sound=["vinyl"]), bars=(1, 1))
+    new = sound_pipe.repaint(track, track.plan.edit(sound=["mono"]), bars=(1, 2))
     assert new.plan.sound == ("mono",) and np.array_equal(new.samples[0], new.samples[1])
+
+
+def test_a_model_that_knows_no_kinds_of_sound_says_so_and_mono_is_mono_all_the_same(note_pipe: Pipeline, plan: Plan):
+    said = "the plan's sound is kept in it, but this model knows no kinds of sound"
+    assert said in note_pipe.render(replace(plan, sound=("wide",)), seed=2).notes
+    mono = note_pipe.render(replace(plan, sound=("mono",)), seed=2)
+    assert said not in mono.notes and np.array_equal(mono.samples[0], mono.samples[1])

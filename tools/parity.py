@@ -35,7 +35,7 @@ from hybridgen.training.planner_data import PlannerBatch
 
 ROWS, WINDOW, TEXT = 4, 64, 6  # of the global batch; latent frames and text tokens of a row
 OPTIM = OptimConfig(learning_rate=1e-3, warm_up=2, cool_down=1, weight_decay=0.01, clip=1.0, ema=0.99)
-DROPOUT = ConditioningDropout((0.4, 0.35, 0.1, 0.15), 0.1, 0.1, 0.2, (0.12, 0.12, 0.1, 0.3, 0.15), 0.06, 0.1, 0.15)
+DROPOUT = ConditioningDropout((0.4, 0.35, 0.1, 0.15), 0.1, 0.1, 0.2, (0.12, 0.12, 0.1, 0.3, 0.15, 0.1), 0.06, 0.1, 0.15)
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs/deepspeed").glob("*.json"))}
 
 

@@ -60,6 +60,8 @@ def render(
     track = mixdown.render(stages, plan, options, prompt, play=play)
     if plan.notes and not stages.config.renderer.notes:
         track = track.with_notes(("the plan's notes are kept in it, but this model does not play them",))
+    if set(plan.sound) - {"mono"} and not stages.config.renderer.sound:  # mono is made so after decoding
+        track = track.with_notes(("the plan's sound is kept in it, but this model knows no kinds of sound",))
     seed, sampling = mixdown.choose(stages, plan, options)
     for bars, own in ranges.items():
         composes = any("planner" in one.loras for one in own)

@@ -26,6 +26,7 @@ from hybridgen.training.planner_data import PlannerBatch
 
 N_SEMANTICS = 13  # twelve pitch classes and a level
 TOLD_SHARES = (0.3, 0.25, 0.45)  # of windows of which all kinds of sound are told, some, and some that are wanted
+ZERO_TIMES = 0.25  # of windows whose sound is known the share that is trained where it is decided, see `sample_t`
 KNOWN = ("none", "start", "end", "sides")  # which frames of a window are known
 
 
@@ -196,7 +197,7 @@ def _draw_row(
         known_frames(1, latents.shape[1], dropout.known_shares, rng),
         corrupt_codes(codes, codebook_size, dropout.corrupted_codes, rng),
         noise_context(latents, dropout.context_noise, rng),
-        flow.sample_t(1, rng),
+        flow.sample_t(1, rng, zero=ZERO_TIMES if sound.any() else 0.0),
         torch.randn(latents.shape, generator=rng),
         keep_mask(1, dropout, rng),
         told_notes(1, latents.shape[1], dropout, rng),
