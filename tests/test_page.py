@@ -337,7 +337,7 @@ def test_energy_roles_and_instruments_are_set(page: Page):
     page.locator("select[aria-label='Sound: vinyl']").select_option("vinyl")
     page.locator("select[aria-label='Sound: wide']").select_option("not wide")
     page.locator("dialog button", has_text="Set").click()
-    until_seen(page, "(state) => state.plan.sound.join()", "vinyl,not wide")
+    until_seen(page, "(state) => (state.plan.sound ?? []).join()", "vinyl,not wide")
     page.keyboard.press("Control+z")
 
 
