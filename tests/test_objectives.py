@@ -7,10 +7,11 @@ from hybridgen import flow
 from hybridgen.plan.features import N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.sounds import SOUNDS
-from hybridgen.renderer import PARTS
+from hybridgen.renderer import PARTS, RendererConfig
 from hybridgen.training.dataset import WindowBatch
 from hybridgen.training.objectives import (
     TOLD_SHARES,
+    ZERO_TIMES,
     ConditioningDropout,
     FlowBatch,
     corrupt_codes,
@@ -53,6 +54,7 @@ def make_task(
     drop_all: float = 0.0,
     roles: float = 0,
     spans: float = 0,
+    knows_sound: bool = True,
 ) -> FlowBatch:
     """The batch on its way from noise, all that is known clean and right; a frame that is known counts an eighth."""
     dropout = ConditioningDropout(
@@ -65,7 +67,10 @@ def make_task(
         unknown_roles=roles,
         unknown_spans=spans,
     )
-    return make_flow_batch(batch, dropout, codebook_size=8)
+    shapes = RendererConfig(
+        3, 5, n_codebooks=2, codebook_size=8, dim=4, n_layers=1, n_heads=1, ffn_dim=4, sound=knows_sound
+    )
+    return make_flow_batch(batch, dropout, shapes)
 
 
 def test_known_frames_count_little_and_those_past_the_end_nothing():
@@ -138,6 +143,14 @@ def test_kinds_of_sound_are_told_all_or_some_or_those_that_are_wanted_alone():
     alone = (others == 0) & (wanted > 0.2)
     assert abs(alone.float().mean() - TOLD_SHARES[2] * 0.8) < 0.08
     assert abs(wanted[alone].mean() - 0.65) < 0.05 and wanted[alone].std() > 0.2  # a share that a row draws, 0.3 to 1
+
+
+def test_times_are_zero_in_a_share_of_the_windows_that_are_told_of_their_sound():
+    for drop, knows_sound in ((0.0, True), (0.5, True), (0.0, False)):
+        task = make_task(make_batch(), (*NOTHING_DROPPED[:-1], drop), knows_sound=knows_sound)
+        told = task.cond.sound.any(1) & torch.tensor(knows_sound)
+        assert not (task.t[~told] == 0).any()
+        assert not told.any() or abs((task.t[told] == 0).float().mean() - ZERO_TIMES) < 0.08
 
 
 def test_unset_codes_are_not_corrupted():

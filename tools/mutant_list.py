@@ -286,6 +286,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *changes("training/objectives.py", "test_objectives.py",
         ("kinds that are not wanted are told with those that are", "(sound > 0) | (kind[:, None] < 2)", "True"),
+        ("times are 0 for a model without sound", "is_told = shapes.sound and ", "is_told = "),
     ),
     *changes("analysis/melody.py", "test_melody.py",
         ("out of tune is out of key", "pitch -= _tuning(pitch[is_voiced])", "pass"),

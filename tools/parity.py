@@ -107,9 +107,7 @@ def renderer_batch(shapes: RendererConfig, seeds: list[int]) -> WindowBatch:
 
 def renderer_shares(engine: Engine, shapes: RendererConfig, parts: list[list[int]]) -> list[Callable[[], Tensor]]:
     """As `planner_shares`."""
-    batches = [
-        objectives.make_flow_batch(renderer_batch(shapes, seeds), DROPOUT, shapes.codebook_size) for seeds in parts
-    ]
+    batches = [objectives.make_flow_batch(renderer_batch(shapes, seeds), DROPOUT, shapes) for seeds in parts]
     weight = engine.all_reduce(sum(batch.weight.sum() for batch in batches))
     return [partial(lambda batch: objectives.renderer_sum(engine, batch) / weight, batch) for batch in batches]
 

@@ -114,10 +114,7 @@ def main(path: str, *overrides: str) -> None:
 
     with Run("renderer", train, n_steps, shapes, __file__, {"renderer": engine}) as run:
         for step, parts in run.steps(batch_fns):
-            batches = [
-                objectives.make_flow_batch(part, train.dropout, shapes.codebook_size).to(engine.device)
-                for part in parts
-            ]
+            batches = [objectives.make_flow_batch(part, train.dropout, shapes).to(engine.device) for part in parts]
             weight = engine.all_reduce(sum(batch.weight.sum() for batch in batches))  # of the frames of all ranks
             rate, phase = train.optim.rate(step, n_steps), dataset.phase_number(train.phases, step)
             total = torch.zeros((), device=engine.device)

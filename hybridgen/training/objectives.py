@@ -18,7 +18,7 @@ from hybridgen.note_grammar import COPY, MOVED, N_LIKENESS, SOURCES
 from hybridgen.plan.features import N_BAR_FEATURES, N_FEATURES
 from hybridgen.plan.parts import ROLES
 from hybridgen.planner import Planner, PlannerConfig, Steps
-from hybridgen.renderer import PARTS, Condition, Renderer
+from hybridgen.renderer import PARTS, Condition, Renderer, RendererConfig
 from hybridgen.training import losses
 from hybridgen.training.dataset import WindowBatch
 from hybridgen.training.losses import SpectralLoss
@@ -26,7 +26,7 @@ from hybridgen.training.planner_data import PlannerBatch
 
 N_SEMANTICS = 13  # twelve pitch classes and a level
 TOLD_SHARES = (0.3, 0.25, 0.45)  # of windows of which all kinds of sound are told, some, and some that are wanted
-ZERO_TIMES = 0.25  # of windows whose sound is known the share that is trained where it is decided, see `sample_t`
+ZERO_TIMES = 0.25  # of windows that are told of their sound the share trained where it is decided, see `sample_t`
 KNOWN = ("none", "start", "end", "sides")  # which frames of a window are known
 
 
@@ -175,33 +175,36 @@ class FlowBatch:
         return FlowBatch(**parts, cond=cond)
 
 
-def make_flow_batch(batch: WindowBatch, dropout: ConditioningDropout, codebook_size: int) -> FlowBatch:
+def make_flow_batch(batch: WindowBatch, dropout: ConditioningDropout, shapes: RendererConfig) -> FlowBatch:
     """A batch with random dropout, errors, times and noise; those of a row are functions of its seed alone."""
     rows = [
-        _draw_row(batch.latents[row], batch.codes[row], batch.sound[row], dropout, codebook_size, seed)
+        _draw_row(batch.latents[row], batch.codes[row], batch.sound[row], dropout, shapes, seed)
         for row, seed in ((slice(i, i + 1), seed) for i, seed in enumerate(batch.seeds.tolist()))
     ]
     known, codes, context, t, x_0, keep, told, sound = (torch.cat(column) for column in zip(*rows, strict=True))
     x_t, velocity = flow.path(x_0, batch.latents, t)
-    cond = replace(condition(batch, known), codes=codes, context=context, sound=batch.sound * sound)
+    cond = replace(condition(batch, known), codes=codes, context=context, sound=sound)
     cond = with_notes(cond, batch.notes_known & told)
     weight = batch.inside * torch.where(known, dropout.known_weight, 1.0)
     return FlowBatch(x_t, t, cond.dropped(keep), velocity, weight)
 
 
 def _draw_row(
-    latents: Tensor, codes: Tensor, sound: Tensor, dropout: ConditioningDropout, codebook_size: int, seed: int
+    latents: Tensor, codes: Tensor, sound: Tensor, dropout: ConditioningDropout, shapes: RendererConfig, seed: int
 ) -> tuple[Tensor, ...]:
     rng = torch.Generator().manual_seed(seed)
+    keep = keep_mask(1, dropout, rng)
+    sound = sound * told_sound(sound, rng)
+    is_told = shapes.sound and keep[0, PARTS.index("sound")] and sound.any()
     return (
         known_frames(1, latents.shape[1], dropout.known_shares, rng),
-        corrupt_codes(codes, codebook_size, dropout.corrupted_codes, rng),
+        corrupt_codes(codes, shapes.codebook_size, dropout.corrupted_codes, rng),
         noise_context(latents, dropout.context_noise, rng),
-        flow.sample_t(1, rng, zero=ZERO_TIMES if sound.any() else 0.0),
+        flow.sample_t(1, rng, zero=ZERO_TIMES if is_told else 0.0),
         torch.randn(latents.shape, generator=rng),
-        keep_mask(1, dropout, rng),
+        keep,
         told_notes(1, latents.shape[1], dropout, rng),
-        told_sound(sound, rng),
+        sound,
     )
 
 
@@ -213,7 +216,7 @@ def renderer_sum(model: Callable[..., Tensor], batch: FlowBatch) -> Tensor:
 
 def renderer_loss(model: Renderer, windows: WindowBatch, dropout: ConditioningDropout) -> Tensor:
     """Flow matching, mostly on unknown frames, under a condition with random dropout and errors: a mean over frames."""
-    batch = make_flow_batch(windows, dropout, model.config.codebook_size).to(model.out.weight.device)
+    batch = make_flow_batch(windows, dropout, model.config).to(model.out.weight.device)
     return renderer_sum(model, batch) / batch.weight.sum()
 
 
