@@ -10,7 +10,6 @@ from hybridgen import grammar, note_grammar
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.parts import Ending, check_prompt, check_seed, whole
 from hybridgen.plan.plan import Plan
-from hybridgen.plan.sounds import PLAIN
 from hybridgen.planning.codes import write_codes
 from hybridgen.planning.melody import check_melody, fitted, with_melody
 from hybridgen.planning.notes import unknown_bars, write_notes
@@ -86,9 +85,8 @@ def write_scores(
         grammar.parse(row, prompt=prompt, seed=seed, n_samples=n_samples, time_base=stages.time_base)
         for row, seed in zip(rows, seeds, strict=True)
     ]
-    usual = (PLAIN,) if stages.config.renderer.sound else ()
     plans = [
-        replace(plan, swing=controls.swing or usual_swing(prompt, plan.meter), sound=controls.sound or usual)
+        replace(plan, swing=controls.swing or usual_swing(prompt, plan.meter), sound=controls.sound or ())
         for plan in plans
     ]
     plans, ending_notes = _end_plans(plans, controls.ending)
