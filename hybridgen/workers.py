@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -44,19 +46,17 @@ def _run_single_threaded(function: Callable[[Task], Result], task: Task) -> Resu
 
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
-    """One thread for torch, BLAS and OpenMP inside the block: the order of sums depends on the number of threads.
+    """One thread for torch, where it has been imported, BLAS and OpenMP inside the block.
 
-    BLAS and OpenMP are limited where threadpoolctl is installed, torch where it has been imported.
+    The order of sums depends on the number of threads, and small products wait for threads longer than they gain.
     """
     torch = sys.modules.get("torch")
-    with contextlib.ExitStack() as stack:
-        try:
-            from threadpoolctl import threadpool_limits
-        except ImportError:
-            pass
-        else:
-            stack.enter_context(threadpool_limits(1))
+    n_threads = None if torch is None else torch.get_num_threads()  # before its OpenMP is limited
+    try:
+        with threadpool_limits(1):
+            if torch is not None:
+                torch.set_num_threads(1)
+            yield
+    finally:
         if torch is not None:
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            torch.set_num_threads(1)
-        yield
+            torch.set_num_threads(n_threads)

@@ -13,10 +13,11 @@ from torch import Tensor
 from hybridgen import decoding, grammar, graphs
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, count, pad_scores
-from hybridgen.planning.session import DecoderSession, one_thread, to_device, with_unconditional
+from hybridgen.planning.session import DecoderSession, to_device, with_unconditional
 from hybridgen.progress import Progress, report
 from hybridgen.sampling import SamplingParams
 from hybridgen.stages import PromptStates, Stages
+from hybridgen.workers import single_threaded
 
 CODES_STREAM = 2  # which noise a choice takes, see decoding.gumbel
 
@@ -80,7 +81,7 @@ def decode_codes(
     session = DecoderSession(planner, text, text_mask, score, bars_left, room=codes.shape[2])
     frames = Frames(planner, session, planner.embed_controls(features, instruments), codes, score, params)
     replayed = graphs.captured(frames.step, text.device)
-    with one_thread(text.device):
+    with single_threaded():
         for i, frame in enumerate(unset):
             shape = (codes.shape[1], planner.depth_head.codebook_size)
             drawn = np.stack([decoding.gumbel(seed, CODES_STREAM, frame, shape) for seed in seeds])

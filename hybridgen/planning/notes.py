@@ -16,10 +16,13 @@ from hybridgen.note_stage import NoteStage, harmony
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.planner import Planner, count, pad_scores
-from hybridgen.planning.session import DecoderSession, one_thread, with_unconditional
+from hybridgen.planning import host
+from hybridgen.planning.host import Harmony, HostNotes
+from hybridgen.planning.session import DecoderSession, with_unconditional
 from hybridgen.progress import Progress, report
 from hybridgen.sampling import SamplingParams
 from hybridgen.stages import PromptStates, Stages
+from hybridgen.workers import single_threaded
 
 NOTES_STREAM = 3  # which noise a choice takes, see decoding.gumbel
 
@@ -81,7 +84,7 @@ def decode_notes(
     score, bars_left = (part.to(text.device).expand(copies, *part.shape[1:]) for part in parts)
     bars = np.flatnonzero(write.any(axis=1))
     first, last = int(bars[0]), int(bars[-1])
-    with one_thread(text.device):
+    with single_threaded():
         session = DecoderSession(planner, text, text_mask, score, bars_left)
         slots = _Slots(planner, plan, text.device)
         known, before = [], None
@@ -93,7 +96,7 @@ def decode_notes(
             x = torch.cat([*known, slots.embed(state, before)], dim=1).expand(copies, -1, -1)
             hidden = session.feed(x, count(x, fed - len(known) + 1, fed + 2) + score.shape[1])
             fed, known = fed + 1, []
-            before = sub_tokens.write(state, hidden[:, -1], slots.harmony[state.bar, state.kind])
+            before = sub_tokens.write(state, hidden[:, -1], Harmony(slots.harmony[state.bar, state.kind]))
             report(progress, "writing notes", min(state.bar, last) + 1 - first, last + 1 - first)
     return state
 
@@ -118,7 +121,7 @@ class _Slots:
         kinds = torch.arange(note_grammar.N_KINDS, device=device).expand(plan.n_bars, -1)
         wide = features.expand(-1, note_grammar.N_KINDS, -1)
         self.controls = planner.embed_note_controls(wide, kinds, instruments.expand(plan.n_bars, -1))
-        self.harmony = harmony(wide, kinds)  # (bars, kinds, 5, 12)
+        self.harmony = harmony(wide, kinds).cpu().numpy()  # (bars, kinds, 5, 12)
 
     def embed(self, state: State, before: list[int] | None) -> Tensor:
         """(1, 1, D) of the step that a state is at, after the sub-tokens of the step before, if there is one."""
@@ -131,30 +134,24 @@ class _SubTokens:
     """Writes the sub-tokens of steps, one after the other; the noise of each depends on the seed and on its number."""
 
     def __init__(self, notes: NoteStage, seed: int, params: SamplingParams):
-        self.notes, self.seed, self.params, self.n = notes, seed, params, 0
-        self.nothing_alike = notes.first_step.new_zeros(note_grammar.SOURCES, note_grammar.N_LIKENESS)
+        self.head, self.seed, self.params, self.n = HostNotes(notes), seed, params, 0
 
-    def write(self, state: State, hidden: Tensor, harmony: Tensor) -> list[int]:
+    def write(self, state: State, hidden: Tensor, harmony: Harmony) -> list[int]:
         """The sub-tokens of the step that the state is at, from what the layers make of it, (1 or 2, D), and the
-        harmony (5, 12) of its bar."""
+        harmony of its bar."""
         step, written = state.step, list[int]()
-        start = self.notes.start(hidden)
-        total, last = torch.zeros_like(start[:1]), torch.zeros_like(start[:1])
+        start = self.head.start(hidden.float().cpu().numpy())
+        total, last = np.zeros_like(start[0]), np.zeros_like(start[0])
         while state.step == step and not state.is_done:
             allowed = state.allowed()
             if allowed.sum() == 1:
                 token = int(allowed.argmax())
             else:
-                x = start + total + last + self.notes.place_embedding.weight[state.place]
-                likeness = state.likeness()
-                alike = self.nothing_alike if likeness is None else torch.from_numpy(likeness).to(x.device)
-                logits = self.notes.logits(x, harmony.expand(len(x), -1, -1), alike)
-                drawn = decoding.gumbel(self.seed, NOTES_STREAM, self.n, (1, logits.shape[1]))
-                noise = torch.from_numpy(drawn).to(logits.device)
-                mask = torch.from_numpy(allowed)[None].to(logits.device)
-                token = int(decoding.choose(logits, noise, self.params, mask))
-            total = total + self.notes.sum_embedding.weight[token]
-            last = self.notes.last_embedding.weight[token][None]
+                x = start + (total + last + self.head.places[state.place])
+                logits = self.head.logits(x, harmony, state.likeness())
+                noise = decoding.gumbel(self.seed, NOTES_STREAM, self.n, allowed.shape)
+                token = host.choose(logits, noise, self.params, allowed)
+            total, last = total + self.head.sums[token], self.head.lasts[token]
             self.n += 1
             written.append(token)
             state.push(token)

@@ -11,9 +11,10 @@ from torch import Tensor
 from hybridgen import decoding, grammar
 from hybridgen.plan.controls import Controls
 from hybridgen.planner import Planner, count
-from hybridgen.planning.session import DecoderSession, one_thread, with_unconditional
+from hybridgen.planning.session import DecoderSession, with_unconditional
 from hybridgen.progress import Progress, report
 from hybridgen.sampling import SamplingParams
+from hybridgen.workers import single_threaded
 
 SCORE_STREAM = 1  # which noise a choice takes, see decoding.gumbel
 
@@ -49,7 +50,7 @@ def decode_scores(
         _report_bars(progress, states)
         return planner.score_head(hidden[:, -1])
 
-    with one_thread(text.device):
+    with single_threaded():
         return decoding.write(step, states, seeds, SCORE_STREAM, params)
 
 

@@ -3,8 +3,7 @@
 Shapes: B batch, S text tokens, L score tokens, D width.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +14,8 @@ from torch import Tensor
 from hybridgen import graphs
 from hybridgen.layers import KVCache
 from hybridgen.planner import Block, Planner, causal_mask, count, score_mask, text_positions
+from hybridgen.planning.host import HostLayers, can_step
 from hybridgen.sampling import SamplingParams
-
-
-@contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """On the CPU a single thread: a step is so short that waiting for a second one costs more than it brings."""
-    n_threads = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
@@ -119,7 +107,8 @@ class DecoderSession:
         device, n_slots, visible = self.prefix.device, self.caches[0].max_length, None
         if not bool(self.prefix.all()):
             visible = F.pad(self.prefix, (0, n_slots - self.prefix.shape[1]), value=True)[:, None, None]
-        self.layers = Layers(self.planner, self.caches, visible)
+        layers = HostLayers if can_step(self.planner) else Layers
+        self.layers = layers(self.planner, self.caches, visible)
         self._slots = torch.arange(n_slots, device=device)
         self._replayed = graphs.captured(self.layers.step, device)
 
