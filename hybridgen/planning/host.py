@@ -76,7 +76,8 @@ class _HostBlock:
         turned = _rotate(rms_norm(heads[:, :n_turned], self.head_norms, self.eps), cos_sin)
         self.keys[:, :, last], self.values[:, :, last] = turned[:, self.n_heads :], heads[:, n_turned:]
         q = turned[:, : self.n_heads].reshape(len(x), self.n_kv_heads, -1, turned.shape[2])  # (B, G, H / G, K)
-        scores = (self.keys[:, :, : last + 1] @ q.swapaxes(2, 3)).swapaxes(2, 3) * self.scale  # (B, G, H / G, slots)
+        found = self.keys[:, :, : last + 1] @ q.swapaxes(2, 3)  # (B, G, slots, H / G)
+        scores = np.multiply(found.swapaxes(2, 3), self.scale, order="C")  # side by side for what follows
         if self.shut is not None:
             scores += self.shut[..., : last + 1]
         return (softmax(scores) @ self.values[:, :, : last + 1]).reshape(len(x), -1)
