@@ -26,7 +26,8 @@ import gradio
 
 from hybridgen.progress import Cancelled
 from hybridgen.serve.app import create_app
-from hybridgen.serve.jobs import Failed, Full, Job, Jobs
+from hybridgen.serve.items import Failed, Job
+from hybridgen.serve.jobs import Full, Jobs
 from hybridgen.serve.limits import Limits
 from hybridgen.serve.nursery import Model
 from hybridgen.serve.owners import LOCAL_NAMES, Owners, is_loopback

@@ -16,7 +16,8 @@ from hybridgen.cli import main
 from hybridgen.plan.plan import Plan
 from hybridgen.serve import plan_edits, store
 from hybridgen.serve.app import create_app
-from hybridgen.serve.jobs import Job, Jobs, Upload
+from hybridgen.serve.items import Job, Upload
+from hybridgen.serve.jobs import Jobs
 from hybridgen.serve.kinds import KINDS, ranges
 from hybridgen.serve.library import entry
 from hybridgen.serve.limits import Limits

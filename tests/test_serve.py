@@ -28,7 +28,8 @@ from hybridgen.plan.plan import Plan
 from hybridgen.progress import Cancelled
 from hybridgen.serve import jobs as jobs_module
 from hybridgen.serve import openapi
-from hybridgen.serve.jobs import Failed, Full, Job, Jobs
+from hybridgen.serve.items import Failed, Job
+from hybridgen.serve.jobs import Full, Jobs
 from hybridgen.serve.kinds import CHANGES, KINDS
 from hybridgen.serve.limits import Limits
 from hybridgen.serve.refusals import Refused

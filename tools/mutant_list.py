@@ -1104,7 +1104,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *changes("serve/store.py", "test_library.py::test_no_track_of_a_library_gives_way_and_a_full_one_says_so",
         ("tracks of a library give way", "return self.stays and item.is_track", "return False and item.is_track"),
     ),
-    *changes("serve/jobs.py", "test_library.py::test_a_library_is_there_again_after_the_server",
+    *changes("serve/items.py", "test_library.py::test_a_library_is_there_again_after_the_server",
         ("stars are forgotten", 'record["starred"] is True', "False"),
     ),
     *changes("serve/metrics.py", "test_serve.py::test_the_server_says_how_it_is",

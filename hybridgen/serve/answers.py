@@ -12,7 +12,8 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 
 from hybridgen.progress import Cancelled
 from hybridgen.serve.guard import error_body
-from hybridgen.serve.jobs import Failed, Full, Job, Jobs, Upload, outcome
+from hybridgen.serve.items import Failed, Job, Upload, outcome
+from hybridgen.serve.jobs import Full, Jobs
 from hybridgen.serve.refusals import Refused
 from hybridgen.serve.store import Kept, Unknown
 

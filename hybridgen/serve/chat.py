@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 
 from hybridgen.serve import answers
 from hybridgen.serve.answers import queue_of
-from hybridgen.serve.jobs import Job
+from hybridgen.serve.items import Job
 from hybridgen.serve.openapi import ANSWERS
 from hybridgen.serve.refusals import Refused
 

@@ -12,7 +12,7 @@ from hybridgen.serve import answers
 from hybridgen.serve.aliases import dropped
 from hybridgen.serve.answers import queue_of
 from hybridgen.serve.compositions import composition, request_of
-from hybridgen.serve.jobs import Job
+from hybridgen.serve.items import Job
 from hybridgen.serve.openapi import ANSWERS
 from hybridgen.serve.refusals import Refused
 

@@ -15,7 +15,8 @@ from hybridgen.plan.plan import Plan
 from hybridgen.plan.serial import summary
 from hybridgen.serve import answers, plan_edits
 from hybridgen.serve.answers import body_of, owner_of, queue_of
-from hybridgen.serve.jobs import Job, Jobs, Upload
+from hybridgen.serve.items import Job, Upload
+from hybridgen.serve.jobs import Jobs
 from hybridgen.serve.openapi import ANSWERS
 from hybridgen.serve.refusals import Refused
 from hybridgen.serve.store import Kept, Unknown

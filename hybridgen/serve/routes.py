@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from hybridgen.plan.parts import MAX_PROMPT
 from hybridgen.serve import answers, choices
 from hybridgen.serve.answers import accepted, body_of, owner_of, queue_of, submitted
-from hybridgen.serve.jobs import Job, Jobs, Upload
+from hybridgen.serve.items import Job, Upload
+from hybridgen.serve.jobs import Jobs
 from hybridgen.serve.kinds import CHANGES
 from hybridgen.serve.openapi import ANSWERS, EXAMPLES, takes
 from hybridgen.serve.refusals import Refused
