@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from hybridgen import manifest
 from hybridgen.cli import main
@@ -53,6 +54,20 @@ def test_from_prompt_to_edit_to_replay(model: str, here: Path, capsys: pytest.Ca
     data[-1000] ^= 4
     Path("new.flac").write_bytes(data)
     assert run("verify", "new.flac") == 1
+
+
+def test_threads_are_those_that_are_asked_and_recorded(model: str, here: Path, capsys: pytest.CaptureFixture):
+    before = torch.get_num_threads()
+    try:
+        for threads in ("2", "1"):
+            made = ("generate", "jazz, 240 BPM, 2 bars", "--seed", "3", "--model", model, "--threads", threads)
+            assert run(*made, "-o", f"{threads}.flac") == 0 and torch.get_num_threads() == int(threads)
+            assert manifest.read(f"{threads}.flac").versions["threads"] == threads
+        capsys.readouterr()
+        assert run(*made[:-1], "0", "-o", "t.flac") == 2
+        assert capsys.readouterr().err.strip().endswith("--threads 0 is outside 1-512")
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_track_gets_another_tempo_or_another_ending_as_a_whole(model: str, here: Path, capsys: pytest.CaptureFixture):

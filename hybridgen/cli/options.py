@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hybridgen.plan.plan import Plan
     from hybridgen.track import Track
 
+MAX_THREADS = 512
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 Commands = argparse._SubParsersAction  # what add_subparsers returns
 
@@ -149,6 +150,12 @@ def add_model(parser: Parser) -> None:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
     parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="of the CPU (default: one a core); recorded, as the last bits of the sound depend on it",
+    )
+    parser.add_argument(
         "--accept-license", metavar="ID", help="use a codec whose license (such as CC-BY-NC-4.0) forbids some uses"
     )
 
@@ -197,17 +204,28 @@ def load_pipeline(args: argparse.Namespace) -> "Pipeline":
     """The model that --model, --device and --adapter name."""
     from hybridgen.pipeline import Pipeline
 
-    check_device(args)
+    use_device(args)
     found = parse_adapters(args)
     pipe = Pipeline.from_pretrained(args.model, device=args.device, accept_license=args.accept_license)
     return pipe.with_adapters(found) if found else pipe
 
 
-def check_device(args: argparse.Namespace) -> None:
-    """ValueError where CUDA is requested but not available."""
-    from hybridgen.stages import check_device as check
+def use_device(args: argparse.Namespace) -> None:
+    """Takes the threads that --threads asks for; ValueError for none, and where CUDA is requested but not available."""
+    import torch
 
-    check(args.device)
+    from hybridgen.stages import check_device
+
+    check_device(args.device)
+    if (threads := getattr(args, "threads", None)) is not None:
+        torch.set_num_threads(check_threads(threads))
+
+
+def check_threads(threads: int) -> int:
+    """The number; ValueError where no machine has as many."""
+    if not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"--threads {threads} is outside 1-{MAX_THREADS}")
+    return threads
 
 
 def parse_adapters(args: argparse.Namespace) -> "list[Adapter]":

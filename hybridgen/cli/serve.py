@@ -95,7 +95,8 @@ def _run(args: argparse.Namespace, library: Path | None, opens: bool) -> None:
     if not 0 < args.port < 65_536:
         raise ValueError(f"--port {args.port} is outside 1-65535")
     limits = Limits(**{name: getattr(args, f"limit_{name}") for name, _ in LIMITS.values()})
-    model = Model(args.model, args.device, args.accept_license, tuple(args.adapter))
+    threads = None if args.threads is None else options.check_threads(args.threads)
+    model = Model(args.model, args.device, args.accept_license, tuple(args.adapter), threads)
     names = None if owners.are_known else (*LOCAL_NAMES, args.host)
     with Jobs(model, args.workers, limits, library) as jobs:
         where = f"http://{args.host}:{args.port}"

@@ -57,7 +57,7 @@ def run_finetune(args: argparse.Namespace) -> int:
     from hybridgen.data import song_folder
     from hybridgen.training import finetune, lora
 
-    options.check_device(args)
+    options.use_device(args)
     finetune.check_out(args.out)
     train = finetune.settings(args.model, args.device, torch.get_num_threads(), args.only, args.steps)
     started = time.perf_counter()
@@ -81,7 +81,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     from hybridgen.evaluation.prompts import FULL, QUICK
     from hybridgen.evaluation.run import evaluate
 
-    options.check_device(args)
+    options.use_device(args)
     size = QUICK if args.quick else FULL
     try:
         given = {"songs": args.songs, "clap": args.clap, "device": args.device, "accept_license": args.accept_license}

@@ -37,6 +37,7 @@ class Model:
     device: str = "cpu"
     accept_license: str | None = None
     adapters: tuple[str, ...] = ()
+    threads: int | None = None  # of the CPU, for all workers together; None: one a core
 
     def open(self) -> "Pipeline":
         """The pipeline, its weights not read yet; ValueError or OSError where it is no model."""
@@ -199,7 +200,7 @@ def nurse(model: Model, work: Work, n_workers: int, control: Connection) -> None
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends its processes
-    threads = max(1, torch.get_num_threads() // n_workers)
+    threads = max(1, (model.threads or torch.get_num_threads()) // n_workers)
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
     pipe, problem = None, None
     try:
