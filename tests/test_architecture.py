@@ -52,6 +52,7 @@ SHELVES = {
     "planning": 6,
     "plot": 6,
     "track": 6,
+    "benchmark": 9,
     "data": 8,
     "release": 7,
     "render": 7,

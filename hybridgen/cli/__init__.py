@@ -11,7 +11,7 @@ import warnings
 from typing import TextIO
 
 from hybridgen import __version__, interrupts
-from hybridgen.cli import change, compare, generate, inspect, judge, push, serve, stream, train
+from hybridgen.cli import bench, change, compare, generate, inspect, judge, push, serve, stream, train
 from hybridgen.cli.options import Parser, one_line
 
 EXAMPLES = """examples:
@@ -69,7 +69,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"hybridgen {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for group in (generate, change, stream, serve, train, push, inspect, compare, judge):
+    for group in (generate, change, stream, serve, train, push, inspect, compare, judge, bench):
         group.add_commands(commands)
     return parser
 

@@ -149,14 +149,19 @@ def add_model(parser: Parser) -> None:
         help="the model (default: tiny, which is shipped); of the Hub owner/name or owner/name@revision",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
+    add_threads(parser)
+    parser.add_argument(
+        "--accept-license", metavar="ID", help="use a codec whose license (such as CC-BY-NC-4.0) forbids some uses"
+    )
+
+
+def add_threads(parser: Parser) -> None:
+    """How many threads compute."""
     parser.add_argument(
         "--threads",
         type=int,
         metavar="N",
         help="of the CPU (default: one a core); recorded, as the last bits of the sound depend on it",
-    )
-    parser.add_argument(
-        "--accept-license", metavar="ID", help="use a codec whose license (such as CC-BY-NC-4.0) forbids some uses"
     )
 
 
