@@ -21,7 +21,6 @@ from hybridgen.note_stage import N_ANCHORS, NoteStage
 from hybridgen.planner import Block, Planner
 from hybridgen.sampling import SamplingParams
 
-THETA = 10_000.0  # of `layers.rotary`
 PITCH_CLASSES = np.arange(len(PITCH)) % 12
 Linear = Callable[[np.ndarray], np.ndarray]
 
@@ -39,15 +38,14 @@ class HostLayers:
         shut = None if visible is None else np.where(visible.numpy(), np.float32(0), -np.float32(np.inf))
         self.blocks = [_HostBlock(block, cache, shut) for block, cache in zip(planner.blocks, caches, strict=True)]
         self.weight, self.eps = _array(planner.norm.weight), planner.norm.eps
-        head_dim = planner.config.dim // planner.config.n_heads
-        self.rates = THETA ** (-np.arange(0, head_dim, 2, dtype=np.float32) / head_dim)
+        self.rotary = planner.rotary
 
     def step(self, x: Tensor, positions: Tensor, slot: Tensor) -> Tensor:
         """One slot x (B, 1, D) at positions (B, 1), as number `slot` (1,) int64 -> its state (B, 1, D)."""
-        angles = positions.numpy()[..., None].astype(np.float32) * self.rates  # (B, 1, K / 2)
-        cos_sin, state, last = (np.cos(angles), np.sin(angles)), x.numpy()[:, 0], int(slot)
+        cos, sin = (table[:, 0].numpy() for table in self.rotary(positions))  # (B, 1, K / 2)
+        state, last = x.numpy()[:, 0], int(slot)
         for block in self.blocks:
-            state = block.step(state, cos_sin, last)
+            state = block.step(state, (cos, sin), last)
         return torch.from_numpy(rms_norm(state, self.weight, self.eps)[:, None])
 
 
