@@ -1,7 +1,8 @@
 """Audio(samples, sample_rate): load, resample, loudness, true peak, master, save.
 
-Loudness and true peak follow ITU-R BS.1770-4 (https://www.itu.int/rec/R-REC-BS.1770). Everything that mastering needs
-works block by block in flat memory, with the same result whatever the blocks. Shapes: N samples, two channels: (2, N).
+True peaks follow ITU-R BS.1770-4 (https://www.itu.int/rec/R-REC-BS.1770), as loudness does (`hybridgen.loudness`).
+Everything that mastering needs works block by block in flat memory, with the same result whatever the blocks. Shapes:
+N samples, two channels: (2, N).
 """
 
 import contextlib
@@ -19,6 +20,7 @@ import soxr
 
 from hybridgen import manifest as manifests
 from hybridgen.files import atomic_write
+from hybridgen.loudness import LoudnessMeter
 from hybridgen.manifest import Manifest
 from hybridgen.plan.parts import instance, whole
 from hybridgen.sources import MAX_RATE, MIN_RATE, Source, open_source
@@ -151,56 +153,6 @@ class Audio:
             raise OSError(errno.EIO, f"cannot be written: {error.error_string}", str(path)) from None
         if written != self.samples.shape[1] and container != "MP3":
             raise OSError(errno.EIO, f"{written} of {self.samples.shape[1]} samples were written", str(path))
-
-
-class LoudnessMeter:
-    """Integrated loudness (BS.1770-4, stereo), fed in blocks of any size; ten numbers a second are kept."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self._sos = _k_weighting(sample_rate)
-        self._hop = round(sample_rate / 10)
-        self._state = np.zeros((2, 2, 2))  # sections, channels, delays
-        self._left = np.zeros(0)  # power of the samples that fill no hop yet
-        self._energies: list[np.ndarray] = []
-
-    def feed(self, samples: np.ndarray) -> None:
-        """Takes the next samples (2, n)."""
-        from scipy.signal import sosfilt  # half a second to import, and only loudness needs it
-
-        weighted, self._state = sosfilt(self._sos, samples.astype(np.float64), zi=self._state)
-        power = np.concatenate([self._left, np.square(weighted).sum(0)])
-        whole = len(power) // self._hop * self._hop
-        self._energies.append(power[:whole].reshape(-1, self._hop).sum(1))
-        self._left = power[whole:]
-
-    def lufs(self) -> float:
-        """Loudness of all that was fed: 400 ms blocks every 100 ms, gated at -70 LUFS and 10 LU under their mean.
-
-        A sound shorter than one block counts as a block. -inf when nothing passes the gate.
-        """
-        energies = np.concatenate([*self._energies, np.zeros(0)])
-        if len(energies) >= 4:
-            blocks = np.lib.stride_tricks.sliding_window_view(energies, 4).sum(1) / (4 * self._hop)
-        else:
-            blocks = np.array(
-                [(energies.sum() + self._left.sum()) / max(1, len(energies) * self._hop + len(self._left))]
-            )
-        blocks = blocks[_lufs(blocks) > -70]
-        gated = blocks[_lufs(blocks) > _lufs(blocks.mean()) - 10] if len(blocks) else blocks
-        return float(_lufs(gated.mean())) if len(gated) else -math.inf
-
-    def range(self) -> float:
-        """From the 10th to the 95th percentile of the loudness of 3 s, every 100 ms, in LU; 0 where nothing is loud.
-
-        Gated at -70 LUFS and 20 LU under the mean.
-        """
-        energies = np.concatenate([*self._energies, np.zeros(0)])
-        if len(energies) < 30:
-            return 0.0
-        blocks = np.lib.stride_tricks.sliding_window_view(energies, 30).sum(1) / (30 * self._hop)
-        blocks = blocks[_lufs(blocks) > -70]
-        gated = blocks[_lufs(blocks) > _lufs(blocks.mean()) - 20] if len(blocks) else blocks
-        return float(np.diff(np.percentile(_lufs(gated), [10, 95]))[0]) if len(gated) else 0.0
 
 
 @contextlib.contextmanager
@@ -389,26 +341,6 @@ def _stereo(block: np.ndarray) -> np.ndarray:
     """(channels, n) -> (2, n) float32."""
     sides = np.repeat(block, 2, axis=0) if len(block) == 1 else block[:2].copy()
     return sides + block[2:].mean(0) * np.float32(0.7071) if len(block) > 2 else sides
-
-
-def _k_weighting(sample_rate: int) -> np.ndarray:
-    """(2, 6) second-order sections: the shelf and the high-pass of BS.1770, from their analog forms, at any rate."""
-    k, q = math.tan(math.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
-    high = 10 ** (3.999843853973347 / 20)
-    mid = high**0.4996667741545416
-    numerator = np.array([high + mid * k / q + k * k, 2 * (k * k - high), high - mid * k / q + k * k])
-    shelf = [*(numerator / (1 + k / q + k * k)), *_poles(k, q)]
-    k, q = math.tan(math.pi * 38.13547087602444 / sample_rate), 0.5003270373238773
-    return np.array([shelf, [1, -2, 1, *_poles(k, q)]])
-
-
-def _poles(k: float, q: float) -> tuple[float, float, float]:
-    norm = 1 + k / q + k * k
-    return 1.0, 2 * (k * k - 1) / norm, (1 - k / q + k * k) / norm
-
-
-def _lufs(power: np.ndarray) -> np.ndarray:
-    return -0.691 + 10 * np.log10(np.maximum(power, 1e-30))
 
 
 def _decibels(level: float) -> float:

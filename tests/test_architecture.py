@@ -44,6 +44,7 @@ SHELVES = {
     "adapters": 4,
     "manifest": 4,
     "audio": 5,
+    "loudness": 1,
     "outputs": 5,
     "stages": 5,
     "analysis": 7,
@@ -65,7 +66,11 @@ SHELVES = {
 }
 LIBRARY = sorted((ROOT / "hybridgen").rglob("*.py"))
 SCRIPTS = sorted([*(ROOT / "train").glob("*.py"), *(ROOT / "demos").glob("*.py")])
-ENVIRONMENT = (ROOT / "hybridgen/training/distributed.py", ROOT / "demos/app.py")  # launchers and Spaces set variables
+ENVIRONMENT = (  # how OpenMP's threads wait; what launchers and Spaces set
+    ROOT / "hybridgen/__init__.py",
+    ROOT / "hybridgen/training/distributed.py",
+    ROOT / "demos/app.py",
+)
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 SAFE_LOADERS = {"yaml.SafeLoader", "_Loader"}  # the second is a SafeLoader that refuses anchors and repeated keys
 FORBIDDEN_MODULES = {"pickle", "joblib", "dill", "marshal", "shelve"}

@@ -2,6 +2,9 @@
 
 import importlib
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -78,3 +81,14 @@ def test_threads_are_given_back_after_an_error():
         assert torch.get_num_threads() == 1
         raise RuntimeError
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' OpenMP shows its settings in other words")
+@pytest.mark.parametrize(("own", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(own: str | None, expected: str):
+    environment = os.environ | {"OMP_DISPLAY_ENV": "TRUE"}
+    environment.pop("OMP_WAIT_POLICY", None)
+    environment |= {} if own is None else {"OMP_WAIT_POLICY": own}
+    command = [sys.executable, "-c", "import hybridgen, torch"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+    assert re.search(rf"OMP_WAIT_POLICY = '{expected}'", shown)

@@ -8,7 +8,6 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any, Protocol
 
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from hybridgen.codecs.contract import BlockCodec
@@ -55,6 +54,8 @@ def pretrained(model_class: Any, folder: str | Path) -> Any:
 
     The two libraries would give a weight that is missing a random value, with a warning.
     """
+    from huggingface_hub.errors import StrictDataclassError  # an eighth of a second to import, and only these need it
+
     try:
         model, found = model_class.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True

@@ -14,6 +14,7 @@ from hybridgen import __version__, audio, manifest
 from hybridgen.audio import Audio
 from hybridgen.codecs.contract import DECODE_BLOCK
 from hybridgen.history import Change, Operation, Render
+from hybridgen.loudness import LoudnessMeter
 from hybridgen.manifest import Manifest
 from hybridgen.plan.parts import check_seed
 from hybridgen.plan.plan import Plan
@@ -47,7 +48,7 @@ def render(
     plan = complete(stages, plan, prompt, progress=options.progress)
     latents = new_latents(stages, plan)
     samples = np.zeros((2, plan.length), dtype=np.float32)
-    meter = audio.LoudnessMeter(plan.time_base.sample_rate)
+    meter = LoudnessMeter(plan.time_base.sample_rate)
 
     def kept() -> Iterator[np.ndarray]:
         for first, block in decoded_blocks(stages, plan, prompt, seed, sampling, latents, options.progress):
@@ -83,7 +84,7 @@ def _mastered_at_once(
     """Blocks (2, n) of a whole plan at the gain of those of its first window, as 24-bit files hold them."""
     n_first = max(1, (min(sampling.window, plan.n_frames) - stages.codec.reach) // DECODE_BLOCK)
     first = list(itertools.islice(blocks, n_first))
-    meter = audio.LoudnessMeter(plan.time_base.sample_rate)
+    meter = LoudnessMeter(plan.time_base.sample_rate)
     for block in first:
         meter.feed(block)
     for block in audio.mastered(itertools.chain(first, blocks), audio.mastering_gain(meter.lufs())):

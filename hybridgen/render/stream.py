@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hybridgen import audio
 from hybridgen.history import Change, Operation, Render
+from hybridgen.loudness import LoudnessMeter
 from hybridgen.plan import extending
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.parts import MAX_SECONDS, MAX_SEED, Ending, Tempo, order_roles
@@ -315,7 +316,7 @@ class Stream:
         """Samples start..stop-1 at the gain of the first window; those that are not needed any more are dropped."""
         rate, margin = self.plan.time_base.sample_rate, audio.LIMITER_REACH
         if self._gain_db is None:
-            meter = audio.LoudnessMeter(rate)
+            meter = LoudnessMeter(rate)
             meter.feed(self._raw)
             self._gain_db = audio.mastering_gain(meter.lufs())
         low = max(0, start - margin)
