@@ -256,6 +256,12 @@ def measured(good: bool, genre: str) -> dict:
     )
 
 
+def mix_of(width: float, attack_ms: float | None = 10.0) -> dict:
+    """The figures of `mix.Mix`, as JSON holds them."""
+    figures = {name: 1.0 for name in summary.MIX} | {"width": width, "attack_ms": attack_ms}
+    return {**figures, "octaves_db": [-6.0] * 9 + [None]}
+
+
 def all_results(good: bool) -> list[TaskResult]:
     """Results of 12 prompts and 24 references in which each rung is a step further from the reference, but those of
     the same codec, which are as far as each other."""
@@ -275,6 +281,7 @@ def all_results(good: bool) -> list[TaskResult]:
         facts = {
             "measurements": {row: measured(row == "real", genre) for row in ("real", "codec")},
             "embeddings": songs,
+            "mix": {"real": mix_of(0.1 + 0.01 * i), "codec": mix_of(0.1)},
         }
         facts |= {
             "distortions": {"codec": distortions, "μ": distortions},
@@ -294,6 +301,7 @@ def all_results(good: bool) -> list[TaskResult]:
         }
         found.append(TaskResult("song", q, facts))
         facts = {"plan": {}, "measurements": {"generated": measured(good, genre)}, "embeddings": tracks}
+        facts["mix"] = {"generated": mix_of(0.15 if good else 0.3, attack_ms=None)}
         heard = {"repetition": {"generated": 0.5 if good else 0.4}, "notes": {"mix": {"generated": {"bass": 0.6}}}}
         found.append(TaskResult("track", q, {**facts, "clicks": {"generated": borders}, **heard}))
     return found
@@ -385,6 +393,17 @@ def test_notes_of_a_plan_that_has_none_do_not_pass(summarized):
     rows = {"alone": {"bass": {"codec": 0.9}}, "mix": {}, "whole": {"chroma": {}, "repetition": {"real": 0.6}}}
     failed = {check.name for check in checks(whole(summarized | {"notes": rows})) if not check.passed}
     assert {"bass alone, 0.9 of the codec's", "true plans, chroma", "repetition, 0.8 of the composer's"} <= failed
+
+
+def test_the_mix_of_tracks_lies_inside_that_of_songs_or_not(summarized):
+    width = summarized["mix"]["width"]
+    assert width["real"] == pytest.approx({"low": 0.1275, "median": 0.155, "high": 0.1825})
+    assert width["generated"]["median"] == 0.15 and "generated" not in summarized["mix"]["attack_ms"]
+    assert "octave of 8000 Hz, dB" in summarized["mix"] and "octave of 16000 Hz, dB" not in summarized["mix"]
+    for good, inside in ((True, "yes"), (False, "**no**")):
+        rows = report.mix_table(whole(summary.summarize(all_results(good))))
+        row = next(row for row in rows if row.startswith("| stereo width"))
+        assert row.endswith(f"| {inside} |") and "0.155 (0.128 to 0.182)" in row
 
 
 def test_the_report_is_json_and_a_page(summarized, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 from hybridgen.evaluation import pictures
 from hybridgen.evaluation.checks import checks
 from hybridgen.evaluation.results import nan_to_null
-from hybridgen.evaluation.summary import CONTROL, DISTANCES, NOTE_ROWS, ROWS, RUNGS
+from hybridgen.evaluation.summary import CONTROL, DISTANCES, MIX, MIX_ROWS, NOTE_ROWS, ROWS, RUNGS
 from hybridgen.files import atomic_write
 
 BY_GENRE = ("tempo_acc1", "beat_ms", "key_rank1", "chord_majmin", "genre", "roles", "above_12k")
@@ -21,6 +21,10 @@ NOTES = (
     "Contour: steps of the lead up and down that are heard. Chroma (correlation) and log-mel (dB off): of the codec "
     "against the song, of renders against what the codec makes of the song. Repetition: bars of returning sections "
     "that return, of the composer's plans and the model's."
+)
+MIX_LEGEND = (
+    "What a producer measures of a sound alone: medians and quartiles. Inside: whether the median of the generated "
+    "tracks lies between the quartiles of the composer's songs."
 )
 WITHOUT_NOTES = "The renderer takes no notes: single roles and repetition are not checked."
 NOTE_MEASURES = {"alone": "{} alone", "mix": "{} in the mix", "whole": "{}"}
@@ -69,6 +73,7 @@ def page(report: Report, out: Path) -> str:
         f"varies most, and the {d // 2} in which its fit to the plans does.",
         *("", *ladder_table(report)),
         *("", "## Notes", "", NOTES, "", *note_table(report)),
+        *("", "## The mix", "", MIX_LEGEND, "", *mix_table(report)),
         *("", "## The codec", "", "Medians over songs.", "", *codec_table(report)),
         *(
             "",
@@ -172,6 +177,23 @@ def note_table(report: Report) -> list[str]:
         for what, values in sorted(by_what.items())
     ]
     return table(["", *NOTE_ROWS], rows)
+
+
+def mix_table(report: Report) -> list[str]:
+    """Level, balance, width and attacks of songs, of the codec's version of them, and of generated tracks."""
+
+    def spread(figures: dict[str, float] | None) -> str | None:
+        if figures is None:
+            return None
+        return f"{cell(figures['median'])} ({cell(figures['low'])} to {cell(figures['high'])})"
+
+    rows: list[tuple[object, ...]] = []
+    for name, by_row in report["mix"].items():
+        inside = None
+        if "real" in by_row and "generated" in by_row:
+            inside = by_row["real"]["low"] <= by_row["generated"]["median"] <= by_row["real"]["high"]
+        rows.append((MIX.get(name, name), *(spread(by_row.get(row)) for row in MIX_ROWS), inside))
+    return table(["", *MIX_ROWS, "inside"], rows)
 
 
 def codec_table(report: Report) -> list[str]:

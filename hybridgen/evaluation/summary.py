@@ -13,6 +13,7 @@ from hybridgen.evaluation.results import TaskResult, null_to_nan
 from hybridgen.metrics import distances, embedding
 from hybridgen.metrics.distances import Basis
 from hybridgen.metrics.measurements import TrackMeasurements, summarize_tracks
+from hybridgen.metrics.mix import OCTAVES
 
 RUNGS = {
     "real": "other songs of the composer",
@@ -48,6 +49,18 @@ CONTROL = {
     "stereo_width": "stereo width",
 }
 NOTE_ROWS = ("real", "codec", "oracle", "without codes", "generated")
+MIX_ROWS = ("real", "codec", "generated")
+MIX = {  # figure of `mix.Mix` -> what it is; the octaves beside them
+    "loudness_range": "loudness range, LU",
+    "crest_db": "crest factor, dB",
+    "width": "stereo width",
+    "mono_loss_db": "lost in mono, dB",
+    "attack_ms": "attack, ms",
+    "onsets": "sharp onsets a second",
+    "bandwidth": "99 % of the energy under, Hz",
+    "start_db": "first millisecond against the first 200, dB",
+    "end_db": "last 20 ms against the whole, dB",
+}
 OF_SECOND_LENGTH = ("drift_percent", "structure_auc")  # the rest is judged on tracks of the first length
 WITH_CHANCE = ("genre", "roles")  # of which the report states chance too
 
@@ -67,6 +80,7 @@ def summarize(results: Sequence[TaskResult]) -> dict[str, Any]:
         "control": control(results, lengths),
         "codec": codec_distortions(results),
         "notes": notes(results),
+        "mix": mixes(results, lengths[0]),
         "clicks": clicks(results),
         "clap": clap_scores(results),
         "tracks": [track_entry(result) for result in results if result.kind == "track"],
@@ -231,6 +245,26 @@ def mean_of(values: Sequence[float]) -> float:
     """The mean of what is known; NaN where nothing is."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
+
+
+def mixes(results: Iterable[TaskResult], seconds: int) -> dict[str, dict[str, dict[str, float]]]:
+    """What a producer measures, of songs and tracks of this length: figure -> row of `MIX_ROWS` -> `median`, and the
+    quartiles `low` and `high` (linear between neighbors); what is unknown or silent is left out.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for result in results:
+        for row, values in result.values.get("mix", {}).items():
+            octaves = zip((f"octave of {hertz:g} Hz, dB" for hertz in OCTAVES), values["octaves_db"], strict=True)
+            for name, value in [*((name, values[name]) for name in MIX), *octaves]:
+                if result.prompt.seconds == seconds and value is not None:
+                    found.setdefault(name, {}).setdefault(row, []).append(value)
+    return {
+        name: {
+            row: dict(zip(("low", "median", "high"), np.percentile(values, (25, 50, 75)).tolist(), strict=True))
+            for row, values in rows.items()
+        }
+        for name, rows in found.items()
+    }
 
 
 def clicks(results: Iterable[TaskResult]) -> dict[str, dict[str, dict[str, float]]]:

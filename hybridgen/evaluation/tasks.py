@@ -26,12 +26,13 @@ from hybridgen.data import corpus
 from hybridgen.evaluation import notes, pictures, prompts, results
 from hybridgen.evaluation.prompts import MAX_SHORTFALL, SEED, EvalPrompt, EvalSize
 from hybridgen.files import sha256
-from hybridgen.metrics import embedding, measurements, repetition, spectral
+from hybridgen.metrics import embedding, measurements, mix, repetition, spectral
 from hybridgen.metrics.clap import Clap
 from hybridgen.metrics.clicks import measure_clicks
 from hybridgen.metrics.spectral import SAMPLE_RATE
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.plan import Plan
+from hybridgen.plan.sounds import PLAIN
 from hybridgen.render.windows import window_spans
 from hybridgen.sampling import SamplingConfig
 from hybridgen.workers import run_tasks
@@ -116,20 +117,23 @@ def measure_reference(_context: EvalContext, task: EvalTask) -> dict[str, Any]:
 def measure_song(context: EvalContext, task: EvalTask) -> dict[str, Any]:
     """The prompt's own song, and the codec's version of it; in the ladder also the renderer's version, and noise.
 
-    `measurements`, and in the ladder `embeddings`, `distortions`, `chroma` and `log_mel_db` (of renders against the
-    codec's version, of the codec against the song), `clicks`, `repetition`, `notes` (where the model knows them) and
-    `clap`.
+    `measurements`, `mix`, and in the ladder `embeddings`, `distortions`, `chroma` and `log_mel_db` (of renders against
+    the codec's version, of the codec against the song), `clicks`, `repetition`, `notes` (where the model knows them)
+    and `clap`.
     """
     prompt, pipe, samples = task.prompt, load_pipeline(context), load_song(task.prompt)
     latents = pipe.encode(Audio(samples, SAMPLE_RATE))
     coded = pipe.decode(latents, samples.shape[-1])
     sounds = {"real": samples, "codec": coded}
-    values: dict[str, Any] = {"measurements": {row: measure(x, prompt.plan, prompt) for row, x in sounds.items()}}
+    mastered = Audio(coded, SAMPLE_RATE).master().samples  # as all other rungs are
+    values: dict[str, Any] = {
+        "measurements": {row: measure(x, prompt.plan, prompt) for row, x in sounds.items()},
+        "mix": {"real": asdict(mix.measure(samples)), "codec": asdict(mix.measure(mastered))},
+    }
     if task.other is None:
         return values
     plan = true_plan(pipe, prompt, latents)
     oracle = pipe.render(plan, seed=prompt.seed)
-    mastered = Audio(coded, SAMPLE_RATE).master().samples  # as all other rungs are
     made = {"codec": mastered, "oracle": oracle.samples}
     if pipe.config.renderer.notes:
         made["without codes"] = notes.sound(pipe, notes.without_codes(pipe, plan), prompt.seed)
@@ -164,12 +168,16 @@ def measure_track(context: EvalContext, task: EvalTask) -> dict[str, Any]:
     """What the model generates from the prompt; in the ladder also with the other prompt's plan, and rendered without
     conditioning.
 
-    `plan`, `measurements`, and in the ladder `embeddings`, `clicks`, `repetition`, `notes` and `clap`.
+    `plan`, `measurements`, `mix`, and in the ladder `embeddings`, `clicks`, `repetition`, `notes` and `clap`.
     """
     prompt, pipe = task.prompt, load_pipeline(context)
     track = pipe.generate(prompt.text, seconds=prompt.seconds, seed=prompt.seed)
     generated = measure(track.samples, track.plan, prompt)
-    values: dict[str, Any] = {"plan": track.plan.to_dict(), "measurements": {"generated": generated}}
+    values: dict[str, Any] = {
+        "plan": track.plan.to_dict(),
+        "measurements": {"generated": generated},
+        "mix": {"generated": asdict(mix.measure(track.samples))},
+    }
     if task.picture is not None:
         track.save(task.picture.with_suffix(".flac"), latents=False)
         pictures.draw_pair((track.samples, track.plan), (load_song(prompt), prompt.plan), task.picture)
@@ -244,9 +252,11 @@ def embed(samples: np.ndarray, plan: Plan, prompt: EvalPrompt) -> list[float]:
 
 
 def true_plan(pipe: Pipeline, prompt: EvalPrompt, latents: np.ndarray) -> Plan:
-    """The plan of the prompt's song with everything that conditions the renderer: the prompt, the song's codes."""
+    """The plan of the prompt's song with everything that conditions the renderer: the prompt, the song's codes, and
+    where the renderer knows kinds of sound that a soundfont plays it."""
     codes = pipe.quantizer.encode(torch.from_numpy(latents)[None].to(pipe.device))[0].tolist()
-    return replace(prompt.plan.on(pipe.time_base), prompt=prompt.text, codes=tuple(map(tuple, codes)))
+    sound = (PLAIN,) if pipe.config.renderer.sound else ()
+    return replace(prompt.plan.on(pipe.time_base), prompt=prompt.text, codes=tuple(map(tuple, codes)), sound=sound)
 
 
 def unconditional(sampling: SamplingConfig) -> SamplingConfig:
