@@ -51,7 +51,9 @@ def contest(**changes: object) -> Contest:
 def measured(task: Task, *contests: Contest, conditions: tuple[bool, ...] = (False,)) -> list[Row]:
     seconds = Spread(2.0, 1.0, 4.0), Spread(6.0, 5.0, 10.0)
     memory = lambda make, modules, task: Memory(3, 2)  # noqa: E731
-    return rows.Bench(task, LIMITS, lambda a, b: seconds, conditions, memory).measured(contests)
+    so_far = list(rows.Bench(task, LIMITS, lambda a, b: seconds, conditions, memory).measured(contests))
+    assert [len(found) for found in so_far] == [(i + 1) * len(conditions) for i in range(len(contests))]
+    return so_far[-1]
 
 
 # ---- rows

@@ -5,7 +5,7 @@ import functools
 import importlib
 import importlib.util
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from tqdm import tqdm
@@ -125,15 +125,15 @@ class Bench:
     memory: Callable[[Make, tuple[str, ...], Task], Memory] = memory_of
     needed: dict[Make, Memory] = field(default_factory=dict)  # the memory of calls, each measured once
 
-    def measured(self, planned: Sequence[Contest]) -> list[Row]:
-        """A row for every contest and condition; one that cannot be measured says why, once."""
+    def measured(self, planned: Sequence[Contest]) -> Iterator[list[Row]]:
+        """All rows so far, after each contest: one a condition; a contest that cannot be measured says why, once."""
         found = list[Row]()
         with tqdm(total=len(planned), desc="measuring", unit="row", disable=None) as bar:
             for contest in planned:
                 bar.set_postfix_str(f"{contest.what} / {contest.peer}")
                 found += self._rows(contest)
                 bar.update()
-        return found
+                yield list(found)
 
     def _rows(self, contest: Contest) -> list[Row]:
         plain = Row(contest.what, contest.peer, contest.unit, contest.limit)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,22 +43,26 @@ def compare(
 ) -> str:
     """Measures a model beside the peers, writes bench.json, bench.md and bench.png to `out`; returns the table.
 
+    The files are written anew after each contest, so that a run that is stopped leaves what it has found.
     busy: the same again beside one busy core. Peers whose packages are not installed are named and left out. Raises
     ValueError for a missing model or device, and where layers that should agree do not; OSError for an `out` that
     cannot be written.
     """
+    table = ""
     with made_folder(out):
-        return report.write(_found(model, size, check_device(device), busy, accept_license), out)
+        for found in _reports(model, size, check_device(device), busy, accept_license):
+            table = report.write(found, out)
+    return table
 
 
-def _found(model: str, size: Size, where: torch.device, busy: bool, accept_license: str | None) -> Report:
+def _reports(model: str, size: Size, where: torch.device, busy: bool, accept_license: str | None) -> Iterator[Report]:
+    """What is known after each contest."""
     pipe = ours.pipeline(model, where, accept_license)
     limits = measure.limits(where, measure.PROBES[where.type])
     task = make_task(pipe, model, size.seconds)
     agreements = agreement.check(task)
     time = partial(measure.alternate, budget=size.budget, clock=partial(measure.seconds_of, device=where))
     bench = rows.Bench(task, limits, time, (False, True) if busy else (False,))
-    found = bench.measured(rows.contests(task, size.with_compiled))
     facts = {
         "seconds": size.seconds,
         "code frames": task.n_codes,
@@ -65,7 +70,8 @@ def _found(model: str, size: Size, where: torch.device, busy: bool, accept_licen
         "windows": len(task.windows),
         "solver steps": task.shapes.sampling.num_steps,
     }
-    return Report(model, facts, machine(where), limits, agreements, found)
+    for found in bench.measured(rows.contests(task, size.with_compiled)):
+        yield Report(model, facts, machine(where), limits, agreements, found)
 
 
 def machine(device: torch.device) -> dict[str, str]:
