@@ -158,7 +158,8 @@ class Tones(nn.Module):
     hertz: Tensor
     hann: Tensor
     filters: Tensor
-    waves: Tensor
+    cosines: Tensor
+    sines: Tensor
 
     def __init__(self, sample_rate: int, hop: int, latent_hop: int):
         """hop: samples from one amplitude of a tone to the next; latent_hop: from one measured level to the next."""
@@ -169,7 +170,9 @@ class Tones(nn.Module):
         self.pad = (TONE_WINDOW - self.latent_hop) // 2
         self.register_buffer("hann", torch.hann_window(TONE_WINDOW) * (2 / TONE_WINDOW), persistent=False)
         self.register_buffer("filters", self._filters(), persistent=False)
-        self.register_buffer("waves", self._waves(), persistent=False)
+        cosines, sines = self._waves()
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
 
     def _filters(self) -> Tensor:
         """Triangles (K', J) round each tone over the bins of the long window, at least a bin wide on each side."""
@@ -179,12 +182,12 @@ class Tones(nn.Module):
         reach = (self.hertz * (2 ** (1 / (12 * TONES_PER_SEMITONE)) - 1)).clamp(min=width)
         return (1 - (bins - self.hertz).abs() / reach).clamp(min=0).float()
 
-    def _waves(self) -> Tensor:
-        """Cosine and minus sine of each tone (2J, 2·hop) round the middle of a frame, under a Hann window."""
-        time = (torch.arange(2 * self.hop, dtype=torch.float64) + 0.5 - self.hop) / self.rate
+    def _waves(self) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of each tone from the middle of a frame on, (J, hop) each, under half of a Hann window."""
+        time = (torch.arange(self.hop, dtype=torch.float64) + 0.5) / self.rate
         angle = 2 * torch.pi * self.hertz[:, None] * time
         window = torch.cos(torch.pi / 2 * (time * self.rate / self.hop)).square()
-        return (torch.cat([angle.cos(), -angle.sin()]) * window).float()
+        return (angle.cos() * window).float(), (angle.sin() * window).float()
 
     def power(self, samples: Tensor) -> Tensor:
         """Power (..., T, J) of samples (..., pad + T·latent hop + pad) at each tone, about 1/3 for a full sine."""
@@ -198,7 +201,8 @@ class Tones(nn.Module):
         turned = gains * torch.polar(torch.ones_like(cycles), 2 * torch.pi * cycles).to(gains.dtype)
         device = "cpu" if gains.is_meta else gains.device.type  # the meta device has no autocast
         with torch.autocast(device, enabled=False):  # half precision would make the oscillators hiss
-            pieces = torch.cat([turned.real, turned.imag], -1) @ self.waves  # (..., F, 2·hop)
+            even, odd = turned.real @ self.cosines, turned.imag @ self.sines  # (..., F, hop)
+            pieces = torch.cat([(even + odd).flip(-1), even - odd], -1)  # cosines are even, sines odd
         return ops.overlap_add(pieces, self.hop)
 
 
