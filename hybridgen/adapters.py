@@ -400,18 +400,21 @@ def find(
     device: str | torch.device = "cpu",
     model: Callable[[str], nn.Module] | None = None,
 ) -> LoadedAdapter:
-    """The adapter of a record in one of `folders`, or at its recorded path; ValueError if it is not found there.
+    """The adapter of a record in one of `folders` or at its recorded path; ValueError if it is in none of them.
 
     Only what the user names, `folders`, may be fetched from the Hub. model: as in `load`.
     """
-    places = folders or (record.path,)
+    places, others = [*folders, *(() if record.path in map(str, folders) else (record.path,))], []
     for place in places:
-        loaded = load(Adapter(place, record.strength), device, model, fetches=bool(folders))
+        try:
+            loaded = load(Adapter(place, record.strength), device, model, fetches=place in folders)
+        except (OSError, ValueError) as error:
+            others.append(str(error))
+            continue
         if loaded.sha256 == record.sha256:
             return replace(loaded, adapter=replace(loaded.adapter, path=record.path))
-    raise ValueError(
-        f"the file was made with adapter {record.path!r}, but another one was found in {', '.join(map(str, places))}"
-    )
+        others.append(f"another one was found in {place}")
+    raise ValueError(f"the file was made with adapter {record.path!r}, but {'; '.join(others)}")
 
 
 def _hashes(path: Path, facts: Mapping[str, Any], part: str) -> dict[str, str]:

@@ -101,6 +101,15 @@ class Manifest:
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"manifest holds what JSON cannot: {error}") from None
 
+    def check_room(self, plan: Plan) -> None:
+        """ValueError where a file could not hold one more operation, whose plan this is."""
+        n_bytes = len(self.to_json()) + len(plan.to_json())
+        if n_bytes > MAX_BYTES:
+            raise ValueError(
+                f"the track's history of {len(self.operations)} operations and another one take {n_bytes} bytes, over "
+                f"the {MAX_BYTES} that a file holds: save its plan and render that (hybridgen plan TRACK -o plan.json)"
+            )
+
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
         """The manifest in a JSON object, of formats 1 and 2 too; ValueError for unknown, missing or mistyped keys."""

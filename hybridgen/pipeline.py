@@ -181,7 +181,8 @@ class Pipeline(Stages):
                 live.steer(energy=7, mute=("drums",))  # from the next bar on that is not rendered yet
 
         seed, controls: as in `plan`; of a plan its own seed is the default. `Stream.close` ends it, `Stream.track`
-        makes a track of it. ValueError for a model that writes or plays no notes, and for adapters of some bars.
+        makes a track of it. ValueError for a model that writes or plays no notes, for adapters of some bars, and for
+        `seconds` and `ending`, which what is endless has not.
         """
         options = RenderOptions(seed, num_steps, guidance_scale)
         if isinstance(source, Plan):
@@ -189,6 +190,9 @@ class Pipeline(Stages):
                 raise ValueError(f"{', '.join(controls)} given: a plan is streamed as it is, edit it before")
             return _warned(Stream(self, source, options))
         given = Controls.of("request", controls)
+        for name in ("seconds", "ending"):
+            if (value := getattr(given, name)) is not None:
+                raise ValueError(f"{name} {value}: a stream goes on until it is closed")
         given = given if given.fixes_length else replace(given, bars=FIRST_BARS)
         chosen = random_seed() if seed is None else seed
         seeds = check_request(source, 1, chosen, given)

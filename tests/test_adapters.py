@@ -416,10 +416,13 @@ def test_bars_stack_on_what_holds_everywhere_and_replay(
     again = saved.replay(record)
     assert np.array_equal(again.samples, track.samples)
     assert again.manifest == track.manifest
-    with pytest.raises(ValueError, match="another one was found"):
-        saved.replay(record, adapter_folders=[folders["composes"]])
     moved = copied(folders["both"], tmp_path / "moved")
-    assert np.array_equal(saved.replay(record, adapter_folders=[moved, folders["sounds"]]).samples, track.samples)
+    record = manifest.Manifest.from_json(record.to_json().replace(str(folders["both"]), "gone"))
+    with pytest.raises(ValueError, match=r"another one was found in .*composes; adapter 'gone' is not a folder"):
+        saved.replay(record, adapter_folders=[folders["composes"]])
+    for named in ([moved, folders["sounds"]], [folders["composes"], moved], [tmp_path / "none", moved]):
+        again = saved.replay(record, adapter_folders=named)  # the other lies where it was
+        assert np.array_equal(again.samples, track.samples)
 
 
 def test_ranges_that_cannot_be_are_refused(saved: Pipeline, folders: dict[str, Path], plain: Track):

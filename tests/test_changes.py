@@ -184,6 +184,20 @@ def test_a_variation_has_the_score_and_other_sound(note_pipe: Pipeline, steady: 
     assert replace(new.plan, notes=(), codes=(), seed=0) == replace(track.plan, notes=(), codes=(), seed=0)
     assert (new.latents != track.latents).any(axis=1).all()
     assert not np.array_equal(note_pipe.vary(new, amount).latents, new.latents)
+    assert not np.array_equal(note_pipe.vary(steady, amount).latents, new.latents)  # asked again, it is another
+
+
+def test_bars_made_anew_are_never_those_that_were_there(note_pipe: Pipeline, steady: Track):
+    once = note_pipe.repaint(steady, bars=(1, 1), seed=steady.render_seed + 2)
+    again = note_pipe.repaint(once, bars=(1, 1))
+    assert not np.array_equal(note_pipe.repaint(again, bars=(1, 1)).latents, again.latents)
+    assert not np.array_equal(again.latents, once.latents)
+
+
+def test_a_history_that_no_file_could_hold_is_refused_before_the_render(note_pipe: Pipeline, steady, monkeypatch):
+    monkeypatch.setattr(manifest, "MAX_BYTES", len(steady.manifest.to_json()) + 100)
+    with pytest.raises(ValueError, match=r"history of 1 operations and another one take .* bytes, over the"):
+        note_pipe.vary(steady)
 
 
 def test_a_whole_strength_is_written_as_any_other():

@@ -155,6 +155,21 @@ def test_steering_that_is_not_possible_changes_nothing(note_pipe: Pipeline, aske
     assert live.plan == before
 
 
+def test_what_of_a_prompt_is_left_out_is_said(note_pipe: Pipeline):
+    live = note_pipe.stream(PLAN)
+    with pytest.warns(UserWarning, match="tempo in the prompt is not changed"):
+        live.steer(prompt="solo piano at 90 BPM")
+
+
+@pytest.mark.parametrize(("name", "value"), [("seconds", 2.0), ("ending", "fade 2")])
+def test_what_is_endless_has_neither_length_nor_ending(note_pipe: Pipeline, name: str, value: object, capsys):
+    with pytest.raises(ValueError, match=f"{name} .*2.*: a stream goes on"):
+        note_pipe.stream("house", **{name: value})
+    with pytest.raises(SystemExit) as stopped:
+        main(["stream", "house", f"--{name}", str(value), "-o", "-"])
+    assert stopped.value.code == 2 and f"--{name}" in capsys.readouterr().err
+
+
 def test_what_cannot_be_streamed_is_refused(pipe: Pipeline, note_pipe: Pipeline):
     with pytest.raises(ValueError, match="does not write and play notes"):
         pipe.stream(PLAN)

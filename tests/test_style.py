@@ -135,6 +135,18 @@ def test_what_is_made_anew_later_has_it_too_and_the_rest_stays(note_pipe: Pipeli
     assert np.array_equal(note_pipe.replay(new.manifest).samples, new.samples)
 
 
+def test_a_track_that_is_rendered_anew_keeps_its_styles(
+    note_pipe: Pipeline, styled: Track, tmp_path: Path, monkeypatch
+):
+    path = styled.save(tmp_path / "styled.flac")
+    monkeypatch.setattr("hybridgen.cli.options.load_pipeline", lambda _: note_pipe)
+    assert main(["repaint", str(path), "--tempo", "140", "-o", str(tmp_path / "slower.flac")]) == 0
+    new = note_pipe.open(tmp_path / "slower.flac")
+    (old,), (style,) = styled.manifest.styles, new.manifest.styles
+    assert (style.bands_db, style.side_db) == (old.bands_db, old.side_db) and new.plan.tempo[0].bpm == 140
+    assert np.array_equal(note_pipe.replay(new.manifest).samples, new.samples)
+
+
 def test_stems_of_a_styled_track_add_up_to_it(note_pipe: Pipeline, styled: Track):
     total = sum(part.samples for part in note_pipe.stems(styled).values())
     assert np.abs(total - styled.samples).max() < 1e-5

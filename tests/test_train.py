@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 
@@ -147,6 +149,18 @@ def test_all_files_of_a_held_out_song_are_held_out(script: Script):
     assert [held_out(Path(name)) for name in ("000018.flac", "000018-drums-bass.flac", "000040-lead.flac")] == [
         False
     ] * 3
+
+
+def test_the_codec_reads_mono_files_and_refuses_another_rate(script: Script, tmp_path: Path):
+    read, mono, fast = script("train/codec.py").read, tmp_path / "mono.wav", tmp_path / "fast.wav"
+    wave = np.arange(1000, dtype=np.float32) / 2000
+    soundfile.write(mono, wave, 44_100, "FLOAT")
+    soundfile.write(fast, wave, 48_000, "FLOAT")
+    samples = read(mono, 100, 44_100, lambda positions: positions - 1)
+    assert samples.shape == (2, 100) and np.array_equal(samples, [wave[900:]] * 2)
+    assert read(mono, 5000, 44_100, lambda positions: positions - 1).shape == (2, 1000)
+    with pytest.raises(ValueError, match=r"fast.wav: 48000 Hz, but the codec is trained at 44100 Hz"):
+        read(fast, 100, 44_100, lambda positions: 0)
 
 
 def codec_weights(folder: Path, run: str) -> dict:

@@ -10,6 +10,7 @@ import math
 import random
 import statistics
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,11 +65,16 @@ def music_files(folder: str) -> tuple[list[Path], list[Path]]:
     return train, held_out
 
 
-def read_crop(path: Path, n_samples: int, rng: random.Random) -> np.ndarray:
-    """Samples (2, n_samples) from a random position, zero-padded after the end of a short file."""
+def read(path: Path, n_samples: int, sample_rate: int, place: Callable[[int], int]) -> np.ndarray:
+    """Samples (2, n) of a file from place(how many positions there are) on, fewer than n_samples where it is shorter.
+
+    Mono goes to both channels. ValueError for another sample rate.
+    """
     with soundfile.SoundFile(path) as file:
-        file.seek(rng.randrange(max(file.frames - n_samples, 0) + 1))
-        samples = file.read(n_samples, dtype="float32", always_2d=True, fill_value=0.0)
+        if file.samplerate != sample_rate:
+            raise ValueError(f"{path}: {file.samplerate} Hz, but the codec is trained at {sample_rate} Hz: resample it")
+        file.seek(place(max(file.frames - n_samples, 0) + 1))
+        samples = file.read(n_samples, dtype="float32", always_2d=True)
     return np.repeat(samples, 2, 1).T if samples.shape[1] == 1 else samples[:, :2].T
 
 
@@ -78,6 +84,7 @@ class Crops:
 
     files: list[Path]
     train: CodecTrainConfig
+    sample_rate: int
     shape: tuple[int, int]  # of the latents of a crop (T, C)
     rank: int
     world_size: int
@@ -93,7 +100,8 @@ class Crops:
     def _row(self, rng: random.Random) -> tuple[np.ndarray, Tensor]:
         settings, length = self.train.augmentation, self.train.crop
         speed = augmentation.speed(settings, rng)
-        samples = read_crop(rng.choice(self.files), math.ceil(length * speed), rng)
+        samples = read(rng.choice(self.files), math.ceil(length * speed), self.sample_rate, rng.randrange)
+        samples = np.pad(samples, ((0, 0), (0, math.ceil(length * speed) - samples.shape[1])))
         samples = augmentation.augmented(augmentation.played(samples, speed, length), settings, rng)
         return np.ascontiguousarray(samples), torch.randn(
             self.shape, generator=torch.Generator().manual_seed(rng.getrandbits(62))
@@ -126,9 +134,7 @@ def validate(files: list[Path], train: CodecTrainConfig, log: Log, step: int, co
     device, results = codec.latent_mean.device, []
     spectral_loss = SpectralLoss(codec.sample_rate, train.windows, train.mels)
     for i, path in enumerate(files[:24]):
-        with soundfile.SoundFile(path) as file:
-            file.seek(max(file.frames // 2 - 3 * codec.sample_rate, 0))
-            samples = file.read(6 * codec.sample_rate, dtype="float32", always_2d=True).T
+        samples = read(path, 6 * codec.sample_rate, codec.sample_rate, lambda positions: positions // 2)
         target = torch.from_numpy(samples.copy())[None].to(device)
         output = codec.decode(codec.encode(target))[..., : target.shape[-1]].float()
         power, target_power = (objectives.tone_power(codec, sound) for sound in (output, target))
@@ -158,7 +164,9 @@ def measure_latents(codec: SpectralCodec, files: list[Path], train: CodecTrainCo
     codec.latent_std.fill_(1)
     rng = random.Random(train.run.seed)
     chosen = rng.sample(files, min(len(files), 200))
-    parts = (torch.from_numpy(read_crop(path, 8 * codec.sample_rate, rng).copy()) for path in chosen)
+    parts = (
+        torch.from_numpy(read(path, 8 * codec.sample_rate, codec.sample_rate, rng.randrange).copy()) for path in chosen
+    )
     device = codec.latent_mean.device
     latents = torch.cat([codec.encode(part[None].to(device))[0] for part in tqdm(parts, "latents")])
     codec.latent_mean.copy_(latents.mean(0))
@@ -208,7 +216,7 @@ def main(path: str, *overrides: str) -> None:
         engines["head"] = head = Engine(SemanticHead(shapes.latent_dim), train.optim, train.engine, max_stage=2)
     files, held_out = music_files(train.data)
     shape = (-(-train.crop // shapes.hop_length), shapes.latent_dim)
-    batch_fns = [Crops(files, train, shape, *place) for place in engine.micro_ranks()]
+    batch_fns = [Crops(files, train, shapes.sample_rate, shape, *place) for place in engine.micro_ranks()]
     spectral_loss = SpectralLoss(shapes.sample_rate, train.windows, train.mels)
     n_parts = engine.world_size * train.engine.micro_batches  # of the global batch, all of one size
 

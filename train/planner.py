@@ -99,7 +99,7 @@ def main(path: str, *overrides: str) -> None:
         shared = partial(SongBatches, songs, size, n, train.run.seed, empty_text, corruption)
         rendered = [shared(*place) for place in engine.micro_ranks()]
         batch_fns = [MixedBatches(*pair, train.rendered_share) for pair in zip(batch_fns, rendered, strict=True)]
-        held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES)]
+        held_songs = [SongBatches(rest, size, 1, 0, empty_text)(step) for step in range(1, VALID_BATCHES + 1)]
     held = HeldOut([held_scores(i + 1) for i in range(VALID_BATCHES)], held_songs, encoder.encode([SHOWN_PROMPT]))
 
     latest = dict[str, Tensor]()  # of each loss, since a step has some of them only

@@ -321,6 +321,7 @@ def _render_anew(
     """The track of our own track's plan with `changes` and another tempo: every bar is new."""
     from hybridgen import manifest
     from hybridgen.history import Render
+    from hybridgen.render.style import restyled
 
     record = manifest.read(args.file)
     if record.is_recording:
@@ -329,7 +330,8 @@ def _render_anew(
     first = record.operations[0]
     seed = first.seed if args.render_seed is None and isinstance(first, Render) else args.render_seed
     plan = record.plan.edit(tempo=args.tempo)
-    return pipe.render(_edited(plan, None, None, changes), **{**chosen, "seed": seed})
+    track = pipe.render(_edited(plan, None, None, changes), **{**chosen, "seed": seed})
+    return restyled(pipe, track, record.styles)
 
 
 def _edited(

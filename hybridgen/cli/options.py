@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -68,9 +68,12 @@ def written_controls(place: str) -> dict[str, Option]:
     return {name: option for name, option in found if option.parse and (place, name) != ("edit", "tempo")}
 
 
-def add_controls(parser: argparse._ActionsContainer, place: str) -> None:
-    """An option for each of `written_controls`."""
+def add_controls(parser: argparse._ActionsContainer, place: str, without: Collection[str] = ()) -> None:
+    """An option for each of `written_controls` but those named in `without`, which stay None."""
     for name, option in written_controls(place).items():
+        if name in without:
+            parser.set_defaults(**{name: None})
+            continue
         assert option.parse is not None
         flag, action = f"--{option.repeats or name}", "append" if option.repeats else "store"
         what = option.help.replace("%", "%%")  # argparse formats it
@@ -100,13 +103,14 @@ def read_controls(args: argparse.Namespace, place: str) -> dict[str, Any]:
     return controls
 
 
-def add_request_controls(parser: Parser, with_melody: bool = True) -> None:
-    """What a request may fix, and its seed."""
+def add_request_controls(parser: Parser, without: Collection[str] = ()) -> None:
+    """What a request may fix, and its seed; what is named in `without` has no option and stays None."""
     group = parser.add_argument_group(
         "controls", "what is given here is kept exactly and beats the words of the prompt"
     )
-    add_controls(group, "request")
-    if with_melody:
+    add_controls(group, "request", without)
+    parser.set_defaults(melody=None)
+    if "melody" not in without:
         group.add_argument(
             "--melody",
             type=Path,

@@ -34,12 +34,13 @@ def add_commands(commands: Commands) -> None:
     stream = options.command(commands, "stream", run_stream, "endless music that can be steered while it plays")
     stream.epilog, stream.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
     options.add_prompt(stream)
-    options.add_request_controls(stream, with_melody=False)
+    options.add_request_controls(stream, without=("melody", "seconds", "ending"))
     group = stream.add_argument_group("playing")
     what = "a .wav file, or - for the standard output (default: the sound device, with the package sounddevice)"
     group.add_argument("-o", "--out", metavar="-|out.wav", help=what)
     group.add_argument("--raw", action="store_true", help="with -o -: 16-bit samples, two channels, without a header")
-    group.add_argument("--for", dest="limit", type=float, metavar="SECONDS", help="stop after so long (default: never)")
+    what = "stop after so long, and play out what is rendered by then, a second or so more (default: never)"
+    group.add_argument("--for", dest="limit", type=float, metavar="SECONDS", help=what)
     what = "when it stops, write what was played, its first minutes, as a track that can be replayed and changed"
     group.add_argument("--record", type=Path, metavar="track.flac", help=what)
     options.add_overwrite(group)
@@ -47,7 +48,7 @@ def add_commands(commands: Commands) -> None:
     group.add_argument("--guidance", type=float, metavar="G", help="how hard to follow prompt and plan")
     options.add_adapters(group, "FOLDER[:STRENGTH]", "play with what `hybridgen finetune` learned; repeatable")
     options.add_model(stream)
-    stream.set_defaults(no_latents=False, plot=None, melody=None, render_seed=None)
+    stream.set_defaults(no_latents=False, plot=None, render_seed=None)
 
 
 def run_stream(args: argparse.Namespace) -> None:

@@ -97,6 +97,7 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
         raise ValueError(
             f"fresh: nothing is made anew, but the plan has {plan.length} samples, not {track.plan.length}"
         )
+    track.manifest.check_room(plan)  # before a render that could not be saved
     latents, notes = torch.from_numpy(track.latents).to(stages.device, copy=True), tuple[str, ...]()
     if fresh:
         prompt = stages.encode_prompt(plan.prompt)

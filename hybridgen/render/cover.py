@@ -9,8 +9,7 @@ from hybridgen.plan.plan import Plan
 from hybridgen.planning.plans import check_request, write_plans
 from hybridgen.render import change, mixdown
 from hybridgen.render.change import Remake
-from hybridgen.render.repaint import another_seed
-from hybridgen.sampling import RenderOptions
+from hybridgen.sampling import RenderOptions, random_seed
 from hybridgen.stages import Stages
 from hybridgen.track import Track
 
@@ -33,7 +32,7 @@ def cover(
     change.check_time_base(stages, track.plan)
     if track.plan.n_bars == 0:
         raise ValueError("bars: the track has none, so there is no score to play")
-    seed = another_seed(track) if options.seed is None else options.seed
+    seed = random_seed() if options.seed is None else options.seed
     plan, notes = _rewritten(stages, track.plan, prompt, seed, options)
     if depth != "plan":
         plan = replace(plan, notes=(), codes=mixdown.codes(stages, track.latents))

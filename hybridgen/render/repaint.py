@@ -7,12 +7,12 @@ from typing import Any, cast
 from hybridgen.history import check_strength
 from hybridgen.plan.controls import EditArgs
 from hybridgen.plan.editing import check_same_time
-from hybridgen.plan.parts import MAX_SEED, check_bars, number, show
+from hybridgen.plan.parts import check_bars, number, show
 from hybridgen.plan.plan import Plan
 from hybridgen.render import change
 from hybridgen.render.change import Remake
 from hybridgen.request import reworded
-from hybridgen.sampling import RenderOptions
+from hybridgen.sampling import RenderOptions, random_seed
 from hybridgen.stages import Stages
 from hybridgen.track import Track
 
@@ -57,7 +57,7 @@ def repaint(
     says_nothing_new = plan == track.plan
     keeps = bool(spans) and not says_nothing_new and options.seed is None and change.same_time(track.plan, plan)
     if spans and says_nothing_new and options.seed is None:
-        options = replace(options, seed=another_seed(track))
+        options = replace(options, seed=random_seed())
     return change.make(stages, track, Remake(plan, tuple(spans), strength=strength, keeps=keeps), options)
 
 
@@ -67,11 +67,6 @@ def _check_sound(old: Plan, new: Plan, spans: Sequence[tuple[int, int]]) -> None
     if new.sound != old.sound and not is_whole:
         was, becomes = (", ".join(one.sound) or "free" for one in (old, new))
         raise ValueError(f"sound {becomes}: the track's is {was}, and it is that of all bars: repaint all of them")
-
-
-def another_seed(track: Track) -> int:
-    """A seed of noise that no operation of the track took: one for each number of operations."""
-    return (track.render_seed + len(track.manifest.operations)) % (MAX_SEED + 1)
 
 
 def spans_of(plan: Plan, bars: Bars | None, seconds: Seconds | None) -> list[tuple[int, int]]:

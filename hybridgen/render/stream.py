@@ -8,6 +8,7 @@ Shapes: N samples; n of them. T latent frames, C latent channels.
 """
 
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -147,7 +148,7 @@ class Stream:
 
         prompt: other words; who plays is as they say. tempo in BPM, in steps of 0.1; energy 0-7; chords, an entry a
         bar, repeated; mute: all roles that are silent from there on, () for none. What is None stays. Nothing of it
-        happens on ValueError.
+        happens on ValueError. A warning says what of the prompt is left out.
         """
         asked = Controls.of("edit", {"prompt": prompt, "tempo": tempo, "energy": energy, "chords": chords})
         muted = None if mute is None else order_roles(mute, "mute")
@@ -166,6 +167,8 @@ class Stream:
                 before.since if asked.chords is None else bar,
             )
             plan = self._steered(segment, bar, steering, asked.tempo)
+            for note in () if asked.prompt is None else reworded(plan, (bar, plan.n_bars), asked.prompt)[1]:
+                warnings.warn(note, stacklevel=2)
             first, base = self._frame(plan, bar), plan.time_base
             start = max(0, first - OVERLAP) // base.frames_per_code * base.frames_per_code
             self._next = _Segment(plan, self.stages.encode_prompt(plan.prompt), steering, first, start)

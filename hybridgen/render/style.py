@@ -6,6 +6,7 @@ the latents, stay. What is made anew of the track later gets the same.
 Shapes: N samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +54,13 @@ def styled(stages: Stages, track: Track, operation: Style) -> Track:
     record = replace(track.manifest, operations=(*track.manifest.operations, operation))
     samples = toned(_unmastered(stages, track), (*_own_styles(track), operation), track.plan.is_loop)
     return replace(track, samples=mixdown.master(samples, track.plan, record.gain_db), manifest=record, stems=None)
+
+
+def restyled(stages: Stages, track: Track, styles: Sequence[Style]) -> Track:
+    """A track that was rendered anew, with the styles of the one that it takes the place of."""
+    for one in styles:
+        track = styled(stages, track, replace(one, plan=track.plan, model=stages.model_record))
+    return track
 
 
 def _unmastered(stages: Stages, track: Track) -> np.ndarray:

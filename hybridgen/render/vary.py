@@ -9,8 +9,7 @@ from hybridgen.plan.parts import MAX_SEED, number
 from hybridgen.plan.plan import Plan
 from hybridgen.render import change
 from hybridgen.render.change import Remake
-from hybridgen.render.repaint import another_seed
-from hybridgen.sampling import RenderOptions
+from hybridgen.sampling import RenderOptions, random_seed
 from hybridgen.stages import Stages
 from hybridgen.track import Track
 
@@ -25,7 +24,7 @@ def vary(stages: Stages, track: Track, amount: float, options: RenderOptions) ->
         raise ValueError(f"amount {amount:g} is outside 0-1")
     if amount == 0:
         return track
-    seed = another_seed(track) if options.seed is None else options.seed
+    seed = random_seed() if options.seed is None else options.seed
     plan = with_other_notes(replace(track.plan, seed=seed % (MAX_SEED + 1)), amount)
     whole = (-plan.pre_roll, plan.length)
     return change.make(stages, track, Remake(plan, (whole,), strength=amount), replace(options, seed=seed))

@@ -233,6 +233,8 @@ def _endless_header(rate: int) -> bytes:
 def _written(task: Task, track: "Track", others: list[str]) -> Made:
     from hybridgen import files
 
+    if track.plan.seconds > task.max_seconds:  # a loop or an extension, whose length was not known before
+        raise Refused(f"the track of {track.plan.seconds:g} s is over the limit of {task.max_seconds:g} s here")
     task.progress("writing", 0, 1)
     name = f"track.{task.fields['format']}"
     with files.Outputs() as together:
@@ -268,6 +270,7 @@ def _rendered_anew(task: Task, changes: dict[str, Any]) -> Made:
     from hybridgen import manifest
     from hybridgen.history import Render
     from hybridgen.render.repaint import edited
+    from hybridgen.render.style import restyled
 
     record = manifest.read(task.path("track"))
     first = record.operations[0]
@@ -279,7 +282,7 @@ def _rendered_anew(task: Task, changes: dict[str, Any]) -> Made:
     if plan.seconds > task.max_seconds:
         raise Refused(f"tempo: {plan.seconds:g} s are over the limit of {task.max_seconds:g} here")
     track = task.pipe.render(plan, **{"seed": first.seed} | task.rendering)
-    return _written(task, track.with_notes(notes), [])
+    return _written(task, restyled(task.pipe, track, record.styles).with_notes(notes), [])
 
 
 def _extend(task: Task) -> Made:
