@@ -512,6 +512,49 @@ def test_new_notes_a_variation_more_bars_and_a_loop(page: Page):
     assert looped["bars"] == 2 and looped["seconds"] == pytest.approx(4)
 
 
+def test_a_track_gets_the_style_of_a_sound_by_keys_alone(page: Page, rest: httpx.Client, tmp_path: Path):
+    before = seen(page, "(state) => state.track")
+    reference, note = page.locator("dialog select[name=reference]"), page.locator("dialog [role=status]")
+    (tmp_path / "words.wav").write_text("no sound")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#do-layer").focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(reference).to_be_focused()
+        others = page.locator("#tracks li").count() - 1
+        expect(reference.locator("option")).to_have_count(1 + others)  # the first says what to choose
+        assert faults(page) == []
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+    chooser.value.set_files(tmp_path / "words.wav")
+    expect(note).to_contain_text("words.wav: not audio")
+    hiss = io.BytesIO()
+    soundfile.write(hiss, 0.1 * np.random.default_rng(0).standard_normal(22_050), 44_100, format="WAV")
+    data = page.evaluate_handle(
+        """(bytes) => { const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(bytes)], "hiss.wav")); return data; }""",
+        list(hiss.getvalue()),
+    )
+    page.dispatch_event("dialog", "dragenter", {"dataTransfer": data})
+    expect(page.locator("#drop")).to_have_text("Drop a sound to take the style of")
+    page.dispatch_event("dialog", "drop", {"dataTransfer": data})
+    expect(page.locator("#drop")).to_be_hidden()
+    expect(note).to_contain_text("hiss.wav is the reference")
+    expect(reference.locator("option:checked")).to_have_text("hiss.wav")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowLeft")
+    after = made(page, lambda: page.keyboard.press("Enter"))
+    assert (after["kind"], after["of"], after["changes"]) == ("style", before["id"], before["changes"] + 1)
+    assert Plan.from_dict(after["plan"]).part("bass") == Plan.from_dict(before["plan"]).part("bass")
+    dull, bright = (abs(np.fft.rfft(sound_of(rest, one)[:, 0])) ** 2 for one in (before, after))
+    assert dull.shape == bright.shape and bright[len(bright) // 4 :].sum() > 2 * dull[len(dull) // 4 :].sum()
+    expect(page.locator("#tracks li").first).to_contain_text("in another's style")
+    page.locator("#sound-heading").click()
+    page.keyboard.press("b")
+    expect(page.locator("#side-b")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("b")
+
+
 def test_a_pack_is_saved(page: Page):
     page.locator("#do-export").click()
     page.locator("dialog select[name=format]").select_option("mid")
@@ -674,7 +717,7 @@ def test_every_control_has_the_name_and_the_range_that_all_doors_have(page: Page
     assert all(spelled.get(name, name) in shown for name in names), names - shown.keys()
     page.locator("#bars").fill("1")
     page.keyboard.press("Enter")
-    for change in ("repaint", "extend", "vary", "cover", "layer", "export"):
+    for change in ("repaint", "extend", "vary", "cover", "layer", "style", "export"):
         page.locator(f"#do-{change}").click()
         controls = page.locator("dialog [name]").all()
         assert controls, change
@@ -696,8 +739,8 @@ def check_control(control: Locator, kind: str) -> None:
 
 
 def test_nothing_was_said_on_the_console_and_nobody_else_was_asked(watched: Watched, address: str):
-    refused = [one for one in watched.said if "422 (Unprocessable Entity)" in one]  # the chord that is none
-    assert watched.said == refused and len(refused) == 1
+    refused = [one for one in watched.said if "422 (Unprocessable Entity)" in one]  # a chord and a sound that are none
+    assert watched.said == refused and len(refused) == 2
     elsewhere = {url for url in watched.asked if not url.startswith((address, f"blob:{address}", "data:"))}
     assert elsewhere == set()
     watched.context.close()

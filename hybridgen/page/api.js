@@ -34,9 +34,16 @@ export const bytes = async (path, signal) => (await ask("GET", path, undefined, 
 export const body = async (path, signal) => (await ask("GET", path, undefined, signal)).body;
 
 export async function upload(file) {
+  const most = (await get("/v1/options")).limits.upload_mb;
+  if (file.size > most * 1e6) throw new Refused(0, { message: `${file.name} is over the limit of ${most} MB.` });
   const form = new FormData();
   form.append("file", file, file.name);
-  return (await ask("POST", "/v1/uploads", form)).json();
+  try {
+    return await (await ask("POST", "/v1/uploads", form)).json();
+  } catch (error) {
+    error.message = error.message.replace(/^file:/, `${file.name}:`); // its name says more than the field's
+    throw error;
+  }
 }
 
 // The job as it ends; `tell` hears of everything before. Browsers keep few connections open, so no more than three

@@ -1,10 +1,10 @@
 // From a plan to a track, from a track to another, and out of the door.
 
-import { get, post } from "./api.js";
+import { get, post, upload } from "./api.js";
 import { $, h, icon, popover } from "./dom.js";
 import { RENDERING, given } from "./fields.js";
 import { watch } from "./jobs.js";
-import { refresh } from "./library.js";
+import { factsOf, refresh } from "./library.js";
 import { say, told } from "./notices.js";
 import player, { Live, landed, live, load, loadStems, mute, onPlayer, playLive, setLoop, side } from "./player.js";
 import { prompt } from "./prompt.js";
@@ -90,7 +90,7 @@ export async function openTrack(id, compare = false) {
 async function change(fields) {
   const parent = state.track;
   if (!parent) return null;
-  const rendering = Object.fromEntries(Object.entries(given()).filter(([name]) => RENDERING.includes(name)));
+  const rendering = Object.fromEntries(Object.entries(given()).filter(([name]) => RENDERING.includes(name) && fieldOf(fields.change, name)));
   const job = await told(post("/v1/edits", { track: parent.id, ...rendering, ...fields }));
   return job && finish(job, parent);
 }
@@ -104,6 +104,7 @@ const range = (label, props) => {
   return { input, line: h("label", { class: "line" }, h("span", { class: "grow" }, label), input, out) };
 };
 const fieldOf = (kind, name) => state.options.fields[kind][name];
+const strengthOf = (kind) => range("Strength", { min: "0.05", max: fieldOf(kind, "strength").maximum, step: "0.05", value: fieldOf(kind, "strength").default, name: "strength" });
 
 function form(anchor, title, lines, values, does) {
   const panel = popover(
@@ -118,6 +119,7 @@ function form(anchor, title, lines, values, does) {
     ),
   );
   panel.querySelector("input, select")?.focus();
+  return panel;
 }
 
 const wanted = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined));
@@ -128,7 +130,7 @@ function repaint(anchor) {
   const words = text("prompt", "Words", "other words, such as solo piano");
   const chords = text("chords", "Chords", "chords, such as Am F C G");
   const energy = h("select", { "aria-label": "Energy", name: "energy" }, h("option", { value: "" }, "energy as it is"), [...Array(state.options.max_energy + 1).keys()].map((one) => h("option", { value: one }, `energy ${one}`)));
-  const strength = range("Strength", { min: "0.05", max: "1", step: "0.05", value: fieldOf("repaint", "strength").default, name: "strength" });
+  const strength = strengthOf("repaint");
   const anew = h("input", { type: "checkbox", checked: false });
   form(
     anchor,
@@ -216,6 +218,37 @@ function layer(anchor) {
   form(anchor, "Add a layer", [role, instrument], () => wanted({ role: role.value, instrument: instrument.value === "" ? null : Number(instrument.value) }), (values) => change({ change: "layer", ...values }));
 }
 
+// The spectrum and the width of another track, or of a file that is chosen or dropped.
+async function style(anchor) {
+  const found = await told(get("/v1/library"));
+  if (!found) return;
+  const others = found.tracks.filter((track) => track.state === "done" && track.id !== state.track.id);
+  const reference = h("select", { name: "reference", "aria-label": "Reference", required: true }, h("option", { value: "" }, others.length ? "like a track of the library" : "no other track is here yet"), others.map((track) => h("option", { value: track.id }, `${track.title} · ${factsOf(track)}`)));
+  const note = h("p", { class: "note", role: "status" }, "Its spectrum and stereo width are taken over; what is played stays. A file can be dropped here too.");
+  const file = h("input", { type: "file", hidden: true, accept: "audio/*", tabindex: "-1", "aria-label": "A sound file as reference", onchange: () => (takeReference(file.files[0], reference, note), (file.value = "")) });
+  const chooser = h("button", { type: "button", onclick: () => file.click() }, icon("plus"), "or like a sound file");
+  const strength = strengthOf("style");
+  const panel = form(anchor, "Style", [reference, chooser, file, note, strength.line], () => ({ reference: reference.value, strength: Number(strength.input.value) }), (values) => change({ change: "style", ...values }));
+  panel.dataset.drop = "Drop a sound to take the style of";
+  panel.addEventListener("drop", (event) => (event.preventDefault(), takeReference(event.dataTransfer?.files[0], reference, note)));
+}
+
+async function takeReference(file, reference, note) {
+  if (!file) return;
+  reference.value = "";
+  note.textContent = `Reading ${file.name} …`;
+  const sound = await told(upload(file), (message) => (note.textContent = message));
+  if (!sound) return;
+  if (sound.what === "score") {
+    note.textContent = `${file.name} is a score, and has no sound.`;
+    return;
+  }
+  refresh();
+  reference.append(h("option", { value: sound.id }, file.name));
+  reference.value = sound.id;
+  note.textContent = [`${file.name} is the reference.`, ...(sound.notes ?? [])].join(" ");
+}
+
 async function stems() {
   const job = await told(post("/v1/edits", { change: "stems", track: state.track.id }));
   const end = job && (await told(watch(job)));
@@ -259,7 +292,7 @@ function exports_(anchor) {
 
 // ---- the buttons
 
-const ACTIONS = { repaint, "new-notes": newNotes, extend, loop, vary, cover, layer, stems, export: exports_, apply: applyPlan };
+const ACTIONS = { repaint, "new-notes": newNotes, extend, loop, vary, cover, layer, style, stems, export: exports_, apply: applyPlan };
 
 export function drawActions() {
   const hasPlan = Boolean(state.track?.plan);

@@ -9,8 +9,6 @@ import { say, told } from "./notices.js";
 import { open } from "./state.js";
 
 export async function take(file) {
-  const most = (await get("/v1/options")).limits.upload_mb;
-  if (file.size > most * 1e6) return say(`${file.name} is over the limit of ${most} MB.`, { bad: true });
   say(`Reading ${file.name} …`);
   const found = await told(upload(file));
   if (!found) return null;
@@ -52,10 +50,12 @@ export function start() {
     chooser.value = "";
   });
   const veil = $("#drop");
+  const welcome = veil.textContent;
   let depth = 0;
   addEventListener("dragenter", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     depth += 1;
+    veil.firstElementChild.textContent = $("dialog[data-drop]")?.dataset.drop ?? welcome;
     veil.hidden = false;
   });
   addEventListener("dragleave", () => {
@@ -64,9 +64,10 @@ export function start() {
   });
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", async (event) => {
-    event.preventDefault();
     depth = 0;
     veil.hidden = true;
+    if (event.defaultPrevented) return; // a form has taken it
+    event.preventDefault();
     for (const file of event.dataTransfer?.files ?? []) await take(file);
   });
 }

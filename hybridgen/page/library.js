@@ -9,6 +9,7 @@ import { setPrompt } from "./prompt.js";
 import { on, open, state } from "./state.js";
 
 const WORDS = { track: "", repaint: "repainted", extend: "extended", loop: "loop", vary: "varied", cover: "cover", layer: "with a layer", style: "in another's style", upload: "from a file" };
+export const factsOf = (track) => [track.summary ?? (track.seconds ? clock(track.seconds) : ""), WORDS[track.kind]].filter(Boolean).join(" · ");
 let openTrack = () => {};
 let timer;
 let asked = 0;
@@ -36,8 +37,7 @@ function draw({ tracks, total }) {
 
 function row(track) {
   const key = (name) => `${name} ${track.id}`;
-  const kind = WORDS[track.kind];
-  const facts = [track.summary ?? (track.seconds ? clock(track.seconds) : ""), kind].filter(Boolean).join(" · ");
+  const facts = factsOf(track);
   const button = (name, label, does, props = {}) => h("button", { class: "icon-only", "data-focus": key(name), "aria-label": `${label} ${track.title}`, title: label, onclick: does, ...props }, icon(name));
   const isBin = track.removed;
   return h(

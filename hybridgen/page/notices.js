@@ -19,12 +19,12 @@ export function say(message, { action, run, bad = false } = {}) {
   setTimeout(close, bad || action ? 2 * SHOWN : SHOWN);
 }
 
-// The result of work, or null after its refusal has been said.
-export async function told(work) {
+// The result of work, or null after its refusal has been said, at the foot of the page or where `tell` says it.
+export async function told(work, tell = (message) => say(message, { bad: true })) {
   try {
     return await work;
   } catch (error) {
-    if (error.name !== "AbortError") say(error.message, { bad: true });
+    if (error.name !== "AbortError") tell(error.message);
     return null;
   }
 }

@@ -123,7 +123,7 @@ def perform(task: Task) -> Made:
 
 def without_paths(text: str, folder: Path) -> str:
     """A message without where things are on this machine, and without our names of files that came from elsewhere."""
-    return re.sub(r"from-(track|melody)\.\w+", r"the \1", text.replace(f"{folder}/", ""))
+    return re.sub(r"from-(track|reference|melody)\.\w+", r"the \1", text.replace(f"{folder}/", ""))
 
 
 def _without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
