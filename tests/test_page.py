@@ -535,9 +535,9 @@ def test_a_track_gets_the_style_of_a_sound_by_keys_alone(page: Page, rest: httpx
         data.items.add(new File([Uint8Array.from(bytes)], "hiss.wav")); return data; }""",
         list(hiss.getvalue()),
     )
-    page.dispatch_event("dialog", "dragenter", {"dataTransfer": data})
+    page.dispatch_event("dialog.popover", "dragenter", {"dataTransfer": data})
     expect(page.locator("#drop")).to_have_text("Drop a sound to take the style of")
-    page.dispatch_event("dialog", "drop", {"dataTransfer": data})
+    page.dispatch_event("dialog.popover", "drop", {"dataTransfer": data})
     expect(page.locator("#drop")).to_be_hidden()
     expect(note).to_contain_text("hiss.wav is the reference")
     expect(reference.locator("option:checked")).to_have_text("hiss.wav")

@@ -19,8 +19,9 @@ async function ask(method, path, body, signal) {
     throw new Refused(0, { message: "The server does not answer. Is hybridgen demo still running?" });
   }
   if (!answer.ok) {
-    const told = await answer.json().catch(() => ({}));
-    throw new Refused(answer.status, told.error ?? { message: `${answer.status} ${answer.statusText}` });
+    const { error } = await answer.json().catch(() => ({}));
+    if (error) error.message = error.message.replace(/^edits: number \d+: /, ""); // a person knows what was changed
+    throw new Refused(answer.status, error ?? { message: `${answer.status} ${answer.statusText}` });
   }
   return answer;
 }

@@ -203,7 +203,7 @@ function vary(anchor) {
 }
 
 function cover(anchor) {
-  const words = h("input", { type: "text", name: "prompt", "aria-label": "Words", placeholder: "string quartet", required: true });
+  const words = h("input", { type: "text", name: "prompt", "aria-label": "Words", placeholder: "words, such as string quartet", required: true });
   const depth = h("select", { name: "depth", "aria-label": "Depth" }, fieldOf("cover", "depth").choices.map((one) => h("option", { value: one }, { plan: "keep its plan", codes: "keep more of it", latents: "stay near its sound" }[one] ?? one)));
   form(anchor, "Cover", [words, depth], () => ({ prompt: words.value.trim(), depth: depth.value }), (values) => change({ change: "cover", ...values }));
 }
@@ -212,7 +212,7 @@ function layer(anchor) {
   const there = new Set(state.track?.view?.parts.map((part) => part.role) ?? []);
   const role = h("select", { name: "role", "aria-label": "Role" }, state.options.roles.filter((one) => !there.has(one)).map((one) => h("option", { value: one }, one)));
   const instrument = h("select", { name: "instrument", "aria-label": "Instrument" });
-  const fill = () => instrument.replaceChildren(h("option", { value: "" }, "a usual one"), ...(state.options.instruments[role.value] ?? []).map((one) => h("option", { value: one.program }, one.name)));
+  const fill = () => instrument.replaceChildren(h("option", { value: "" }, "a usual instrument"), ...(state.options.instruments[role.value] ?? []).map((one) => h("option", { value: one.program }, one.name)));
   role.addEventListener("change", fill);
   fill();
   form(anchor, "Add a layer", [role, instrument], () => wanted({ role: role.value, instrument: instrument.value === "" ? null : Number(instrument.value) }), (values) => change({ change: "layer", ...values }));
@@ -220,10 +220,8 @@ function layer(anchor) {
 
 // The spectrum and the width of another track, or of a file that is chosen or dropped.
 async function style(anchor) {
-  const found = await told(get("/v1/library"));
-  if (!found) return;
-  const others = found.tracks.filter((track) => track.state === "done" && track.id !== state.track.id);
-  const reference = h("select", { name: "reference", "aria-label": "Reference", required: true }, h("option", { value: "" }, others.length ? "like a track of the library" : "no other track is here yet"), others.map((track) => h("option", { value: track.id }, `${track.title} · ${factsOf(track)}`)));
+  const first = h("option", { value: "" }, "like a track of the library");
+  const reference = h("select", { name: "reference", "aria-label": "Reference", required: true }, first);
   const note = h("p", { class: "note", role: "status" }, "Its spectrum and stereo width are taken over; what is played stays. A file can be dropped here too.");
   const file = h("input", { type: "file", hidden: true, accept: "audio/*", tabindex: "-1", "aria-label": "A sound file as reference", onchange: () => (takeReference(file.files[0], reference, note), (file.value = "")) });
   const chooser = h("button", { type: "button", onclick: () => file.click() }, icon("plus"), "or like a sound file");
@@ -231,22 +229,27 @@ async function style(anchor) {
   const panel = form(anchor, "Style", [reference, chooser, file, note, strength.line], () => ({ reference: reference.value, strength: Number(strength.input.value) }), (values) => change({ change: "style", ...values }));
   panel.dataset.drop = "Drop a sound to take the style of";
   panel.addEventListener("drop", (event) => (event.preventDefault(), takeReference(event.dataTransfer?.files[0], reference, note)));
+  const found = await told(get("/v1/library"));
+  const others = (found?.tracks ?? []).filter((track) => track.state === "done" && track.id !== state.track.id);
+  first.after(...others.map((track) => h("option", { value: track.id }, `${track.title} · ${factsOf(track)}`)));
+  if (!others.length) first.textContent = "no other track is here yet";
 }
 
 async function takeReference(file, reference, note) {
-  if (!file) return;
+  if (!file) return null;
+  const tell = (message, bad = false) => {
+    note.textContent = message;
+    note.classList.toggle("bad", bad);
+  };
   reference.value = "";
-  note.textContent = `Reading ${file.name} …`;
-  const sound = await told(upload(file), (message) => (note.textContent = message));
-  if (!sound) return;
-  if (sound.what === "score") {
-    note.textContent = `${file.name} is a score, and has no sound.`;
-    return;
-  }
+  tell(`Reading ${file.name} …`);
+  const sound = await told(upload(file), (message) => tell(message, true));
+  if (!sound) return null;
+  if (sound.what === "score") return tell(`${file.name} is a score, and has no sound.`, true);
   refresh();
   reference.append(h("option", { value: sound.id }, file.name));
   reference.value = sound.id;
-  note.textContent = [`${file.name} is the reference.`, ...(sound.notes ?? [])].join(" ");
+  return tell([`${file.name} is the reference.`, ...(sound.notes ?? [])].join(" "));
 }
 
 async function stems() {
@@ -297,7 +300,8 @@ const ACTIONS = { repaint, "new-notes": newNotes, extend, loop, vary, cover, lay
 export function drawActions() {
   const hasPlan = Boolean(state.track?.plan);
   for (const name of Object.keys(ACTIONS)) $(`#do-${name}`).disabled = !state.track || (!hasPlan && ["new-notes", "stems", "export", "loop", "extend", "apply"].includes(name));
-  $("#render").disabled = !state.plan;
+  $("#plan-of-track").disabled = !hasPlan;
+  for (const name of ["#render", "#preview"]) $(name).disabled = !state.plan;
 }
 
 export function start() {

@@ -9,8 +9,9 @@ import { say, told } from "./notices.js";
 import { open } from "./state.js";
 
 export async function take(file) {
-  say(`Reading ${file.name} …`);
+  const done = say(`Reading ${file.name} …`);
   const found = await told(upload(file));
+  done();
   if (!found) return null;
   for (const note of found.notes ?? []) say(note);
   if (found.what === "track") {

@@ -17,6 +17,7 @@ export function say(message, { action, run, bad = false } = {}) {
   while (box.childElementCount > 2) box.firstElementChild.remove();
   box.append(line);
   setTimeout(close, bad || action ? 2 * SHOWN : SHOWN);
+  return close;
 }
 
 // The result of work, or null after its refusal has been said, at the foot of the page or where `tell` says it.
