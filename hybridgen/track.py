@@ -77,7 +77,8 @@ class Track:
         Raises ValueError for another ending and for a file that must not be replaced, OSError from the disk.
         """
         path = Path(path)
-        outputs.check([path, sidecar(path)] if latents else [path], overwrite=overwrite)
+        beside: list[tuple[Path, outputs.Kind]] = [(sidecar(path), "latents")] if latents else []
+        outputs.check([(path, "track"), *beside], overwrite=overwrite)
         with files.Outputs() as together:
             self.write(together, path, latents)
         return path

@@ -200,8 +200,9 @@ GENERATE = ("generate", "x", "--seconds", "1")
         (("encode", "song.wav", "-o", "hard.wav"), "is the input"),
         (("encode", "song.wav", "-o", "./soft.wav", "--overwrite"), "is the input"),
         (("render", "p.json", "-o", "a.wav", "--plot", "p.json"), "ends in '.json'"),
-        ((*GENERATE, "-o", "c.wav", "--plan-out", "c.wav"), "is also the output"),
-        ((*GENERATE, "-o", "c.wav", "--plan-out", "c.wav.latents.safetensors"), "is also the output"),
+        (("layer", "song.wav", "--role", "lead", "-o", "c.wav", "--alone", "c.wav"), "is also the output"),
+        ((*GENERATE, "-o", "c.wav", "--plan-out", "c.wav"), "plan 'c.wav' ends in '.wav', none of .json .mid"),
+        (("plan", "x", "-o", "c.xyz"), "plan 'c.xyz' ends in '.xyz', none of .json .mid"),
         ((*GENERATE, "-o", "c.wav", "--plot", "c.xyz"), "ends in '.xyz'"),
         ((*GENERATE, "-o", "song.wav"), "was not made by hybridgen"),
         ((*GENERATE, "-o", "c.wav", "--plan-out", "notes.json"), "was not made by hybridgen"),
@@ -247,12 +248,12 @@ def test_what_is_ours_is_replaced_and_what_is_not_only_when_asked(tracks: tuple[
     for ending in (".wav", ".flac", ".ogg", ".mp3"):
         path = tracks[0].save(here / f"t{ending}")
         tracks[1].save(path)
-        assert outputs.is_ours(path) and outputs.is_ours(sidecar(path))
+        assert outputs.is_ours(path, "track") and outputs.is_ours(sidecar(path), "latents")
     (here / "plan.json").write_text(tracks[0].plan.to_json())
-    assert outputs.is_ours(here / "plan.json") and not outputs.is_ours(here / "notes.json")
+    assert outputs.is_ours(here / "plan.json", "plan") and not outputs.is_ours(here / "notes.json", "plan")
     for ending in outputs.PICTURE_ENDINGS:
         plot.plot(tracks[0].samples, tracks[0].plan, here / f"t{ending}")
-        assert outputs.is_ours(here / f"t{ending}")
+        assert outputs.is_ours(here / f"t{ending}", "picture")
     with pytest.raises(ValueError, match="was not made by hybridgen"):
         tracks[0].save(here / "song.wav")
     tracks[0].save(here / "song.wav", overwrite=True)
@@ -264,6 +265,36 @@ def test_what_is_ours_is_replaced_and_what_is_not_only_when_asked(tracks: tuple[
     with pytest.raises(ValueError, match="was not made by hybridgen"):
         tracks[0].save(here / "other.wav")
     assert not (here / "other.wav").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("encode", "song.wav", "-o", "t.flac"), "'t.flac' is of the kind 'track': replacing it by"),
+        (("encode", "song.wav", "-o", "plan.json"), "'plan.json' is of the kind 'plan': replacing it by"),
+        (("decode", "t.flac.latents.safetensors", "-o", "t.flac"), "'t.flac' is of the kind 'track'"),
+        (("export", "t.flac", "-o", "song.wav.mid"), "'song.wav.mid' is of the kind 'plan'"),
+        (("judge", "song.wav", "--json", "plan.json"), "'plan.json' is of the kind 'plan'"),
+        ((*GENERATE, "-o", "c.wav", "--plot", "drawn.svg"), "was not made by hybridgen"),
+        ((*GENERATE, "-o", "c.wav", "--plot", "drawn.png"), "was not made by hybridgen"),
+        ((*GENERATE, "-o", "c.wav", "--plot", "drawn.pdf"), "was not made by hybridgen"),
+        ((*GENERATE, "-o", "c.wav", "--plan-out", "said.json"), "was not made by hybridgen"),
+    ],
+)
+def test_a_file_of_another_kind_and_one_that_only_speaks_of_us_stay(
+    arguments: tuple[str, ...], words: str, tracks: tuple[Track, Track], here: Path, capfd: pytest.CaptureFixture
+):
+    tracks[0].save(here / "t.flac")
+    for name in ("plan.json", "song.wav.mid"):
+        (here / name).write_text(tracks[0].plan.to_json())
+    for ending in outputs.PICTURE_ENDINGS:
+        (here / f"drawn{ending}").write_text("<svg><text>hybridgen (hybridgen) beside my modular</text></svg>")
+    (here / "said.json").write_text('["hybridgen_plan"]')
+    before = {path.name: path.stat().st_mtime_ns for path in here.iterdir()}
+    assert main([*arguments]) == 2
+    error = capfd.readouterr().err
+    assert words in error and len(error.strip().splitlines()) == 1
+    assert {path.name: path.stat().st_mtime_ns for path in here.iterdir()} == before
 
 
 def test_two_tracks_of_one_stem_have_their_own_latents(tracks: tuple[Track, Track], pipe: Pipeline, tmp_path: Path):

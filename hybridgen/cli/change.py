@@ -155,7 +155,7 @@ def _run(
     chosen = {**options.read_render_options(args), "seed": args.render_seed}
     given = [getattr(args, name, None) for name in ("file", "plan", "prompt_file")]
     inputs = [path for path in given if path is not None]
-    options.check_outputs(args, args.out, getattr(args, "alone", None), inputs=inputs)
+    options.check_outputs(args, args.out, sound=getattr(args, "alone", None), inputs=inputs)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -254,7 +254,8 @@ def run_stems(args: argparse.Namespace) -> None:
     paths = {role: args.out / f"{i:02d}_{role}.wav" for i, role in enumerate(roles, start=1)}
     if args.out.exists() and not args.out.is_dir():
         raise ValueError(f"output {str(args.out)!r} is no folder")
-    outputs.check(list(paths.values()) if args.out.exists() else [args.out], [args.file], args.overwrite)
+    made = list(paths.values()) if args.out.exists() else [args.out]
+    outputs.check([(path, "other") for path in made], [args.file], args.overwrite)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:

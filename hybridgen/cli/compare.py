@@ -32,7 +32,7 @@ def run_compare(args: argparse.Namespace) -> None:
     from hybridgen.plan.differences import changed, differences
 
     paths = (args.first, args.second)
-    options.check_outputs(args, None, inputs=paths)
+    options.check_outputs(args, inputs=paths)
     plans = (options.plan_in(args.first), options.plan_in(args.second))
     found, made, sounds = differences(*plans), tuple[str, ...](), None
     heard, heard_bars = tuple[str, ...](), tuple[int, ...]()

@@ -127,7 +127,7 @@ def run_generate(args: argparse.Namespace) -> None:
     chosen, controls = options.read_render_options(args), options.read_controls(args, "request")
     each = _outputs_of_each(args)
     for one in each:
-        options.check_outputs(one, one.out, one.plan_out, inputs=_given(args.prompt_file, args.melody))
+        options.check_outputs(one, one.out, plans=_given(one.plan_out), inputs=_given(args.prompt_file, args.melody))
     options.print_understood(prompt, controls)
     melody = options.read_melody(args, prompt, controls)
     if args.n != 1:
@@ -218,7 +218,7 @@ def run_plan(args: argparse.Namespace) -> None:
     prompt = options.read_prompt(args)
     controls = options.read_controls(args, "request")
     paths = options.numbered(args.out, args.n)
-    options.check_outputs(args, None, *paths, inputs=_given(args.prompt_file, args.melody))
+    options.check_outputs(args, plans=paths, inputs=_given(args.prompt_file, args.melody))
     for adapter in options.parse_adapters(args):
         if adapter.bars is not None:
             raise ValueError(f"adapter {adapter}: a score is written as a whole; give bars to render or generate")
@@ -227,7 +227,7 @@ def run_plan(args: argparse.Namespace) -> None:
     pipe = options.load_pipeline(args)
     with options.progress_bars() as progress:
         plans = pipe.plan(prompt, args.n, seed=args.seed, melody=melody, progress=progress, **controls)
-    options.write_texts({path: plan.to_json() for path, plan in zip(paths, plans, strict=True)})
+    options.write_plans(dict(zip(paths, plans, strict=True)))
     for path, plan in zip(paths, plans, strict=True):
         print(options.printable(f"{path}: {plan.text()}"))
 
@@ -239,11 +239,11 @@ def _import_plan(score: Path, args: argparse.Namespace) -> None:
     if given or args.n > 1:
         option = given[0] if given else "n"
         raise ValueError(f"--{option} is for a prompt, and {score} is a score: edit its plan instead")
-    options.check_outputs(args, None, args.out, inputs=[score])
+    options.check_outputs(args, plans=[args.out], inputs=[score])
     plan = options.plan_in(score)
     if args.arrange is not None:
         plan = plan.arrange(args.arrange, args.variation or 0.0)
-    options.write_texts({args.out: plan.to_json()})
+    options.write_plans({args.out: plan})
     print(options.printable(f"{args.out}: {plan.text()}"))
 
 
@@ -257,17 +257,17 @@ def run_export(args: argparse.Namespace) -> None:
     if is_pack:
         _export_pack(args)
         return
-    options.check_outputs(args, None, args.out, inputs=[args.file])
     if kind in formats.CHAPTERED:
         _export_chapters(args)
         return
-    plan = options.plan_in(args.file)
     if args.labels is not None:
         from hybridgen.formats.labels import to_labels
 
-        data = to_labels(plan, args.labels).encode()
+        options.check_outputs(args, other=args.out, inputs=[args.file])
+        data = to_labels(options.plan_in(args.file), args.labels).encode()
     else:
-        data = formats.dump(plan, args.out.suffix.lower())
+        options.check_outputs(args, plans=[args.out], inputs=[args.file])
+        data = formats.dump(options.plan_in(args.file), kind)
     with Outputs() as together:
         together.add(args.out).write_bytes(data)
     print(f"{args.out}: {len(data):,} bytes")
@@ -328,6 +328,7 @@ def _export_chapters(args: argparse.Namespace) -> None:
     from hybridgen import manifest, pack
     from hybridgen.files import Outputs
 
+    options.check_outputs(args, other=args.out, inputs=[args.file])
     plan = manifest.read(args.file).plan
     _warn_if_changed(args.file)
     with Outputs() as together:

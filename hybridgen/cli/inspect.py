@@ -156,7 +156,7 @@ def run_encode(args: argparse.Namespace) -> None:
     from hybridgen import files, weights
     from hybridgen.codecs import stereo
 
-    options.check_outputs(args, None, args.out, inputs=[args.file])
+    options.check_outputs(args, latents=args.out, inputs=[args.file])
     pipe = options.load_pipeline(args)
     with options.progress_bars() as progress:
         encoded = pipe.encode_file(args.file, progress)
@@ -171,7 +171,7 @@ def run_decode(args: argparse.Namespace) -> None:
     from hybridgen.codecs import stereo
     from hybridgen.render import edges
 
-    options.check_outputs(args, args.out, inputs=[args.file])
+    options.check_outputs(args, sound=args.out, inputs=[args.file])
     latents, n_samples = weights.load_latents(args.file)
     width = weights.load_width(args.file)
     pipe = options.load_pipeline(args)

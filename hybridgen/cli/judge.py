@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands
+from hybridgen.files import Outputs
 
 
 def add_commands(commands: Commands) -> None:
@@ -38,7 +39,7 @@ def run_judge(args: argparse.Namespace) -> None:
     if args.plans is not None and not args.plans.is_dir():
         raise ValueError(f"--plans {args.plans}: is no folder")
     if args.json is not None:
-        options.check_outputs(args, None, args.json, inputs=[path for files in found.values() for path in files])
+        options.check_outputs(args, other=args.json, inputs=[path for files in found.values() for path in files])
     files = [path for each in found.values() for path in each]
     results = iter(tqdm(judge.judge_all(files, args.plans, args.workers), "judging", len(files), disable=None))
     judged = {place: [next(results) for _ in each] for place, each in found.items()}
@@ -50,4 +51,5 @@ def run_judge(args: argparse.Namespace) -> None:
         raise ValueError(f"{', '.join(map(str, args.places))}: none of {len(files)} files could be judged")
     print(options.printable(judge.table(known)))
     if args.json is not None:
-        options.write_texts({args.json: judge.to_json(known)})
+        with Outputs() as together:
+            together.add(args.json).write_text(judge.to_json(known), encoding="utf-8")

@@ -177,7 +177,7 @@ def add_out(parser: Parser, example: str, what: str = "the ending chooses: .wav 
 
 def add_overwrite(parser: argparse._ActionsContainer) -> None:
     """Whether files that are not ours may be replaced."""
-    what = "replace existing files that hybridgen did not make, too"
+    what = "replace existing files that hybridgen did not make, or of another kind, too"
     parser.add_argument("--overwrite", action="store_true", help=what)
 
 
@@ -326,31 +326,48 @@ def one_line(text: str) -> str:
 
 
 def check_outputs(
-    args: argparse.Namespace, track: Path | None, *others: Path | None, inputs: Sequence[Path] = ()
+    args: argparse.Namespace,
+    track: Path | None = None,
+    *,
+    sound: Path | None = None,
+    plans: Sequence[Path] = (),
+    latents: Path | None = None,
+    other: Path | None = None,
+    inputs: Sequence[Path] = (),
 ) -> None:
-    """ValueError before any work is done when an output could not, or must not, be written."""
+    """ValueError before any work is done when an output could not, or must not, be written.
+
+    track: with its picture and its latents, as far as `args` ask for them; sound: one without a manifest; plans: in any
+    format that is written; other: a file of another kind.
+    """
     from hybridgen import outputs
     from hybridgen.track import sidecar
 
-    if track is not None and track.suffix.lower() not in AUDIO_ENDINGS:
-        raise ValueError(f"output {str(track)!r} ends in {track.suffix!r}, none of {' '.join(AUDIO_ENDINGS)}")
     picture = getattr(args, "plot", None)
-    if picture is not None and picture.suffix.lower() not in outputs.PICTURE_ENDINGS:
-        endings = " ".join(outputs.PICTURE_ENDINGS)
-        raise ValueError(f"plot {str(picture)!r} ends in {picture.suffix!r}, none of {endings}")
-    paths = [path for path in (track, picture, *others) if path is not None]
-    if track is not None and not getattr(args, "no_latents", True):
-        paths.append(sidecar(track))
-    outputs.check(paths, inputs, args.overwrite)
+    _check_ending("output", track, AUDIO_ENDINGS)
+    _check_ending("output", sound, AUDIO_ENDINGS)
+    _check_ending("plot", picture, outputs.PICTURE_ENDINGS)
+    for plan in plans:
+        _check_ending("plan", plan, formats.WRITES)
+    beside = None if track is None or getattr(args, "no_latents", True) else sidecar(track)
+    made: list[tuple[Path | None, outputs.Kind]] = [(track, "track"), (picture, "picture"), (sound, "other")]
+    made += [(plan, "plan" if plan.suffix.lower() == ".json" else "other") for plan in plans]
+    made += [(latents, "latents"), (other, "other"), (beside, "latents")]
+    outputs.check([(path, kind) for path, kind in made if path is not None], inputs, args.overwrite)
 
 
-def write_texts(texts: Mapping[Path, str]) -> None:
-    """Write text files, all of them or none."""
+def _check_ending(name: str, path: Path | None, endings: Sequence[str]) -> None:
+    if path is not None and path.suffix.lower() not in endings:
+        raise ValueError(f"{name} {str(path)!r} ends in {path.suffix!r}, none of {' '.join(endings)}")
+
+
+def write_plans(plans: "Mapping[Path, Plan]") -> None:
+    """Write plans in the formats that their names end in, all of them or none."""
     from hybridgen.files import Outputs
 
     with Outputs() as together:
-        for path, text in texts.items():
-            together.add(path).write_text(text, encoding="utf-8")
+        for path, plan in plans.items():
+            together.add(path).write_bytes(formats.dump(plan, path.suffix.lower()))
 
 
 def finish(
@@ -383,7 +400,7 @@ def add_track(together: "Outputs", track: "Track", args: argparse.Namespace, pla
 
         plot.write(plot.draw(track.samples, track.plan), together.add(picture), picture.suffix)
     if plan_out is not None:
-        together.add(plan_out).write_text(track.plan.to_json(), encoding="utf-8")
+        together.add(plan_out).write_bytes(formats.dump(track.plan, plan_out.suffix.lower()))
     return path
 
 
@@ -400,13 +417,14 @@ def numbered(path: Path, n: int) -> list[Path]:
 
 def _default_name(track: "Track") -> Path:
     """A name by prompt and seed; numbered where something else, not made by hybridgen, has that name."""
-    from hybridgen.outputs import is_ours
+    from hybridgen.outputs import Kind, is_ours
     from hybridgen.track import sidecar
 
     slug = re.sub(r"[^a-z0-9]+", "-", track.plan.prompt.lower())[:40].strip("-") or "track"
     for number in itertools.count(1):
         path = Path(f"{slug}-{track.seed}{f'-{number}' if number > 1 else ''}.flac")
-        if all(not one.exists() or (one.is_file() and is_ours(one)) for one in (path, sidecar(path))):
+        names: list[tuple[Path, Kind]] = [(path, "track"), (sidecar(path), "latents")]
+        if all(not one.exists() or (one.is_file() and is_ours(one, kind)) for one, kind in names):
             break
     return path
 

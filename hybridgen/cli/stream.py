@@ -63,7 +63,7 @@ def run_stream(args: argparse.Namespace) -> None:
     longest = math.inf if out is None else LONGEST_FILE
     if args.limit is not None and not (0 < args.limit <= longest and math.isfinite(args.limit)):
         raise ValueError(f"--for {args.limit:g} is outside 0-{longest:g} seconds")
-    options.check_outputs(args, args.record, out)
+    options.check_outputs(args, args.record, sound=out)
     pipe = options.load_pipeline(args).load()
     with _output(args.out, args.raw, pipe.time_base.sample_rate) as (write, say):
         stream = pipe.stream(prompt, seed=args.seed, **controls, **chosen)
