@@ -74,7 +74,7 @@ def check(
     _check_encoding(bits, sample_rate)
     if not out.is_dir():
         name(plan)  # which says what is no plan for a pack
-        outputs.check([(out, "other")], inputs, overwrite)
+        outputs.check([(out, "other")], inputs, overwrite=True)
         if out.exists() and not overwrite:
             raise ValueError(f"output {str(out)!r} exists: replacing it takes overwrite")
         return

@@ -103,6 +103,9 @@ def test_plans_to_read_and_render(model: str, here: Path, capsys: pytest.Capture
     assert sorted(p.name for p in here.iterdir()) == ["plan-1.json", "plan-2.json"]
     assert run("inspect", "plan-1.json") == 0
     assert "3/4" in capsys.readouterr().out
+    for name in ("plan.abc", "plan.mid"):  # as `export` writes it
+        assert run("plan", "plan-1.json", "-o", name) == run("export", "plan-1.json", "-o", f"same-{name}") == 0
+        assert Path(name).read_bytes() == Path(f"same-{name}").read_bytes()
     assert run("render", "plan-2.json", "--no-latents", "--model", model, "-o", "t.ogg") == 0
     assert not Path("t.ogg.latents.safetensors").exists()
 
@@ -195,6 +198,12 @@ GENERATE = ("generate", "x", "-o", "t.wav")
         (("render", "bad.json", "-o", "t.wav"), "bar 2"),
         (("render", "text.txt", "-o", "t.wav"), "no chord symbol"),
         (("render", "none.json", "-o", "t.wav"), "none.json"),
+        (("plan", "none.mid", "-o", "p.json"), "none.mid: No such file"),
+        (("generate", "None.json", "-o", "t.wav"), "None.json: No such file"),
+        (("generate", "bad.json", "-o", "t.wav"), "prompt 'bad.json' is a file: hybridgen render takes plans"),
+        (("cover", "sound.wav", "text.txt", "-o", "t.wav"), "prompt 'text.txt' is a file"),
+        (("loop", "none.abc", "-o", "t.wav"), "none.abc: No such file"),
+        (("plan", "x", "-o", "p.flac"), "a plan cannot be written as '.flac', only as .json .mid"),
         (("inspect", "text.txt"), "no hybridgen manifest"),
         (("replay", "text.txt", "-o", "t.wav"), "no hybridgen manifest"),
         (("repaint", "text.txt", "--bars", "1-2", "-o", "t.wav"), "text.txt"),

@@ -194,6 +194,8 @@ def run_loop(args: argparse.Namespace) -> None:
         raise ValueError(f"--bars {args.bars} is a range, which takes a track; of a prompt say how many, such as 8")
     if not is_file and os.path.isfile(args.source):  # which a long prompt may be asked, as a Path may not
         raise ValueError(f"source {args.source!r} is a file, but no track ({' '.join(options.AUDIO_ENDINGS)})")
+    if not is_file:
+        options.check_is_words(args.source)
 
     def make(pipe: "Pipeline", chosen: dict[str, Any]) -> "Track":
         if is_file:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hybridgen.audio import Audio
     from hybridgen.manifest import Manifest
 
+_PLAN_OUT = f"the ending chooses: {' '.join(formats.WRITES)}"
 PLAN_ENDINGS = (*formats.READS, *options.AUDIO_ENDINGS)  # of the files that have a plan
 
 
@@ -26,7 +27,7 @@ def add_commands(commands: Commands) -> None:
     options.add_prompt(generate)
     options.add_request_controls(generate)
     generate.add_argument("--plan-seed", type=int, metavar="N", help="seed of the plan alone")
-    generate.add_argument("--plan-out", type=Path, metavar="plan.json", help="also write the plan")
+    generate.add_argument("--plan-out", type=Path, metavar="plan.json", help=f"also write the plan, {_PLAN_OUT}")
     several = generate.add_argument_group(
         "several to choose from",
         "each is listened to and ranked by how well it keeps its own plan: beats, key, chords and notes. That says how "
@@ -54,7 +55,7 @@ def add_commands(commands: Commands) -> None:
     options.add_adapters(plan, "FOLDER[:STRENGTH]", learned)
     options.add_model(plan)
     _add_arranging(plan)
-    options.add_out(plan, "plan.json", "where the plan goes")
+    options.add_out(plan, "plan.json", f"where the plan goes, {_PLAN_OUT}")
     plan.epilog = (
         "Instead of a prompt, a score to take the plan from: song.mid, .abc, .musicxml, .mxl or chart.txt, "
         "a plan.json, or a track that hybridgen made"
@@ -73,9 +74,8 @@ def add_commands(commands: Commands) -> None:
     export.add_argument("file", type=Path, metavar="track.flac", help="a track, or a plan in any format that is read")
     what = "positions for Audacity, written as text, in place of the plan"
     export.add_argument("--labels", choices=("sections", "bars", "chords"), help=what)
-    what = f"the ending chooses: {' '.join(formats.WRITES)}"
     sound = f"of a track also {' '.join(formats.CHAPTERED)} with chapters, and .zip or a folder for a pack"
-    options.add_out(export, "song.mid", f"{what}; {sound}")
+    options.add_out(export, "song.mid", f"{_PLAN_OUT}; {sound}")
     pack = export.add_argument_group("pack", "mix, stems, click, DAWproject, MIDI, lead sheet, chords and labels")
     pack.add_argument("--bits", metavar="16|24|32f", help="bits of a sample; 32f are floats (default 24)")
     pack.add_argument("--rate", type=int, metavar="44100|48000", help="sample rate in Hz (default: the track's)")

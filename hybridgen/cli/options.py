@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import itertools
+import os
 import re
 import sys
 import time
@@ -248,15 +249,27 @@ def parse_adapters(args: argparse.Namespace) -> "list[Adapter]":
 
 
 def read_prompt(args: argparse.Namespace) -> str:
-    """The prompt, from wherever it is given; ValueError unless it is given once."""
+    """The prompt, from wherever it is given; ValueError unless it is given once, and for the name of a file."""
     if (args.prompt is None) == (args.prompt_file is None):
         raise ValueError("give the prompt as words or as --prompt-file FILE, one of the two")
     if args.prompt_file is None:
+        check_is_words(args.prompt)
         return args.prompt
     try:
         return args.prompt_file.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
         raise ValueError(f"{args.prompt_file}: not UTF-8 text") from None
+
+
+def check_is_words(prompt: str) -> None:
+    """ValueError for the name of a file in place of a prompt, FileNotFoundError where none of that name is there."""
+    if not prompt.lower().endswith((*formats.READS, *AUDIO_ENDINGS)):
+        return
+    if os.path.isfile(prompt):  # which a long prompt may be asked, as a Path may not
+        ways = "hybridgen render takes plans, hybridgen vary and repaint tracks, --prompt-file words"
+        raise ValueError(f"prompt {prompt!r} is a file: {ways}")
+    if len(prompt.split()) == 1:
+        raise FileNotFoundError(2, "No such file", prompt)
 
 
 def print_understood(prompt: str, controls: dict[str, Any]) -> None:
@@ -348,7 +361,7 @@ def check_outputs(
     _check_ending("output", sound, AUDIO_ENDINGS)
     _check_ending("plot", picture, outputs.PICTURE_ENDINGS)
     for plan in plans:
-        _check_ending("plan", plan, formats.WRITES)
+        formats.check_written(plan.suffix.lower())
     beside = None if track is None or getattr(args, "no_latents", True) else sidecar(track)
     made: list[tuple[Path | None, outputs.Kind]] = [(track, "track"), (picture, "picture"), (sound, "other")]
     made += [(plan, "plan" if plan.suffix.lower() == ".json" else "other") for plan in plans]

@@ -61,10 +61,15 @@ def _parse(data: bytes, kind: str) -> tuple["Plan", tuple[str, ...]]:
     return Plan.from_json(text), ()
 
 
-def dump(plan: "Plan", kind: str) -> bytes:
-    """A plan as the bytes of a file with this ending; ValueError for an ending that is none of `WRITES`."""
+def check_written(kind: str) -> None:
+    """ValueError for an ending that is none of `WRITES`."""
     if kind not in WRITES:
         raise ValueError(f"a plan cannot be written as {kind!r}, only as {' '.join(WRITES)}")
+
+
+def dump(plan: "Plan", kind: str) -> bytes:
+    """A plan as the bytes of a file with this ending; ValueError for an ending that is none of `WRITES`."""
+    check_written(kind)
     if kind in (".mid", ".midi"):
         from hybridgen.formats.midi import to_midi
 
