@@ -66,9 +66,6 @@ class Pipeline(Stages):
         is asked. Raises ValueError, naming the field and both values, for what cannot be done.
         """
         given = Controls.of("request", controls)
-        melody = (
-            None if melody is None else instance(melody, Plan, "melody", ": `hear_melody` makes one of a recording")
-        )
         seeds = check_request(prompt, n, random_seed() if seed is None else seed, given, melody)
         states = self.encode_prompt(prompt)
         return _warned(write_plans(self, prompt, states, given, seeds, progress, melody))

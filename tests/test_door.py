@@ -86,6 +86,12 @@ def test_numbers_of_numpy_leave_the_track_as_it_is(pipe: Pipeline, track: Track)
         ({"sections": ["verse"]}, "sections: number 1 'verse' should be of type Section"),
         ({"sections": 4}, "sections '4' should be a list of Section"),
         ({"ending": 4}, "ending '4' is none of"),
+        ({"instruments": "piano"}, "instruments 'piano' should map roles to instruments"),
+        ({"instruments": ["piano"]}, r'instruments "\[\'piano\'\]" should map roles to instruments'),
+        ({"instruments": 5}, "instruments '5' should map roles to instruments"),
+        ({"roles": "drums"}, "roles 'drums' should be a list of roles"),
+        ({"roles": 5}, "roles 5 should be a list of roles"),
+        ({"melody": "hum.wav"}, "melody 'hum.wav' should be of type Plan: `hear_melody` makes one"),
         ({"foo": 1}, "'foo' is an unexpected keyword argument; known are seconds, bars"),
     ],
 )
@@ -118,6 +124,17 @@ def test_objects_of_another_kind_are_named(pipe: Pipeline, track: Track):
         (lambda: Audio(np.zeros((2, 9), np.float32), 44_100.5), "sample_rate 44100.5 should be a whole number"),
         (lambda: plan.edit((1, 1), energy=2.5), "energy 2.5 should be a whole number"),
         (lambda: plan.edit((1, 1), label=3), "label 3 should be text"),
+        (lambda: plan.edit(1, energy=2), r"bars '1' should be a pair such as \(9, 12\)"),
+        (lambda: plan.edit("12", energy=2), r"bars '12' should be a pair such as \(9, 12\)"),
+        (lambda: plan.edit((1, 2, 3), energy=2), r"bars '\(1, 2, 3\)' should be a pair"),
+        (lambda: plan.transpose(1, 2), "bars '1' should be a pair"),
+        (lambda: pipe.write_notes(plan, 1), "bars '1' should be a pair"),
+        (lambda: Plan(instruments="piano"), "instruments 'piano' should map roles to instruments"),
+        (lambda: plan.transpose(None, "2"), "semitones '2' should be a whole number"),
+        (lambda: plan.transpose(None, True), "semitones True should be a whole number"),
+        (lambda: plan.transpose(None, 2, roles=["led"]), "roles: 'led' is none of drums"),
+        (lambda: plan.copy((1, 1), 3, roles=["drum"]), "roles: 'drum' is none of drums"),
+        (lambda: plan.copy((1, 1), "3"), "to '3' should be a whole number"),
     ):
         with pytest.raises((TypeError, ValueError), match=words) as error:
             work()

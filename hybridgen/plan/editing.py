@@ -11,12 +11,14 @@ from hybridgen.plan.controls import Controls
 from hybridgen.plan.harmony import rekey_chord, split_key
 from hybridgen.plan.notes import UNPITCHED, NoteBar, Part, Written, parse_bar, transposed
 from hybridgen.plan.parts import (
+    ROLES,
     Bar,
     Ending,
     Section,
     Tempo,
     check_bars,
     order_roles,
+    whole,
 )
 from hybridgen.plan.score import Score
 
@@ -58,7 +60,8 @@ def edit(plan: P, bars: tuple[int, int] | None, change: Controls) -> P:
 def transpose(plan: P, bars: tuple[int, int] | None, semitones: int, roles: Sequence[str] | None = None) -> P:
     """The plan with the notes of pitched roles (all, or these) higher in some bars or all; their codes are unset."""
     first, last = check_bars((1, plan.n_bars) if bars is None else bars, plan.n_bars)
-    chosen = [part for part in plan.notes if part.role not in UNPITCHED and (roles is None or part.role in roles)]
+    semitones, among = whole(semitones, "semitones"), ROLES if roles is None else order_roles(roles)
+    chosen = [part for part in plan.notes if part.role not in UNPITCHED and part.role in among]
     parts = [
         part.with_bars(first, [transposed(bar, semitones) for bar in part.bars[first - 1 : last]]) for part in chosen
     ]
@@ -71,6 +74,7 @@ def copy(plan: P, bars: tuple[int, int], to: int, roles: Sequence[str] | None = 
     A role that does not play in a bar there has no notes in it. ValueError where the bars run over the end.
     """
     first, last = check_bars(bars, plan.n_bars)
+    to, among = whole(to, "to"), ROLES if roles is None else order_roles(roles)
     stop = to + last - first
     check_bars((to, stop), plan.n_bars)
     new_bars = list(plan.bars)
@@ -79,7 +83,7 @@ def copy(plan: P, bars: tuple[int, int], to: int, roles: Sequence[str] | None = 
     playing = [section.roles for section in plan.sections for _ in section.bars][to - 1 : stop]
     parts = []
     for part in plan.notes:
-        if roles is None or part.role in roles:
+        if part.role in among:
             pairs = zip(part.bars[first - 1 : last], playing, strict=True)
             parts.append(part.with_bars(to, [bar if who is None or part.role in who else None for bar, who in pairs]))
     return unset_codes(new.with_parts(parts), (to, stop))

@@ -6,7 +6,7 @@ One table for captions, for the words of a prompt, for `instruments=` and for th
 import functools
 from collections.abc import Iterable, Mapping
 
-from hybridgen.plan.parts import ROLES, order_roles
+from hybridgen.plan.parts import ROLES, by_role, order_roles
 
 Programs = tuple[int, ...] | None  # of a role: any of these; None = any at all
 
@@ -207,7 +207,7 @@ def name_of(role: str, program: int | None) -> str:
 
 def parse_instruments(given: object, field: str = "instruments") -> tuple[tuple[str, Programs], ...]:
     """(role, programs) in the order of `ROLES`, from a mapping or pairs of roles to what `parse_programs` takes."""
-    pairs = list(given.items() if isinstance(given, Mapping) else given)  # type: ignore[call-overload]
+    pairs = by_role(given, field)
     order = order_roles((role for role, _ in pairs), field)
     return tuple((role, parse_programs(role, dict(pairs)[role], field)) for role in order)
 

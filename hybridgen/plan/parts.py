@@ -123,7 +123,9 @@ def parse_bar(chords: "str | Iterable[str] | None", field: str = "chords") -> tu
 
 
 def order_roles(roles: Iterable[str], field: str = "roles") -> tuple[str, ...]:
-    """`roles` in the order of `ROLES`; ValueError on an unknown or repeated one."""
+    """`roles` in the order of `ROLES`; ValueError on an unknown or repeated one, TypeError for no list of them."""
+    if isinstance(roles, str) or not isinstance(roles, Iterable):
+        raise TypeError(f"{field} {_named(roles)} should be a list of roles, such as ['drums', 'bass']")
     roles = tuple(roles)
     for role in roles:
         if role not in ROLES:
@@ -133,11 +135,20 @@ def order_roles(roles: Iterable[str], field: str = "roles") -> tuple[str, ...]:
     return tuple(sorted(roles, key=ROLES.index))
 
 
+def by_role(values: Any, field: str) -> list[tuple[Any, Any]]:
+    """(role, value) pairs of a mapping, or of such pairs; TypeError for anything else."""
+    given = values.items() if isinstance(values, Mapping) else values
+    pairs = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [()]
+    if any(not isinstance(pair, list | tuple) or len(pair) != 2 for pair in pairs):
+        raise TypeError(f"{field} {str(values)[:60]!r} should map roles to instruments, such as {{'keys': 'rhodes'}}")
+    return pairs
+
+
 def order_instruments(
     instruments: "Mapping[str, int | None] | Iterable[tuple[str, int | None]]",
 ) -> tuple[tuple[str, int | None], ...]:
     """(role, General MIDI program 0-127 or None) pairs in the order of `ROLES`; ValueError on what is neither."""
-    pairs = list(instruments.items() if isinstance(instruments, Mapping) else instruments)
+    pairs = by_role(instruments, "instruments")
     for role, program in pairs:
         if program is not None and not (isinstance(program, int) and 0 <= program <= 127):
             raise ValueError(f"instruments: program {str(program)[:60]} of {str(role)[:60]} is outside 0-127")
@@ -300,8 +311,14 @@ def parse_ending(ending: "Ending | str") -> Ending:
 
 
 def check_bars(bars: tuple[int, int], n_bars: int) -> tuple[int, int]:
-    """(first, last), counted from 1, both included; ValueError unless 1 <= first <= last <= n_bars."""
-    first, last = (whole(bar, "bars") for bar in bars)
+    """(first, last), counted from 1, both included; ValueError unless 1 <= first <= last <= n_bars.
+
+    TypeError for what is no pair of whole numbers.
+    """
+    pair = tuple(bars) if isinstance(bars, Iterable) and not isinstance(bars, str) else ()
+    if len(pair) != 2:
+        raise TypeError(f"bars {str(bars)[:60]!r} should be a pair such as (9, 12)")
+    first, last = (whole(bar, "bars") for bar in pair)
     if not 1 <= first <= last <= n_bars:
         raise ValueError(f"bars {first}-{last} are not inside the plan's bars 1-{n_bars}")
     return first, last

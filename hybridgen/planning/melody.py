@@ -6,14 +6,15 @@ from typing import Any
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.harmony import NO_CHORD
 from hybridgen.plan.notes import Part
-from hybridgen.plan.parts import order_roles
+from hybridgen.plan.parts import instance, order_roles
 from hybridgen.plan.plan import Plan
 
 LEAD = "lead"
 
 
 def check_melody(melody: Plan, given: Controls) -> None:
-    """ValueError for a plan without a lead, and where the request contradicts it."""
+    """ValueError for a plan without a lead, and where the request contradicts it; TypeError for what is no plan."""
+    instance(melody, Plan, "melody", ": `hear_melody` makes one of a recording")
     if melody.part(LEAD).is_unknown:
         parts = ", ".join(part.role for part in melody.notes) or "no notes"
         raise ValueError(f"melody: the plan has {parts}, the melody should be its lead")
