@@ -469,6 +469,9 @@ def test_the_command_line_plays_edits_and_replays_with_adapters(
     assert made == 0
     assert main(["repaint", "t.flac", "--bars", "5-5", "--energy", "7", *own, "-o", "new.flac"]) == 0
     assert "without --adapter its new bars are not" in capsys.readouterr().err
+    for others in (["loop", "t.flac", "--bars", "1-2"], ["cover", "t.flac", "solo piano"]):
+        assert main([*others, *own, "-o", "other.flac"]) == 0
+        assert capsys.readouterr().err.count("without --adapter its new bars are not") == 1
     assert main(["replay", "new.flac", *own, "-o", "again.flac"]) == 0
     assert Path("again.flac").read_bytes() == Path("new.flac").read_bytes()
     assert main(["inspect", "new.flac"]) == 0

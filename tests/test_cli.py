@@ -103,6 +103,8 @@ def test_plans_to_read_and_render(model: str, here: Path, capsys: pytest.Capture
     assert sorted(p.name for p in here.iterdir()) == ["plan-1.json", "plan-2.json"]
     assert run("inspect", "plan-1.json") == 0
     assert "3/4" in capsys.readouterr().out
+    assert run("inspect", "plan-1.json", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(Path("plan-1.json").read_text())
     for name in ("plan.abc", "plan.mid"):  # as `export` writes it
         assert run("plan", "plan-1.json", "-o", name) == run("export", "plan-1.json", "-o", f"same-{name}") == 0
         assert Path(name).read_bytes() == Path(f"same-{name}").read_bytes()

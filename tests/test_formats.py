@@ -60,6 +60,10 @@ def test_the_plan_of_a_track_is_exported_and_a_score_rendered(pipe: Pipeline, tm
     [
         (["plan", "song.mid", "-o", "p.json", "--bars", "4"], "--bars is for a prompt, and song.mid is a score"),
         (["plan", "song.mid", "-o", "p.json", "-n", "2"], "--n is for a prompt"),
+        (["plan", "song.mid", "-o", "p.json", "--seed", "3"], "--seed is for a prompt, and song.mid is a score"),
+        (["plan", "song.mid", "-o", "p.json", "--adapter", "x"], "--adapter is for a prompt"),
+        (["plan", "song.mid", "-o", "p.json", "--model", "x"], "--model is for a prompt"),
+        (["plan", "song.mid", "-o", "p.json", "--prompt-file", "x"], "--prompt-file is for a prompt"),
         (["export", "song.mid", "-o", "x.pdf"], "a plan cannot be written as '.pdf'"),
         (["export", "none.mid", "-o", "x.mid"], "none.mid: no such file"),
         (["export", "bad.mid", "-o", "x.json"], "bad.mid: "),

@@ -16,7 +16,6 @@ from hybridgen.plan.parts import ROLES
 
 if TYPE_CHECKING:
     from hybridgen.audio import Audio
-    from hybridgen.manifest import Manifest
     from hybridgen.pipeline import Pipeline
     from hybridgen.plan.plan import Plan
     from hybridgen.track import Track
@@ -156,6 +155,7 @@ def _run(
     given = [getattr(args, name, None) for name in ("file", "plan", "prompt_file")]
     inputs = [path for path in given if path is not None]
     options.check_outputs(args, args.out, sound=getattr(args, "alone", None), inputs=inputs)
+    _warn_of_adapters(args)
     pipe = options.load_pipeline(args).load()
     started = time.perf_counter()
     with options.progress_bars() as progress:
@@ -166,9 +166,7 @@ def _run(
 def _open(pipe: "Pipeline", args: argparse.Namespace, chosen: dict[str, Any]) -> "Track":
     """The track in the file, or the recording with its bars."""
     progress = chosen["progress"]
-    track = pipe.open(args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=progress)
-    _warn_of_adapters(args, track.manifest)
-    return track
+    return pipe.open(args.file, tempo=args.tempo, downbeat=args.downbeat, meter=args.meter, progress=progress)
 
 
 def run_extend(args: argparse.Namespace) -> None:
@@ -329,7 +327,6 @@ def _render_anew(
     record = manifest.read(args.file)
     if record.is_recording:
         raise ValueError(f"{args.file}: began as a recording, so --bars must say which bars are made new")
-    _warn_of_adapters(args, record)
     first = record.operations[0]
     seed = first.seed if args.render_seed is None and isinstance(first, Render) else args.render_seed
     plan = record.plan.edit(tempo=args.tempo)
@@ -352,6 +349,11 @@ def _edited(
     return new
 
 
-def _warn_of_adapters(args: argparse.Namespace, record: "Manifest") -> None:
-    if not args.adapter and any(getattr(operation, "adapters", ()) for operation in record.operations):
+def _warn_of_adapters(args: argparse.Namespace) -> None:
+    """Says so where the track that is changed was made with adapters and none are given."""
+    from hybridgen import manifest
+
+    if args.adapter or args.file is None or not manifest.carries(args.file):
+        return
+    if any(getattr(operation, "adapters", ()) for operation in manifest.read(args.file).operations):
         warnings.warn("the track was made with adapters; without --adapter its new bars are not", stacklevel=1)

@@ -235,9 +235,12 @@ def run_plan(args: argparse.Namespace) -> None:
 def _import_plan(score: Path, args: argparse.Namespace) -> None:
     """The plan of a score in another format, or of a track, arranged if that is asked; no planner chooses anything."""
     given = [name for name, value in options.read_controls(args, "request").items() if value is not None]
-    given += ["melody"] if args.melody is not None else []
-    if given or args.n > 1:
-        option = given[0] if given else "n"
+    others = ("melody", "seed", "prompt_file", "adapter", "model", "threads", "accept_license")  # no model is asked
+    given += [name for name in others if getattr(args, name) not in (None, [])]
+    given += ["n"] if args.n != 1 else []
+    given += ["device"] if args.device != "cpu" else []
+    if given:
+        option = given[0].replace("_", "-")
         raise ValueError(f"--{option} is for a prompt, and {score} is a score: edit its plan instead")
     options.check_outputs(args, plans=[args.out], inputs=[score])
     plan = options.plan_in(score)

@@ -23,7 +23,7 @@ def add_commands(commands: Commands) -> None:
     """inspect, replay, verify, encode, decode and info."""
     inspect = options.command(commands, "inspect", run_inspect, "what made a file: its manifest and its plan")
     inspect.add_argument("file", type=Path, metavar="FILE", help="a track, or a plan.json")
-    inspect.add_argument("--json", action="store_true", help="the manifest as JSON")
+    inspect.add_argument("--json", action="store_true", help="the manifest, or the plan, as JSON")
 
     replay = options.command(commands, "replay", run_replay, "make a file again from its manifest alone")
     replay.add_argument("file", type=Path, metavar="FILE")
@@ -59,8 +59,9 @@ def add_commands(commands: Commands) -> None:
 def run_inspect(args: argparse.Namespace) -> None:
     from hybridgen import manifest, tags
 
-    if args.file.suffix == ".json":
-        print(options.printable(options.read_plan(args.file).text()))
+    if args.file.suffix.lower() == ".json":
+        plan = options.read_plan(args.file)
+        print(json.dumps(plan.to_dict()) if args.json else options.printable(plan.text()))
         return
     if not manifest.carries(args.file) and tags.is_marked(args.file):
         said = f"{args.file}: {tags.MARK}; how it was made is lost, another tool has changed the file"
