@@ -154,13 +154,19 @@ def test_tempo_marks():
     assert plan.tempo == (Tempo(1, 120), Tempo(2, 90))
 
 
+@pytest.mark.parametrize("meter", ["C|", "2/2"])
+def test_cut_time_is_four_quarters_and_that_is_said(meter: str):
+    plan, remarks = from_abc(f"X:1\nM:{meter}\nL:1/8\nK:D\nd2fd A2FA|[M:C]d8|[M:{meter}]d8|\n")
+    assert plan.meter == "4/4" and plan.n_bars == 3
+    assert remarks[0].startswith(f"M:{meter}: ") and "read as 4/4" in remarks[0]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("C4|", "X:"),
         ("X:1\nT:a\n", "K:"),
         ("X:1\nM:5/8\nK:C\nC|", "5/8"),
-        ("X:1\nM:C|\nK:C\nC|", "2/2"),
         (HEAD + "C4|[M:3/4]C3|", "bar 2: the meter changes"),
         (HEAD + "C4|C5|", "bar 2: 2400 ticks"),
         (HEAD + "C4|C3 ?|", "bar 2: '?|'"),

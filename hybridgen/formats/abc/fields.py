@@ -88,6 +88,9 @@ class Fields:
 
     def _read_meter(self, value: str) -> None:
         meter = {"C": "4/4", "C|": "2/2"}.get(value, value.replace(" ", ""))
+        if meter == "2/2":
+            meter = "4/4"
+            self.remarks.add(f"M:{value[:20]}: two halves a bar are read as 4/4, which is as long")
         try:
             check_meter(meter)
         except ValueError as error:
