@@ -1,5 +1,7 @@
 """train/average.py: the mean of weights before and after a training, layers that are new as they are."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -7,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import load_script
+from tests.conftest import ROOT, load_script
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,20 @@ def test_a_share_of_the_change_is_kept_and_what_is_new_whole(average: ModuleType
     made = load_file(tmp_path / "c")
     assert made["layer"].tolist() == [0.25, 3.0] and made["layer"].dtype == torch.float16
     assert made["added"].tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train/average.py", "--before", "{a}", "--after", "{a}", "--out", "{a}/none/x"], "none"),
+        (["train/export.py", "--model", "nofile.yaml", "--out", "{a}/model"], "nofile.yaml"),
+    ],
+)
+def test_a_file_that_is_not_there_is_one_line(arguments: list[str], words: str, tmp_path: Path):
+    one = weights(tmp_path / "a", layer=torch.zeros(2))
+    command = [sys.executable, *(part.replace("{a}/", f"{tmp_path}/").replace("{a}", str(one)) for part in arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and words in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 def test_weights_that_do_not_fit_are_named(average: ModuleType, tmp_path: Path):

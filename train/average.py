@@ -64,6 +64,6 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     try:
         main(parser().parse_args())
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"train/average.py: {error}", file=sys.stderr)
         sys.exit(2)

@@ -63,6 +63,6 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     try:
         main(parser().parse_args())
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"train/export.py: {error}", file=sys.stderr)
         sys.exit(2)
