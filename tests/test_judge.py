@@ -106,6 +106,7 @@ def test_the_command_prints_all_and_says_what_it_leaves_out(
     [
         (["nowhere"], "nowhere: No such file"),
         (["{empty}"], "holds no sound file"),
+        (["{deep}"], "holds no sound file"),
         (["{folder}/broken.ogg"], "none of 1 files could be judged"),
         (["{folder}/a.wav", "--plans", "nowhere"], "--plans nowhere: is no folder"),
         (["{folder}/a.wav", "--workers", "0"], "workers 0"),
@@ -115,7 +116,9 @@ def test_the_command_prints_all_and_says_what_it_leaves_out(
 def test_what_cannot_be_judged_is_one_line(
     arguments: list[str], message: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    places = {"folder": folder, "empty": tmp_path}
+    places = {"folder": folder, "empty": tmp_path / "empty", "deep": tmp_path / "deep"}
+    places["empty"].mkdir()
+    (places["deep"] / "folder.wav").mkdir(parents=True)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     assert main(["judge", *(each.format(**places) for each in arguments)]) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]

@@ -62,7 +62,7 @@ def find(places: Sequence[Path]) -> dict[Path, list[Path]]:
     found = {}
     for place in places:
         if place.is_dir():
-            files = sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS)
+            files = sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
             if not files:
                 raise ValueError(f"{place}: holds no sound file ({' '.join(ENDINGS)})")
         else:
