@@ -237,6 +237,14 @@ def test_a_recording_is_faded_in_its_own_sound(pipe: Pipeline, tmp_path: Path):
         pipe.repaint(faded, faded.plan.edit(ending="cut"), None)
 
 
+def test_a_loop_of_another_length_than_was_asked_is_said(pipe: Pipeline):
+    with pytest.warns(UserWarning, match=r"seconds 5: a loop is as long as its bars, here 4 s; ask for bars"):
+        assert pipe.plan("house, 120 bpm in 4/4", seconds=5, ending="loop", seed=1)[0].seconds == 4.0
+    for given in ({"bars": 2}, {}, {"seconds": 4.0}):
+        made = pipe.plan("house, 120 bpm in 4/4", ending="loop", seed=1, **given)
+        assert not any("loop" in note for note in made.notes)
+
+
 def test_a_fade_over_more_bars_than_there_are_is_said(pipe: Pipeline):
     with pytest.warns(UserWarning, match="a fade over 40 bars is longer than the 3 bars: all of them fade"):
         plan = pipe.plan("x", bars=3, ending="fade 40", seed=1)[0]

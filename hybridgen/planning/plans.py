@@ -8,7 +8,7 @@ import numpy as np
 
 from hybridgen import grammar, note_grammar
 from hybridgen.plan.controls import Controls
-from hybridgen.plan.parts import Ending, check_prompt, check_seed, whole
+from hybridgen.plan.parts import Ending, check_prompt, check_seed, show, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.codes import write_codes
 from hybridgen.planning.melody import check_melody, fitted, with_melody
@@ -73,6 +73,7 @@ def write_scores(
     if melody is not None:
         controls, worded = fitted(controls, understood.controls, melody)
         understood = replace(understood, controls=worded)
+    is_long = controls.fixes_length or understood.controls.fixes_length
     controls, notes = resolve_controls(understood, controls)
     if understood.text != prompt:
         states = replace(stages.encode_prompt(understood.text), notes=states.notes)
@@ -89,7 +90,7 @@ def write_scores(
         replace(plan, swing=controls.swing or usual_swing(prompt, plan.meter), sound=controls.sound or ())
         for plan in plans
     ]
-    plans, ending_notes = _end_plans(plans, controls.ending)
+    plans, ending_notes = _end_plans(plans, controls.ending, controls.seconds if is_long else None)
     if melody is not None:
         plans = [with_melody(plan, melody) for plan in plans]
         if (n_bars := min(plan.n_bars for plan in plans)) < melody.n_bars:
@@ -97,15 +98,19 @@ def write_scores(
     return PlanResult(tuple(plans), (*notes, *ending_notes, *notes_of_prompt))
 
 
-def _end_plans(plans: list[Plan], ending: Ending | None) -> tuple[list[Plan], list[str]]:
+def _end_plans(plans: list[Plan], ending: Ending | None, seconds: float | None) -> tuple[list[Plan], list[str]]:
     """The plans with the ending that is fixed; a fade over more bars than there are fades all, with a note.
 
-    A loop is as long as its bars, whatever length was asked for.
+    A loop is as long as its bars, with a note where other `seconds` were asked for.
     """
     if ending is None:
         return plans, []
     if ending.kind == "loop":
-        return [replace(plan, ending=ending, n_samples=None, pre_roll=0) for plan in plans], []
+        loops = [replace(plan, ending=ending, n_samples=None, pre_roll=0) for plan in plans]
+        if seconds is None or all(plan.length == round(seconds * plan.time_base.sample_rate) for plan in loops):
+            return loops, []
+        made = " and ".join(f"{one:g}" for one in sorted({round(plan.seconds, 3) for plan in loops}))
+        return loops, [f"seconds {show(seconds)}: a loop is as long as its bars, here {made} s; ask for bars instead"]
     ended, notes = [], []
     for plan in plans:
         fits = ending.bars is None or ending.bars <= plan.n_bars
