@@ -138,7 +138,7 @@ def order_roles(roles: Iterable[str], field: str = "roles") -> tuple[str, ...]:
 def by_role(values: Any, field: str) -> list[tuple[Any, Any]]:
     """(role, value) pairs of a mapping, or of such pairs; TypeError for anything else."""
     given = values.items() if isinstance(values, Mapping) else values
-    pairs = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [()]
+    pairs: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [()]
     if any(not isinstance(pair, list | tuple) or len(pair) != 2 for pair in pairs):
         raise TypeError(f"{field} {str(values)[:60]!r} should map roles to instruments, such as {{'keys': 'rhodes'}}")
     return pairs
