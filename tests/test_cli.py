@@ -205,7 +205,7 @@ GENERATE = ("generate", "x", "-o", "t.wav")
         (("generate", "bad.json", "-o", "t.wav"), "prompt 'bad.json' is a file: hybridgen render takes plans"),
         (("cover", "sound.wav", "text.txt", "-o", "t.wav"), "prompt 'text.txt' is a file"),
         (("loop", "none.abc", "-o", "t.wav"), "none.abc: No such file"),
-        (("plan", "x", "-o", "p.flac"), "a plan cannot be written as '.flac', only as .json .mid"),
+        (("plan", "x", "-o", "p.flac"), "output 'p.flac': a plan cannot be written as '.flac', only as .json .mid"),
         (("inspect", "text.txt"), "no hybridgen manifest"),
         (("replay", "text.txt", "-o", "t.wav"), "no hybridgen manifest"),
         (("repaint", "text.txt", "--bars", "1-2", "-o", "t.wav"), "text.txt"),

@@ -361,7 +361,10 @@ def check_outputs(
     _check_ending("output", sound, AUDIO_ENDINGS)
     _check_ending("plot", picture, outputs.PICTURE_ENDINGS)
     for plan in plans:
-        formats.check_written(plan.suffix.lower())
+        try:
+            formats.check_written(plan.suffix.lower())
+        except ValueError as error:
+            raise ValueError(f"output {str(plan)!r}: {error}") from None
     beside = None if track is None or getattr(args, "no_latents", True) else sidecar(track)
     made: list[tuple[Path | None, outputs.Kind]] = [(track, "track"), (picture, "picture"), (sound, "other")]
     made += [(plan, "plan" if plan.suffix.lower() == ".json" else "other") for plan in plans]

@@ -80,7 +80,7 @@ def plan_of(path: Path, plans: Path | None) -> Plan | None:
     """
     if plans is not None:
         for ending in formats.READS:
-            if (beside := plans / f"{path.stem}{ending}").exists():
+            if (beside := plans / f"{path.stem}{ending}").is_file():
                 return formats.read(beside)[0]
     return manifest.read(path).plan if manifest.carries(path) else None
 
