@@ -260,10 +260,12 @@ class Cue:
             check_label(self.label, "cue: label")
 
     def text(self) -> str:
-        """The cue in words: "bars 1-8 without drums", "bass from bar 9"."""
+        """The cue in words: "bars 1-8 without drums", "from bar 9 without drums", "bass from bar 9"."""
         where = f"at {self.seconds:g} s" if self.seconds is not None else f"from bar {self.bar}"
         if self.silent and self.enter:
             return f"only {' '.join(self.enter)} {where}"
+        if self.silent and self.last == MAX_BARS:
+            return f"{where} without {' '.join(self.silent)}"
         if self.silent:
             return f"bars {self.bar}-{self.last or self.bar} without {' '.join(self.silent)}"
         return f"{self.label or ' '.join(self.enter)} {where}"

@@ -19,7 +19,7 @@ from hybridgen.text.reader import PromptScanner
 from hybridgen.text.rewrite import is_foreign
 from hybridgen.text.sound import find_sound
 from hybridgen.text.swing import find_swing
-from hybridgen.text.tempo import find_tempo
+from hybridgen.text.tempo import find_bare_tempo, find_tempo
 from hybridgen.text.vocabulary import find_unread
 
 MAX_CHARACTERS = 20_000  # of a prompt; the rest is not read, with a note
@@ -53,8 +53,9 @@ def understand(prompt: str) -> Understanding:
     if is_foreign(prompt[:MAX_CHARACTERS]):
         what = "numbers, keys, meters and common instruments are read, the rest is told to a text encoder of English"
         scanner.note(0, f"the prompt is not in English: {what}")
-    unread = find_unread(scanner.words)
-    return Understanding(controls, tuple(scanner.sorted_notes()), unread, scanner.told(prompt), scanner.spelling)
+    notes = tuple(scanner.sorted_notes())
+    unread = find_unread(scanner.words, notes)
+    return Understanding(controls, notes, unread, scanner.told(prompt), scanner.spelling)
 
 
 def find_controls(prompt: str) -> tuple[Controls, list[str]]:
@@ -72,7 +73,6 @@ def read_controls(scanner: PromptScanner) -> Controls:
     cues, dynamics = find_cues(scanner)
     chords, numerals = find_chords(scanner)
     pace = find_tempo(scanner)
-    tempo = pace.tempo
     meter = find_meter(scanner)
     swing = find_swing(scanner, meter)
     blues = find_blues(scanner)
@@ -82,6 +82,7 @@ def read_controls(scanner: PromptScanner) -> Controls:
         chords = spell_chords(scanner, numerals, key)
     if blues and chords is None:
         chords = blues(key)
+    tempo = pace.tempo if pace.in_numbers else find_bare_tempo(scanner) or pace.tempo
     bars = fit_bars(scanner, bars, tempo if isinstance(tempo, float) else None, meter)
     form, lengths = find_course(scanner, bars) if sections is None else (None, None)
     players = find_players(scanner)

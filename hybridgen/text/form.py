@@ -4,7 +4,7 @@ import re
 
 from hybridgen.plan.parts import LABELS, MAX_BARS, MAX_SECONDS, ROLES, Bar, Cue, Section
 from hybridgen.text.players import known_name, names, role_of
-from hybridgen.text.reader import PromptScanner, clip, compiled, is_refused
+from hybridgen.text.reader import REMOVE, PromptScanner, clip, compiled, is_refused
 
 PARTS = {label: label for label in LABELS} | {
     "introduction": "intro", "hook": "chorus", "refrain": "chorus", "breakdown": "break", "buildup": "build",
@@ -26,8 +26,15 @@ ENTERS = compiled(
     rf"(?=at|on|from|in|after){PLACE}(?![\w:])"
 )
 ABSENT_FIRST = compiled(
-    rf"\b(?:no|without)\s+(?:any\s+)?(?P<name>{names()})\s+(?:(?:for|in|during)\s+the\s+first\s+(?P<count>\d{{1,3}})\s+bars?"
+    rf"\b(?:no|without|{REMOVE})\s+(?:any\s+|the\s+)?(?P<name>{names()})\s+(?:(?:for|in|during)\s+the\s+first\s+(?P<count>\d{{1,3}})\s+bars?"
     r"|(?:until|till|before)\s+bar\s+(?P<until>\d{1,4}))"
+)
+UNTIL = r"(?:\s*(?:(?P<until>until|till)|to|through|-|–)\s*(?:bar\s+)?(?P<last>\d{1,4}))?"
+FROM_THERE = rf"(?=at|on|from|after){PLACE}{UNTIL}(?![\w:])"
+REMOVED_AT = compiled(rf"\b(?:no|without|{REMOVE})\s+(?:any\s+|the\s+)?(?P<name>{names()})\s+{FROM_THERE}")
+LEAVES = compiled(
+    rf"(?P<name>{names()})\s+(?:(?:is|are)\s+)?"
+    rf"(?:(?:drops?|cuts?|falls?|goes|go)\s+out|stops?|leaves?|out|off|muted|removed|silent|gone)\s+{FROM_THERE}"
 )
 STARTS_WITH = compiled(
     rf"\b(?:starts?|begins?|opens?|opening|starting|beginning)\s+with\s+(?:only\s+|just\s+|solo\s+)?(?:the\s+|an?\s+)?"
@@ -86,9 +93,10 @@ def _find_entries(scanner: PromptScanner, cues: list[Cue]) -> None:
         last = int(match["count"]) if match["count"] else int(match["until"]) - 1
         if _possible(scanner, match, last + 1):
             role = role_of(known_name(match["name"]))
-            silent: tuple[str, ...] = ("drums", "percussion") if role in ("drums", "percussion") else (role,)
-            cues += [Cue(1, last, silent=silent), Cue(last + 1, enter=(role,))]
+            cues += [Cue(1, last, silent=_with_percussion(role)), Cue(last + 1, enter=(role,))]
             scanner.mislead(*match.span())
+    for match in [*scanner.take(REMOVED_AT), *scanner.take(LEAVES, lambda match: not is_refused(match))]:
+        _leave(scanner, match, cues)
     entries = [(m, role_of(known_name(m["name"]))) for m in scanner.take(ENTERS, lambda m: not is_refused(m))]
     for match, role in entries:
         bar, seconds = _place(match)
@@ -110,6 +118,24 @@ def _find_entries(scanner: PromptScanner, cues: list[Cue]) -> None:
             cues.append(
                 Cue(bar, seconds=seconds, label=label) if seconds is None else Cue(seconds=seconds, label=label)
             )
+
+
+def _leave(scanner: PromptScanner, match: re.Match, cues: list[Cue]) -> None:
+    """Who plays up to a place and not from there on, or up to a bar that is named too: "no bass from bar 5 to 8"."""
+    role = role_of(known_name(match["name"]))
+    bar, seconds = _place(match)
+    last = int(match["last"]) - bool(match["until"]) if match["last"] and seconds is None else MAX_BARS
+    scanner.mislead(*match.span())
+    if seconds is not None:
+        cues.append(Cue(last=MAX_BARS, seconds=seconds, silent=_with_percussion(role)))
+    elif _possible(scanner, match, bar) and _possible(scanner, match, last) and bar <= last:
+        cues += [Cue(1, bar - 1, enter=(role,))] if bar > 1 else []
+        cues.append(Cue(bar, last, silent=_with_percussion(role)))
+
+
+def _with_percussion(role: str) -> tuple[str, ...]:
+    """Who is silent where a role is: without drums there is no percussion."""
+    return ("drums", "percussion") if role in ("drums", "percussion") else (role,)
 
 
 def _place(match: re.Match) -> tuple[int, float | None]:

@@ -94,8 +94,11 @@ def is_whole(scanner: PromptScanner, match: re.Match) -> bool:
 
 
 def is_decade(match: re.Match, scanner: PromptScanner) -> bool:
-    """ "90s" and "1980s" are decades unless the words around say length; a short one gets a note."""
-    if match["unit"].lower() != "s" or not re.fullmatch(r"[1-9]0|\d{3}0", match["seconds"]):
+    """ "90s" and "1980s" are decades, "808s" and "106s" machines, unless the words around say length.
+
+    A short one gets a note.
+    """
+    if match["unit"].lower() != "s" or not re.fullmatch(r"[1-9]0|\d{3}0|([1-9])0\1|106", match["seconds"]):
         return False
     if WHOLE_AFTER.match(match.string, match.end()) or WHOLE_BEFORE.search(before(match)):
         return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hybridgen.plan.instruments import HEARD, KIT_WORDS, PROGRAM_WORDS, home_role
 from hybridgen.plan.parts import ROLES
 from hybridgen.text.names import ENSEMBLES, NEAREST, ROLE_NAMES, SYNONYMS
-from hybridgen.text.reader import PromptScanner, before, clip, compiled, is_refused
+from hybridgen.text.reader import AND_MORE, ENDS_HERE, KEPT, PromptScanner, before, clip, compiled, is_refused
 
 DRUM_PARTS = compiled(r"\b(?:kick(?: drum)?|snares?(?: drum)?|hi-?hats?|cymbals?|ride|crash|toms?)\b")
 
@@ -21,6 +21,9 @@ ONLY_AFTER = compiled(r"\s*,?\s*(?:only|alone|unaccompanied|solo piece|(?:and\s+
 LEADS = compiled(r"\s+(?:lead|melody|melodies|theme)\b")
 NEGATIVE = compiled(r"\b(?:negative prompt|avoid|exclude|not wanted)\s*:\s*(?P<rest>[^.;|]*)")
 NOTHING_ELSE = compiled(r"\bnothing else\b|\bno other instruments?\b")
+MUTE = compiled(rf"{KEPT}\bmute\s+$")
+MUTED = compiled(rf"s?{AND_MORE}\s(?:(?:is|are|both)\s)?muted{ENDS_HERE}")
+NOT_BY_HAND = ("drums", "percussion", "bass", "keys", "pad")  # a trumpet or a string may be muted and play
 LESS = compiled(r"\b(?P<name>drum|beat|bass|guitar|piano)s?(?:less|[\s-]free)\b")
 
 
@@ -92,7 +95,8 @@ def find_players(scanner: PromptScanner) -> Players:
     asked: list[tuple[int, str, bool]] = []
     for match in scanner.take(name_pattern()):
         name = name_of(match)
-        if is_refused(match) or any(start <= match.start() < stop for start, stop in refused):
+        is_out = is_refused(match) or _is_muted(match, name)
+        if is_out or any(start <= match.start() < stop for start, stop in refused):
             _exclude(players, name)
             continue
         asked.append((match.start(), name, bool(LEADS.match(text, match.end()))))
@@ -104,6 +108,11 @@ def find_players(scanner: PromptScanner) -> Players:
     if only and players.instruments:
         players.roles = tuple(role for role in ROLES if role in players.instruments)
     return players
+
+
+def _is_muted(match: re.Match, name: str) -> bool:
+    """Whether a part is switched off, and not played with a mute: "bass muted", "mute drums"."""
+    return role_of(name) in NOT_BY_HAND and bool(MUTE.search(before(match)) or MUTED.match(match.string, match.end()))
 
 
 def name_of(match: re.Match) -> str:

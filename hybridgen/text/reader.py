@@ -9,11 +9,23 @@ from hybridgen.text.rewrite import to_english
 T = TypeVar("T")
 BLANK = "\x00"  # neither a word nor a space: no pattern reaches across what has been read
 SYMBOLS = str.maketrans({"♯": "#", "♭": "b", "’": "'", "‑": "-", "‐": "-", "−": "-", "→": ">", BLANK: " "})
+KEPT = r"(?<!not )(?<!n't )(?<!never )(?<!without )"  # "don't remove the drums" keeps them
+ALL_BUT = (  # "nothing but drums" is the contrary
+    r"(?:(?<!at )(?<!of )\b(?:everything|everyone|everybody|all(?:\s+(?:the\s+)?(?:instruments|parts))?)(?:\s+else)?"
+    r"\s+(?:but|save)(?:\s+for)?|\bexcept(?:ing)?(?:\s+for)?(?!\s+that\b)|\bexcluding|\b(?:apart|aside)\s+from)"
+)
+REMOVE = (
+    rf"{KEPT}\b(?:remov(?:e|ing)|omit(?:ting)?|exclude|get\s+rid\s+of|(?:leav|tak)(?:e|ing)\s+(?:out|away)"
+    r"|strip\s+(?:out|away)|(?:turn|switch)\s+off|(?:mut(?:e|ing)|silence|cut|kill|lose|ditch|skip)(?=\s+(?:the|all|any)\b))"
+    r"(?:\s+all)?"
+)
+EXCEPT = rf"(?:{ALL_BUT}|{REMOVE})"
+FILLERS = r"(?:\s+(?:in|at|a|an|the|any|using|be|too|very|so|that|really|overly))*[\s-]+"
 REFUSED = (
-    r"\b(?:not|no|non|without|never|avoid|zero|minus|free of|isn't|aren't|instead of|rather than|anything but"
+    r"(?:\b(?:not|no|non|without|never|avoid|zero|minus|free of|isn't|aren't|instead of|rather than|anything but"
     r"|other than|nothing|(?:don't|do not|doesn't|should not|shouldn't|must not|mustn't)"
     r"(?:\s(?:use|do|want|be|have|play|go|make (?:it|this)))?)"
-    r"(?:\s+(?:in|at|a|an|the|any|using|be|too|very|so|that|really|overly))*[\s-]+"
+    rf"|{EXCEPT}){FILLERS}"
 )
 
 
@@ -28,26 +40,52 @@ def clip(words: str) -> str:
     return words if len(words) <= 60 else words[:57] + "..."
 
 
-REFUSED_ONE = compiled(REFUSED + "$")
-REFUSED_LIST = compiled(REFUSED + r"(?:[\w-]+(?:\s?[,/]\s?|\s(?:or|nor)\s)){0,4}$")
-
-
 def before(match: re.Match) -> str:
     """The words that lead up to a match, 80 characters at most."""
     return match.string[max(0, match.start() - 80) : match.start()]
 
 
-LIST_GOES_ON = compiled(r"s?(?:\s?,\s?[\w-]+(?:\s[\w-]+)?){0,3}\s?,?\s(?:or|nor)\s")
+ITEM = r"(?!(?:with|plus|add|but|then|only|just|use|more)\b)[\w-]+(?:\s[\w-]+)?"
+REFUSED_ONE = compiled(REFUSED + "$")
+REFUSED_LIST = compiled(REFUSED + r"(?:[\w-]+(?:\s?[,/]\s?|\s(?:or|nor)\s)){0,4}$")
+LIST_GOES_ON = compiled(rf"s?(?:\s?,\s?{ITEM}){{0,3}}\s?,?\s(?:or|nor)\s")
 LIST_ENDS = compiled(r"\b(?:or|nor)\s(?:an?\s|the\s|any\s)?$")
+# "everything but drums and bass" lacks both; "no drums and bass" may have the bass
+EXCEPT_LIST = compiled(rf"{EXCEPT}{FILLERS}(?:{ITEM}(?:\s?[,/&]\s?|\s(?:and|or)\s)(?:the\s)?){{0,4}}$")
+EXCEPT_GOES_ON = compiled(rf"s?(?:\s?,\s?(?:the\s)?{ITEM}){{0,3}}\s?,?\s(?:and|or|&)\s")
+EXCEPT_ENDS = compiled(r"(?:\b(?:and|or)|&)\s(?:an?\s|the\s|any\s)?$")
+ALL_BUT_IT = compiled(rf"{ALL_BUT}{FILLERS}$")
+SAID_OF_OTHERS = compiled(  # "reverb on everything but the drums", "dry except the drums"
+    rf"\b(?:(?:on|to|for|over|across|in)\s(?=every|all)|(?:mono|dry|wet|quiet|soft|clean|distorted|muffled)\s(?=except|apart|aside))"
+    rf"{ALL_BUT}{FILLERS}$"
+)
+OTHERS_DO = compiled(  # "everything but the drums is quiet"
+    r"s?\s+(?:is|are|drops?|stops?|fades?|enters?|falls?|cuts?|gets?|goes)\b"
+)
+ENDS_HERE = r"(?=\s*(?:$|[,.;:!)|\x00]|(?:and|but)\b))"
+AND_MORE = rf"(?:\s(?:and|&)\s(?:the\s)?{ITEM}){{0,2}}"
+REFUSED_AFTER = compiled(
+    rf"s?(?:\s?[:=]\s?(?:none|no|off|false)|{AND_MORE}\s(?:(?:is|are|all|both|turned|switched|should\sbe)\s){{0,2}}"
+    rf"(?:off|none|excluded|removed|omitted|left\sout|unwanted|not\s(?:wanted|needed|allowed))){ENDS_HERE}"
+)
+LEAVE_IT = compiled(
+    rf"{KEPT}\b(?:leav(?:e|ing)|tak(?:e|ing)|keep|keeping)\s(?:(?:the\s)?{ITEM}\s(?:and|&)\s){{0,2}}(?:(?:the|all|any)\s)?$"
+)
+IT_OUT = compiled(rf"s?{AND_MORE}\sout(?:\sof\s(?:it|this|the\s(?:mix|track|song)))?{ENDS_HERE}")
 
 
 def is_refused(match: re.Match) -> bool:
-    """Whether the words before a match refuse it: "no drums, bass or guitar" refuses all, "no vocals, bass" no bass."""
-    lead = before(match)
-    if REFUSED_ONE.search(lead):
+    """Whether the words around a match refuse it: "no drums, bass or guitar" refuses all, "no vocals, bass" no bass."""
+    lead, text, end = before(match), match.string, match.end()
+    if SAID_OF_OTHERS.search(lead) or (ALL_BUT_IT.search(lead) and OTHERS_DO.match(text, end)):
+        return False
+    if REFUSED_ONE.search(lead) or REFUSED_AFTER.match(text, end):
         return True
-    in_list = REFUSED_LIST.search(lead)
-    return bool(in_list and (LIST_ENDS.search(lead) or LIST_GOES_ON.match(match.string, match.end())))
+    if LEAVE_IT.search(lead) and IT_OUT.match(text, end):
+        return True
+    if EXCEPT_LIST.search(lead) and (EXCEPT_ENDS.search(lead) or EXCEPT_GOES_ON.match(text, end)):
+        return True
+    return bool(REFUSED_LIST.search(lead) and (LIST_ENDS.search(lead) or LIST_GOES_ON.match(text, end)))
 
 
 def _blanked(words: str, spans: Iterable[tuple[int, int]]) -> str:
@@ -75,6 +113,10 @@ class PromptScanner:
         matches = [match for match in pattern.finditer(self.words) if wanted(match)]
         self.words = _blanked(self.words, [match.span() for match in matches])
         return matches
+
+    def blank(self, start: int, stop: int) -> None:
+        """Blank out some of the words, which are read now."""
+        self.words = _blanked(self.words, [(start, stop)])
 
     def take_requested(self, pattern: re.Pattern, wanted: Callable[[re.Match], bool] = bool) -> list[re.Match]:
         """`take` without the matches that the words refuse ("not in 4/4"): each becomes a note."""

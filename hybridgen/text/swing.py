@@ -11,11 +11,12 @@ PERCENT = r"\s?(?:%|per\s?cent\b)"
 
 STRAIGHT = compiled(
     rf"(?:\bstraight(?:[\s-]+(?:{FEEL}|{UNIT})|\s+and\s+not\s+swung)|\bun[\s-]?swung"
-    rf"|{REFUSED}(?:{UNIT}\s+)?(?:{SWING}|{SHUFFLE}))\b(?:\s+{FEEL}\b)?"
+    rf"|{REFUSED}(?:{UNIT}\s+)?(?:{SWING}|{SHUFFLE})|(?:{SWING}|{SHUFFLE})(?:\s?[:=]\s?|\s)(?:off|none))\b(?:\s+{FEEL}\b)?"
 )
 SHARE = compiled(
     rf"(?:\b(?P<before>\d{{2}}(?:\.\d{{1,2}})?){PERCENT}\s+(?:of\s+)?(?:{UNIT}\s+)?{SWING}\b"
-    rf"|\b{SWING}(?:\s+{FEEL})?(?:\s?[:=]|\s+(?:of|at|by))?\s*(?P<after>\d{{2}}(?:\.\d{{1,2}})?){PERCENT})"
+    rf"|\b(?:{UNIT}\s+)?{SWING}(?:\s+(?:{FEEL}|{UNIT}))?(?:\s?[:=]|\s+(?:of|at|by))?\s*"
+    rf"(?:(?P<after>\d{{2}}(?:\.\d{{1,2}})?){PERCENT}|(?P<bare>(?:[56]\d|7[0-5])(?:\.\d{{1,2}})?)(?=\s?(?:$|[,;.)](?!\d)|\x00))))"
 )
 SWUNG = compiled(
     rf"\b(?:{UNIT}\s+{SWING}|{SWING}(?:\s+{UNIT})?|(?P<shuffle>{SHUFFLE}))\b(?:\s+{FEEL}\b)?|\btriplet\s+{FEEL}\b"
@@ -39,7 +40,7 @@ def find_swing(scanner: PromptScanner, meter: str | None) -> Swing | None:
     """
     found = [(match.start(), Swing()) for match in scanner.take(STRAIGHT)]
     for match in scanner.take_requested(SHARE):
-        ratio = float(match["before"] or match["after"]) / 100
+        ratio = float(match["before"] or match["after"] or match["bare"]) / 100
         if 0.5 <= ratio <= 0.75:
             found.append((match.start(), Swing(round(ratio, 4), 16 if FINE.search(match[0]) else 8)))
         else:

@@ -1,10 +1,11 @@
 """The tempo in the words of a prompt: "84 BPM", "96-100 bpm", "dotted quarter = 60", "slow", "from 80 to 140 BPM"."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hybridgen.plan.parts import MAX_BARS, MAX_TEMPO, MIN_TEMPO, TempoChange
+from hybridgen.text.names import GENRE
 from hybridgen.text.numbers import COUNT, NUMBER, to_number
 from hybridgen.text.reader import PromptScanner, before, clip, compiled, is_refused
 
@@ -36,9 +37,18 @@ TEMPO = compiled(
     rf"(?:{BPM})?(?!\s*[/:]\s*\d|[\s-]*(?:bars?|measures?|min|sec)|[.,]?\d|[a-z])"
 )
 BARE = compiled(
-    r"(?:(?<![\w-])at|(?<!\w)@)\s*(?P<bare>\d{2,3})(?=\s*(?:$|[,;.)]|\x00|in\b|with\b|and\b|for\b))(?!\.\d)"
+    r"(?:(?<![\w-])at|(?<!\w)@)\s*(?P<bare>\d{2,3})(?=\s*(?:$|[,;.)]|\x00|in\b|with\b|and\b|for\b|then\b))(?!\.\d)"
 )
-EVENT_BEFORE = compiled(r"\b(?:drop|enters?|comes? in|starts?|begins?|ends?|arrives?|solo|break|chorus|verse)\s+$")
+LOWEST_BARE, ALONE = 40, r"(?<![\w.,:/#%-])\d{2,3}(?:\.\d)?"
+ENDS_CLAUSE = r"\s*(?:$|[,;.)|](?!\d))"
+BARE_TEMPO = compiled(
+    rf"(?:(?P<genre>(?<![\w-])(?:{GENRE})(?:\s(?:beats?|loop|track|song|tune|music|groove|jam|instrumental))?\s)|(?:(?<=[,;]\s)|(?<=\x00)\s?)"
+    rf"|^(?=[\d\s–-]+,))(?P<low>{ALONE})(?:\s?(?:[-–—]|to)\s?(?P<high>\d{{2,3}}(?:\.\d)?))?"
+    rf"(?=(?(genre)(?:{ENDS_CLAUSE}|\s*(?:\x00|(?:in|with|and|for)\b))|{ENDS_CLAUSE}))"
+)
+EVENT_BEFORE = compiled(
+    r"\b(?:drop|enters?|comes? in|(?P<start>starts?|begins?)|ends?|arrives?|solo|break|chorus|verse)\s+$"
+)
 NOT_TEMPO = compiled(
     rf"\b(?:the\s+)?(?:tempo|bpm|speed)\s+(?:(?:is|should be|must be|may be|can be)\s*)?(?:not|n't|isn't|never"
     rf"|anything but|other than)\s+(?:be\s+|at\s+)?{NUMBER}(?:{BPM})?"
@@ -81,17 +91,25 @@ PART_BEFORE = compiled(
 )
 
 RITARDANDO, RITARDANDO_BARS, SLOWER, FASTER = 0.7, 4, 0.7, 1.35
+HEARD_CHANGE = 1.1  # where only the goal of a change is named, the start is this far from it at least
 AT_THE_END = r"(?:\s+(?:(?:at|towards?|near|into)\s+the\s+(?:very\s+)?end(?:ing)?|in\s+the\s+(?:last\s+bars|outro)))"
+GOAL = (  # "to 60 bpm", "from 100 up to 140"
+    rf"(?:(?:\s+from\s+(?P<start>{NUMBER})(?:{BPM})?)?(?:\s*,?\s+(?:up|down))?\s+to\s+(?:{ABOUT}\s*)?(?P<goal>{NUMBER})"
+    rf"(?P<unit>{BPM})?(?!\s*[/:%]\s*\d?|[\s-]*(?:bars?|measures?|min|sec|per\s?cent|times|voices|parts)|[.,]?\d|[a-z]))"
+)
+GRADUALLY = r"(?:\s+(?:gradually|slowly|steadily))?"
+TAIL = rf"{GRADUALLY}(?P<end>{AT_THE_END})?{GRADUALLY}{GOAL}?(?P<late>{AT_THE_END})?(?!\w)"
 RITARDANDOS = compiled(
-    rf"\b(?:(?:(?:final|a|big|slight|molto|poco)\s+)?(?:ritardando|rallentando|ritenuto|rit\.|rall\.){AT_THE_END}?"
-    rf"|(?:slow(?:s|ing)?(?:\s+down)?|gets?\s+slower|tempo\s+drops){AT_THE_END})(?!\w)"
+    rf"\b(?:(?P<named>(?:(?:final|a|big|slight|molto|poco)\s+)?(?:ritardando|rallentando|ritenuto|rit\.|rall\.))"
+    rf"|slow(?:s|ing)?(?:\s+down)?|gets?\s+slower|tempo\s+drops|(?P<any>drops|falls|decreases)){TAIL}"
 )
 SLOWING = compiled(
-    r"\b(?:slow(?:s|ing)?\s+down|(?:gets?|getting|becom(?:es?|ing))\s+slower|calando)(?:\s+(?:gradually|slowly))?\b"
+    r"\b(?:(?P<named>slow(?:s|ing)?\s+down|(?:gets?|getting|becom(?:es?|ing))\s+slower|calando)"
+    rf"|slow(?:s|ing)|(?P<any>drops|falls|decreases|goes\s+down)){TAIL}"
 )
 HURRYING = compiled(
-    rf"\b(?:accelerando|stringendo|accel\.|speed(?:s|ing)?\s+up|(?:gets?|getting|becom(?:es?|ing))\s+faster|accelerat(?:es?|ing))"
-    rf"(?P<end>{AT_THE_END})?(?:\s+(?:gradually|slowly))?(?!\w)"
+    r"\b(?:(?P<named>accelerando|stringendo|accel\.|speed(?:s|ing)?\s+up|(?:gets?|getting|becom(?:es?|ing))\s+faster"
+    rf"|accelerat(?:es?|ing))|(?P<any>rises|climbs|increases|goes\s+up)){TAIL}"
 )
 CHANGE_AT = compiled(
     rf"\b(?:(?:tempo\s+)?change(?:s)?(?:\s+(?:of\s+)?tempo)?\s+to|switch(?:es)?\s+to|jumps?\s+to|drops?\s+to|then)\s+"
@@ -101,20 +119,31 @@ CHANGE_AT = compiled(
 
 @dataclass(frozen=True)
 class Pace:
-    """What is fixed of the tempo: quarter notes a minute, or a range of them; and how it changes."""
+    """What is fixed of the tempo: quarter notes a minute, or a range of them; whether numbers say it; its changes."""
 
     tempo: TempoRange | None
+    in_numbers: bool
     changes: tuple[TempoChange, ...] | None
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the tempo goes on: its changes, where it starts as far as they say it, and where else it may start."""
+
+    changes: tuple[TempoChange, ...]
+    starts: tuple[tuple[int, TempoRange], ...] = ()  # with their positions
+    room: tuple[float, float] | None = None
 
 
 def find_tempo(scanner: PromptScanner) -> Pace:
     """The tempo and its changes; a number beats a word such as "slow"."""
-    changes = find_changes(scanner)
-    found: list[tuple[int, TempoRange]] = []
+    course = find_changes(scanner)
+    changes = course.changes
+    found = list(course.starts)
     for match in scanner.take_requested(TEMPO_RANGE, is_tempo_range):
         low, high = (round(to_number(match[end]), 1) for end in ("low", "high"))
         if moves(match):
-            changes = [TempoChange(-1, bpm=high, ramp=True)]
+            changes = (TempoChange(-1, bpm=high, ramp=True),)
             found.append((match.start(), low))
         else:
             found.append((match.start(), as_range(low, high)))
@@ -128,11 +157,36 @@ def find_tempo(scanner: PromptScanner) -> Pace:
         value = NOTES[(match["note"] or match["sign"]).lower()] * (1.5 if match["dotted"] or match["dot"] else 1.0)
         found += checked(scanner, match.start(), to_number(match["count"]) * value, bool(match["about"]))
     for pattern in (TEMPO, BARE):
-        for match in scanner.take_requested(pattern, lambda match: not EVENT_BEFORE.search(before(match))):
+        for match in scanner.take_requested(pattern, lambda match: not is_event(match, course)):
             found += read_tempo(scanner, match)
     tempo = scanner.first("tempo", found, show_tempo)
     pace = find_pace(scanner, is_changing=bool(changes))
-    return Pace(pace if tempo is None else tempo, tuple(changes) or None)
+    return Pace((pace or course.room) if tempo is None else tempo, tempo is not None, changes or None)
+
+
+def is_event(match: re.Match, course: Course) -> bool:
+    """Whether a number says where something happens ("drop at 90"), and not where a tempo with a goal starts."""
+    event = EVENT_BEFORE.search(before(match))
+    return event is not None and not (course.room and event["start"])
+
+
+def find_bare_tempo(scanner: PromptScanner) -> TempoRange | None:
+    """A number that stands alone where a tempo is usual: "techno 130", "deep house, 124", "allegro, 132-144".
+
+    To be read after all other numbers, and where none of them is a tempo. None where there is more than one.
+    """
+    found = [match for match in BARE_TEMPO.finditer(scanner.words) if is_alone(match)]
+    if len(found) != 1:
+        return None
+    scanner.blank(found[0].start("low"), found[0].end())
+    return as_range(float(found[0]["low"]), float(found[0]["high"] or found[0]["low"]))
+
+
+def is_alone(match: re.Match) -> bool:
+    """Whether a match of `BARE_TEMPO` is a tempo that music may have, and its genre one that is wanted."""
+    low, high = float(match["low"]), float(match["high"] or match["low"])
+    usual = LOWEST_BARE <= low <= high <= MAX_TEMPO and high <= 2 * low
+    return usual and not is_refused(match)
 
 
 def read_tempo(scanner: PromptScanner, match: re.Match) -> list[tuple[int, TempoRange]]:
@@ -203,26 +257,62 @@ def is_pace(match: re.Match, is_changing: bool) -> bool:
     return not NOT_A_PACE.match(match.string, match.end()) and (part is None or (is_changing and bool(part["start"])))
 
 
-def find_changes(scanner: PromptScanner) -> Sequence[TempoChange]:
+def find_changes(scanner: PromptScanner) -> Course:
     """Ritardando, accelerando, and steps to another tempo at a bar; their places are counted from the end."""
-    ends: list[TempoChange] = []
+    steps: list[TempoChange] = []
     for match in scanner.take_requested(CHANGE_AT):
         bpm = to_number(match["count"])
         scanner.mislead(*match.span("place"))
         if MIN_TEMPO <= bpm <= MAX_TEMPO and 1 < int(match["bar"]) <= MAX_BARS:
-            ends.append(TempoChange(int(match["bar"]), bpm=bpm))
+            steps.append(TempoChange(int(match["bar"]), bpm=bpm))
         else:
             scanner.note(match.start(), f"{clip(match[0])!r} is not possible: the tempo is left free")
-    if take_unrefused(scanner, RITARDANDOS):
-        return [*ends, TempoChange(-RITARDANDO_BARS, scale=1.0), TempoChange(-1, scale=RITARDANDO, ramp=True)]
-    if take_unrefused(scanner, SLOWING):
-        return [*ends, TempoChange(-1, scale=SLOWER, ramp=True)]
-    hurried = take_unrefused(scanner, HURRYING)
-    if hurried and hurried[0]["end"]:
-        ends.append(TempoChange(-2 * RITARDANDO_BARS, scale=1.0))
-    return [*ends, TempoChange(-1, scale=FASTER, ramp=True)] if hurried else ends
+    if found := take_unrefused(scanner, RITARDANDOS, lambda match: is_change(match) and is_at_end(match)):
+        return read_course(scanner, steps, found, RITARDANDO, RITARDANDO_BARS)
+    if found := take_unrefused(scanner, SLOWING, is_change):
+        return read_course(scanner, steps, found, SLOWER, 0)
+    if found := take_unrefused(scanner, HURRYING, is_change):
+        return read_course(scanner, steps, found, FASTER, 2 * RITARDANDO_BARS if is_at_end(found[0]) else 0)
+    return Course(tuple(steps))
 
 
-def take_unrefused(scanner: PromptScanner, pattern: re.Pattern) -> list[re.Match]:
+def is_change(match: re.Match) -> bool:
+    """Whether it is the tempo that moves: "rises" and "drops" say it of much else."""
+    return bool(match["unit"] if match["any"] else match["named"] or match["goal"] or is_at_end(match))
+
+
+def is_at_end(match: re.Match) -> bool:
+    """Whether a change of tempo is one of the last bars."""
+    return bool(
+        match["end"] or match["late"] or re.match(r"(?:\w+\s)?r(?:it|all)", match["named"] or "", re.IGNORECASE)
+    )
+
+
+def read_course(
+    scanner: PromptScanner, steps: Sequence[TempoChange], found: Sequence[re.Match], scale: float, last_bars: int
+) -> Course:
+    """After the steps a ramp to the goal, or to `scale` times the tempo where none is named, over the `last_bars`.
+
+    0: over the whole. A goal that is not possible leaves the tempo free, with a note.
+    """
+    goals = [pair for match in found for pair in checked_group(scanner, match, "goal")]
+    goal = scanner.first("goal of the tempo", goals, show_tempo)
+    held = (TempoChange(-last_bars, scale=1.0),) if last_bars else ()
+    if not any(match["goal"] for match in found):
+        return Course((*steps, *held, TempoChange(-1, scale=scale, ramp=True)))
+    if not isinstance(goal, float):
+        return Course(tuple(steps))
+    starts = tuple(pair for match in found for pair in checked_group(scanner, match, "start"))
+    room = (MIN_TEMPO, goal / HEARD_CHANGE) if scale > 1 else (goal * HEARD_CHANGE, MAX_TEMPO)
+    changes = (*steps, *held, TempoChange(-1, bpm=goal, ramp=True))
+    return Course(changes, starts, as_range(*room) if room[0] < room[1] else None)
+
+
+def checked_group(scanner: PromptScanner, match: re.Match, group: str) -> list[tuple[int, TempoRange]]:
+    """The tempo of a group with its position, if it is there and possible."""
+    return checked(scanner, match.start(group), to_number(match[group]), about=False) if match[group] else []
+
+
+def take_unrefused(scanner: PromptScanner, pattern: re.Pattern, wanted: Callable[[re.Match], bool]) -> list[re.Match]:
     """What the pattern finds and the words do not rule out: "no accelerando" is read, and nothing else is needed."""
-    return [match for match in scanner.take(pattern) if not is_refused(match)]
+    return [match for match in scanner.take(pattern, wanted) if not is_refused(match)]

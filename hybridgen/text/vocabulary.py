@@ -2,13 +2,19 @@
 
 import functools
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from hybridgen.text.reader import BLANK
+from hybridgen.text.reader import BLANK, clip
 
 FILE = Path(__file__).with_name("vocabulary.txt")  # written by hybridgen.data.caption_vocabulary
 COMMON = Path(__file__).with_name("common_words.txt")  # that fix nothing and describe nothing
-WORD = re.compile(r"[^\W\d_][\w'+-]*|(?<!\d)\d{1,9}[^\W\d_][\w-]*")
+WORD = re.compile(
+    r"[^\W\d_][\w'+-]*|(?<!\d)\d{1,9}[^\W\d_][\w-]*|(?<!\w)(?<!\w[-.,:/])\d{1,9}-[^\W\d_][\w-]*"
+    r"|(?<!\w)(?<!\w[-.,:/])(?!8\sbit|4\son\sthe\sfloor)\d[\d.,:/–-]*"
+)
+NUMBER = re.compile(r"\d[\d.,:/–-]*")
+EDGES = "-–.,:/'"  # of a word or a number that are no part of it
 MOST = 12  # words named in a note
 
 
@@ -18,12 +24,17 @@ def known_words() -> frozenset[str]:
     return frozenset(word for file in (FILE, COMMON) for word in file.read_text(encoding="utf-8").split())
 
 
-def find_unread(words: str) -> tuple[str, ...]:
-    """The words of a prompt, blanked where they were read, that are neither known nor common; each once."""
+def find_unread(words: str, notes: Iterable[str] = ()) -> tuple[str, ...]:
+    """The words of a prompt, blanked where they were read, that are neither known nor common; each once.
+
+    Numbers are among them, but for those that a note names.
+    """
     unread: dict[str, str] = {}
+    named = {number.strip(EDGES) for note in notes for number in NUMBER.findall(note)}
     for match in WORD.finditer(words.replace(BLANK, " ")):
-        word = match[0].strip("-'")
-        if len(word) > 1 and not _is_known(word.lower()):
+        word = clip(match[0].strip(EDGES))
+        is_number = NUMBER.fullmatch(word) is not None
+        if word not in named and (is_number or (len(word) > 1 and not _is_known(word.lower()))):
             unread.setdefault(word.lower(), word)
     return tuple(unread.values())
 
