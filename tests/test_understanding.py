@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 
 from hybridgen import grammar
 from hybridgen.data.caption_vocabulary import caption_vocabulary
+from hybridgen.data.composer.genres import STYLES
+from hybridgen.data.composer.style import Style
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.instruments import HEARD, PROGRAM_WORDS, home_role, name_of, parse_programs
-from hybridgen.plan.parts import Bar, Cue, Section, Tempo, TempoChange
+from hybridgen.plan.notes import Swing
+from hybridgen.plan.parts import MAX_BARS, Bar, Cue, Section, Tempo, TempoChange
 from hybridgen.plan.plan import Plan
 from hybridgen.request import resolve_controls, reworded
 from hybridgen.text.controls import understand
+from hybridgen.text.swing import ASKED
 from hybridgen.text.vocabulary import FILE
 
 DRUMS = ("drums", "percussion")
@@ -23,6 +27,29 @@ ALL_BUT = {role: tuple(other for other in HEARD if other != role) for role in HE
 AABA = ("verse", "verse", "bridge", "verse")
 MINOR_BLUES = ("Cm7", "Cm7", "Cm7", "Cm7", "Fm7", "Fm7", "Cm7", "Cm7", "G7", "Fm7", "Cm7", "G7")
 BLUES = ("A7", "A7", "A7", "A7", "D7", "D7", "A7", "A7", "E7", "D7", "A7", "E7")
+
+LAST_BARS = (TempoChange(-4, scale=1),)
+
+
+def to(bpm: float) -> TempoChange:
+    """A ramp to a tempo at the end."""
+    return TempoChange(-1, bpm=bpm, ramp=True)
+
+
+WITHOUT_DRUMS = (
+    "everything but drums", "all but the drums", "everything except drums", "except drums", "excluding drums",
+    "apart from the drums", "remove the drums", "leave the drums out", "take out all the drums", "get rid of the drums",
+    "cut the drums", "drums off", "drums: none", "drums = off", "drums excluded", "mute drums",
+)  # fmt: skip
+WITHOUT_BASS, DRUMS_ALONE = ("mute the bass", "bass muted", "leave out the bass"), ("nothing but drums", "only drums")
+WITHOUT_BOTH = (
+    "everything but drums and bass", "remove the drums and the bass", "leave the drums and bass out",
+    "drums and bass off", "drums and bass muted",
+)  # fmt: skip
+WITH_DRUMS = (
+    "not only drums", "all but silent drums", "nothing at all but drums", "don't remove the drums",
+    "without removing the drums", "everything but the drums is quiet", "drums off the grid", "drums off-beat",
+)  # fmt: skip
 
 TABLE = [  # asked, taken (fields of Controls), said
     # instruments
@@ -46,6 +73,18 @@ TABLE = [  # asked, taken (fields of Controls), said
     ("techno --no drums", {"without": DRUMS}, ()),
     ("string quartet", {"instruments": {"strings": 41, "lead": 40}, "roles": ("strings", "lead")}, ()),
     ("deep house without hi-hats", {}, ("cannot be chosen one by one",)),
+    *((words, {"without": DRUMS}, ()) for words in WITHOUT_DRUMS),
+    *((words, {"without": ("bass",)}, ()) for words in WITHOUT_BASS),
+    *((words, {"without": (*DRUMS, "bass")}, ()) for words in WITHOUT_BOTH),
+    *((words, {"instruments": {"drums": None}}, ()) for words in WITH_DRUMS),
+    *((words, {"instruments": {"drums": None}, "roles": ("drums",)}, ()) for words in DRUMS_ALONE),
+    ("no drums and bass", {"without": DRUMS, "instruments": {"bass": None}}, ()),
+    ("remove the drums and add piano", {"without": DRUMS, "instruments": {"keys": (0, 1)}}, ()),
+    ("all but drums, with rhodes and bass", {"without": DRUMS, "instruments": {"keys": 4, "bass": None}}, ()),
+    ("all but silent", {}, ()),
+    ("trumpet muted", {"instruments": {"winds": 56}}, ()),
+    ("don't mute the bass", {"instruments": {"bass": None}}, ()),
+    ("everything except vocals", {}, ()),
     # form and course
     ("intro, verse, chorus, outro", {"form": ("intro", "verse", "chorus", "outro")}, ()),
     ("verse chorus verse chorus bridge chorus", {"form": ("verse", "chorus") * 2 + ("bridge", "chorus")}, ()),
@@ -67,6 +106,17 @@ TABLE = [  # asked, taken (fields of Controls), said
         },
         (),
     ),
+    ("remove the bass at bar 9", {"cues": (Cue(1, 8, enter=("bass",)), Cue(9, MAX_BARS, silent=("bass",)))}, ()),
+    ("drums drop out after bar 8", {"cues": (Cue(1, 8, enter=("drums",)), Cue(9, MAX_BARS, silent=DRUMS))}, ()),
+    ("mute the bass from bar 5 to bar 8", {"cues": (Cue(1, 4, enter=("bass",)), Cue(5, 8, silent=("bass",)))}, ()),
+    ("no bass from bar 5 until bar 9", {"cues": (Cue(1, 4, enter=("bass",)), Cue(5, 8, silent=("bass",)))}, ()),
+    (
+        "bass leaves at bar 5, bass returns at bar 9",
+        {"cues": (Cue(1, 4, enter=("bass",)), Cue(5, 8, silent=("bass",)), Cue(9, enter=("bass",)))},
+        (),
+    ),
+    ("bass stops at 0:20", {"cues": (Cue(seconds=20, last=MAX_BARS, silent=("bass",)),)}, ()),
+    ("mute the drums until bar 9", {"cues": (Cue(1, 8, silent=DRUMS), Cue(9, enter=("drums",)))}, ()),
     ("post rock that builds up slowly", {"dynamics": "crescendo"}, ()),
     ("starts quiet and gets louder", {"dynamics": "crescendo"}, ()),
     ("8 bar loop", {"bars": 8, "form": ("verse",)}, ()),
@@ -95,6 +145,36 @@ TABLE = [  # asked, taken (fields of Controls), said
     ("changes to 140 BPM at bar 9", {"tempo_changes": (TempoChange(9, bpm=140),)}, ()),
     ("120 bpm, no accelerando", {"tempo": 120}, ()),
     ("under 100 bpm", {"tempo": (30, 100)}, ()),
+    # goals of a tempo, and numbers that stand alone
+    ("slows down to 60 bpm at the end", {"tempo": (66, 300), "tempo_changes": (*LAST_BARS, to(60))}, ()),
+    ("120 bpm, ritardando to 60", {"tempo": 120, "tempo_changes": (*LAST_BARS, to(60))}, ()),
+    ("90 bpm, slows to 60", {"tempo": 90, "tempo_changes": (to(60),)}, ()),
+    ("starts at 100 bpm and speeds up to 140", {"tempo": 100, "tempo_changes": (to(140),)}, ()),
+    ("starts at 100 and speeds up to 140", {"tempo": 100, "tempo_changes": (to(140),)}, ()),
+    ("accelerando to 160", {"tempo": (30, 145.5), "tempo_changes": (to(160),)}, ()),
+    ("accelerando from 100 to 160", {"tempo": 100, "tempo_changes": (to(160),)}, ()),
+    ("80 bpm, rises to 120 bpm", {"tempo": 80, "tempo_changes": (to(120),)}, ()),
+    ("starts fast and slows down to 60", {"tempo": (140, 200), "tempo_changes": (to(60),)}, ()),
+    ("accelerando to 500", {}, ("tempo 500 is outside",)),
+    ("90 bpm, gets faster to 120, gets faster to 140", {"tempo": 90, "tempo_changes": (to(120),)}, ("contradicts",)),
+    ("no accelerando to 160", {}, ()),
+    ("speeds up to 4/4", {"tempo_changes": (TempoChange(-1, scale=1.35, ramp=True),), "meter": "4/4"}, ()),
+    ("the beat drops to 140 at the end", {}, ()),
+    ("techno 130", {"tempo": 130}, ()),
+    ("drum and bass 174", {"tempo": 174, "instruments": {"drums": None, "bass": None}}, ()),
+    ("hip hop beat 90 with rhodes", {"tempo": 90, "instruments": {"keys": 4}}, ()),
+    ("deep house, 124, F minor", {"tempo": 124, "key": "F minor"}, ()),
+    ("swing feel 160", {"tempo": 160, "swing": ASKED}, ()),
+    ("allegro, 132-144", {"tempo": (132, 144)}, ()),
+    ("slow, 80, piano", {"tempo": 80, "instruments": {"keys": (0, 1)}}, ()),
+    ("techno 130, 140 bpm", {"tempo": 140}, ()),
+    ("swing 66", {"swing": Swing(0.66)}, ()),
+    ("trap, 808s, 140 bpm", {"tempo": 140, "instruments": {"drums": 25}, "sound": ("808 bass",)}, ()),
+    ("acid house with 303s", {}, ()),
+    ("303 s", {"seconds": 303}, ()),
+    ("303 seconds", {"seconds": 303}, ()),
+    ("lasting 303s", {"seconds": 303}, ()),
+    ("105s", {"seconds": 105}, ()),
     ("no slower than 140 BPM", {"tempo": (140, 300)}, ()),
     ("half note = 60", {"tempo": 120}, ()),
     ("♩. = 60", {"tempo": 90}, ()),
@@ -186,6 +266,36 @@ def test_the_planner_is_not_told_what_would_mislead_it(prompt: str, told: str):
 def test_what_is_left_over_is_named_once():
     assert understand("warm hurdy-gurdy with glorp, 3D and Glorp at 84 bpm").unread == ("glorp", "3D")
     assert understand("a mellow lo-fi track with rhodes and brushes, for studying").unread == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "unread"),
+    [
+        ("techno, 120, 130", ("120", "130")),
+        ("techno 130, 140 bpm", ("130",)),
+        ("140 dubstep", ("140", "dubstep")),
+        ("3 dogs and 120 cats, 3 times", ("3", "dogs", "120", "cats")),
+        ("blues, 12", ("12",)),
+        ("house 84,5", ("84,5",)),
+        ("24/7", ("24/7",)),
+        ("piano 8", ("8",)),
+        ("the beat drops to 140", ("140",)),
+        ("not techno 130", ("130",)),
+        ("acid house with 303s", ("acid", "303s")),
+        ("jazz in 11/8", ()),  # a note says it
+        ("drop after 16 bars", ()),
+        ("8 bit, 4 on the floor, 4-on-the-floor, 80s", ()),
+        ("everything except the drums, mute the bass", ()),
+    ],
+)
+def test_no_number_is_dropped_silently(prompt: str, unread: tuple[str, ...]):
+    assert understand(prompt).unread == unread
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_a_number_after_a_genre_is_a_tempo(style: Style):
+    assert understand(f"{style.name} 133").controls.tempo == 133
+    assert understand(f"{style.words[0]}, 133").controls.tempo == 133
 
 
 def test_a_key_is_shown_as_it_is_spelled():

@@ -1,6 +1,7 @@
 """Form and course in the words of a prompt: "intro, verse, chorus", "AABA, 32 bars", "bass enters at bar 5"."""
 
 import re
+from dataclasses import replace
 
 from hybridgen.plan.parts import LABELS, MAX_BARS, MAX_SECONDS, ROLES, Bar, Cue, Section
 from hybridgen.text.players import known_name, names, role_of
@@ -22,7 +23,7 @@ PLACE = (
 )
 AT_PLACE = compiled(rf"(?<![\w-])(?P<part>{PART})\s+(?=at|on|from|in|after){PLACE}(?![\w:])")
 ENTERS = compiled(
-    rf"(?P<name>{names()})\s*(?:(?:enters?|comes?\s+in|joins?|starts?|begins?|kicks?\s+in|drops?\s+in)\s+)?"
+    rf"(?P<name>{names()})\s*(?:(?:enters?|comes?\s+(?:in|back)|returns?|joins?|starts?|begins?|kicks?\s+in|drops?\s+in)\s+)?"
     rf"(?=at|on|from|in|after){PLACE}(?![\w:])"
 )
 ABSENT_FIRST = compiled(
@@ -102,7 +103,12 @@ def _find_entries(scanner: PromptScanner, cues: list[Cue]) -> None:
         bar, seconds = _place(match)
         scanner.mislead(*match.span())
         if seconds is None and bar > 1 and _possible(scanner, match, bar):
-            cues += [Cue(1, bar - 1, silent=(role,)), Cue(bar, enter=(role,))]
+            left = [cue for cue in cues if role in cue.silent and cue.last == MAX_BARS and cue.bar < bar]
+            cues += [
+                replace(left[0], last=bar - 1) if left else Cue(1, bar - 1, silent=(role,)),
+                Cue(bar, enter=(role,)),
+            ]
+            cues[:] = [cue for cue in cues if cue not in left]
         elif seconds is not None:
             cues.append(Cue(seconds=seconds, enter=(role,)))
     for match in scanner.take(STARTS_WITH):

@@ -84,12 +84,13 @@ ENSEMBLES: dict[str, tuple[dict[str, str], bool]] = {  # a line-up: its roles wi
 GENRES = (
     "8-bit", "acid", "afro-funk", "afrobeats?", "amapiano", "ambient", "americana", "ballad", "bebop", "big beat",
     "bluegrass", "blues", "bolero", "boom bap", "bossa(?: nova)?", "breakbeat", "breakcore", "chillhop", "chillout",
-    "chiptune", "country", "cumbia", "dancehall", "disco", "dnb", "d&b", "downtempo", "drill",
-    "drum (?:and|&|n|'n') bass", "dub", "dubstep", "edm", "electro", "eurodance", "flamenco", "folk", "footwork",
-    "funk", "gabber", "garage", "gospel", "grime", "grunge", "hardcore", "hardstyle", "hip hop", "house", "idm",
-    "industrial", "jazz", "jungle", "klezmer", "latin", "lo ?fi", "lo-fi", "mambo", "march", "merengue", "metal",
-    "new age", "outrun", "phonk", "polka", "pop", "psytrance", "punk", "r&b", "reggae", "reggaeton", "retrowave",
-    "rnb", "rock", "rumba", "salsa", "samba", "shoegaze", "ska", "soul", "swing", "synthwave", "tango", "techno",
+    "chamber", "chiptune", "cinematic(?: strings)?", "classical", "country", "cumbia", "dancehall", "disco", "dnb",
+    "d&b", "downtempo", "drill", "drum (?:and|&|n|'n') bass", "dub", "dubstep", "edm", "electro", "eurodance",
+    "flamenco", "folk(?: guitar)?", "footwork", "funk", "gabber", "garage", "gospel", "grime", "grunge", "hardcore",
+    "hardstyle", "hip hop", "house", "idm", "industrial", "jazz(?: trio)?", "jungle", "klezmer", "latin", "lo ?fi",
+    "lo-fi", "mambo", "march", "merengue", "metal", "new age", "orchestral(?: adventure)?", "outrun", "phonk",
+    "polka", "pop", "psytrance", "punk", "r&b", "reggae", "reggaeton", "retrowave", "rnb", "rock", "rumba", "salsa",
+    "samba", "shoegaze", "ska", "solo piano", "soul", "string quartet", "swing", "synthwave", "tango", "techno",
     "trance", "trap", "trip hop", "vaporwave", "waltz", "western",
 )  # fmt: skip
 GENRE = "|".join(name.replace(" ", r"[\s-]") for name in GENRES)

@@ -132,7 +132,7 @@ class Course:
 
     changes: tuple[TempoChange, ...]
     starts: tuple[tuple[int, TempoRange], ...] = ()  # with their positions
-    room: tuple[float, float] | None = None
+    room: TempoRange | None = None
 
 
 def find_tempo(scanner: PromptScanner) -> Pace:
