@@ -82,6 +82,8 @@ TABLE = [  # asked, taken (fields of Controls), said
     ("remove the drums and add piano", {"without": DRUMS, "instruments": {"keys": (0, 1)}}, ()),
     ("all but drums, with rhodes and bass", {"without": DRUMS, "instruments": {"keys": 4, "bass": None}}, ()),
     ("all but silent", {}, ()),
+    ("reverb on everything but the drums", {"instruments": {"drums": None}, "sound": ("reverberant",)}, ()),
+    ("dry except the drums", {"instruments": {"drums": None}, "sound": ("dry",)}, ()),
     ("trumpet muted", {"instruments": {"winds": 56}}, ()),
     ("don't mute the bass", {"instruments": {"bass": None}}, ()),
     ("everything except vocals", {}, ()),
@@ -296,6 +298,15 @@ def test_no_number_is_dropped_silently(prompt: str, unread: tuple[str, ...]):
 def test_a_number_after_a_genre_is_a_tempo(style: Style):
     assert understand(f"{style.name} 133").controls.tempo == 133
     assert understand(f"{style.words[0]}, 133").controls.tempo == 133
+
+
+def test_who_leaves_is_silent_from_there_on(pipe: Pipeline):
+    assert understand("remove the bass at bar 9").summary() == "bass from bar 1, from bar 9 without bass"
+    for plan in pipe.plan("drums and bass, remove the bass at bar 3", 3, seed=1, bars=6):
+        at = 1
+        for section in plan.sections:
+            assert ("bass" in section.roles) == (at < 3)
+            at += len(section.bars)
 
 
 def test_a_key_is_shown_as_it_is_spelled():
