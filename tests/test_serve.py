@@ -351,7 +351,8 @@ def test_bad_bodies_are_one_line(anna: httpx.Client, path: str, body: bytes, sta
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/nothing", "/v1/jobs", "/docs", "/v1/jobs/a/", "/v1/jobs/a/files/..%2f..%2fetc%2fpasswd"]
+    "path",
+    ["/v1/nothing", "/v1/jobs", "/docs", "/v1/jobs/a/", "/v1/jobs/..%2f..", "/v1/jobs/a/files/..%2f..%2fetc%2fpasswd"],
 )
 def test_what_is_not_there_says_so_in_the_same_way(anna: httpx.Client, path: str):
     answer = anna.get(path)

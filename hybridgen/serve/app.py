@@ -37,13 +37,7 @@ def create_app(jobs: Jobs, owners: Owners | None = None, names: tuple[str, ...] 
             await run_in_threadpool(jobs.close)
 
     app = FastAPI(
-        title="hybridgen",
-        version=__version__,
-        description=ABOUT,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,  # another path is another path, and there is none of that name
+        title="hybridgen", version=__version__, description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     most, known = jobs.limits.upload_bytes, owners or Owners()
     app.add_middleware(Guard, known=known, names=names, upload_bytes=most, check_room=jobs.check_room)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -27,6 +28,12 @@ class Page(StaticFiles):
             "X-Content-Type-Options": "nosniff",
             "Cache-Control": "no-cache",  # asked again each time, and answered with 304 while it is the same
         }
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file of the page; a path that goes up again, which would be the page itself, is not there."""
+        if ".." in scope["path"].split("/"):
+            raise HTTPException(404)
+        return await super().get_response(path, scope)
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
