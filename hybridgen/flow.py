@@ -59,12 +59,19 @@ def guide_projected(cond: Tensor, uncond: Tensor, scale: float, x_t: Tensor, t: 
     return cond + (scale - 1) * (change - along)
 
 
-def make_guided(cond_velocity: Velocity, cond_and_uncond: VelocityPair, scale: float) -> Velocity:
-    """The velocity under projected guidance; scale 1 is `cond_velocity`, at half the cost, and 0 the unconditional."""
+def make_guided(
+    cond_velocity: Velocity, cond_and_uncond: VelocityPair, scale: float, is_late: bool = False
+) -> Velocity:
+    """The velocity under projected guidance; scale 1 is `cond_velocity`, at half the cost, and 0 the unconditional.
+
+    is_late: not at t = 0, where it is decided how loud and how bright all is (https://arxiv.org/abs/2404.07724).
+    """
     if scale == 1:
         return cond_velocity
 
     def velocity(x_t: Tensor, t: Tensor) -> Tensor:
+        if is_late and not t.any():
+            return cond_velocity(x_t, t)
         cond, uncond = cond_and_uncond(x_t, t)
         return uncond if scale == 0 else guide_projected(cond, uncond, scale, x_t, t)
 

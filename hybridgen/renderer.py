@@ -85,8 +85,8 @@ class Condition:
     def dropped(self, keep: Tensor | None = None) -> "Condition":
         """Without the parts for which `keep` (B, 6) bool, in the order of `PARTS`, is False; None drops all of them.
 
-        The context and which roles are heard stay: these are given, not requested. `dropped()` is the unconditional
-        side of guidance.
+        The context and which roles are heard stay: these are given, not requested. `dropped()` and `unplayed()` are the
+        unconditional sides of guidance.
         """
         if keep is None:
             keep = torch.zeros(len(self.text), len(PARTS), dtype=torch.bool, device=self.text.device)
@@ -102,6 +102,11 @@ class Condition:
             notes_known=self.notes_known & notes[:, None, None],
             sound=self.sound * sound[:, None],
         )
+
+    def unplayed(self) -> "Condition":
+        """Without codes and notes: the same score and sound, and nothing said of what is played."""
+        keep = torch.tensor([part not in ("codes", "notes") for part in PARTS], device=self.text.device)
+        return self.dropped(keep.expand(len(self.text), -1))
 
     def cat(self, other: "Condition") -> "Condition":
         """The rows of both, one batch; their prompts must be equally long."""

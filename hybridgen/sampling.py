@@ -46,6 +46,7 @@ class SamplingConfig:
     notes: SamplingParams = SamplingParams(temperature=0.6, top_p=0.9)  # older files do not say it
     edit_guidance: float = 0.0  # 0-100, away from the notes that an edit replaces; older files do not say it
     sound_guidance: float = 0.0  # 0-100, towards the kinds of sound that are wanted; older files do not say it
+    guides_played: bool = False  # guidance only towards codes and notes, after the first step; older files: all, always
 
     # keys of older files, and the only value that they may have (see `config.build`)
     RETIRED: ClassVar = {"method": "euler", "shift": 1.0, "guidance_interval": [0.0, 1.0], "guidance_parallel": 0.0}

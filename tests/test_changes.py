@@ -16,6 +16,7 @@ from hybridgen.plan import extending
 from hybridgen.plan.parts import Bar, Section, Tempo
 from hybridgen.plan.plan import Plan
 from hybridgen.render import edges, stems
+from hybridgen.renderer import Condition
 from hybridgen.track import Track
 from tests.conftest import LATENT_HOP, SAMPLE_RATE
 
@@ -234,6 +235,21 @@ def test_a_share_is_what_resembles_its_guide():
     assert np.abs(np.sum(parts, axis=0) - np.sum(true, axis=0)).max() < 1e-4
     for part, own in zip(parts[:2], true, strict=False):
         assert np.square(part - own).mean() < 1e-2 * np.square(own).mean()
+
+
+def test_roles_alone_are_guided_towards_what_they_play_and_not_in_the_first_step(note_pipe: Pipeline, steady: Track):
+    def calls(**sampling: bool) -> list[Condition]:
+        pipe, seen = note_pipe.with_sampling(replace(note_pipe.config.sampling, **sampling)), []
+        with pipe.renderer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[2])):
+            pipe.stems(steady)
+        return seen[:2]
+
+    first, second = calls(guides_played=True)
+    assert len(first.features) == 1 and len(second.features) == 2
+    assert not second.notes_known[1].any() and not (second.codes[1] >= 0).any()
+    assert second.notes_known[0].any() and torch.equal(*second.features) and torch.equal(*second.text_mask)
+    first, second = calls(guides_played=False)
+    assert len(first.features) == len(second.features) == 2 and not first.features[1].any()
 
 
 def test_a_prompt_gives_stems_where_they_are_asked_for(note_pipe: Pipeline):

@@ -8,6 +8,7 @@ Shapes: N samples; n of them.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -57,6 +58,7 @@ def _alone(stages: Stages, track: Track, role: str, place: tuple[int, int], prog
     """Samples (2, N) of a role rendered without the others, at the level that it has in the mix."""
     plan, record = track.plan, track.manifest
     last = next(one for one in reversed(record.operations) if not isinstance(one, Import | Style))
+    last = replace(last, sampling=stages.config.sampling)  # the best there is now: stems are not replayed
     prompt = stages.encode_prompt(plan.prompt)
 
     def all_roles(stage: str, done: int, total: int) -> None:
