@@ -149,6 +149,9 @@ def test_guidance_evaluates_both_sides_together_and_none_costs_one():
     guided = flow.solve(flow.make_guided(cond_velocity, cond_and_uncond, 2.0), start, 8)
     assert calls == [2] * 8
     calls.clear()
+    flow.solve(flow.make_guided(cond_velocity, cond_and_uncond, 2.0, is_late=True), start, 4)
+    assert calls == [1, 2, 2, 2]
+    calls.clear()
     plain = flow.solve(flow.make_guided(cond_velocity, cond_and_uncond, 1.0), start, 8)
     assert calls == [1] * 8
     assert not torch.equal(guided, plain)
