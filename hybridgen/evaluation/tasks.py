@@ -261,7 +261,7 @@ def true_plan(pipe: Pipeline, prompt: EvalPrompt, latents: np.ndarray) -> Plan:
 
 def unconditional(sampling: SamplingConfig) -> SamplingConfig:
     """The same sampling without text, plan and codes."""
-    return replace(sampling, guidance_scale=0.0)
+    return replace(sampling, guidance_scale=0.0, guides_played=False)
 
 
 def noise(length: int, seed: int) -> np.ndarray:
