@@ -209,7 +209,7 @@ def test_results_of_other_weights_or_sampling_lie_elsewhere(pipe: Pipeline):
 
 
 def test_without_conditioning_nothing_of_the_plan_is_rendered(pipe: Pipeline):
-    blind = pipe.with_sampling(tasks.unconditional(pipe.config.sampling))
+    blind = pipe.with_sampling(tasks.unconditional(replace(pipe.config.sampling, guides_played=True)))
     one = prompt().plan
     bars = tuple(Bar((name,)) for name in ("Dm", "Dm", "Bb", "A"))
     other = replace(one, sections=(Section("chorus", bars, 6, ("bass",)),), key="D minor", instruments=(("bass", 33),))
