@@ -229,7 +229,7 @@ def stable_audio_model(task: Task) -> Any:
 
 
 def stable_audio(task: Task) -> Work:
-    """As many Euler steps with guidance as our renderer makes, of windows as long."""
+    """As many Euler steps as our renderer makes, guided where it is, of windows as long."""
     model = stable_audio_model(task)
     return Work(_euler(task, model, model), task.seconds, n_parameters(model.transformer_blocks))
 
@@ -263,15 +263,16 @@ def _euler(task: Task, model: Any, forward: Callable[..., Any]) -> Callable[[], 
     def window(n: int) -> Tensor:
         x = torch.randn(1, shapes.latent_dim, n, device=task.device, dtype=task.dtype)
         for t, t_next in pairwise(times.tolist()):
+            now = 1 if sampling.guides_played and t == 1 else rows
             velocity = forward(
-                x.expand(rows, -1, -1),
-                x.new_full((rows,), t),
-                encoder_hidden_states=text,
-                global_hidden_states=start,
+                x.expand(now, -1, -1),
+                x.new_full((now,), t),
+                encoder_hidden_states=text[:now],
+                global_hidden_states=start[:now],
                 rotary_embedding=angles[n],
                 return_dict=False,
             )[0]
-            with_text, without = velocity.chunk(2) if rows == 2 else (velocity, velocity)
+            with_text, without = velocity.chunk(2) if now == 2 else (velocity, velocity)
             x = x + (t_next - t) * (without + sampling.guidance_scale * (with_text - without))
         return x
 
