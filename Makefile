@@ -23,8 +23,8 @@ docs: .setup/docs ## the documentation in build/docs; a dead link fails
 smoke: .setup/dev .setup/soundfont ## every stage trained by two processes with ZeRO 2, stopped, resumed, exported, used
 	OMP_NUM_THREADS=1 $(BIN)/python tools/smoke.py
 
-corpus: .setup/dev .setup/soundfont .setup/packs ## thirty hours of the synthetic corpus in ./corpus, of several sounds
-	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 30 --sounds $(SOUNDS)
+corpus: .setup/dev .setup/soundfont .setup/packs ## forty hours of the synthetic corpus in ./corpus, of several sounds
+	$(BIN)/python -m hybridgen.data.corpus --out corpus --hours 40 --sounds $(SOUNDS)
 
 real-excerpts: .setup/core ## excerpts of free game soundtracks in ./real-excerpts, for tools/codec_figures.py to measure codecs on
 	$(BIN)/python tools/real_excerpts.py --out real-excerpts
