@@ -15,14 +15,28 @@ from starlette.responses import JSONResponse
 from hybridgen.serve import answers
 from hybridgen.serve.answers import queue_of
 from hybridgen.serve.items import Job
-from hybridgen.serve.openapi import ANSWERS
+from hybridgen.serve.openapi import WAITED, gives, takes_object
 from hybridgen.serve.refusals import Refused
+from hybridgen.serve.schemas import ANY
 
 KEPT = 3600  # seconds that are promised for `expires_at`
+BODY = takes_object(
+    {
+        "type": "object",
+        "required": ["messages"],
+        "properties": {"messages": {"type": "array", "minItems": 1, "items": ANY}, "audio_config": ANY, "audio": ANY},
+    },
+    {
+        "messages": [{"role": "user", "content": "deep house, 122 BPM in F minor"}],
+        "modalities": ["text", "audio"],
+        "audio": {"format": "mp3"},
+        "audio_config": {"duration": 30},
+    },
+)
 routes = APIRouter(prefix="/v1", tags=["chat completions"])
 
 
-@routes.post("/chat/completions", responses=ANSWERS)
+@routes.post("/chat/completions", openapi_extra=BODY, responses=gives("text and sound", fails=WAITED))
 async def complete(request: Request) -> JSONResponse:
     """Music for the last message of a user."""
     body = await answers.body_of(request)
@@ -41,7 +55,7 @@ async def complete(request: Request) -> JSONResponse:
     return JSONResponse(await run_in_threadpool(_completion, queue_of(request).model.title, job, is_openai))
 
 
-@routes.get("/models")
+@routes.get("/models", responses=gives("what is served"))
 async def models(request: Request) -> JSONResponse:
     """The model that is served."""
     kinds = {"input_modalities": ["text"], "output_modalities": ["audio"]}

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from hybridgen.plan.plan import Plan
 from hybridgen.serve import answers
@@ -13,12 +13,25 @@ from hybridgen.serve.aliases import dropped
 from hybridgen.serve.answers import queue_of
 from hybridgen.serve.compositions import composition, request_of
 from hybridgen.serve.items import Job
-from hybridgen.serve.openapi import ANSWERS
+from hybridgen.serve.kinds import WORDS
+from hybridgen.serve.openapi import WAITED, gives, takes_object
 from hybridgen.serve.refusals import Refused
+from hybridgen.serve.schemas import ANY, WHOLE
 
 IGNORED = ("model_id", "respect_sections_durations", "store_for_inpainting", "with_timestamps", "with_waveform_visual")
 FORMATS = {"auto": "mp3", "mp3_44100_128": "mp3", "mp3_44100_192": "mp3"}
 BOUNDARY = "hybridgen-4c0f8e2a"
+ASKED = {
+    "prompt": {"type": "string", **WORDS},
+    "music_length_ms": {"type": "number"},
+    "seed": WHOLE,
+    "composition_plan": ANY,
+}
+BODY = takes_object(
+    {"type": "object", "properties": ASKED, "description": "and any field of a track"},
+    {"prompt": "deep house, 122 BPM in F minor", "music_length_ms": 30_000},
+)
+SOUND = gives("the sound", media=("audio/mpeg",), fails=WAITED)
 routes = APIRouter(prefix="/v1/music", tags=["ElevenLabs"])
 
 
@@ -35,20 +48,25 @@ async def begun(request: Request, **more: Any) -> Job:
     return await answers.submitted(request, "track", {**fields, "format": FORMATS[kind], **more})
 
 
-@routes.post("", responses=ANSWERS)
+@routes.post("", response_class=FileResponse, openapi_extra=BODY, responses=SOUND)
 async def compose(request: Request) -> Response:
     """The sound; the header song-id is the id of its job."""
     return answers.sound(await answers.finished(request, await begun(request)))
 
 
-@routes.post("/stream", responses=ANSWERS)
+@routes.post("/stream", response_class=StreamingResponse, openapi_extra=BODY, responses=SOUND)
 async def stream(request: Request) -> Response:
     """The sound while it is rendered."""
     job = await begun(request, live=True)
     return await answers.streamed(queue_of(request), job)
 
 
-@routes.post("/detailed", responses=ANSWERS)
+@routes.post(
+    "/detailed",
+    response_class=Response,
+    openapi_extra=BODY,
+    responses=gives("plan and sound", media=("multipart/mixed",), fails=WAITED),
+)
 async def detailed(request: Request) -> Response:
     """The composition plan as JSON, and the sound, as two parts of one answer."""
     job = await answers.finished(request, await begun(request))
@@ -61,7 +79,7 @@ async def detailed(request: Request) -> Response:
     return Response(head.encode() + sound, 200, {"song-id": job.id}, media)
 
 
-@routes.post("/plan", responses=ANSWERS)
+@routes.post("/plan", openapi_extra=BODY, responses=gives("a composition plan", fails=WAITED))
 async def plan(request: Request) -> JSONResponse:
     """A composition plan for a prompt."""
     fields = dropped(await answers.body_of(request), ("model_id",))

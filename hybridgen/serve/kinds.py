@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from hybridgen.formats import CHAPTERED, WRITES
 from hybridgen.plan import serial
 from hybridgen.plan.controls import ControlArgs, EditArgs, options
-from hybridgen.plan.parts import MAX_BARS, MAX_SECONDS, MAX_TEMPO, MIN_TEMPO, ROLES
+from hybridgen.plan.parts import MAX_BARS, MAX_PROMPT, MAX_SECONDS, MAX_TEMPO, MIN_TEMPO, ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.sampling import LIMITS, MAX_PLANS, RenderArgs
 from hybridgen.serve.refusals import Range
@@ -49,9 +49,15 @@ JSON_TYPES: dict[str, Any] = {
 
 
 def _field(
-    kind: Any, help: str, default: Any = None, limits: tuple[float, float] | None = None, choices: tuple[str, ...] = ()
+    kind: Any,
+    help: str,
+    default: Any = None,
+    limits: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+    **schema: Any,
 ) -> tuple[Any, Any]:
-    extra: dict[str, Any] = {} if limits is None else {"minimum": limits[0], "maximum": limits[1]}
+    """A field; `limits` are both included, and `schema` is what else its JSON schema says of its values."""
+    extra: dict[str, Any] = schema if limits is None else {"minimum": limits[0], "maximum": limits[1], **schema}
     extra |= {"examples": list(choices[:3])} if choices else {}
     return kind, Field(default, description=help, json_schema_extra=extra)
 
@@ -77,13 +83,19 @@ def _rendering() -> dict[str, Any]:
 
 
 ID = "the id of a job that made one, or of an upload"
-PROMPT = _field(str, "what the music should be, in words", ...)
+WORDS = {"minLength": 1, "maxLength": MAX_PROMPT, "pattern": r"\S"}
+PLAN_FIELDS: dict[str, Any] = {  # whether their values are a plan, no schema says
+    "required": ["hybridgen_plan"],
+    "properties": {"hybridgen_plan": {"const": serial.FORMAT}, **{name: {} for name in serial.FIELDS[1:]}},
+    "additionalProperties": False,
+}
+PROMPT = _field(str, "what the music should be, in words", ..., **WORDS)
 TRACK = _field(str, f"the track: {ID}", ...)
 MELODY = _field(str | None, f"what the lead plays: a tune or a score, {ID}")
-PLAN = _field(dict[str, Any] | None, "a plan as docs/plan.md says, instead of a prompt")
+PLAN = _field(dict[str, Any] | None, "a plan as docs/plan.md says, instead of a prompt", **PLAN_FIELDS)
 SEED = _field(int | None, "of the plan alone", None, LIMITS["seed"])
 FORMAT = _field(Literal["flac", "wav", "ogg", "mp3"], "of the file", "flac")
-STRENGTH = _field(float, "how far from what is there: 0.3 a shade of the change", 1.0, (0, 1))
+STRENGTH = _field(float, "how far from what is there: 0.3 a shade of the change", 1.0, (0, 1), exclusiveMinimum=0)
 RECORDING = {
     "tempo": _field(float | None, "of a recording; heard where it is not given", None, (MIN_TEMPO, MAX_TEMPO)),
     "downbeat": _field(float | None, "of a recording: seconds at which its bar 1 begins", None, (0, MAX_SECONDS)),
@@ -105,18 +117,21 @@ _FIELDS: dict[str, dict[str, Any]] = {
         **_request,
     },
     "arrange": {
-        "plan": _field(dict[str, Any], "a plan as docs/plan.md says", ...),
+        "plan": _field(dict[str, Any], "a plan as docs/plan.md says", ..., **PLAN_FIELDS),
         "order": _field(str | list[int], "its sections in another order: intro A A B A outro, or [1, 2, 2]", ...),
         "variation": _field(float, "share of the notes of bars that return which is written anew", 0.0, (0, 1)),
     },
     "notes": {
         "plan": _field(
-            dict[str, Any], "a plan as docs/plan.md says: what its roles play where it is unknown is written", ...
+            dict[str, Any],
+            "a plan as docs/plan.md says: what its roles play where it is unknown is written",
+            ...,
+            **PLAN_FIELDS,
         ),
         "seed": SEED,
     },
     "track": {
-        "prompt": (str | None, Field(None, description="what the music should be, in words")),
+        "prompt": _field(str | None, "what the music should be, in words", **WORDS),
         "plan": PLAN,
         **_render,
         "plan_seed": SEED,
@@ -131,7 +146,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "track": TRACK,
         "bars": _field(RANGES_OF_BARS, "bars from 1, both included: [9, 12], or several such pairs"),
         "seconds": _field(RANGES_OF_SECONDS, "seconds instead of bars: [12, 15.5], or several such pairs"),
-        "plan": (dict[str, Any] | None, Field(None, description="take the bars from this plan instead")),
+        "plan": _field(dict[str, Any] | None, "take the bars from this plan instead", **PLAN_FIELDS),
         "strength": STRENGTH,
         **_edit,
         "downbeat": RECORDING["downbeat"],
@@ -140,13 +155,15 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "extend": {
         "track": TRACK,
         "bars": _field(int | None, "so many bars more", None, (1, MAX_BARS)),
-        "seconds": _field(float | None, "as many whole bars as come next to it, instead", None, (0, MAX_SECONDS)),
+        "seconds": _field(
+            float | None, "as many whole bars as come next to it, instead", None, (0, MAX_SECONDS), exclusiveMinimum=0
+        ),
         "where": _field(Literal["end", "start"], "its form goes on, or it gets an introduction", "end"),
         **_recording,
     },
     "loop": {
         "track": (str | None, Field(None, description=f"the track: {ID}")),
-        "prompt": (str | None, Field(None, description="what the loop should be, in words, instead of a track")),
+        "prompt": _field(str | None, "what the loop should be, in words, instead of a track", **WORDS),
         "bars": _field(int | tuple[int, int], "how many, or which bars of the track: [9, 12]", 8, (1, MAX_BARS)),
     },
     "vary": {
@@ -158,7 +175,9 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "track": TRACK,
         "prompt": PROMPT,
         "depth": _field(Literal["plan", "codes", "latents"], "what else is kept of it", "plan"),
-        "strength": _field(float | None, "with latents: 1 anew, 0.3 a shade (default 0.6)", None, (0, 1)),
+        "strength": _field(
+            float | None, "with latents: 1 anew, 0.3 a shade (default 0.6)", None, (0, 1), exclusiveMinimum=0
+        ),
         **_recording,
     },
     "layer": {
@@ -171,7 +190,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "style": {
         "track": TRACK,
         "reference": _field(str, f"whose spectrum and stereo width it gets: {ID}", ...),
-        "strength": _field(float, "how much of the way", 1.0, (0, 1)),
+        "strength": _field(float, "how much of the way", 1.0, (0, 1), exclusiveMinimum=0),
         "format": FORMAT,
         **_recording,
     },
@@ -185,6 +204,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "labels": _field(Literal["sections", "bars", "chords"] | None, "positions for Audacity, in place of the plan"),
     },
 }
+ONE_OF = {"track": ("prompt", "plan"), "extend": ("bars", "seconds"), "loop": ("track", "prompt")}  # either of the two
 RENDERED = ("repaint", "extend", "loop", "vary", "cover", "layer")
 for _name in RENDERED:
     _FIELDS[_name] |= {**_render, "format": FORMAT}

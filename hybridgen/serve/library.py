@@ -17,14 +17,13 @@ from hybridgen.serve import answers, plan_edits
 from hybridgen.serve.answers import body_of, owner_of, queue_of
 from hybridgen.serve.items import Job, Upload
 from hybridgen.serve.jobs import Jobs
-from hybridgen.serve.openapi import ANSWERS
+from hybridgen.serve.openapi import LOCKED, MISSING, gives, takes_object
 from hybridgen.serve.refusals import Refused
 from hybridgen.serve.store import Kept, Unknown
 
 MOST = 200  # tracks in one answer
-MISSING: dict[int | str, dict[str, Any]] = {404: ANSWERS[404]}
 MARKS = ("starred", "removed")
-MARKED = {"schema": {"type": "object", "properties": {name: {"type": "boolean"} for name in MARKS}}}
+MARKED = {"type": "object", "properties": {name: {"type": "boolean"} for name in MARKS}, "additionalProperties": False}
 routes = APIRouter(prefix="/v1")
 
 
@@ -37,7 +36,7 @@ Own = Annotated[Kept, Depends(own)]
 Queue = Annotated[Jobs, Depends(queue_of)]
 
 
-@routes.get("/library")
+@routes.get("/library", responses=gives("tracks of the list", "Listed", fails=(*LOCKED, 422)))
 def library(
     request: Request,
     jobs: Queue,
@@ -54,7 +53,7 @@ def library(
     return JSONResponse({"tracks": rows[skip : skip + MOST], "total": len(rows)})
 
 
-@routes.get("/library/{item}", responses=MISSING)
+@routes.get("/library/{item}", responses=gives("the track", "Entry", fails=MISSING))
 async def track(found: Own) -> JSONResponse:
     """One of them, with what made it: prompt, plan, seeds, steps, and the changes since."""
     return JSONResponse(await run_in_threadpool(settings, found))
@@ -62,8 +61,8 @@ async def track(found: Own) -> JSONResponse:
 
 @routes.patch(
     "/library/{item}",
-    responses=ANSWERS,
-    openapi_extra={"requestBody": {"content": {"application/json": {**MARKED, "example": {"starred": True}}}}},
+    responses=gives("the track", "Entry", fails=(*MISSING, 413)),
+    openapi_extra=takes_object(MARKED, {"starred": True}),
 )
 async def mark(request: Request, jobs: Queue, found: Own) -> Response:
     """Stars a track, or puts it into the bin (`removed`), from which it can be had back for a day."""
@@ -75,7 +74,7 @@ async def mark(request: Request, jobs: Queue, found: Own) -> Response:
     return JSONResponse(entry(found))
 
 
-@routes.get("/library/{item}/views/{name}", responses=MISSING)
+@routes.get("/library/{item}/views/{name}", responses=gives("the plan", "Viewed", fails=MISSING))
 async def view(found: Own, name: str) -> JSONResponse:
     """A plan among the files of a job or an upload, and what there is to draw and play of it."""
     if not name.endswith(".json"):

@@ -1,6 +1,6 @@
 """What the routes say of themselves: schemas of the requests, made of their fields, and examples that work."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fastapi import FastAPI
@@ -9,7 +9,8 @@ from pydantic import create_model
 from pydantic.json_schema import models_json_schema
 
 from hybridgen import __version__
-from hybridgen.serve.kinds import KINDS, Body
+from hybridgen.serve.kinds import KINDS, ONE_OF, Body
+from hybridgen.serve.schemas import ANSWERED, BINARY
 
 PROMPT = "deep house with warm pads, 122 BPM in F minor"
 ID = "5f0c8a9e7d6b4c3a2f1e0d9c8b7a6f5e"
@@ -29,33 +30,60 @@ EXAMPLES: dict[str, Any] = {
     "stems": {"change": "stems", "track": ID},
     "export": {"track": ID, "format": "zip"},
 }
-ERROR = {
-    "type": "object",
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message"],
-            "properties": {
-                "message": {"type": "string", "description": "one line that names the field and both values"},
-                "field": {"type": "string"},
-                "suggestion": {"type": "object", "description": "fields that make the request one that is accepted"},
-            },
-        }
-    },
+_PROBLEMS = {
+    400: "it is no form that can be read",
+    401: "a key is needed",
+    403: "the page or the host it is called from is not meant by this server",
+    404: "there is nothing of this id, or it is another owner's",
+    409: "its job was cancelled",
+    413: "the body is too large",
+    422: "it cannot be done, and why",
+    429: "the queue is full; Retry-After says for how long",
+    503: "a worker has died or the disk is full; Retry-After says when to try again",
 }
-_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-ANSWERS: dict[int | str, dict[str, Any]] = {  # as FastAPI has them
-    401: {"description": "a key is needed", "content": _CONTENT},
-    404: {"description": "there is nothing of this id, or it is another owner's", "content": _CONTENT},
-    413: {"description": "the body is too large", "content": _CONTENT},
-    422: {"description": "it cannot be done, and why", "content": _CONTENT},
-    429: {"description": "the queue is full; Retry-After says for how long", "content": _CONTENT},
-}
+LOCKED, MISSING, WORKS = (401, 403), (401, 403, 404, 422), (401, 403, 404, 413, 422, 429, 503)
+WAITED = (*WORKS, 409)  # of a route that answers when the job has ended
+SENT = (400, *WORKS)
 FORM = {
     "type": "object",
     "required": ["file"],
     "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+    "additionalProperties": False,
 }
+_ID = "$response.body#/id"
+_JOB, _UPLOAD, _ITEM = {"path.job": _ID}, {"path.upload": _ID}, {"path.item": _ID}
+LINKS: dict[str, dict[str, dict[str, str]]] = {  # schema -> routes that take its id, and their parameters
+    "Job": {
+        **dict.fromkeys(("job_as_it_is", "end_job", "events", "live", "live_samples"), _JOB),
+        "job_file": {**_JOB, "path.name": "plan.json"},
+        **dict.fromkeys(("track", "mark"), _ITEM),
+        "view": {**_ITEM, "path.name": "plan.json"},
+    },
+    "Upload": {
+        **dict.fromkeys(("upload_as_it_is", "end_upload"), _UPLOAD),
+        "upload_file": {**_UPLOAD, "path.name": "plan.json"},
+    },
+}
+
+
+def gives(
+    about: str, schema: str | None = None, status: int = 200, media: Sequence[str] = (), fails: Sequence[int] = LOCKED
+) -> dict[int | str, dict[str, Any]]:
+    """What a route answers: JSON as a schema says, or bytes of these media types; and with which status it fails."""
+    answer: dict[str, Any] = {"description": about}
+    if schema is not None:
+        answer["content"] = _as_json(schema)
+        links = {name: {"operationId": name, "parameters": values} for name, values in LINKS.get(schema, {}).items()}
+        answer |= {"links": links} if links else {}
+    elif media:
+        answer["content"] = {one: {"schema": BINARY} for one in media}
+    if status in (201, 202):
+        answer["headers"] = {"Location": {"description": "where it is", "schema": {"type": "string"}}}
+    return {status: answer, **{one: {"description": _PROBLEMS[one], "content": _as_json("Error")} for one in fails}}
+
+
+def _as_json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
 
 
 def takes(*kinds: str, named_by: str | None = None) -> dict[str, Any]:
@@ -72,6 +100,12 @@ def takes(*kinds: str, named_by: str | None = None) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def takes_object(schema: Mapping[str, Any], example: Mapping[str, Any]) -> dict[str, Any]:
+    """What a route takes that has a schema of its own."""
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _name(kind: str) -> str:
     return KINDS[kind].__name__
 
@@ -84,11 +118,16 @@ def describe(app: FastAPI, others: Mapping[str, Any]) -> dict[str, Any]:
         _, schemas = models_json_schema(
             [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
         )
-        found.setdefault("components", {}).setdefault("schemas", {}).update(
-            {**schemas["$defs"], **others, "Error": ERROR}
-        )
+        for kind, names in ONE_OF.items():
+            schemas["$defs"][_name(kind)]["oneOf"] = [_with(*names), _with(*reversed(names))]
+        found.setdefault("components", {}).setdefault("schemas", {}).update({**schemas["$defs"], **others, **ANSWERED})
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _with(name: str, other: str) -> dict[str, Any]:
+    """What a request is that has the first of two fields and not the other."""
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}, other: {"type": "null"}}}
 
 
 def _documented(kind: str, model: type[Body]) -> type[Body]:

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse
 
 from hybridgen.plan.plan import Plan
 from hybridgen.serve.answers import body_of, queue_of
-from hybridgen.serve.kinds import EDIT_FIELDS, ROLE, Body
-from hybridgen.serve.openapi import ANSWERS
+from hybridgen.serve.kinds import EDIT_FIELDS, PLAN_FIELDS, ROLE, Body
+from hybridgen.serve.openapi import LOCKED, gives, takes_object
 from hybridgen.serve.refusals import Refused
 
 MAX_EDITS = 64  # in one request
@@ -85,19 +85,20 @@ SHAPE = {
     "type": "object",
     "required": ["plan"],
     "properties": {
-        "plan": {"type": "object", "description": "a plan as docs/plan.md says"},
+        "plan": {"type": "object", **PLAN_FIELDS},
         "edits": {"maxItems": MAX_EDITS, **{key: DOCUMENT[key] for key in ("type", "items")}},
     },
+    "additionalProperties": False,
 }
 routes = APIRouter(prefix="/v1")
 
 
 @routes.post(
     "/plans/edits",
-    responses=ANSWERS,
-    openapi_extra={"requestBody": {"content": {"application/json": {"schema": SHAPE, "example": EXAMPLE}}}},
+    responses=gives("the plan after them", "Viewed", fails=(*LOCKED, 413, 422)),
+    openapi_extra=takes_object(SHAPE, EXAMPLE),
 )
-async def edits(request: Request) -> JSONResponse:
+async def edit_plan(request: Request) -> JSONResponse:
     """A plan after some edits (edit, transpose, copy, arrange, move_border, split, merge), and how it looks."""
     fields = await body_of(request)
     if unknown := fields.keys() - {"plan", "edits"}:

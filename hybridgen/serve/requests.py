@@ -13,7 +13,7 @@ from hybridgen.plan.parts import MAX_BARS, MAX_SEED, check_prompt, check_seed, s
 from hybridgen.request import resolve_controls
 from hybridgen.sampling import LIMITS, MAX_PLANS, RenderOptions, random_seed
 from hybridgen.serve.aliases import canonical
-from hybridgen.serve.kinds import KINDS, controls, ranges, read
+from hybridgen.serve.kinds import KINDS, ONE_OF, controls, ranges, read
 from hybridgen.serve.limits import Limits
 from hybridgen.serve.refusals import Refused, field_of, with_suggestion
 from hybridgen.text.controls import understand
@@ -110,7 +110,9 @@ def _check_seeds(fields: Mapping[str, Any], limits: Limits) -> None:
         raise Refused(f"seed {fields['seed']} + {n - 1} is over {MAX_SEED}", "seed")
 
 
-def _check_one_of(first: str, second: str) -> Check:
+def _check_one_of(kind: str) -> Check:
+    first, second = ONE_OF[kind]
+
     def check(fields: Mapping[str, Any], limits: Limits) -> None:
         if (first in fields) == (second in fields):
             what = "both given" if first in fields else "missing"
@@ -120,7 +122,7 @@ def _check_one_of(first: str, second: str) -> Check:
 
 
 def _check_source_of_track(fields: Mapping[str, Any], limits: Limits) -> None:
-    _check_one_of("prompt", "plan")(fields, limits)
+    _check_one_of("track")(fields, limits)
     if "prompt" in fields:
         _check_prompt(fields, limits)
         _check_length(fields, limits)
@@ -137,7 +139,7 @@ def _check_plan(fields: Mapping[str, Any], limits: Limits) -> None:
 
 
 def _check_loop(fields: Mapping[str, Any], limits: Limits) -> None:
-    _check_one_of("track", "prompt")(fields, limits)
+    _check_one_of("loop")(fields, limits)
     if "prompt" in fields:
         _check_prompt(fields, limits)
         bars = fields.get("bars", 8)
@@ -167,7 +169,7 @@ def _check_share(name: str) -> Check:
 
 
 def _check_bars_more(fields: Mapping[str, Any], limits: Limits) -> None:
-    _check_one_of("bars", "seconds")(fields, limits)
+    _check_one_of("extend")(fields, limits)
     if "bars" in fields and not 1 <= fields["bars"] <= MAX_BARS:
         raise Refused(f"bars {show(fields['bars'])} are outside 1-{MAX_BARS}", "bars")
     if "seconds" in fields and not 0 < fields["seconds"] <= limits.seconds:

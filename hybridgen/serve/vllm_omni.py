@@ -1,18 +1,26 @@
 """POST /v1/audio/generate, as vLLM-Omni has it: the sound itself is answered."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from hybridgen.serve import answers
 from hybridgen.serve.aliases import dropped
-from hybridgen.serve.openapi import ANSWERS
+from hybridgen.serve.kinds import WORDS
+from hybridgen.serve.openapi import WAITED, gives, takes_object
 from hybridgen.serve.refusals import Refused
+from hybridgen.serve.schemas import NUMBER, WHOLE
 
 IGNORED = ("model", "audio_start")  # one model is served, and a track begins at 0
+ASKED = {"input": {"type": "string", **WORDS}, "audio_length": NUMBER, "seed": WHOLE, "num_inference_steps": WHOLE}
+BODY = takes_object(
+    {"type": "object", "properties": ASKED, "description": "and any field of a track"},
+    {"input": "deep house, 122 BPM in F minor", "audio_length": 30, "response_format": "mp3"},
+)
+SOUND = gives("the sound", media=("audio/*",), fails=WAITED)
 routes = APIRouter(prefix="/v1/audio", tags=["vLLM-Omni"])
 
 
-@routes.post("/generate", responses=ANSWERS)
+@routes.post("/generate", response_class=FileResponse, openapi_extra=BODY, responses=SOUND)
 async def generate(request: Request) -> Response:
     """Sound from `input`; audio_length in seconds, response_format, num_inference_steps, guidance_scale, seed."""
     fields = await answers.body_of(request)
