@@ -1,9 +1,11 @@
 """The server: jobs over worker processes that may die, REST over jobs, and files of strangers."""
 
 import asyncio
+import errno
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +29,7 @@ from hybridgen.pipeline import Pipeline
 from hybridgen.plan.plan import Plan
 from hybridgen.progress import Cancelled
 from hybridgen.serve import jobs as jobs_module
-from hybridgen.serve import openapi
+from hybridgen.serve import openapi, store
 from hybridgen.serve.items import Failed, Job
 from hybridgen.serve.jobs import Full, Jobs
 from hybridgen.serve.kinds import CHANGES, KINDS
@@ -218,6 +220,89 @@ def test_what_is_kept_is_bounded_and_the_oldest_gives_way():
         store.find(items[0].id, "me", Kept)
     store.close()
     assert not items[-1].folder.exists()
+
+
+def test_files_go_while_the_queue_works_on_and_before_a_job_is_said_to_have_ended(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+):
+    going, may_go, seen = threading.Event(), threading.Event(), list[str]()
+
+    def slow(folder: Path) -> None:
+        going.set()
+        assert may_go.wait(30)
+        seen.append(job.event.state)
+        store.discard(folder)
+
+    running = [jobs.submit("track", LONG, "me") for _ in range(2)]
+    for one in running:
+        until_it_runs(jobs, one)
+    job = jobs.submit("track", LONG, "me")
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs_module, "discard", slow)
+        ending = threading.Thread(target=jobs.cancel, args=(job,))
+        ending.start()
+        assert going.wait(30)
+        other = jobs.submit("track", LONG, "me")  # takes the lock
+        assert jobs.n_waiting == 1 and job.event.state == "queued" and ending.is_alive()
+        may_go.set()
+        ending.join(30)
+    assert seen == ["queued"] and job.event.state == "cancelled" and not job.folder.exists()
+    for one in (*running, other):
+        jobs.cancel(one)
+    assert [list(jobs.events(one))[-1].state for one in (*running, other)] == ["cancelled"] * 3
+
+
+def test_what_is_removed_is_not_found_before_its_first_file_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    kept = Store(max_bytes=1000, max_kept=1, root=tmp_path)
+    items, found = list[Kept](), list[bool]()
+    rmtree = shutil.rmtree
+
+    def looking(folder: Path, **options: Any) -> None:
+        found.append(any(item.folder.exists() or item.id in kept._kept for item in items[:-1]))
+        rmtree(folder, **options)
+
+    monkeypatch.setattr(store.shutil, "rmtree", looking)
+    for _ in range(2):
+        name, folder = kept.place()
+        (folder / "x").write_bytes(b" ")
+        items.append(Kept(name, "me", folder))
+        kept.add(items[-1])
+        kept.settle(items[-1])  # the second makes the first give way
+    assert found == [False] and kept.find(items[1].id, "me", Kept) is items[1]
+    (tmp_path / f"{items[0].id}.going").mkdir()  # as a server that was killed has left it
+    (tmp_path / f"{items[0].id}.going" / store.RECORD).write_text("{}")
+    assert [name for name, _, _ in kept.records()] == [items[1].id]
+    assert [one.name for one in tmp_path.iterdir()] == [items[1].id]
+
+
+def test_a_result_that_cannot_be_kept_has_failed_and_the_queue_goes_on(jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    def full(self: Store, item: Kept) -> None:
+        if item.folder.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "save", full)
+        job = jobs.submit("plans", {"prompt": "jazz", "seconds": 2}, "me")
+        with pytest.raises(Failed, match="its result cannot be kept: No space left on device"):
+            jobs.result(job, 60)
+    assert not job.folder.exists()
+    assert jobs.result(jobs.submit("plans", {"prompt": "jazz", "seconds": 2}, "me"), 60).files
+
+
+def test_a_source_that_has_just_been_removed_is_not_there(jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    job = jobs.submit("track", {**SHORT, "seconds": 1}, "me")
+    jobs.result(job, 120)
+    find, before = jobs._source, len(list(jobs.store.root.iterdir()))
+
+    def removed_meanwhile(field: str, name: str, owner: str) -> Path:
+        source = find(field, name, owner)
+        jobs.remove(job)
+        return source
+
+    monkeypatch.setattr(jobs, "_source", removed_meanwhile)
+    with pytest.raises(Unknown, match="not here any more"):
+        jobs.submit("vary", {"track": job.id}, "me")
+    assert len(list(jobs.store.root.iterdir())) == before - 1  # neither it nor a part of the job that was refused
 
 
 # ---- REST

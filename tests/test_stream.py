@@ -161,6 +161,36 @@ def test_what_of_a_prompt_is_left_out_is_said(note_pipe: Pipeline):
         live.steer(prompt="solo piano at 90 BPM")
 
 
+@pytest.mark.parametrize("seconds", [0.1, 3.7, 8.00001, 11.3])
+def test_it_ends_at_the_sample_that_is_asked_for_and_its_record_repeats_it(note_pipe: Pipeline, seconds: float):
+    live, given = note_pipe.stream(PLAN), []
+    live.end(seconds)
+    for number, block in enumerate(live):
+        given.append(block)
+        if number == 20:
+            live.steer(energy=7, tempo=100)
+    samples, track = np.concatenate(given, axis=1), live.track()
+    assert samples.shape[1] == round(44_100 * seconds) == track.plan.length and not samples[:, -1].any()
+    assert len(track.manifest.operations) == (2 if seconds > 8 else 1)
+    assert np.array_equal(track.samples, samples)
+    assert np.array_equal(note_pipe.replay(track.manifest).samples, samples)
+    with pytest.raises(ValueError, match="is rendered to"):
+        live.end(seconds + 1)
+
+
+def test_it_ends_exactly_too_where_what_is_past_is_forgotten(note_pipe: Pipeline, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST", 12.0)
+    monkeypatch.setattr(module, "KEPT", 5.0)
+    live = note_pipe.stream(PLAN)
+    given = blocks(live, 40)
+    with pytest.raises(ValueError, match=r"seconds 2: the stream is rendered to .* s already"):
+        live.end(2)
+    live.end(25.5)
+    given += list(live)
+    assert sum(block.shape[1] for block in given) == round(25.5 * 44_100) and live.seconds == 25.5
+    assert live._past > 0
+
+
 @pytest.mark.parametrize(("name", "value"), [("seconds", 2.0), ("ending", "fade 2")])
 def test_what_is_endless_has_neither_length_nor_ending(note_pipe: Pipeline, name: str, value: object, capsys):
     with pytest.raises(ValueError, match=f"{name} .*2.*: a stream goes on"):
@@ -232,7 +262,7 @@ def test_the_command_writes_and_records(note_pipe: Pipeline, tmp_path, monkeypat
     shown = capsys.readouterr()
     assert "from bar 1: energy 7" in shown.err and "'nonsense'" in shown.err and not shown.out
     written, recorded = (soundfile.read(path, dtype="int32")[0] for path in (out, record))
-    assert np.array_equal(written, recorded) and len(written) > 4 * 44_100
+    assert np.array_equal(written, recorded) and len(written) == 4 * 44_100
     assert len(manifest.read(record).operations) in (1, 2)
     for rest, words in (
         (["-o", "x.flac"], "not .wav"),

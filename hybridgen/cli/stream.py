@@ -17,6 +17,7 @@ import numpy as np
 
 from hybridgen.cli import options
 from hybridgen.cli.options import Commands
+from hybridgen.plan.parts import MIN_SECONDS
 
 if TYPE_CHECKING:
     from hybridgen.render.stream import Stream
@@ -39,7 +40,7 @@ def add_commands(commands: Commands) -> None:
     what = "a .wav file, or - for the standard output (default: the sound device, with the package sounddevice)"
     group.add_argument("-o", "--out", metavar="-|out.wav", help=what)
     group.add_argument("--raw", action="store_true", help="with -o -: 16-bit samples, two channels, without a header")
-    what = "stop after so long, and play out what is rendered by then, a second or so more (default: never)"
+    what = "stop after exactly so long (default: never)"
     group.add_argument("--for", dest="limit", type=float, metavar="SECONDS", help=what)
     what = "when it stops, write what was played, its first minutes, as a track that can be replayed and changed"
     group.add_argument("--record", type=Path, metavar="track.flac", help=what)
@@ -61,31 +62,31 @@ def run_stream(args: argparse.Namespace) -> None:
     if args.raw and args.out != "-":
         raise ValueError("--raw is for -o -, the standard output")
     longest = math.inf if out is None else LONGEST_FILE
-    if args.limit is not None and not (0 < args.limit <= longest and math.isfinite(args.limit)):
-        raise ValueError(f"--for {args.limit:g} is outside 0-{longest:g} seconds")
+    if args.limit is not None and not (MIN_SECONDS <= args.limit <= longest and math.isfinite(args.limit)):
+        raise ValueError(f"--for {args.limit:g} is outside {MIN_SECONDS:g}-{longest:g} seconds")
     options.check_outputs(args, args.record, sound=out)
     pipe = options.load_pipeline(args).load()
     with _output(args.out, args.raw, pipe.time_base.sample_rate) as (write, say):
         stream = pipe.stream(prompt, seed=args.seed, **controls, **chosen)
         say(f"{stream.plan.text().splitlines()[0].strip()}; type a line to steer: {EPILOG.splitlines()[1].strip()}")
-        _play(stream, write, say, args.limit)
+        if args.limit is not None:
+            stream.end(args.limit)
+        _play(stream, write, say)
     if args.record is not None:
         with contextlib.redirect_stdout(sys.stderr):  # the other may be a pipe of samples
             started = time.perf_counter()
             options.finish(stream.track(), argparse.Namespace(**{**vars(args), "out": args.record}), started)
 
 
-def _play(
-    stream: "Stream", write: Callable[[np.ndarray], None], say: Callable[[str], None], limit: float | None
-) -> None:
-    """Plays until a line says stop, the limit is reached, or a signal; what is rendered by then is played out."""
+def _play(stream: "Stream", write: Callable[[np.ndarray], None], say: Callable[[str], None]) -> None:
+    """Plays to the end, if there is one, or until a line or a signal says stop; what is rendered is played out."""
     stopped = threading.Event()
     threading.Thread(target=_steer, args=(stream, stopped, say), daemon=True).start()
     with _until_signal(stopped):
         try:
             for block in stream:
                 write(block)
-                if stopped.is_set() or (limit is not None and stream.seconds >= limit):
+                if stopped.is_set():
                     break
             stream.close()
             for block in stream:

@@ -104,6 +104,7 @@ class Stream:
         self._ready = self._decoded = self._origin = 0  # frames rendered, frames decoded; number of the first
         self._raw, self._at = np.zeros((2, 0), np.float32), 0  # decoded samples, and which the first of them is
         self._given = 0  # samples
+        self._end: int | None = None  # the sample at which it stops, where that is known
         self._gain_db: float | None = None
         self._remembered: Track | None = None
         self._is_closed = False
@@ -116,7 +117,10 @@ class Stream:
             margin = audio.LIMITER_REACH
             while not self._is_closed and self._at + self._raw.shape[1] < self._given + PIECE + margin:
                 self._render()
-                self._decode(self._settled() - self.stages.codec.reach)
+                if self._has_ended():
+                    self._close()
+                else:
+                    self._decode(self._settled() - self.stages.codec.reach)
             stop = min(self._given + PIECE, self._at + self._raw.shape[1])
             if stop == self._given:
                 raise StopIteration
@@ -176,15 +180,27 @@ class Stream:
                 self._now, self._next = self._next, None
             return bar + self._forgotten
 
+    def end(self, seconds: float) -> None:
+        """Lets the music close by itself, as `close` does, exactly `seconds` after its beginning.
+
+        ValueError where that is not a time to come: windows are rendered some seconds ahead.
+        """
+        with self._lock:
+            plan = self._now.plan
+            base, end = plan.time_base, round(seconds * plan.time_base.sample_rate) - self._past
+            rendered = max(1, self._ready * base.latent_hop - plan.pre_roll)
+            if self._is_closed or end < rendered:
+                is_there = (self._past + rendered) / base.sample_rate
+                raise ValueError(f"seconds {seconds:g}: the stream is rendered to {is_there:.3f} s already")
+            self._end = end
+
     def close(self) -> None:
         """No more is rendered: what is gives the last blocks, and fades out so fast that it does not click."""
         with self._lock:
             if not self._is_closed:
-                self._is_closed, self._next = True, None
                 while not self._ready:
                     self._render()
-                self._now.plan = self._until_now()
-                self._decode(self._ready)
+                self._close()
 
     def track(self) -> Track:
         """What was rendered so far, or as much of it as was remembered, as a track whose manifest repeats it."""
@@ -270,6 +286,21 @@ class Stream:
 
     # ---- the sound
 
+    def _close(self) -> None:
+        self._is_closed, self._next = True, None
+        self._now.plan = self._until(self._ready)
+        self._decode(self._ready)
+
+    def _has_ended(self) -> bool:
+        """Whether all is rendered up to the end that is set."""
+        last = self._last_frame()
+        return last is not None and self._settled() >= last
+
+    def _last_frame(self) -> int | None:
+        """Latent frames up to the end that is set."""
+        plan = self._now.plan
+        return None if self._end is None else plan.time_base.n_frames(plan.pre_roll + self._end)
+
     def _settled(self) -> int:
         """Latent frames that are rendered for good: those after where a segment waits to begin are not."""
         return self._ready if self._next is None else min(self._ready, self._next.first)
@@ -285,12 +316,14 @@ class Stream:
             segment.plan = self._longer(segment, segment.plan.n_bars + 1)
         last = int(np.searchsorted(segment.plan.bar_starts(), end))
         segment.plan = self._longer(segment, last + AHEAD)
-        segment.plan = self._with_notes(segment, last)
+        segment.plan = plan = self._with_notes(segment, last)
+        if (last_frame := self._last_frame()) is not None and stop >= last_frame:
+            stop, plan = last_frame, self._until(last_frame)
         grown = max(0, stop - len(self._known))
         self._latents = torch.cat([self._latents, self._latents.new_zeros(grown, self._latents.shape[1])])
         self._known = np.concatenate([self._known, np.zeros(grown, dtype=bool)])
         windows = WindowRenderer(
-            self.stages.renderer, segment.plan, segment.prompt, self._seed, self._sampling, origin=self._origin
+            self.stages.renderer, plan, segment.prompt, self._seed, self._sampling, origin=self._origin
         )
         if segment.timbre is None:
             segment.timbre = windows.timbre(self._latents, self._known)
@@ -310,7 +343,7 @@ class Stream:
     def _decode(self, stop: int) -> None:
         """Decodes frames up to `stop`."""
         plan, hop = self._now.plan, self._now.plan.time_base.latent_hop
-        low, high = (max(0, frame * hop - plan.pre_roll) for frame in (self._decoded, stop))
+        low, high = (min(max(0, frame * hop - plan.pre_roll), plan.length) for frame in (self._decoded, stop))
         if low < high:
             fresh = mixdown.decoded(self.stages, plan, self._latents[: self._ready], (low, high), self._origin)
             self._raw, self._decoded = np.concatenate([self._raw, fresh], axis=1), stop
@@ -331,16 +364,17 @@ class Stream:
 
     # ---- the record
 
-    def _until_now(self) -> Plan:
-        """The plan of what is rendered: as long as that, and nothing played in the bars after it."""
+    def _until(self, n_frames: int) -> Plan:
+        """The plan of so many frames, or up to the end that is set; in bars that are not written nothing is played."""
         plan = self._now.plan
-        n_samples = self._ready * plan.time_base.latent_hop - plan.pre_roll
+        n_samples = n_frames * plan.time_base.latent_hop - plan.pre_roll
+        n_samples = n_samples if self._end is None else min(n_samples, self._end)
         parts = [replace(part, bars=tuple(() if bar is None else bar for bar in part.bars)) for part in plan.notes]
         return replace(plan.with_parts(parts), n_samples=n_samples)
 
     def _operation(self) -> Operation:
         """What rendered the present segment."""
-        plan, model, adapters = self._until_now(), self.stages.model_record, self.stages.adapter_records
+        plan, model, adapters = self._until(self._ready), self.stages.model_record, self.stages.adapter_records
         if not self._operations:
             return Render(plan, self._seed, self._sampling, model, adapters)
         first = self._now.first * plan.time_base.latent_hop - plan.pre_roll
@@ -376,6 +410,7 @@ class Stream:
         self._latents, self._known = self._latents[frames:].clone(), self._known[frames:].copy()
         self._ready, self._decoded, self._origin = self._ready - frames, self._decoded - frames, self._origin + frames
         self._given, self._at, self._past = self._given - samples, self._at - samples, self._past + samples
+        self._end = None if self._end is None else self._end - samples
         self._form = list(extending.split(self._form, bar)[1])
         self._forgotten += bar
         steering = self._now.steering

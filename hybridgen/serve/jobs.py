@@ -44,7 +44,7 @@ from hybridgen.serve.kinds import SOURCES
 from hybridgen.serve.limits import MAX_WORKERS, Limits
 from hybridgen.serve.nursery import Gone, Model, Nursery, Work, Worker
 from hybridgen.serve.refusals import Refused
-from hybridgen.serve.store import Kept, Store
+from hybridgen.serve.store import Kept, Store, Unknown, discard
 
 GRACE = 10.0  # seconds in which a worker must have stopped when it is told to
 MAX_READERS = 4  # uploads that are read at once
@@ -106,7 +106,7 @@ class Jobs:
             if (item := items.restored(name, folder, record) or items.found(name, folder)) is not None:
                 kept.append(item)
             else:
-                shutil.rmtree(folder, ignore_errors=True)
+                discard(folder)
         for item in sorted(kept, key=lambda one: one.made):
             self.store.add(item)
 
@@ -115,10 +115,11 @@ class Jobs:
         atexit.unregister(self.close)
         with self._changed:
             self.is_open = False
-            for job in list(self._waiting):
-                self._end(job, "cancelled")
+            waiting = tuple(self._waiting)
             self._waiting.clear()
             self._changed.notify_all()
+        for job in waiting:
+            self._end(job, "cancelled")
         for thread in self._threads:
             thread.join()
         self._threads = []
@@ -167,8 +168,12 @@ class Jobs:
         sources = {name: self._source(name, checked[name], owner) for name in SOURCES if name in checked}
         name, folder = self.store.place()
         job = Job(name, owner, folder, kind=kind, request=checked, of=checked.get("track"))
-        for name, source in sources.items():
-            job.request[name] = _linked(source, folder, name)
+        try:
+            for name, source in sources.items():
+                job.request[name] = _linked(source, folder, name)
+        except FileNotFoundError:  # it has been removed since it was found
+            discard(folder)
+            raise Unknown(f"{name}: {checked[name]} is not here any more") from None
         with self._changed:
             self.store.add(job)
             job.event = Event(ahead=len(self._waiting))
@@ -198,7 +203,7 @@ class Jobs:
             kept = {one: folder / one for one in files}
             upload = Upload(key, owner, folder, kept, facts={**facts, **named}, source=folder / source)
         except (Refused, OSError):
-            shutil.rmtree(folder, ignore_errors=True)
+            discard(folder)
             raise
         finally:
             self._readers.release()
@@ -244,12 +249,13 @@ class Jobs:
         """Ends a job that has not ended: at once where it waits, within a solver step where it runs."""
         with self._changed:
             job.is_cancelled = True
-            if job in self._waiting:
+            if has_waited := job in self._waiting:
                 self._waiting.remove(job)
-                self._end(job, "cancelled")
                 self._say_places()
             worker = job.worker
-        if worker is not None:
+        if has_waited:
+            self._end(job, "cancelled")
+        elif worker is not None:
             with contextlib.suppress(Gone):
                 worker.send({"stop": job.id})
 
@@ -324,16 +330,27 @@ class Jobs:
         self._changed.notify_all()
 
     def _end(self, job: Job, state: str, problem: str | None = None) -> None:
-        """Nothing of a job is left but its result, and why it has none."""
+        """Nothing of a job is left but its result, and why it has none.
+
+        Its files are in order before it is said that it has ended, and meanwhile nobody waits for the queue's lock.
+        """
+        try:
+            self._tidy(job, state)
+        except OSError as error:  # a full disk, say, on which its record cannot be written
+            state, problem = "failed", f"its result cannot be kept: {error.strerror}"
+            self._tidy(job, state)
+        with self._changed:
+            job.problem, job.worker = problem, None
+            self.ended[job.kind, state] += 1
+            self._say(job, replace(job.event, state=state, ahead=0, seconds_left=None))
+
+    def _tidy(self, job: Job, state: str) -> None:
         if state == "done":
             for path in job.folder.glob(f"{FROM}*"):
                 path.unlink()
         else:
-            shutil.rmtree(job.folder, ignore_errors=True)
-        job.problem, job.worker = problem, None
-        self.ended[job.kind, state] += 1
+            discard(job.folder)
         self.store.settle(job)
-        self._say(job, replace(job.event, state=state, ahead=0, seconds_left=None))
 
     # ---- one worker's thread
 
@@ -350,7 +367,7 @@ class Jobs:
                 self.running -= 1
                 self._took.append(took)
                 self.spent[job.kind] += took
-                self._end(job, state, problem)
+            self._end(job, state, problem)
             if worker is not None and not worker.is_open:
                 self.restarts += 1
                 worker = self._hatched()
@@ -451,7 +468,10 @@ def _ending(name: str) -> str:
 
 
 def _linked(source: Path, folder: Path, field: str) -> str:
-    """The name in `folder` under which a file is there too, with its latents, whatever becomes of the other."""
+    """The name in `folder` under which a file is there too, with its latents, whatever becomes of the other.
+
+    FileNotFoundError where it has just been removed.
+    """
     stem = f"{FROM}{field}"
     for path in source.parent.glob(f"{source.name}*"):
         target = folder / f"{stem}{path.name.removeprefix(source.stem)}"
@@ -459,4 +479,7 @@ def _linked(source: Path, folder: Path, field: str) -> str:
             os.link(path, target)
         except OSError:
             shutil.copyfile(path, target)
-    return f"{stem}{source.suffix}"
+    name = f"{stem}{source.suffix}"
+    if not (folder / name).exists():
+        raise FileNotFoundError(source)
+    return name

@@ -4,6 +4,7 @@ In a temporary folder all of it goes with the server. In a library it stays: a `
 not in the files themselves, whose it is above all, and tracks never give way to others.
 """
 
+import contextlib
 import json
 import re
 import secrets
@@ -21,6 +22,7 @@ from hybridgen.files import atomic_write
 RECORD = "kept.json"
 BIN_SECONDS = 86_400.0  # for which what was removed can be had back
 _ID = re.compile(r"[0-9a-f]{32}")
+_GOING = re.compile(r"[0-9a-f]{32}\.going")  # what a folder is called while its files are removed
 
 
 class Unknown(LookupError):
@@ -60,6 +62,13 @@ class Kept:
 T = TypeVar("T", bound=Kept)
 
 
+def discard(folder: Path) -> None:
+    """Removes a folder of a store. It has gone at once: nobody, and no server started later, sees a part of it."""
+    with contextlib.suppress(OSError):  # it is not there, or the disk cannot rename it
+        folder = folder.rename(folder.with_name(f"{folder.name}.going"))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Store:
     """A folder of what is kept, bounded in bytes and in number: the oldest that is not in use gives way.
 
@@ -77,6 +86,8 @@ class Store:
 
     def records(self) -> Iterator[tuple[str, Path, Any]]:
         """Id, folder and record of what lies in the root; None for a record that cannot be read."""
+        for folder in [one for one in self.root.iterdir() if _GOING.fullmatch(one.name)]:
+            shutil.rmtree(folder, ignore_errors=True)  # of a server that has ended meanwhile
         for folder in [one for one in self.root.iterdir() if _ID.fullmatch(one.name) and one.is_dir()]:
             try:
                 yield folder.name, folder, json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -109,17 +120,24 @@ class Store:
     def settle(self, item: Kept) -> None:
         """Counts what an item takes, now that it is whole, and records it; what is over the limits gives way."""
         self.save(item)
+        item.n_bytes = sum(path.stat().st_size for path in item.folder.rglob("*") if path.is_file())
+        for one in self._given_way():
+            discard(one.folder)
+
+    def _given_way(self) -> list[Kept]:
+        """What is found no more from now on: what was in the bin for long, what is over the limits."""
         with self._lock:
-            item.n_bytes = sum(path.stat().st_size for path in item.folder.rglob("*") if path.is_file())
-            for one in [one for one in self._kept.values() if one.removed is not None]:
-                if time.time() - (one.removed or 0) > BIN_SECONDS:
-                    self._remove(one)
-            settled = [one for one in self._kept.values() if one.n_bytes is not None]
-            n_over = len(settled) - self._max_kept
+            known = tuple(self._kept.values())
+            gone = [one for one in known if one.removed is not None and time.time() - one.removed > BIN_SECONDS]
+            settled = [one for one in known if one.n_bytes is not None and one not in gone]
+            n_over, n_bytes = len(settled) - self._max_kept, sum(one.n_bytes or 0 for one in settled)
             going = sorted((one for one in settled if not self._is_safe(one)), key=lambda one: one.removed is None)
-            while going and (n_over > 0 or self.n_bytes > self._max_bytes):  # the bin first, then the oldest
-                self._remove(going.pop(0))
-                n_over -= 1
+            while going and (n_over > 0 or n_bytes > self._max_bytes):  # the bin first, then the oldest
+                gone.append(going.pop(0))
+                n_over, n_bytes = n_over - 1, n_bytes - (gone[-1].n_bytes or 0)
+            for one in gone:
+                del self._kept[one.id]
+            return gone
 
     def save(self, item: Kept) -> None:
         """Writes the record of an item that stays."""
@@ -137,9 +155,10 @@ class Store:
         return self.stays and item.is_track and item.removed is None
 
     def remove(self, item: Kept) -> None:
-        """Removes an item and its files."""
+        """Removes an item and its files, which are not found any more before the first of them goes."""
         with self._lock:
-            self._remove(item)
+            self._kept.pop(item.id, None)
+        discard(item.folder)
 
     @property
     def n_kept(self) -> int:
@@ -150,10 +169,6 @@ class Store:
     def n_bytes(self) -> int:
         """What they take on disk."""
         return sum(item.n_bytes or 0 for item in tuple(self._kept.values()))
-
-    def _remove(self, item: Kept) -> None:
-        self._kept.pop(item.id, None)
-        shutil.rmtree(item.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Removes everything, unless it is to stay."""
