@@ -101,14 +101,16 @@ class Manifest:
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"manifest holds what JSON cannot: {error}") from None
 
-    def check_room(self, plan: Plan) -> None:
-        """ValueError where a file could not hold one more operation, whose plan this is."""
-        n_bytes = len(self.to_json()) + len(plan.to_json())
+    def followed_by(self, operation: Operation) -> "Manifest":
+        """That of the track after one more operation; ValueError where no file could hold it."""
+        new = dataclasses.replace(self, operations=(*self.operations, operation))
+        n_bytes = len(new.to_json())
         if n_bytes > MAX_BYTES:
             raise ValueError(
                 f"the track's history of {len(self.operations)} operations and another one take {n_bytes} bytes, over "
                 f"the {MAX_BYTES} that a file holds: save its plan and render that (hybridgen plan TRACK -o plan.json)"
             )
+        return new
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":

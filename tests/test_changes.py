@@ -201,6 +201,16 @@ def test_a_history_that_no_file_could_hold_is_refused_before_the_render(note_pip
         note_pipe.vary(steady)
 
 
+def test_a_history_is_counted_as_it_is_written(note_pipe: Pipeline, steady, monkeypatch, tmp_path):
+    written = len(note_pipe.vary(steady, seed=3).manifest.to_json())
+    monkeypatch.setattr(manifest, "MAX_BYTES", written - 1)
+    with pytest.raises(ValueError, match=f"another one take {written} bytes, over the {written - 1}"):
+        note_pipe.vary(steady, seed=3)
+    monkeypatch.setattr(manifest, "MAX_BYTES", written)  # the last that fits is made, saved and read
+    note_pipe.vary(steady, seed=3).save(tmp_path / "x.flac")
+    assert len(manifest.read(tmp_path / "x.flac").operations) == 2 and not manifest.verify(tmp_path / "x.flac")
+
+
 def test_a_whole_strength_is_written_as_any_other():
     assert repr(check_strength(1)) == "1.0"  # or a manifest that was read has other bytes than the one written
 

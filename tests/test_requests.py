@@ -251,6 +251,10 @@ def test_a_server_may_allow_less_than_the_library():
     assert refused("track", few, prompt="techno, ten minutes long").suggestion == {"seconds": 60}  # words count too
     assert refused("track", few, prompt="x", num_steps=9).suggestion == {"num_steps": 8}
     assert "over the limit of 3 s" in str(refused("track", Limits(seconds=3), plan=PLAN))
+    short = Limits(seconds=4)  # less than the length of a prompt that asks for none
+    assert check("track", {"prompt": "x"}, short)["seconds"] == check("plans", {"prompt": "x"}, short)["seconds"] == 4
+    assert "seconds" not in check("track", {"prompt": "x, 1 bar, 4/4, 120 BPM"}, short)
+    assert "seconds" not in check("track", {"prompt": "x"}, few)
     assert "over the limit of 6 s" in str(refused("arrange", Limits(seconds=6), plan=PLAN, order="A A"))
     with pytest.raises(ValueError, match="limit steps 1001 is outside 1-1000"):
         Limits(steps=1001)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import numpy as np
 import pytest
 import soundfile
@@ -484,6 +485,60 @@ def test_the_document_names_every_field_and_its_examples_are_accepted(anna: http
     references = set(json.dumps(document).split('"#/components/schemas/')[1:])
     assert {one.partition('"')[0] for one in references} <= schemas.keys()
     assert document["paths"]["/v1/edits"]["post"]["responses"]["429"]
+
+
+def test_answers_are_as_the_document_says(anna: httpx.Client, made: dict[str, Any]):
+    document = anna.get("/openapi.json").json()
+
+    def check_answer(answer: httpx.Response, path: str, method: str = "get") -> None:
+        said = document["paths"][path][method]["responses"][str(answer.status_code)]
+        kind = answer.headers["content-type"].partition(";")[0]
+        assert kind in said["content"] or "*/*" in said["content"], (path, kind)
+        if kind in said["content"] and kind == "application/json":
+            schema = {**said["content"][kind]["schema"], "components": document["components"]}
+            jsonschema.validate(answer.json(), schema)
+
+    job, files = f"/v1/jobs/{made['id']}", "/v1/jobs/{job}/files/{name}"
+    check_answer(anna.get(job), "/v1/jobs/{job}")
+    check_answer(anna.get(f"{job}/files/plan.json"), files)
+    check_answer(anna.get(f"{job}/files/track.flac"), files)
+    check_answer(anna.get(f"{job}/files/other.flac"), files)
+    check_answer(anna.get("/v1/library"), "/v1/library")
+    check_answer(anna.get(f"/v1/library/{made['id']}"), "/v1/library/{item}")
+    check_answer(anna.get(f"/v1/library/{made['id']}/views/plan.json"), "/v1/library/{item}/views/{name}")
+    check_answer(anna.get("/v1/understand", params={"prompt": "waltz, zzyzx"}), "/v1/understand")
+    check_answer(sent(anna, "x.wav", wave(0.5)), "/v1/uploads", "post")
+    check_answer(sent(anna, "x.wav", b""), "/v1/uploads", "post")
+    check_answer(anna.post("/v1/uploads", data={"a": 1, "b": 2}, files={"c": b"d"}), "/v1/uploads", "post")
+    check_answer(anna.post("/v1/tracks", json=SHORT), "/v1/tracks", "post")
+    check_answer(anna.post("/v1/tracks", json={}), "/v1/tracks", "post")
+    check_answer(anna.get("/metrics"), "/metrics")
+    links = [
+        (answer["links"], route)
+        for methods in document["paths"].values()
+        for route in methods.values()
+        for answer in route["responses"].values()
+        if "links" in answer
+    ]
+    known = {route["operationId"] for methods in document["paths"].values() for route in methods.values()}
+    assert links and all(link["operationId"] in known for some, _ in links for link in some.values())
+    assert len(known) == sum(len(methods) for methods in document["paths"].values())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/tracks", "POST"),
+        ("POST", "/v1/jobs/a", "DELETE, GET"),
+        ("OPTIONS", "/v1/library/a", "GET, PATCH"),
+        ("POST", "/main.js", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_a_path_has_not_is_answered_with_those_that_it_has(
+    anna: httpx.Client, method: str, path: str, allowed: str
+):
+    answer = anna.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed) and answer.json()["error"]["message"]
 
 
 # ---- files of strangers

@@ -100,7 +100,7 @@ function draw() {
 }
 
 function select(name, choices, now, apply, label) {
-  return h("select", { id: `plan-${name}`, "aria-label": label, onchange: (event) => apply(event.target.value) }, choices.map((one) => h("option", { value: one, selected: one === now }, one || "open")));
+  return h("select", { id: `plan-${name}`, "aria-label": label, onchange: (event) => apply(event.target.value) }, choices.map((one) => h("option", { value: one, selected: one === now }, one || "auto")));
 }
 
 function drawHead() {
@@ -136,7 +136,7 @@ function drawHead() {
 // How the whole plan is to sound; what is said of a kind goes with the next render.
 function soundButton(plan) {
   const said = (plan.sound ?? []).join(", ");
-  const button = h("button", { id: "plan-sound", class: "quiet", "aria-label": `Sound of the plan: ${said || "free"}. Change`, onclick: () => chooseSound(plan, button) }, `Sound: ${said || "free"}`);
+  const button = h("button", { id: "plan-sound", class: "quiet", "aria-label": `Sound of the plan: ${said || "auto"}. Change`, onclick: () => chooseSound(plan, button) }, `Sound: ${said || "auto"}`);
   return button;
 }
 

@@ -33,7 +33,7 @@ function row(part) {
   const instrument = h(
     "select",
     { class: "instrument", "data-focus": `instrument ${part.role}`, "aria-label": `Instrument of ${part.role}`, onchange: () => change({ edit: "edit", instruments: { [part.role]: Number(instrument.value) } }) },
-    known ? [] : h("option", { value: part.program ?? "", selected: true }, part.instrument ?? "open"),
+    known ? [] : h("option", { value: part.program ?? "", selected: true }, part.instrument ?? "auto"),
     choices.map((one) => h("option", { value: one.program, selected: one.program === part.program }, one.name)),
   );
   const lane = h("div", { class: "lane notes" }, h("canvas", { "data-role": part.role, "aria-hidden": "true" }));

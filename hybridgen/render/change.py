@@ -97,11 +97,24 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
         raise ValueError(
             f"fresh: nothing is made anew, but the plan has {plan.length} samples, not {track.plan.length}"
         )
-    track.manifest.check_room(plan)  # before a render that could not be saved
+    operation = Change(
+        plan,
+        fresh,
+        seed,
+        sampling,
+        stages.model_record,
+        stages.adapter_records,
+        remake.moved,
+        strength,
+        keeps=remake.keeps,
+    )
+    record = track.manifest.followed_by(operation)  # before a render that could not be saved
     latents, notes = torch.from_numpy(track.latents).to(stages.device, copy=True), tuple[str, ...]()
     if fresh:
         prompt = stages.encode_prompt(plan.prompt)
         plan, notes = _completed(stages, track, replace(remake, plan=plan), prompt, options), prompt.notes
+        operation = replace(operation, plan=plan)
+        record = track.manifest.followed_by(operation)
         frames = [plan.frames_of(span, plan.time_base.latent_hop) for span in fresh]
         latents = _moved(latents, remake.moved, plan.n_frames)
         windows = WindowRenderer(
@@ -118,18 +131,6 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
             before = with_codes_in_common(track.plan, plan)
             windows = replace(windows, before=replace(windows, plan=before, prompt=stages.encode_prompt(before.prompt)))
         _fill(windows, latents, frames, options)
-    operation = Change(
-        plan,
-        fresh,
-        seed,
-        sampling,
-        stages.model_record,
-        stages.adapter_records,
-        remake.moved,
-        strength,
-        keeps=remake.keeps,
-    )
-    record = replace(track.manifest, operations=(*track.manifest.operations, operation))
     samples = splice.samples(stages, track, plan, latents, operation, record.origin)
     return Track(samples, plan, latents.cpu().numpy(), record, notes)
 

@@ -69,6 +69,7 @@ def added(stages: Stages, track: Track, operation: Change, options: RenderOption
     change.check_time_base(stages, plan)
     if (plan.length, plan.pre_roll) != (track.plan.length, track.plan.pre_roll):
         raise ValueError(f"heard: the plan of a layer has {plan.length} samples, the track {track.plan.length}")
+    extended = record.followed_by(operation)  # before a render that could not be saved
     prompt = stages.encode_prompt(plan.prompt)
     unset = replace(plan, codes=())  # what the others play
     latents = mixdown.rendered(stages, unset, prompt, operation, record.origin, options.progress, operation.heard)
@@ -76,8 +77,7 @@ def added(stages: Stages, track: Track, operation: Change, options: RenderOption
     alone = equalizer.toned(alone, record.styles, plan.is_loop) * np.float32(10 ** (record.gain_db / 20))
     samples = mixdown.master(track.samples + alone, plan, 0.0)
     mixed = Audio(samples * np.float32(10 ** (-record.gain_db / 20)), plan.time_base.sample_rate)
-    record = replace(record, operations=(*record.operations, operation))
-    new = Track(samples, plan, mixdown.encode(stages, mixed), record, prompt.notes)
+    new = Track(samples, plan, mixdown.encode(stages, mixed), extended, prompt.notes)
     return Layered(Audio(mixdown.master(alone, plan, 0.0), plan.time_base.sample_rate), new)
 
 

@@ -51,7 +51,7 @@ def style(stages: Stages, track: Track, reference: Audio, sha256: str, strength:
 def styled(stages: Stages, track: Track, operation: Style) -> Track:
     """The track with the spectrum and the width that an operation gives it."""
     change.check_time_base(stages, track.plan)
-    record = replace(track.manifest, operations=(*track.manifest.operations, operation))
+    record = track.manifest.followed_by(operation)
     samples = toned(_unmastered(stages, track), (*_own_styles(track), operation), track.plan.is_loop)
     return replace(track, samples=mixdown.master(samples, track.plan, record.gain_db), manifest=record, stems=None)
 

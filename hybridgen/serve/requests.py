@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from hybridgen.history import check_strength
 from hybridgen.plan.controls import Controls
 from hybridgen.plan.parts import MAX_BARS, MAX_SEED, check_prompt, check_seed, show
-from hybridgen.request import resolve_controls
+from hybridgen.request import DEFAULT_SECONDS, LENGTHS, resolve_controls
 from hybridgen.sampling import LIMITS, MAX_PLANS, RenderOptions, random_seed
 from hybridgen.serve.aliases import canonical
 from hybridgen.serve.kinds import KINDS, ONE_OF, controls, ranges, read
@@ -43,6 +43,8 @@ def _checked(kind: str, fields: Mapping[str, Any], limits: Limits) -> dict[str, 
         for one in CHECKS[kind]:
             one(found, limits)
         plain = model.model_dump(mode="json", exclude_none=True)
+        if kind in ("plans", "track") and "prompt" in found and not _asks_for_length(found):
+            plain |= {"seconds": limits.seconds} if limits.seconds < DEFAULT_SECONDS else {}
         json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()  # half a character is no text
         return plain
     except ValidationError as error:
@@ -79,8 +81,12 @@ def _check_length(fields: Mapping[str, Any], limits: Limits) -> None:
     """What is asked for, in fields or in words, can be had, and is not longer than the server allows."""
     given = Controls.of("request", controls(fields, "request"))  # type: ignore[arg-type]  # fields by their names
     found, _ = resolve_controls(_understood(fields["prompt"]), given)
-    if found.seconds is not None and found.seconds > limits.seconds:
+    if found.seconds is not None and found.seconds > limits.seconds and _asks_for_length(fields):
         _refuse_length("seconds", found.seconds, limits)
+
+
+def _asks_for_length(fields: Mapping[str, Any]) -> bool:
+    return any(fields.get(name) for name in LENGTHS) or _understood(fields["prompt"]).controls.fixes_length
 
 
 def _refuse_length(field: str, seconds: float, limits: Limits) -> None:
