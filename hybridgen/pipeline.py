@@ -25,7 +25,7 @@ from hybridgen.audio import Audio
 from hybridgen.hub import Sent
 from hybridgen.manifest import Manifest
 from hybridgen.plan.controls import ControlArgs, Controls
-from hybridgen.plan.parts import instance, whole, words
+from hybridgen.plan.parts import instance, whole
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.codes import write_codes
 from hybridgen.planning.notes import write_notes
@@ -259,8 +259,7 @@ class Pipeline(Stages):
         """
         if isinstance(source, Track):
             return _warned(loop.loop(self, source, bars, RenderOptions.of(options)))
-        form = None if understand(words(source, "source")).controls.form else ("verse",)
-        return self.generate(source, bars=whole(bars, "bars"), form=form, ending="loop", **options)
+        return self.generate(source, **loop.asked(source, bars), **options)
 
     def vary(self, track: Track, amount: float = 0.3, **options: Unpack[RenderArgs]) -> Track:
         """Another version of a track on the same score: `amount` of its notes and of its sound are new.
@@ -450,6 +449,7 @@ class Pipeline(Stages):
 
 
 def _heard(path: Path, tempo: float | None, meter: str) -> Plan:
+    path.stat()  # that there is no such file is said before anything else
     if not can_detect():
         raise ValueError(f"{path}: to hear a melody librosa is needed: pip install 'hybridgen[eval]'")
     from hybridgen.analysis.melody import hear_melody  # librosa is optional

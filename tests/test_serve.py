@@ -155,6 +155,16 @@ def test_a_job_ends_that_takes_too_long(jobs: Jobs, monkeypatch: pytest.MonkeyPa
         jobs.result(jobs.submit("track", LONG, "me"), 60)
 
 
+def test_a_loop_that_is_too_long_here_is_not_rendered(jobs: Jobs, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jobs, "limits", replace(jobs.limits, seconds=2.0))
+    job = jobs.submit("loop", {"prompt": "deep house, 120 BPM, 4/4", "bars": 4}, "me")
+    assert "rendering" not in {event.stage for event in jobs.events(job)}
+    with pytest.raises(Failed, match="the track of 8 s is over the limit of 2 s here"):
+        jobs.result(job, 60)
+    job = jobs.submit("loop", {"prompt": "deep house, 120 BPM, 4/4", "bars": 1, "seed": 3}, "me")
+    assert jobs.result(job, 60).facts["seconds"] == 2
+
+
 def test_a_nursery_that_is_killed_is_started_again(jobs: Jobs):
     process = jobs._nursery._process
     assert process is not None and process.pid is not None

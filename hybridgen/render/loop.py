@@ -2,17 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from hybridgen.plan import extending
-from hybridgen.plan.parts import Ending, check_bars, whole
+from hybridgen.plan.parts import Ending, check_bars, whole, words
 from hybridgen.plan.plan import Plan
 from hybridgen.render import change
 from hybridgen.render.change import Remake
 from hybridgen.sampling import RenderOptions
 from hybridgen.stages import Stages
+from hybridgen.text.controls import understand
 from hybridgen.track import Track
 
 EDGES = ("intro", "outro")
+
+
+def asked(prompt: str, bars: int) -> dict[str, Any]:
+    """The controls of a loop that is made of a prompt: one section, unless it names some."""
+    form = None if understand(words(prompt, "source")).controls.form else ("verse",)
+    return {"bars": whole(bars, "bars"), "form": form, "ending": "loop"}
 
 
 def loop(stages: Stages, track: Track, bars: int | tuple[int, int], options: RenderOptions) -> Track:

@@ -83,7 +83,7 @@ def _rendering() -> dict[str, Any]:
 
 
 ID = "the id of a job that made one, or of an upload"
-WORDS = {"minLength": 1, "maxLength": MAX_PROMPT, "pattern": r"\S"}
+WORDS: dict[str, Any] = {"minLength": 1, "maxLength": MAX_PROMPT, "pattern": r"\S"}
 PLAN_FIELDS: dict[str, Any] = {  # whether their values are a plan, no schema says
     "required": ["hybridgen_plan"],
     "properties": {"hybridgen_plan": {"const": serial.FORMAT}, **{name: {} for name in serial.FIELDS[1:]}},

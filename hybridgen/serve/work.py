@@ -192,8 +192,7 @@ def _track(task: Task) -> Made:
         plan = task.pipe.plan(task.fields["prompt"], seed=seed, melody=melody, progress=task.progress, **given)[0]
     else:
         plan = task.fields["plan"]
-    if plan.seconds > task.max_seconds:
-        raise Refused(f"seconds {plan.seconds:g} are over the limit of {task.max_seconds:g} here")
+    _check_length(task, plan.seconds)
     chosen = task.rendering
     if "render_seed" in task.fields:
         chosen["seed"] = task.fields["render_seed"]
@@ -230,11 +229,15 @@ def _endless_header(rate: int) -> bytes:
     return form + struct.pack("<4sI", b"data", most)
 
 
+def _check_length(task: Task, seconds: float) -> None:
+    if seconds > task.max_seconds:
+        raise Refused(f"the track of {seconds:g} s is over the limit of {task.max_seconds:g} s here")
+
+
 def _written(task: Task, track: "Track", others: list[str]) -> Made:
     from hybridgen import files
 
-    if track.plan.seconds > task.max_seconds:  # a loop or an extension, whose length was not known before
-        raise Refused(f"the track of {track.plan.seconds:g} s is over the limit of {task.max_seconds:g} s here")
+    _check_length(task, track.plan.seconds)  # of a loop or an extension it was not known before
     task.progress("writing", 0, 1)
     name = f"track.{task.fields['format']}"
     with files.Outputs() as together:
@@ -286,13 +289,20 @@ def _rendered_anew(task: Task, changes: dict[str, Any]) -> Made:
 
 
 def _extend(task: Task) -> Made:
-    chosen = task.take("bars", "seconds", "where")
-    return _written(task, task.pipe.extend(_opened(task), **chosen, **task.rendering), [])
+    chosen, track = task.take("bars", "seconds", "where"), _opened(task)
+    _check_length(task, track.plan.seconds + chosen.get("seconds", 0.0))
+    return _written(task, task.pipe.extend(track, **chosen, **task.rendering), [])
 
 
 def _loop(task: Task) -> Made:
-    source = task.fields["prompt"] if "prompt" in task.fields else _opened(task)
-    return _written(task, task.pipe.loop(source, task.fields["bars"], **task.rendering), [])
+    if "prompt" not in task.fields:
+        return _written(task, task.pipe.loop(_opened(task), task.fields["bars"], **task.rendering), [])
+    from hybridgen.render.loop import asked
+
+    given = asked(task.fields["prompt"], task.fields["bars"])
+    plan = task.pipe.plan(task.fields["prompt"], seed=task.fields["seed"], progress=task.progress, **given)[0]
+    _check_length(task, plan.seconds)
+    return _written(task, task.pipe.render(plan, **task.rendering), [])
 
 
 def _vary(task: Task) -> Made:
