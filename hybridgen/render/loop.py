@@ -17,8 +17,8 @@ from hybridgen.track import Track
 EDGES = ("intro", "outro")
 
 
-def asked(prompt: str, bars: int) -> dict[str, Any]:
-    """The controls of a loop that is made of a prompt: one section, unless it names some."""
+def asked(prompt: str, bars: int | tuple[int, int]) -> dict[str, Any]:
+    """The controls of a loop made of a prompt: so many bars of one section, unless it names some."""
     form = None if understand(words(prompt, "source")).controls.form else ("verse",)
     return {"bars": whole(bars, "bars"), "form": form, "ending": "loop"}
 
