@@ -301,6 +301,15 @@ def test_a_chord_is_typed_and_a_wrong_one_changes_nothing(page: Page):
     now = plan_of(page)
     assert now.bars[1].chords == ("Dm7",) and now.part("bass").bars[1] is None and now.part("drums").bars[1]
     expect(page.locator("#write-notes")).to_contain_text("2 open")
+    page.locator("#plan-chords .chord").nth(2).click()
+    page.keyboard.type("C7\tG7\n", delay=0)  # faster than the answer to the first
+    expect(page.locator("#plan-chords .chord").nth(3)).to_have_text("G7")
+    expect(page.locator("#plan-chords .chord").nth(2)).to_have_text("C7")
+    page.locator("#plan-title").click()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    until_seen(page, "(state) => state.plan.sections[1].chords.join()", "C,G")
+    assert plan_of(page) == now
     page.locator("#plan-chords .chord").nth(0).click()
     page.keyboard.type("Xm")
     page.keyboard.press("Enter")

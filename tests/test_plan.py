@@ -93,7 +93,9 @@ def test_the_page_says_what_is_known_bar_by_bar():
     plan = Plan(sections, (Tempo(1, 120, True), Tempo(3, 240)), "4/4", None, {"drums": 0, "bass": None})
     text = plan.text().splitlines()
     assert text[0].startswith("key unknown  ·  4/4  ·  120→ 240 (bar 3) BPM  ·  11 bars  ·  0:")
-    assert text[0].endswith("0 of 64 code frames written")
+    assert "code frames" not in text[0]  # it has none
+    coded = replace(plan, codes=((5, *(-1,) * (plan.n_code_frames - 1)),) * 4)
+    assert coded.text().splitlines()[0].endswith("1 of 64 code frames written")
     assert text[1:] == [
         "drums:0  bass:?",
         "",

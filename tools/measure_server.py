@@ -8,7 +8,7 @@ Starts `hybridgen serve` on loopback and asks too much of it, one promise after 
   soak     1,000 requests: how the memory of the server and of its workers grows
   kills    10 workers killed in the middle: their jobs say so, all others go on
   fuzz     schemathesis, where it is on the PATH, asks whatever the OpenAPI document allows, and what it forbids: no
-           5xx, no hang, nothing answered that the document does not say; tracks are of 4 s at most
+           5xx, no hang, nothing answered that the document does not say; tracks are of 2 s at most
   memory   what each process has for itself, and what it shares
 
 Prints a line a promise and exits with 1 where one is not kept.
@@ -40,7 +40,7 @@ REFUSED_WITHIN = 0.2  # seconds
 SLOPE = 1.0  # MB per 1,000 requests
 TRIVIAL = {"prompt": "a", "seconds": 0.5, "num_steps": 1}
 UNSAID = "positive_data_acceptance"  # which words are a form, or notes of a bar, no schema says
-SHORT = ("--max-seconds", "4", "--max-steps", "8")  # so that what is asked for at random is made, and not waited for
+SHORT, FEW = ("--max-seconds", "2", "--max-steps", "8"), 4  # so that what is asked for at random is soon made
 KEY = "Authorization: Bearer measured-by-tool\r\n"
 
 
@@ -327,10 +327,11 @@ async def fuzz(_: Server, args: argparse.Namespace, report: Report) -> None:
         return
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(args.model, args.workers, args.queue, *SHORT) as server,
+        serving(args.model, args.workers, FEW, *SHORT) as server,
     ):
         options = ["--checks", "all", "--exclude-checks", UNSAID, "--continue-on-failure", "--no-color", "--seed", "1"]
-        options += ["--max-examples", str(round(200 * args.scale)), "--request-timeout", "60", "-H", KEY.strip()]
+        options += ["--max-examples", str(round(200 * args.scale)), "-H", KEY.strip()]
+        options += ["--request-timeout", "120", "--max-response-time", "120"]
         url = f"http://127.0.0.1:{server.port}/openapi.json"
         process = await asyncio.create_subprocess_exec(
             *(program, "run", url, *options, "--report", "json", "--report-json-path", "report.json"),

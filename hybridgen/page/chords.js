@@ -8,7 +8,7 @@ export function drawChords() {
   const { view } = state;
   const lane = $("#plan-chords");
   const focused = document.activeElement?.dataset?.focus;
-  lane.replaceChildren();
+  for (const cell of [...lane.children]) if (!cell.matches("input")) cell.remove(); // one that is being typed stays
   view.chords.forEach((chords, i) => {
     const bar = i + 1;
     const text = chords ? chords.join(" ") : "–";
@@ -32,10 +32,10 @@ function editChord(cell, bar) {
     isDone = true;
     const text = input.value.trim().replace(/\s+/g, ",");
     input.remove();
-    if (text && text !== (state.view.chords[bar - 1]?.join(",") ?? "")) await change({ edit: "edit", bars: [bar, bar], chords: [text] });
     const target = $(`[data-focus="chord ${bar - 1 + next}"]`);
     target?.focus();
-    if (next && target) editChord(target, bar + next);
+    if (next && target) editChord(target, bar + next); // before the answer, so that no key is lost
+    if (text && text !== (state.view.chords[bar - 1]?.join(",") ?? "")) await change({ edit: "edit", bars: [bar, bar], chords: [text] });
   };
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter") end(0);

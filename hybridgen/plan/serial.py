@@ -324,6 +324,6 @@ def _facts(plan: Score) -> str:
         f"{plan.n_bars} bars",
         clock(plan.seconds),
         *([] if plan.ending is None else [f"ending: {plan.ending}"]),
-        f"{n_written(plan)} of {plan.n_code_frames} code frames written",
+        *([f"{n_written(plan)} of {plan.n_code_frames} code frames written"] if plan.codes else []),
     )
     return "  ·  ".join(facts)

@@ -17,14 +17,18 @@ from hybridgen.serve.answers import queue_of
 from hybridgen.serve.items import Job
 from hybridgen.serve.openapi import WAITED, gives, takes_object
 from hybridgen.serve.refusals import Refused
-from hybridgen.serve.schemas import ANY
+from hybridgen.serve.schemas import ANY, or_null
 
 KEPT = 3600  # seconds that are promised for `expires_at`
 BODY = takes_object(
     {
         "type": "object",
         "required": ["messages"],
-        "properties": {"messages": {"type": "array", "minItems": 1, "items": ANY}, "audio_config": ANY, "audio": ANY},
+        "properties": {
+            "messages": {"type": "array", "minItems": 1, "items": ANY},
+            "audio_config": or_null("object"),
+            "audio": or_null("object"),
+        },
     },
     {
         "messages": [{"role": "user", "content": "deep house, 122 BPM in F minor"}],

@@ -16,16 +16,16 @@ from hybridgen.serve.items import Job
 from hybridgen.serve.kinds import WORDS
 from hybridgen.serve.openapi import WAITED, gives, takes_object
 from hybridgen.serve.refusals import Refused
-from hybridgen.serve.schemas import ANY, WHOLE
+from hybridgen.serve.schemas import or_null
 
 IGNORED = ("model_id", "respect_sections_durations", "store_for_inpainting", "with_timestamps", "with_waveform_visual")
 FORMATS = {"auto": "mp3", "mp3_44100_128": "mp3", "mp3_44100_192": "mp3"}
 BOUNDARY = "hybridgen-4c0f8e2a"
 ASKED = {
     "prompt": {"type": "string", **WORDS},
-    "music_length_ms": {"type": "number"},
-    "seed": WHOLE,
-    "composition_plan": ANY,
+    "music_length_ms": or_null("number"),
+    "seed": or_null("integer"),
+    "composition_plan": or_null("object"),
 }
 BODY = takes_object(
     {"type": "object", "properties": ASKED, "description": "and any field of a track"},

@@ -7,7 +7,7 @@ arguments of `Pipeline` are made too; the rest are the arguments of its methods,
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, create_model
 
 from hybridgen.formats import CHAPTERED, WRITES
 from hybridgen.plan import serial
@@ -44,6 +44,7 @@ JSON_TYPES: dict[str, Any] = {
     "chords": list[str | list[str] | None] | None,
     "ending": str | None,
     "swing": str | float | None,
+    "without": list[str | StrictInt] | None,
     "notes": dict[str, str | list[str]] | None,
 }
 

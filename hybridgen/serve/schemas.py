@@ -6,11 +6,15 @@ from pydantic import TypeAdapter
 
 from hybridgen.serve.items import FINAL, Event
 
-TEXT, NUMBER, WHOLE, BOOLEAN = {"type": "string"}, {"type": "number"}, {"type": "integer"}, {"type": "boolean"}
-ANY = {"type": "object"}
+TEXT, WHOLE, BOOLEAN, ANY = ({"type": name} for name in ("string", "integer", "boolean", "object"))
 STATES = ["queued", "running", *FINAL]
 FILES = {"type": "object", "additionalProperties": TEXT, "description": "name -> path from which it is fetched"}
 BINARY = {"type": "string", "format": "binary"}
+
+
+def or_null(kind: str) -> dict[str, Any]:
+    """A value of this type that may be null, as a field that is not given."""
+    return {"type": [kind, "null"]}
 
 
 def _object(required: str = "", **properties: Any) -> dict[str, Any]:
@@ -36,7 +40,7 @@ JOB = _object(
     id=TEXT,
     kind=TEXT,
     **_event(),
-    seed={"type": ["integer", "null"]},
+    seed=or_null("integer"),
     events={"type": "string", "description": "path of its server-sent events"},
     result={**_object("files", files=FILES), "description": "of a job that is done"},
     error={**_object("message", message=TEXT), "description": "why it failed"},
@@ -57,7 +61,7 @@ ENTRY = _object(
     made={"type": "number", "description": "seconds since 1970"},
     starred=BOOLEAN,
     removed={"type": "boolean", "description": "whether it is in the bin"},
-    of={"type": ["string", "null"], "description": "the track that it was made of"},
+    of={**or_null("string"), "description": "the track that it was made of"},
     where=TEXT,
     files=FILES,
     title=TEXT,

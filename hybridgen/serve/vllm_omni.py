@@ -8,10 +8,15 @@ from hybridgen.serve.aliases import dropped
 from hybridgen.serve.kinds import WORDS
 from hybridgen.serve.openapi import WAITED, gives, takes_object
 from hybridgen.serve.refusals import Refused
-from hybridgen.serve.schemas import NUMBER, WHOLE
+from hybridgen.serve.schemas import or_null
 
 IGNORED = ("model", "audio_start")  # one model is served, and a track begins at 0
-ASKED = {"input": {"type": "string", **WORDS}, "audio_length": NUMBER, "seed": WHOLE, "num_inference_steps": WHOLE}
+ASKED = {
+    "input": {"type": "string", **WORDS},
+    "audio_length": or_null("number"),
+    "seed": or_null("integer"),
+    "num_inference_steps": or_null("integer"),
+}
 BODY = takes_object(
     {"type": "object", "properties": ASKED, "description": "and any field of a track"},
     {"input": "deep house, 122 BPM in F minor", "audio_length": 30, "response_format": "mp3"},
