@@ -38,10 +38,9 @@ function editChord(cell, bar) {
     if (text && text !== (state.view.chords[bar - 1]?.join(",") ?? "")) await change({ edit: "edit", bars: [bar, bar], chords: [text] });
   };
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") end(0);
-    else if (event.key === "Tab") {
-      event.preventDefault();
-      end(event.shiftKey ? -1 : 1);
+    if (event.key === "Enter" || event.key === "Tab") {
+      event.preventDefault(); // or Enter presses the cell that is focused now
+      end(event.key === "Enter" ? 0 : event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") {
       isDone = true;
       input.remove();
