@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -36,6 +37,38 @@ def openai(server: str) -> OpenAI:
 def seconds_of(sound: bytes) -> float:
     info = soundfile.info(io.BytesIO(sound))
     return info.frames / info.samplerate
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("chat/completions", {"messages": 5}, "messages"),
+        ("chat/completions", {"messages": {"role": "user", "content": "x"}}, "messages"),
+        ("chat/completions", {"messages": [5]}, "messages"),
+        ("chat/completions", {"messages": [{"role": "user", "content": "x"}], "modalities": 5}, "modalities"),
+        ("chat/completions", {"messages": [{"role": "user", "content": "x"}], "audio": 5}, "audio"),
+        ("music", {"prompt": "x", "music_length_ms": 10**400}, "seconds"),
+        ("music", {"composition_plan": 5}, "composition_plan"),
+        (
+            "music",
+            {
+                "composition_plan": {
+                    "positive_global_styles": ["house"],
+                    "sections": [{"section_name": "x", "duration_ms": float("inf")}],
+                }
+            },
+            "composition_plan",
+        ),
+        ("music/plan", {"prompt": 5}, "prompt"),
+        ("audio/generate", {"input": "x", "audio_start": [1]}, "audio_start"),
+        ("audio/generate", {"input": "x", "audio_length": 10**400}, "seconds"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused_in_one_line(server: str, path: str, body: Any, field: str):
+    answer = httpx.post(f"{server}/v1/{path}", content=json.dumps(body))
+    assert answer.status_code == 422, answer.text
+    error = answer.json()["error"]
+    assert error["field"] == field and "\n" not in error["message"]
 
 
 # ---- ElevenLabs

@@ -20,6 +20,7 @@ ALIASES: dict[str, tuple[str, ...]] = {  # our name -> others' names
     "sample_rate": ("rate",),
 }
 MILLISECONDS = {"music_length_ms": "seconds"}
+MOST_MILLISECONDS = 10**12  # more than any track may have
 METERS = {"2": "2/4", "3": "3/4", "4": "4/4", "6": "6/8"}  # as ACE-Step has them
 INSTRUMENTAL = ("instrumental", "force_instrumental", "is_instrumental")
 NO_VOICE = "hybridgen has no voice and sings no lyrics: everything that it writes is instrumental"
@@ -43,7 +44,7 @@ def canonical(fields: Mapping[str, Any], known: Collection[str]) -> dict[str, An
         if name in found and value is not None and found[name] is not None:
             raise Refused(f"{said[name]} and {given} are both given and mean the same", given, {given: None})
         if given in MILLISECONDS and isinstance(value, int | float):
-            value = value / 1000
+            value = min(value, MOST_MILLISECONDS) / 1000  # an integer of any size is no float
         if name == "meter" and str(value) in METERS:
             value = METERS[str(value)]
         if value is not None or name not in found:

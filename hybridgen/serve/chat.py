@@ -6,6 +6,7 @@ it, and comes back as a list of data URLs; with OpenAI's own `modalities` and `a
 
 import base64
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -46,7 +47,8 @@ async def complete(request: Request) -> JSONResponse:
     body = await answers.body_of(request)
     if body.get("stream"):
         raise Refused("stream: a track comes whole here; /v1/music/stream streams one", "stream", {"stream": False})
-    fields = {"prompt": _prompt(body.get("messages")), "format": "mp3"}
+    messages, modalities = (_listed(body, name) for name in ("messages", "modalities"))
+    fields = {"prompt": _prompt(messages), "format": "mp3"}
     fields |= {name: body[name] for name in ("seed",) if body.get(name) is not None}
     for place in ("audio", "audio_config"):
         chosen = body.get(place)
@@ -55,7 +57,7 @@ async def complete(request: Request) -> JSONResponse:
         fields |= {name: value for name, value in (chosen or {}).items() if name != "voice"}
     job = await answers.submitted(request, "track", fields)
     await answers.finished(request, job)
-    is_openai = "audio" in (body.get("modalities") or ())
+    is_openai = "audio" in modalities
     return JSONResponse(await run_in_threadpool(_completion, queue_of(request).model.title, job, is_openai))
 
 
@@ -67,9 +69,16 @@ async def models(request: Request) -> JSONResponse:
     return JSONResponse({"object": "list", "data": [model]})
 
 
-def _prompt(messages: Any) -> str:
+def _listed(body: Mapping[str, Any], name: str) -> list[Any]:
+    found = body.get(name) or []
+    if not isinstance(found, list):
+        raise Refused(f"{name} {str(found)[:60]!r} is no list", name)
+    return found
+
+
+def _prompt(messages: Sequence[Any]) -> str:
     """The text of the last message of a user."""
-    asked = [one for one in messages or () if isinstance(one, dict) and one.get("role") == "user"]
+    asked = [one for one in messages if isinstance(one, dict) and one.get("role") == "user"]
     if not asked:
         raise Refused("messages: hold none of a user", "messages")
     content = asked[-1].get("content")

@@ -40,7 +40,7 @@ def request_of(plan: Any) -> dict[str, Any]:
         tempo = asked.tempo if isinstance(asked.tempo, float) else 120.0
         bar = meter_quarters(asked.meter or "4/4") * 60 / tempo
         return {"prompt": prompt, "tempo": tempo, "sections": [_section(one, bar) for one in sections]}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise Refused(f"composition_plan: is none of music_v1 ({error!r})"[:200], "composition_plan") from None
 
 
