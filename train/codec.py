@@ -61,7 +61,10 @@ def music_files(folder: str) -> tuple[list[Path], list[Path]]:
     files = sorted(path for path in Path(folder).iterdir() if path.suffix in (".flac", ".wav"))
     train, held_out = [p for p in files if not is_held_out(p)], [p for p in files if is_held_out(p)]
     if not train or not held_out:
-        raise ValueError(f"data {folder} has {len(train)} files to train on and {len(held_out)} held out: too few")
+        raise ValueError(
+            f"data {folder} has {len(train)} files to train on and {len(held_out)} held out: too few, for about one song "
+            "in twenty is held out"
+        )
     return train, held_out
 
 

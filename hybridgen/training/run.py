@@ -81,10 +81,10 @@ def new_model(model: Callable[[Shapes], Model], shapes: Shapes, train: TrainConf
 def run_script(main: Callable[..., None], usage: str | None) -> None:
     """Runs `main` with the command line's arguments; bad input is one line on stderr and exit code 2.
 
-    Without arguments, or with --help, prints `usage`, the script's docstring.
+    Without arguments, or with --help among them, prints `usage`, the script's docstring.
     """
     name, *arguments = sys.argv
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or {"-h", "--help"} & set(arguments):
         print(usage)
         sys.exit(0 if arguments else 2)
     try:
