@@ -230,7 +230,7 @@ def test_what_a_caller_can_get_wrong_is_named(songs: PreparedDataset, tmp_path: 
     write_prepared(tmp_path / "a", [make_plan(2)], has_codes=False)
     with pytest.raises(ValueError, match="has no codes of one quantizer"):
         WindowBatches(PreparedDataset(tmp_path / "a", "train"), PHASES, 0)
-    with pytest.raises(ValueError, match="1 tracks to train on and 0 held out"):
+    with pytest.raises(ValueError, match="1 tracks to train on and 0 held out: too few"):
         dataset.load(tmp_path / "a")
 
 

@@ -23,7 +23,17 @@ from mutant_list import MUTANTS, Mutant
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("hybridgen", "kernels", "tests", "configs", "train", "tools", "demos", "pyproject.toml")  # where they exist
+COPIED = (
+    "hybridgen",
+    "kernels",
+    "tests",
+    "configs",
+    "train",
+    "tools",
+    "demos",
+    "docs",
+    "pyproject.toml",
+)  # where they exist
 LINKED = ("hybridgen/presets", "hybridgen/metrics/probe.safetensors")  # large, and no test writes to them
 LIMIT = 300  # seconds: a change that makes the tests run longer has been noticed
 
