@@ -466,7 +466,7 @@ def test_a_client_gets_429_with_a_time_while_the_queue_is_full(jobs: Jobs, anna:
     assert jobs.refused >= 1
 
 
-def test_the_server_says_how_it_is(anna: httpx.Client, note_model: Path):
+def test_the_server_says_how_it_is(anna: httpx.Client, note_model: Path, made: dict[str, Any]):
     assert anna.get("/health").json() == {
         "status": "ok",
         "model": note_model.name,

@@ -62,8 +62,8 @@ def music_files(folder: str) -> tuple[list[Path], list[Path]]:
     train, held_out = [p for p in files if not is_held_out(p)], [p for p in files if is_held_out(p)]
     if not train or not held_out:
         raise ValueError(
-            f"data {folder} has {len(train)} files to train on and {len(held_out)} held out: too few, for about one song "
-            "in twenty is held out"
+            f"data {folder} has {len(train)} files to train on and {len(held_out)} held out: too few, for about one "
+            "song in twenty is held out"
         )
     return train, held_out
 

@@ -49,8 +49,8 @@ def load(folder: str | Path, subsets: bool = False) -> tuple[PreparedDataset, Pr
     train, held_out = PreparedDataset(folder, "train", subsets=subsets), PreparedDataset(folder, "test")
     if not len(train) or not len(held_out):
         raise ValueError(
-            f"prepared {folder} has {len(train)} tracks to train on and {len(held_out)} held out: too few, for about one "
-            "song in twenty is held out"
+            f"prepared {folder} has {len(train)} tracks to train on and {len(held_out)} held out: too few, for about "
+            "one song in twenty is held out"
         )
     return train, held_out
 
