@@ -76,7 +76,7 @@ def gives(
         links = {name: {"operationId": name, "parameters": values} for name, values in LINKS.get(schema, {}).items()}
         answer |= {"links": links} if links else {}
     elif media:
-        answer["content"] = {one: {"schema": BINARY} for one in media}
+        answer["content"] = {one: {} if one == "*/*" else {"schema": BINARY} for one in media}
     if status in (201, 202):
         answer["headers"] = {"Location": {"description": "where it is", "schema": {"type": "string"}}}
     return {status: answer, **{one: {"description": _PROBLEMS[one], "content": _as_json("Error")} for one in fails}}
