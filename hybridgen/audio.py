@@ -229,7 +229,11 @@ def master(samples: np.ndarray, gain_db: float) -> None:
 
 def to_24_bits(samples: np.ndarray) -> np.ndarray:
     """Samples of any shape, each the nearest of the values that files of 24 bits hold and give back."""
-    return (np.rint(samples * np.float32(1 << 23)) / np.float32(1 << 23)).astype(np.float32)
+    rounded = samples.astype(np.float32)
+    rounded *= np.float32(1 << 23)
+    np.rint(rounded, out=rounded)
+    rounded /= np.float32(1 << 23)
+    return rounded
 
 
 def mastered(blocks: Iterable[np.ndarray], gain_db: float) -> Iterator[np.ndarray]:

@@ -35,6 +35,7 @@ class ModelRecord:
 
     name: str  # "tiny", a folder or a Hub id
     weights: dict[str, str]  # file name -> SHA-256
+    int8: bool = False  # whether it was held in 8 bits to save memory; older files do not say it
 
 
 @dataclass(frozen=True)

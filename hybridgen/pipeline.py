@@ -182,6 +182,8 @@ class Pipeline(Stages):
         `seconds` and `ending`, which what is endless has not.
         """
         options = RenderOptions(seed, num_steps, guidance_scale)
+        if self.choice.in_turn:
+            raise ValueError(f"{self.budget}: a stream needs all of them at once, so more memory")
         if isinstance(source, Plan):
             if controls:
                 raise ValueError(f"{', '.join(controls)} given: a plan is streamed as it is, edit it before")

@@ -4,7 +4,6 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, cast
 
@@ -12,22 +11,25 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from hybridgen import adapters, config, files, weights
+from hybridgen import adapters, config, files, memory, packed, weights
 from hybridgen.adapters import Adapter, LoadedAdapter
 from hybridgen.codecs.contract import BlockCodec, Codec, check_license
 from hybridgen.codecs.dac import DacCodec, DacConfig
 from hybridgen.codecs.oobleck import OobleckCodec, OobleckConfig
 from hybridgen.codecs.own import SpectralCodec, SpectralCodecConfig
-from hybridgen.history import AdapterRecord, ModelRecord
+from hybridgen.history import AdapterRecord, Change, ModelRecord, Render
+from hybridgen.memory import Budget, Choice, Need, Stage
+from hybridgen.memory import parse as parse_memory
 from hybridgen.plan.features import PLAN_VERSION
 from hybridgen.plan.time_base import TimeBase
 from hybridgen.planner import Planner, PlannerConfig
 from hybridgen.quantizer import Quantizer, QuantizerConfig
 from hybridgen.renderer import Renderer, RendererConfig
 from hybridgen.sampling import SamplingConfig
-from hybridgen.text.encoder import TextConfig, TextEncoder
+from hybridgen.text.encoder import TextConfig, TextEncoder, find_folder
 
 STAGES = ("codec", "quantizer", "planner", "renderer")  # those that have a file in a model folder
+PACKED = ("planner", "renderer")  # those whose matrices may be held in fewer bits
 CODECS: dict[type, Callable[[Any], BlockCodec]] = {
     SpectralCodecConfig: SpectralCodec,
     DacConfig: DacCodec,
@@ -151,11 +153,14 @@ class Stages:
         self.accept_license = accept_license
         self.config, self.name, self.device, self.folder = config, name, device, folder
         self.adapters: tuple[LoadedAdapter, ...] = ()
+        self.budget: Budget | None = None  # of memory
+        self.choice = Choice()  # how weights are held
         self.weight_hashes: dict[str, str] = {}  # file name -> SHA-256 of every stage's file; empty for random weights
         if folder is not None:
             names = [f"{stage}.safetensors" for stage in STAGES]
             self.weight_hashes = {name: files.sha256(folder / name) for name in names}
-        self._loaded: dict[str, nn.Module] = {}  # without any adapter; one for all copies
+        self._loaded: dict[tuple[str, str], nn.Module] = {}  # without any adapter, by how held; one for all copies
+        self._adapted: dict[str, nn.Module] = {}
 
     @classmethod
     def from_pretrained(
@@ -164,66 +169,94 @@ class Stages:
         device: str | torch.device = "cpu",
         revision: str | None = None,
         accept_license: str | None = None,
+        memory: str | float | None = None,
     ) -> Self:
         """The shipped preset (no name, or "tiny"), a model folder, or a Hub id "owner/name".
 
         revision: branch, tag or commit of a Hub id, also written "owner/name@revision"; `name` of the result says which
         commit it is. What was fetched once needs no network; every file is checked against the hashes that were sent
         with it. accept_license: the license of the codec's weights, where it forbids some uses and you agree to it.
+        memory: bytes, or a size such as "4GB", that are to be enough on the device; `budget` says what is done for it.
         Weights are read when they are needed. Raises ValueError, in one line, for a folder that is no whole model, for
-        what the Hub does not give, and for a device that is not here.
+        what the Hub does not give, for a device that is not here, and for a budget that no choice fits.
         """
         check_device(device)
+        limit = None if memory is None else parse_memory(memory)
         located = weights.locate(name, revision)
         for stage in STAGES:
             weights.check_header(located.folder / f"{stage}.safetensors")
         loaded = config.load(PipelineConfig, located.folder / "config.yaml")
-        return cls(loaded, located.name, device, located.folder, accept_license)
+        made = cls(loaded, located.name, device, located.folder, accept_license)
+        return made if limit is None else made.within(limit)
 
     # ---- the stages
 
-    @cached_property
+    @property
     def text(self) -> TextEncoder:
         """Prompt -> hidden states; frozen, and not part of a model's files."""
         return self._load("text", lambda: TextEncoder(self.config.text))
 
-    @cached_property
+    @property
     def planner(self) -> Planner:
         """Hidden states -> plan; with the adapters of all bars."""
         return self._adapt("planner", self._load("planner", lambda: Planner(self.config.planner)))
 
-    @cached_property
+    @property
     def quantizer(self) -> Quantizer:
         """Latents <-> codes."""
         return self._load("quantizer", lambda: Quantizer(self.config.quantizer))
 
-    @cached_property
+    @property
     def renderer(self) -> Renderer:
         """Plan -> latents; with the adapters of all bars."""
         return self._adapt("renderer", self._load("renderer", lambda: Renderer(self.config.renderer)))
 
-    @cached_property
+    @property
     def codec(self) -> Codec:
         """Latents <-> samples."""
         return self._load("codec", lambda: make_codec(self.config, self.accept_license))
 
     def load(self) -> Self:
-        """Loads every stage that is not there yet, so that what follows is not slowed down by it."""
-        for stage in ("text", *STAGES):
+        """Loads every stage that is not there yet, so that what follows is not slowed down by it.
+
+        Nothing where they are loaded in turn.
+        """
+        for stage in () if self.choice.in_turn else ("text", *STAGES):
             getattr(self, stage)
         return self
 
     def _load(self, stage: str, make: Callable[[], T]) -> T:
+        held = self.choice.weights if stage in PACKED else "float32"
         with self._lock, torch.inference_mode(False):  # whoever asks first, the weights serve all
-            if stage not in self._loaded:
+            if (stage, held) not in self._loaded:
+                self._make_room(stage)
                 if stage in STAGES and self.folder is not None:
                     path = self.folder / f"{stage}.safetensors"
                     module = weights.make_within(make, path)
+                    self._pack(module, path, held)
                     self._read(module, path)
                 else:
                     module = make()
-                self._loaded[stage] = module.eval().to(self.device)
-            return cast(T, self._loaded[stage])
+                self._loaded[stage, held] = module.eval().to(self.device)
+            return cast(T, self._loaded[stage, held])
+
+    def _make_room(self, stage: str) -> None:
+        """Where stages are loaded in turn, gives back those that do not work together with this one."""
+        if self.choice.in_turn:
+            for key in [
+                key for key in self._loaded if not any({stage, key[0]} <= set(group) for group in memory.GROUPS)
+            ]:
+                del self._loaded[key]
+
+    def _pack(self, module: nn.Module, path: Path, held: str) -> None:
+        """Makes room for the matrices of a module's blocks in the type that they are held in."""
+        if held != "float32":
+            kinds = {
+                kind for name, (kind, shape) in weights.check_header(path).items() if memory.is_packed(name, shape)
+            }
+            dtype = torch.int8 if held == "int8" else memory.STORED.get(kinds.pop() if len(kinds) == 1 else "")
+            if dtype is not None:
+                packed.pack(cast(nn.Module, module.blocks), dtype)
 
     def _read(self, module: nn.Module, path: Path) -> None:
         """Fills a module; ValueError where the file has changed since its hash was taken."""
@@ -233,13 +266,58 @@ class Stages:
 
     def _plain(self, stage: str) -> nn.Module:
         """The module of a stage without any adapter."""
-        getattr(self, stage)
-        return self._loaded[stage]
+        return cast(nn.Module, getattr(self.adapted(()), stage))
 
     def _adapt(self, stage: str, module: T) -> T:
         everywhere, _ = adapters.group_by_bars(self.adapters)
         loras = [(one.loras[stage], one.adapter.strength) for one in everywhere if stage in one.loras]
-        return cast(T, adapters.adapt(module, loras))
+        if not loras:
+            return module
+        if self.choice.in_turn:  # what is kept here would keep the weights
+            return cast(T, adapters.adapt(module, loras))
+        if stage not in self._adapted:
+            self._adapted[stage] = adapters.adapt(module, loras)
+        return cast(T, self._adapted[stage])
+
+    # ---- memory
+
+    def within(self, limit: float, int8: bool | None = None) -> Self:
+        """These stages in at most `limit` bytes of the device, see `memory`; int8: hold matrices so, or do not.
+
+        ValueError where that is not possible.
+        """
+        other = copy.copy(self)
+        other.budget = memory.choose(limit, self.need, int8)
+        other.choice, other._adapted = other.budget.need.choice, {}
+        return other
+
+    def need(self, choice: Choice) -> Need:
+        """What these stages take; ValueError for random weights, which are there already."""
+        if self.folder is None:
+            raise ValueError("memory: a model that lies in no folder cannot be loaded another way")
+        shapes, device = self.config, self.device.type
+        found = {stage: weights.check_header(self.folder / f"{stage}.safetensors") for stage in STAGES}
+        text = weights.check_header(find_folder(shapes.text) / "model.safetensors")
+        works = {
+            "text": 0,
+            "planner": memory.planner_work(shapes.planner, shapes.text.max_tokens),
+            "renderer": memory.renderer_work(shapes.renderer, shapes.sampling.window),
+            "codec": memory.codec_work(shapes.any_codec),
+            "quantizer": 0,
+        }
+        stages = []
+        for name, work in works.items():
+            held = choice.weights if name in PACKED else "float32"
+            stages.append(Stage(name, held, memory.weight_bytes(text if name == "text" else found[name], held), work))
+        is_host = device == "cpu"
+        base = memory.HOST_BYTES if is_host else memory.CUDA_BYTES
+        sound = memory.SOUNDS * 2 * 4 * shapes.any_codec.sample_rate if is_host else 0
+        return Need(choice, tuple(stages), base, sound)
+
+    def check_seconds(self, seconds: float) -> None:
+        """ValueError for a track that is too long for the memory that there is."""
+        if self.budget is not None:
+            self.budget.check(seconds)
 
     # ---- facts
 
@@ -251,7 +329,7 @@ class Stages:
     @property
     def model_record(self) -> ModelRecord:
         """This model, as a manifest names it."""
-        return ModelRecord(self.name, self.weight_hashes)
+        return ModelRecord(self.name, self.weight_hashes, self.choice.weights == "int8")
 
     @property
     def adapter_records(self) -> tuple[AdapterRecord, ...]:
@@ -289,16 +367,24 @@ class Stages:
         other = copy.copy(self)
         other.adapters = tuple(one for one in loaded if one.adapter.strength != 0)
         adapters.group_by_bars(other.adapters)  # says which overlap
-        for stage in adapters.STAGES:
-            vars(other).pop(stage, None)  # adapted again when next used
+        other._adapted = {}
         return other
 
-    def as_recorded(
-        self, sampling: SamplingConfig, records: Sequence[AdapterRecord], folders: Sequence[str | Path]
-    ) -> Self:
-        """These stages as a manifest says that some were: their sampling, and their adapters from any of `folders`."""
-        found = [adapters.find(one, folders, self.device, self._plain) for one in records]
-        return self.adapted(found).with_sampling(sampling)
+    def as_recorded(self, operation: Render | Change, folders: Sequence[str | Path]) -> Self:
+        """These stages as they were for an operation: sampling, weights in 8 bits or not, adapters from any of
+        `folders`. ValueError where there is not enough memory for that."""
+        held = self._with_int8(operation.model.int8)
+        found = [adapters.find(one, folders, self.device, held._plain) for one in operation.adapters]
+        return held.adapted(found).with_sampling(operation.sampling)
+
+    def _with_int8(self, int8: bool) -> Self:
+        if int8 == self.model_record.int8:
+            return self
+        if self.budget is not None:
+            return self.within(self.budget.limit, int8)
+        other = copy.copy(self)
+        other.choice, other._adapted = Choice("int8" if int8 else "float32"), {}
+        return other
 
     # ---- files
 

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from hybridgen import hub
 from hybridgen.files import atomic_write, expand_user
 from hybridgen.hub import HubId
+from hybridgen.packed import packed_layers
 
 MAX_HEADER = 16 << 20  # bytes of JSON that list the tensors of a file
 SPARE = 4_000_000  # numbers that a module may make beside those in its file: tables, windows
@@ -83,8 +84,9 @@ def load_weights(module: nn.Module, path: str | Path, optional: tuple[str, ...] 
 
     Names and shapes must be exactly the module's; they are checked before any value is changed. Tensors whose names
     begin with one of `optional` may be missing from the file: they stay as they are, and their names are returned.
+    Beside the module one tensor at a time is in memory.
     """
-    targets = module.state_dict()
+    targets, packed = module.state_dict(), packed_layers(module)
     missing: list[str] = []
     try:
         check_header(path)
@@ -93,20 +95,26 @@ def load_weights(module: nn.Module, path: str | Path, optional: tuple[str, ...] 
             targets = {name: target for name, target in targets.items() if name not in missing}
             _check_names(path, targets, set(file.keys()))
             for name, target in targets.items():
-                _check_tensor(path, name, target, file.get_slice(name))
-            with torch.no_grad():
-                for name, target in targets.items():
-                    stored = file.get_tensor(name)
-                    if stored.is_floating_point() and not torch.isfinite(stored.sum(dtype=torch.float64)):
-                        raise ValueError(f"{path}: {name} holds values that are not finite")
-                    target.copy_(stored)
+                _check_tensor(path, name, target, file.get_slice(name), name in packed)
+        for name, target in targets.items():
+            with (
+                safetensors.safe_open(path, framework="pt") as file,
+                torch.no_grad(),
+            ):  # closed, it gives back its pages
+                stored = file.get_tensor(name)
+                if stored.is_floating_point() and not torch.isfinite(stored.sum(dtype=torch.float64)):
+                    raise ValueError(f"{path}: {name} holds values that are not finite")
+                (packed[name].fill if name in packed else target.copy_)(stored)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file: {error}") from None
     return missing
 
 
 class _Budget(TorchFunctionMode):
-    """While it is active, tensors of at most so many numbers together can be made; then ValueError."""
+    """While it is active, tensors of at most so many numbers together can be made; then ValueError.
+
+    They are not initialized: memory that nobody has written to is not taken from the machine.
+    """
 
     MAKERS = frozenset({torch.empty, torch.zeros, torch.ones, torch.randn, torch.rand, torch.full, torch.arange})
 
@@ -117,6 +125,8 @@ class _Budget(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else (kwargs or {})["tensor"]
         if func in self.MAKERS:
             sizes = args[0] if args and isinstance(args[0], (tuple, list)) else args
             self.left -= math.prod(size for size in sizes if isinstance(size, int))
@@ -138,8 +148,11 @@ def make_within(make: Callable[[], M], path: str | Path) -> M:
         return make()
 
 
-def check_header(path: str | Path) -> None:
-    """ValueError unless the file is as long as its own header says, and that header is of a sane size."""
+def check_header(path: str | Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type ("F16") and shape of each tensor in a file, of which no more than the header is read.
+
+    ValueError unless the file is as long as its own header says, and that header is of a sane size.
+    """
     if not Path(path).is_file():  # a pipe would be waited for
         raise ValueError(f"{path}: is not a file")
     size = Path(path).stat().st_size
@@ -149,12 +162,14 @@ def check_header(path: str | Path) -> None:
             raise ValueError(f"{path}: header of {length} bytes in a file of {size}; the limit is {MAX_HEADER}")
         try:
             header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-            expected = 8 + length + max(ends, default=0)
+            header.pop("__metadata__", None)
+            expected = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+            found = {name: (str(entry["dtype"]), tuple(map(int, entry["shape"]))) for name, entry in header.items()}
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             raise ValueError(f"{path}: its header is not that of a safetensors file") from None
     if size != expected:
         raise ValueError(f"{path}: {size} bytes, but its header promises {expected}")
+    return found
 
 
 def save_latents(
@@ -229,10 +244,10 @@ def _check_names(path: str | Path, targets: dict[str, Tensor], names: set[str]) 
         raise ValueError(f"{path}: missing {_list(missing)}; unexpected {_list(unexpected)}")
 
 
-def _check_tensor(path: str | Path, name: str, target: Tensor, stored: Any) -> None:
+def _check_tensor(path: str | Path, name: str, target: Tensor, stored: Any, is_packed: bool) -> None:
     if tuple(stored.get_shape()) != tuple(target.shape):
         raise ValueError(f"{path}: {name} has shape {tuple(stored.get_shape())}, the model's {tuple(target.shape)}")
-    if stored.get_dtype().startswith(("F", "BF")) != target.is_floating_point():
+    if stored.get_dtype().startswith(("F", "BF")) != (is_packed or target.is_floating_point()):
         raise ValueError(f"{path}: {name} holds {stored.get_dtype()}, the model's {target.dtype}")
 
 

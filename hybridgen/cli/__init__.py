@@ -10,7 +10,7 @@ import sys
 import warnings
 from typing import TextIO
 
-from hybridgen import __version__, interrupts
+from hybridgen import __version__, interrupts, shortage
 from hybridgen.cli import bench, change, compare, generate, inspect, judge, push, serve, stream, train
 from hybridgen.cli.options import Parser, one_line
 
@@ -53,9 +53,10 @@ def main(argv: list[str] | None = None) -> int:
             print(f"hybridgen: {one_line(_said(error))}", file=sys.stderr)
             return 2
         except (MemoryError, RuntimeError, ImportError) as error:
-            if (wanted := _memory_wanted(error)) is None:
+            if (wanted := shortage.wanted(error)) is None:
                 raise
-            print(f"hybridgen: not enough memory: {wanted}", file=sys.stderr)
+            less = "; --memory 2GB, or what there is, makes do with it" if hasattr(args, "memory") else ""
+            print(f"hybridgen: not enough memory: {wanted}{less}", file=sys.stderr)
             return 2
 
 
@@ -84,19 +85,6 @@ def _print_note(
 ) -> None:
     if category is UserWarning:
         print(f"hybridgen: note: {one_line(str(message))}", file=sys.stderr)
-
-
-def _memory_wanted(error: BaseException) -> str | None:
-    """What an error says of the memory that was wanted; None where it is about something else."""
-    text = " ".join(str(error).split())
-    if found := re.search(r"[Tt]ried to allocate (\d[\d.]* ?(?:bytes|[KMG]i?B))", text):
-        return f"{found[1]} more were wanted"
-    if found := re.search(r"Unable to allocate (\d[\d.]* ?[KMG]iB)", text):  # NumPy
-        return f"{found[1]} more were wanted"
-    if found := re.search(r"unable to mmap (\d+ bytes)", text):
-        return f"{found[1]} more were wanted"
-    is_full = any(words in text.lower() for words in ("failed to map segment", "allocate memory", "start new thread"))
-    return "a part of the program could not be loaded" if is_full or isinstance(error, MemoryError) else None
 
 
 def _said(error: Exception) -> str:

@@ -44,12 +44,12 @@ def add_commands(commands: Commands) -> None:
     encode = options.command(commands, "encode", run_encode, "a recording to latents")
     encode.add_argument("file", type=Path, metavar="FILE")
     options.add_out(encode, "latents.safetensors", "where the latents go")
-    options.add_model(encode)
+    options.add_model(encode, makes_music=False)
 
     decode = options.command(commands, "decode", run_decode, "latents to audio")
     decode.add_argument("file", type=Path, metavar="latents.safetensors")
     options.add_out(decode, "out.wav")
-    options.add_model(decode)
+    options.add_model(decode, makes_music=False)
 
     info = options.command(commands, "info", run_info, "versions, the model, its defaults, what is fast here")
     options.add_adapters(info, "FOLDER", "also say what an adapter holds; repeatable")
@@ -207,6 +207,9 @@ def run_info(args: argparse.Namespace) -> None:
         path = pipe.folder / f"{stage}.safetensors" if pipe.folder else None
         size = f"{path.stat().st_size / 1e6:.1f} MB" if path and path.exists() else "pretrained, not part of the model"
         print(f"  {stage:<10}{count / 1e6:8.2f} M parameters   {size}")
+    if pipe.budget is not None:
+        print(f"memory of {pipe.budget.need.choice}:")
+        print(pipe.budget.need.table())
     print(f"codec license: {pipe.codec.license}")
     print(f"sampling: {_compact(pipe.config.sampling)}")
     for adapter in pipe.adapters:

@@ -146,8 +146,8 @@ def read_melody(args: argparse.Namespace, prompt: str, controls: dict[str, Any])
     return melody
 
 
-def add_model(parser: Parser) -> None:
-    """Which model, and where it computes."""
+def add_model(parser: Parser, makes_music: bool = True) -> None:
+    """Which model, and where it computes; makes_music: whether planner or renderer work, whose memory is limited."""
     parser.add_argument(
         "--model",
         metavar="tiny|FOLDER|HUB_ID",
@@ -155,6 +155,12 @@ def add_model(parser: Parser) -> None:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
     add_threads(parser)
+    if makes_music:
+        parser.add_argument(
+            "--memory",
+            metavar="4GB",
+            help="make do with so much; says how, and whether the music changes by it (default: no limit)",
+        )
     parser.add_argument(
         "--accept-license", metavar="ID", help="use a codec whose license (such as CC-BY-NC-4.0) forbids some uses"
     )
@@ -211,12 +217,14 @@ def read_render_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_pipeline(args: argparse.Namespace) -> "Pipeline":
-    """The model that --model, --device and --adapter name."""
+    """The model that --model, --device and --adapter name, in the memory that --memory leaves it."""
     from hybridgen.pipeline import Pipeline
 
     use_device(args)
-    found = parse_adapters(args)
-    pipe = Pipeline.from_pretrained(args.model, device=args.device, accept_license=args.accept_license)
+    found, memory = parse_adapters(args), getattr(args, "memory", None)
+    pipe = Pipeline.from_pretrained(args.model, device=args.device, accept_license=args.accept_license, memory=memory)
+    if pipe.budget is not None:
+        print(f"hybridgen: {pipe.budget}", file=sys.stderr)  # stdout may be sound
     return pipe.with_adapters(found) if found else pipe
 
 

@@ -30,7 +30,7 @@ def add_commands(commands: Commands) -> None:
         help="a data set of the Hub that it learned from; repeatable",
     )
     push.add_argument("--prompt", metavar="WORDS", help="what the sample on the card is made from")
-    options.add_model(push)
+    options.add_model(push, makes_music=False)
 
     space = options.command(commands, "push-space", run_push_space, "the page as a Space of the Hugging Face Hub")
     space.add_argument("repo", metavar="owner/name", help="the Space; it is made where there is none")

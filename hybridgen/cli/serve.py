@@ -96,7 +96,7 @@ def _run(args: argparse.Namespace, library: Path | None, opens: bool) -> None:
         raise ValueError(f"--port {args.port} is outside 1-65535")
     limits = Limits(**{name: getattr(args, f"limit_{name}") for name, _ in LIMITS.values()})
     threads = None if args.threads is None else options.check_threads(args.threads)
-    model = Model(args.model, args.device, args.accept_license, tuple(args.adapter), threads)
+    model = Model(args.model, args.device, args.accept_license, tuple(args.adapter), threads, args.memory)
     names = None if owners.are_known else (*LOCAL_NAMES, args.host)
     with Jobs(model, args.workers, limits, library) as jobs:
         where = f"http://{args.host}:{args.port}"

@@ -33,7 +33,7 @@ def add_commands(commands: Commands) -> None:
     finetune.add_argument("-o", "--out", type=Path, required=True, metavar="my-style", help="the adapter, a folder")
     finetune.add_argument("--only", choices=("planner", "renderer"), help="how it composes, or how it sounds, alone")
     finetune.add_argument("--steps", type=int, metavar="N", help="training steps of each half (default: 150 and 300)")
-    options.add_model(finetune)
+    options.add_model(finetune, makes_music=False)
     finetune.set_defaults(resumes=True)
     _add_evaluate(commands)
 

@@ -18,6 +18,7 @@ from hybridgen.adapters import Adapted, Pair
 from hybridgen.layers import KVCache
 from hybridgen.note_grammar import COPY, MOVED, PITCH
 from hybridgen.note_stage import N_ANCHORS, NoteStage
+from hybridgen.packed import PackedLinear
 from hybridgen.planner import Block, Planner
 from hybridgen.sampling import SamplingParams
 
@@ -143,6 +144,8 @@ def linear(layer: nn.Module) -> Linear:
         added = [_low_rank(pair, scale) for pair, scale in zip(layer.pairs, layer.scales, strict=True)]
         return lambda x: base(x) + sum(one(x) for one in added)
     assert isinstance(layer, nn.Linear) and layer.bias is None
+    if isinstance(layer, PackedLinear):
+        return functools.partial(_packed_rows, layer)
     return functools.partial(_rows, _array(layer.weight))
 
 
@@ -154,6 +157,13 @@ def _low_rank(pair: nn.Module, scale: float) -> Linear:
 
 def _rows(weight: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.matmul(weight, x[..., None])[..., 0]  # a product for each row, where x @ weight.T is one for all
+
+
+def _packed_rows(layer: PackedLinear, x: np.ndarray) -> np.ndarray:
+    y = np.empty((len(x), layer.out_features), np.float32)
+    for first, rows in layer.widened():
+        y[:, first : first + len(rows)] = _rows(rows.numpy(), x)
+    return y if layer.scale is None else y * layer.scale.numpy()
 
 
 def _array(parameter: Tensor) -> np.ndarray:

@@ -91,6 +91,7 @@ def write_scores(
         for plan in plans
     ]
     plans, ending_notes = _end_plans(plans, controls.ending, controls.seconds if is_long else None)
+    stages.check_seconds(max(plan.seconds for plan in plans))
     if melody is not None:
         plans = [with_melody(plan, melody) for plan in plans]
         if (n_bars := min(plan.n_bars for plan in plans)) < melody.n_bars:

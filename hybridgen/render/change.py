@@ -109,6 +109,7 @@ def make(stages: Stages, track: Track, remake: Remake, options: RenderOptions) -
         keeps=remake.keeps,
     )
     record = track.manifest.followed_by(operation)  # before a render that could not be saved
+    stages.check_seconds(plan.seconds)
     latents, notes = torch.from_numpy(track.latents).to(stages.device, copy=True), tuple[str, ...]()
     if fresh:
         prompt = stages.encode_prompt(plan.prompt)

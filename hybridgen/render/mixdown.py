@@ -43,6 +43,7 @@ def render(
     play: is given the blocks of `stream` while they are rendered.
     """
     plan = plan.on(stages.time_base)
+    stages.check_seconds(plan.seconds)
     prompt = prompt or stages.encode_prompt(plan.prompt)
     seed, sampling = choose(stages, plan, options)
     plan = complete(stages, plan, prompt, progress=options.progress)

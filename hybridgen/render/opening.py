@@ -147,7 +147,7 @@ def replay(
         if operation.model.weights != stages.weight_hashes:
             name = operation.model.name
             raise ValueError(f"the file was made by model {name!r} with other weights than {stages.name!r} holds")
-    as_then = stages.as_recorded(first.sampling, first.adapters, adapter_folders)
+    as_then = stages.as_recorded(first, adapter_folders)
     options = RenderOptions(seed=first.seed, progress=progress)
     track = mixdown.render(as_then, first.plan, options, gain_db=record.gain_db)
     for one in changes:
@@ -155,7 +155,7 @@ def replay(
             track = style.styled(stages, track, one)
             continue
         assert isinstance(one, Change)  # as `history.check` has it
-        as_then = stages.as_recorded(one.sampling, one.adapters, adapter_folders)
+        as_then = stages.as_recorded(one, adapter_folders)
         options = RenderOptions(seed=one.seed, progress=progress)
         if one.heard:
             track = layer.added(as_then, track, one, options).track

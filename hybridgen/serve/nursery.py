@@ -22,6 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybridgen import shortage
+
 if TYPE_CHECKING:
     from hybridgen.pipeline import Pipeline
 
@@ -38,13 +40,14 @@ class Model:
     accept_license: str | None = None
     adapters: tuple[str, ...] = ()
     threads: int | None = None  # of the CPU, for all workers together; None: one a core
+    memory: str | None = None  # of each worker, such as "4GB"; None: no limit
 
     def open(self) -> "Pipeline":
         """The pipeline, its weights not read yet; ValueError or OSError where it is no model."""
         from hybridgen.adapters import Adapter
         from hybridgen.pipeline import Pipeline
 
-        pipe = Pipeline.from_pretrained(self.name, self.device, accept_license=self.accept_license)
+        pipe = Pipeline.from_pretrained(self.name, self.device, accept_license=self.accept_license, memory=self.memory)
         return pipe.with_adapters([Adapter.parse(text) for text in self.adapters]) if self.adapters else pipe
 
     @property
@@ -205,12 +208,18 @@ def nurse(model: Model, work: Work, n_workers: int, control: Connection) -> None
     pipe, problem = None, None
     try:
         pipe = model.open()
+        if pipe.budget is not None:
+            print(f"hybridgen: {pipe.budget}", file=sys.stderr, flush=True)
         if model.is_shared:
             work.warm(pipe.load())
         else:
             pipe = None
-    except (ValueError, OSError, MemoryError) as error:
-        problem = " ".join(str(error).split()) or type(error).__name__
+    except (ValueError, OSError) as error:
+        problem = " ".join(str(error).split())
+    except (MemoryError, RuntimeError) as error:
+        if (wanted := shortage.wanted(error)) is None:
+            raise
+        problem = f"not enough memory: {wanted}; --memory 2GB, or what there is, makes do with it"
     control.send_bytes(json.dumps({"problem": problem}).encode())
     process = (multiprocessing.get_context("spawn") if pipe is None else multiprocessing.get_context("fork")).Process
     with contextlib.suppress(EOFError, OSError):

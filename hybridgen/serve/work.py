@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridgen import formats
+from hybridgen import formats, shortage
 from hybridgen.progress import Cancelled
 from hybridgen.serve import kinds
 from hybridgen.serve.nursery import Channel
@@ -105,8 +105,10 @@ def serve(pipe: "Pipeline", channel: Channel) -> None:
             channel.send({"stopped": True})
         except (ValueError, TypeError, OSError) as error:
             channel.send({"problem": without_paths(" ".join(str(error).split()), folder)})
-        except MemoryError:
-            channel.send({"problem": "there is not enough memory for it"})
+        except (MemoryError, RuntimeError) as error:
+            if (wanted := shortage.wanted(error)) is None:
+                raise
+            channel.send({"problem": f"there is not enough memory for it: {wanted}; serve with a smaller --memory"})
         else:
             channel.send({"facts": made.facts, "files": made.files, "source": made.source})
 
