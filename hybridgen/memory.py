@@ -13,7 +13,7 @@ where nothing is small enough for that, for half a minute. A track that is too l
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import inf, prod
 
@@ -124,7 +124,7 @@ Header = Mapping[str, tuple[str, tuple[int, ...]]]  # type and shape of each ten
 
 def parse(memory: str | float) -> float:
     """Bytes of "4GB", "900 MB" or "1.5GiB", or of a number; ValueError for anything else."""
-    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([KMG]?I?B)\s*", str(memory), re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMG]?I?B)\s*", str(memory), re.IGNORECASE)
     found = memory if isinstance(memory, int | float) else match and float(match[1]) * UNITS[match[2].upper()]
     if isinstance(memory, bool) or not found or not 0 < found < float("inf"):
         raise ValueError(f"memory {str(memory)[:60]!r} should be a size such as 4GB or 900MB")
@@ -141,14 +141,21 @@ def is_packed(name: str, shape: tuple[int, ...]) -> bool:
     return name.startswith("blocks.") and name.endswith(".weight") and len(shape) == 2
 
 
-def weight_bytes(header: Header, held: str | None = None) -> int:
-    """What the tensors of a file take in memory; held: how the matrices of its blocks are held, None for float32."""
+def packed_type(held: str, kinds: Collection[str]) -> torch.dtype | None:
+    """The type in which matrices of these types in a file are held; None where that is float32."""
+    if held == "int8":
+        return torch.int8
+    return STORED.get("".join(kinds)) if held == "stored" else None  # no type has the name of two
+
+
+def weight_bytes(header: Header, held: str = "float32") -> int:
+    """What the tensors of a file take in memory; held: how the matrices of its blocks are."""
+    dtype = packed_type(held, {kind for name, (kind, shape) in header.items() if is_packed(name, shape)})
     total = 0
-    for name, (kind, shape) in header.items():
-        if held == "int8" and is_packed(name, shape):
-            total += prod(shape) + _FLOAT * shape[0]
-        else:
-            total += prod(shape) * (2 if held == "stored" and kind in STORED and is_packed(name, shape) else _FLOAT)
+    for name, (_, shape) in header.items():
+        packs = dtype if is_packed(name, shape) else None
+        total += prod(shape) * (packs or torch.float32).itemsize
+        total += _FLOAT * shape[0] if packs == torch.int8 else 0  # a scale for each output
     return total
 
 

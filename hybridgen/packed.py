@@ -26,9 +26,9 @@ class PackedLinear(nn.Linear):
         """Room for the weights of `layer` in float16, bfloat16 or int8; `fill` reads them."""
         nn.Module.__init__(self)
         self.in_features, self.out_features, self.bias = layer.in_features, layer.out_features, layer.bias
-        weight = torch.empty_like(layer.weight, dtype=dtype, requires_grad=False)
+        weight = torch.empty(self.out_features, self.in_features, dtype=dtype, device=layer.weight.device)
         self.weight = nn.Parameter(weight, requires_grad=False)
-        scale = torch.ones(len(weight), device=weight.device) if dtype == torch.int8 else None
+        scale = torch.ones(self.out_features) if dtype == torch.int8 else None
         self.register_buffer("scale", scale, persistent=False)
 
     @torch.no_grad()
@@ -37,12 +37,10 @@ class PackedLinear(nn.Linear):
         if self.scale is None:
             self.weight.copy_(weight)
             return
-        for own, scale, rows in zip(
-            self._blocks(self.weight), self._blocks(self.scale), self._blocks(weight), strict=True
-        ):
-            rows = rows.to(own.device, torch.float32)
-            scale.copy_(rows.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny * LEVELS) / LEVELS)
-            own.copy_((rows / scale[:, None]).round_())
+        self.scale = (weight.abs().amax(dim=1).float() / LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
+        scales = self.scale.split([len(rows) for rows in self._blocks(weight)])
+        for own, rows, scale in zip(self._blocks(self.weight), self._blocks(weight), scales, strict=True):
+            own.copy_((rows.float() / scale[:, None]).round_())
 
     def widened(self) -> Iterator[tuple[int, Tensor]]:
         """(first row, rows (n, I) in float32, before their scale), block by block; each is valid until the next."""

@@ -195,8 +195,8 @@ class Embedding(nn.Module):
         self.codebook_size = config.codebook_size
         self.frames = nn.Linear(PATCH * (2 * config.latent_dim + 1), config.dim)
         self.features = nn.Linear(PATCH * N_FEATURES, config.dim)
-        self.instruments = nn.Parameter(torch.randn(len(ROLES), N_INSTRUMENTS, config.dim) * 0.1)
-        self.codes = nn.Parameter(torch.randn(config.n_codebooks, config.codebook_size + 1, config.dim) * 0.1)
+        self.instruments = _table(len(ROLES), N_INSTRUMENTS, config.dim)
+        self.codes = _table(config.n_codebooks, config.codebook_size + 1, config.dim)
         n_places = config.frames_per_code // PATCH  # of a token in its code frame
         self.place = nn.Parameter(torch.zeros(n_places, config.dim))
         self.notes = NoteEmbedding(config.dim) if config.notes else None
@@ -239,7 +239,7 @@ class Renderer(nn.Module):
         dim = config.dim
         self.embedding = Embedding(config)
         self.text = nn.Linear(config.text_dim, dim)
-        self.null_text = nn.Parameter(torch.randn(1, 1, dim) * 0.1)
+        self.null_text = _table(1, 1, dim)
         self.time = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.timbre_in = nn.Sequential(nn.Linear(2 * config.latent_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.sound = nn.Linear(2 * len(SOUNDS), dim, bias=False) if config.sound else None
@@ -293,6 +293,13 @@ class Renderer(nn.Module):
         mean = (latents * share).sum(dim=1)
         deviation = ((latents - mean[:, None]).square() * share).sum(dim=1).sqrt()
         return torch.cat([mean, deviation], dim=-1)
+
+
+def _table(*shape: int) -> nn.Parameter:
+    """Embeddings, random at first."""
+    table = nn.Parameter(torch.empty(shape))
+    nn.init.normal_(table, std=0.1)
+    return table
 
 
 def _of_heard(features: Tensor, heard: Tensor) -> Tensor:

@@ -230,39 +230,32 @@ class Stages:
         with self._lock, torch.inference_mode(False):  # whoever asks first, the weights serve all
             if (stage, held) not in self._loaded:
                 self._make_room(stage)
-                if stage in STAGES and self.folder is not None:
-                    path = self.folder / f"{stage}.safetensors"
-                    module = weights.make_within(make, path)
-                    self._pack(module, path, held)
-                    self._read(module, path)
-                else:
-                    module = make()
+                path = None if stage == "text" or self.folder is None else self.folder / f"{stage}.safetensors"
+                module = make() if path is None else self._read(stage, path, held, make)
                 self._loaded[stage, held] = module.eval().to(self.device)
             return cast(T, self._loaded[stage, held])
 
     def _make_room(self, stage: str) -> None:
-        """Where stages are loaded in turn, gives back those that do not work together with this one."""
-        if self.choice.in_turn:
-            for key in [
-                key for key in self._loaded if not any({stage, key[0]} <= set(group) for group in memory.GROUPS)
-            ]:
+        """Gives back what a budget has no room for: the same stage held another way, and what is not its turn."""
+        for key in list(self._loaded) if self.budget is not None else ():
+            works_together = any({stage, key[0]} <= set(group) for group in memory.GROUPS)
+            if key[0] == stage or (self.choice.in_turn and not works_together):
                 del self._loaded[key]
 
-    def _pack(self, module: nn.Module, path: Path, held: str) -> None:
-        """Makes room for the matrices of a module's blocks in the type that they are held in."""
-        if held != "float32":
-            kinds = {
-                kind for name, (kind, shape) in weights.check_header(path).items() if memory.is_packed(name, shape)
-            }
-            dtype = torch.int8 if held == "int8" else memory.STORED.get(kinds.pop() if len(kinds) == 1 else "")
-            if dtype is not None:
-                packed.pack(cast(nn.Module, module.blocks), dtype)
-
-    def _read(self, module: nn.Module, path: Path) -> None:
-        """Fills a module; ValueError where the file has changed since its hash was taken."""
+    def _read(self, stage: str, path: Path, held: str, make: Callable[[], T]) -> T:
+        """A module with the weights of a file; ValueError where that has changed since its hash was taken."""
+        kinds = {kind for name, (kind, shape) in weights.check_header(path).items() if memory.is_packed(name, shape)}
+        dtype = memory.packed_type(held, kinds)
+        with torch.device("cpu" if dtype is None else "meta"):  # nothing is taken for what would be held in float32
+            module = weights.make_within(make, path)
+        if dtype is not None:
+            packed.pack(cast(nn.Module, module.blocks), dtype)
+            empty = {name: torch.empty(one.shape, dtype=one.dtype) for name, one in module.state_dict().items()}
+            module.load_state_dict(empty, assign=True)
         weights.load_weights(module, path)
         if files.sha256(path) != self.weight_hashes[path.name]:
             raise ValueError(f"{path}: has changed since the model was opened")
+        return module
 
     def _plain(self, stage: str) -> nn.Module:
         """The module of a stage without any adapter."""
