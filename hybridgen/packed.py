@@ -2,7 +2,8 @@
 
 A block of rows at a time is widened to float32 and multiplied. So 16 bits give, bit for bit, what a float32 layer with
 the same values gives; 8 bits are rounded once, when they are read, and what a row of the input gives depends on no
-other row. There is no kernel for it: a matrix is limited by the reading of its weights, of which there are fewer.
+other row, as it would where activations were rounded together. No kernel is needed: a step of the planner is limited by
+the reading of its weights, which are fewer bytes, and a window of the renderer by the product.
 
 Shapes: I inputs, O outputs.
 """
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 BLOCK = 1 << 19  # numbers widened at once on a CPU: 2 MB, which stay in its cache
+ALIGNED = 64  # rows: in blocks of so many, the products of BLAS have the bits that they have at once
 LEVELS = 127  # either way, of 8 bits
 
 
@@ -60,7 +62,7 @@ class PackedLinear(nn.Linear):
         return y if self.bias is None else y + self.bias
 
     def _blocks(self, rows: Tensor) -> tuple[Tensor, ...]:
-        return rows.split(len(rows) if rows.is_cuda else max(1, BLOCK // self.in_features))
+        return rows.split(len(rows) if rows.is_cuda else max(ALIGNED, BLOCK // self.in_features // ALIGNED * ALIGNED))
 
 
 def pack(module: nn.Module, dtype: torch.dtype) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridgen import config
-from hybridgen.memory import CHOICES, Choice, size
+from hybridgen.memory import CHOICES, LENGTHS, Choice, size
 from hybridgen.pipeline import Pipeline
 from hybridgen.stages import PipelineConfig
 
@@ -50,7 +50,8 @@ def random_model(folder: Path) -> Path:
 def measure(model: Path, choice: Choice, seconds: float, steps: int = 1) -> Measured:
     """A track made in a process of its own with just the memory that a choice is counted to need."""
     need = Pipeline.from_pretrained(model).need(choice)
-    budget = round(need.total()) + 1
+    length = LENGTHS[-1] if choice == CHOICES[-1] else LENGTHS[0]  # nothing is smaller than the last
+    budget = round(need.total(length)) + 1
     with tempfile.TemporaryDirectory() as folder:
         words = f"generate drone --seconds {seconds} --seed 1 --steps {steps} --no-latents --memory {budget}B".split()
         command = [sys.executable, "-c", MAIN, *words, "--model", str(model), "-o", f"{folder}/track.wav"]
