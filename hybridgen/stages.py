@@ -4,6 +4,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, cast
 
@@ -153,8 +154,7 @@ class Stages:
         self.accept_license = accept_license
         self.config, self.name, self.device, self.folder = config, name, device, folder
         self.adapters: tuple[LoadedAdapter, ...] = ()
-        self.budget: Budget | None = None  # of memory
-        self.choice = Choice()  # how weights are held
+        self.budget: Budget | None = None  # of memory, see `within`
         self.weight_hashes: dict[str, str] = {}  # file name -> SHA-256 of every stage's file; empty for random weights
         if folder is not None:
             names = [f"{stage}.safetensors" for stage in STAGES]
@@ -274,14 +274,18 @@ class Stages:
 
     # ---- memory
 
+    @property
+    def choice(self) -> Choice:
+        """How the weights are held."""
+        return Choice() if self.budget is None else self.budget.need.choice
+
     def within(self, limit: float, int8: bool | None = None) -> Self:
         """These stages in at most `limit` bytes of the device, see `memory`; int8: hold matrices so, or do not.
 
         ValueError where that is not possible.
         """
         other = copy.copy(self)
-        other.budget = memory.choose(limit, self.need, int8)
-        other.choice, other._adapted = other.budget.need.choice, {}
+        other.budget, other._adapted = memory.choose(limit, self.need, int8), {}
         return other
 
     def need(self, choice: Choice) -> Need:
@@ -373,11 +377,7 @@ class Stages:
     def _with_int8(self, int8: bool) -> Self:
         if int8 == self.model_record.int8:
             return self
-        if self.budget is not None:
-            return self.within(self.budget.limit, int8)
-        other = copy.copy(self)
-        other.choice, other._adapted = Choice("int8" if int8 else "float32"), {}
-        return other
+        return self.within(inf if self.budget is None else self.budget.limit, int8)
 
     # ---- files
 

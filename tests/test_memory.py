@@ -10,7 +10,7 @@ import pytest
 
 from hybridgen import history, memory
 from hybridgen.cli import main
-from hybridgen.memory import CHOICES, LENGTHS, Choice, Need, Stage
+from hybridgen.memory import CHOICES, LENGTHS, Budget, Choice, Need, Stage
 from hybridgen.packed import PackedLinear
 from hybridgen.pipeline import Pipeline
 from hybridgen.track import Track
@@ -26,13 +26,13 @@ def folder(note_pipe: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def plain(folder: Path) -> Track:
-    return Pipeline.from_pretrained(folder).generate("drone", **REQUEST)
+    return Pipeline.from_pretrained(folder).generate("warm pads", **REQUEST)
 
 
 def held(folder: Path, choice: Choice) -> Pipeline:
     """The model as a choice holds it, whatever would be chosen."""
-    pipe = Pipeline.from_pretrained(folder, memory="100GB")
-    pipe.choice = choice
+    pipe = Pipeline.from_pretrained(folder)
+    pipe.budget = Budget(1e9, pipe.need(choice))
     return pipe
 
 
@@ -64,13 +64,13 @@ def test_what_is_counted_is_what_is_loaded(folder: Path, choice: Choice):
 
 @pytest.mark.parametrize("choice", [STORED, STORED_IN_TURN])
 def test_weights_as_stored_make_the_same_music_bit_for_bit(folder: Path, plain: Track, choice: Choice):
-    track = held(folder, choice).generate("drone", **REQUEST)
+    track = held(folder, choice).generate("warm pads", **REQUEST)
     assert track.plan == plain.plan and np.array_equal(track.samples, plain.samples)
     assert track.manifest == plain.manifest
 
 
 def test_8_bits_are_recorded_and_replayed_by_a_pipeline_without_a_budget(folder: Path, plain: Track):
-    track = held(folder, INT8).generate("drone", **REQUEST)
+    track = held(folder, INT8).generate("warm pads", **REQUEST)
     assert track.manifest.operations[0].model.int8 and not plain.manifest.operations[0].model.int8
     assert not np.array_equal(track.samples, plain.samples)
     again = Pipeline.from_pretrained(folder).replay(track.manifest)
@@ -94,13 +94,13 @@ def test_in_turn_planner_and_renderer_are_never_there_together(folder: Path):
     def look(*_: object) -> None:
         seen.add(frozenset(stage for stage, _ in pipe._loaded))
 
-    pipe.load().generate("drone", **REQUEST, progress=look)
-    assert seen == {frozenset({"text", "planner"}), frozenset({"renderer"}), frozenset({"renderer", "codec"})}
+    pipe.load().generate("warm pads", **REQUEST, progress=look)
+    assert seen == {frozenset({"text", "planner"}), frozenset({"renderer", "codec"})}
 
 
 def test_a_stream_needs_all_stages_at_once(folder: Path):
-    with pytest.raises(ValueError, match="memory .* in turn.*: a stream needs all of them at once"):
-        held(folder, STORED_IN_TURN).stream("drone")
+    with pytest.raises(ValueError, match=r"memory .* in turn.*: a stream needs all of them at once"):
+        held(folder, STORED_IN_TURN).stream("warm pads")
 
 
 def need(gigabytes: dict[Choice, float], choice: Choice) -> Need:
@@ -131,7 +131,7 @@ def test_the_first_that_fits_is_chosen(limit: float, expected: Choice, seconds: 
 def test_too_little_is_one_line_with_both_figures_before_anything_is_loaded(folder: Path, capsys):
     with pytest.raises(ValueError, match=r"memory 100 MB is too little: .* needs \d{3} MB$"):
         Pipeline.from_pretrained(folder, memory="100MB")
-    assert main(["generate", "drone", "--model", str(folder), "--memory", "100MB", "-o", "x.wav"]) == 2
+    assert main(["generate", "warm pads", "--model", str(folder), "--memory", "100MB", "-o", "x.wav"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("hybridgen: memory 100 MB is too little") and len(said.splitlines()) == 1
 
@@ -139,7 +139,7 @@ def test_too_little_is_one_line_with_both_figures_before_anything_is_loaded(fold
 def test_the_choice_is_said_in_one_line(folder: Path, tmp_path: Path, capsys):
     limit = round(Pipeline.from_pretrained(folder).need(Choice()).total()) - 1
     out = ["--seconds", "1", "-o", str(tmp_path / "track.wav")]
-    assert main(["generate", "drone", "--model", str(folder), "--memory", f"{limit}B", *out]) == 0
+    assert main(["generate", "warm pads", "--model", str(folder), "--memory", f"{limit}B", *out]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "memory" in line]
     assert len(said) == 1 and "weights as stored, the same sound" in said[0]
 
@@ -163,7 +163,17 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_real_shortage_is_one_line_that_names_the_option(tmp_path: Path):
-    command = [sys.executable, "-c", LIMITED, "generate", "drone", "--seconds", "20", "-o", str(tmp_path / "track.wav")]
+    command = [
+        sys.executable,
+        "-c",
+        LIMITED,
+        "generate",
+        "warm pads",
+        "--seconds",
+        "20",
+        "-o",
+        str(tmp_path / "track.wav"),
+    ]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
@@ -175,7 +185,7 @@ def test_a_real_shortage_is_one_line_that_names_the_option(tmp_path: Path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_the_peak_of_a_process_stays_within_its_budget(script, tmp_path: Path):
-    """Of 57 M + 137 M random weights, at the smallest choice: nothing but what is counted."""
+    """Of 43 M + 107 M random weights, at the smallest choice: nothing but what is counted."""
     tool = script("tools/measure_memory.py")
     found = tool.measure(tool.random_model(tmp_path / "model"), INT8_IN_TURN, seconds=LENGTHS[-1] / 10)
     assert "in int8" in found.said and "in turn" in found.said

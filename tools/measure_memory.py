@@ -1,6 +1,6 @@
 """Peak memory of `hybridgen generate` under budgets that each leave another choice: measured beside what was counted.
 
-python tools/measure_memory.py                     a model of random weights, 55 M + 135 M
+python tools/measure_memory.py                     a model of random weights, 43 M + 107 M
 python tools/measure_memory.py FOLDER --seconds 30 any model
 """
 
@@ -17,8 +17,8 @@ from hybridgen.pipeline import Pipeline
 from hybridgen.stages import PipelineConfig
 
 SHAPES = (  # over those of tiny: large enough for its weights to count, small enough for two cores
-    *("planner.dim=768", "planner.n_layers=8", "planner.n_heads=6", "planner.ffn_dim=2304"),
-    *("renderer.dim=1024", "renderer.n_layers=8", "renderer.n_heads=8", "renderer.ffn_dim=2816"),
+    *("planner.dim=768", "planner.n_layers=6", "planner.n_heads=6", "planner.ffn_dim=2304"),
+    *("renderer.dim=1024", "renderer.n_layers=6", "renderer.n_heads=8", "renderer.ffn_dim=2816"),
 )
 MAIN = """
 import sys
@@ -53,7 +53,7 @@ def measure(model: Path, choice: Choice, seconds: float, steps: int = 1) -> Meas
     length = LENGTHS[-1] if choice == CHOICES[-1] else LENGTHS[0]  # nothing is smaller than the last
     budget = round(need.total(length)) + 1
     with tempfile.TemporaryDirectory() as folder:
-        words = f"generate drone --seconds {seconds} --seed 1 --steps {steps} --no-latents --memory {budget}B".split()
+        words = f"generate pads --seconds {seconds} --seed 1 --steps {steps} --no-latents --memory {budget}B".split()
         command = [sys.executable, "-c", MAIN, *words, "--model", str(model), "-o", f"{folder}/track.wav"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
