@@ -235,16 +235,8 @@ def run_plan(args: argparse.Namespace) -> None:
 def _import_plan(score: Path, args: argparse.Namespace) -> None:
     """The plan of a score in another format, or of a track, arranged if that is asked; no planner chooses anything."""
     given = [name for name, value in options.read_controls(args, "request").items() if value is not None]
-    others = (
-        "melody",
-        "seed",
-        "prompt_file",
-        "adapter",
-        "model",
-        "memory",
-        "threads",
-        "accept_license",
-    )  # no model is asked
+    # no model is asked
+    others = ("melody", "seed", "prompt_file", "adapter", "model", "memory", "threads", "accept_license")
     given += [name for name in others if getattr(args, name) not in (None, [])]
     given += ["n"] if args.n != 1 else []
     given += ["device"] if args.device != "cpu" else []
