@@ -603,7 +603,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ("stages that do not fit accepted", "if value != other:", "if False:"),
     ),
     *changes("stages.py", "test_adapters.py",
-        ("adapters of the copy before stay", "        other._adapted = {}\n        return other\n", "        return other\n"),
+        ("adapters of the copy before stay", "other._adapted = {}", "pass"),
     ),
     *changes("sampling.py", "test_opening.py test_pipeline.py",
         ("the requested number of steps ignored", "default.num_steps if self.num_steps is None else self.num_steps",
