@@ -32,7 +32,7 @@ from hybridgen.renderer import PATCH, RendererConfig
 LENGTHS = (240.0, 30.0)  # seconds of a track that is to fit, or else of one
 HOST_BYTES = 300e6  # measured: Python, torch and everything else that is imported
 CUDA_BYTES = 600e6  # an assumption: the context of a GPU and the gaps of its allocator
-KEPT = 0.25  # measured: share of what is given back that the allocator of a CPU keeps
+KEPT = 0.4  # measured: share of what is given back that the allocator of a CPU keeps
 SOUNDS = 3  # copies of a track's samples that are there at once: before and after mastering, and before an edit
 SPECTRAL_COPIES, CONVOLUTION_COPIES = 45, 8  # measured: float32 of a block's samples, or of its widest feature map
 SCORE_RATE, STEP_RATE = 1.2, 6.0  # slots a second that a planner fills: tokens of the score; steps of notes, or frames

@@ -11,6 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from hybridgen import config
 from hybridgen.memory import CHOICES, LENGTHS, Choice, size
 from hybridgen.pipeline import Pipeline
@@ -43,6 +45,7 @@ class Measured:
 
 def random_model(folder: Path) -> Path:
     """A model of `SHAPES`, with random weights in half precision."""
+    torch.manual_seed(0)
     shapes = config.load(PipelineConfig, config.preset("models/tiny"), SHAPES)
     return Pipeline(shapes).save_pretrained(folder)
 
