@@ -227,10 +227,12 @@ def master(samples: np.ndarray, gain_db: float) -> None:
         done += block.shape[1]
 
 
-def to_24_bits(samples: np.ndarray) -> np.ndarray:
-    """Samples of any shape, each the nearest of the values that files of 24 bits hold and give back."""
-    rounded = samples.astype(np.float32)
-    rounded *= np.float32(1 << 23)
+def to_24_bits(samples: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Samples of any shape, each the nearest of the values that files of 24 bits hold and give back; float32.
+
+    out: where they are written, `samples` themselves for instance; None: a new array.
+    """
+    rounded = np.multiply(samples, np.float32(1 << 23), out=out, dtype=np.float32)
     np.rint(rounded, out=rounded)
     rounded /= np.float32(1 << 23)
     return rounded

@@ -172,10 +172,13 @@ def _lead(stages: Stages, plan: Plan, latents: Tensor, origin: int) -> np.ndarra
 
 
 def master(samples: np.ndarray, plan: Plan, gain_db: float) -> np.ndarray:
-    """The samples (2, N) of a whole track after `audio.master`, as 24-bit files hold them; a loop goes round in it."""
+    """The samples (2, N) of a whole track after `audio.master`, as 24-bit files hold them; a loop goes round in it.
+
+    Where it is no loop, this happens in place.
+    """
     if not plan.is_loop:
         audio.master(samples, gain_db)
-        return audio.to_24_bits(samples)
+        return audio.to_24_bits(samples, out=samples)
     margin = audio.LIMITER_REACH
     turned = np.pad(samples, ((0, 0), (margin, margin)), mode="wrap")
     audio.master(turned, gain_db)
