@@ -1116,7 +1116,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # ---- the server
     *changes("serve/aliases.py", "test_requests.py::test_milliseconds_and_meters_of_others_are_read",
-        ("milliseconds are seconds", "value = value / 1000", "value = value / 1"),
+        ("milliseconds are seconds", "MOST_MILLISECONDS) / 1000", "MOST_MILLISECONDS) / 1"),
     ),
     *changes("serve/refusals.py", "test_requests.py::test_a_suggestion_is_as_near_as_it_can_be",
         ("what is too much becomes the least", "yield name, high", "yield name, low"),
