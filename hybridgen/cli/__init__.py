@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         except (MemoryError, RuntimeError, ImportError) as error:
             if (wanted := shortage.wanted(error)) is None:
                 raise
-            less = "; --memory 2GB, or what there is, makes do with it" if hasattr(args, "memory") else ""
+            less = "; try --memory 2GB, or as much as is free" if hasattr(args, "memory") else ""
             print(f"hybridgen: not enough memory: {wanted}{less}", file=sys.stderr)
             return 2
 

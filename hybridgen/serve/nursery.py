@@ -219,7 +219,7 @@ def nurse(model: Model, work: Work, n_workers: int, control: Connection) -> None
     except (MemoryError, RuntimeError) as error:
         if (wanted := shortage.wanted(error)) is None:
             raise
-        problem = f"not enough memory: {wanted}; --memory 2GB, or what there is, makes do with it"
+        problem = f"not enough memory: {wanted}; try --memory 2GB, or as much as is free"
     control.send_bytes(json.dumps({"problem": problem}).encode())
     process = (multiprocessing.get_context("spawn") if pipe is None else multiprocessing.get_context("fork")).Process
     with contextlib.suppress(EOFError, OSError):
