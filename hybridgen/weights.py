@@ -97,10 +97,8 @@ def load_weights(module: nn.Module, path: str | Path, optional: tuple[str, ...] 
             for name, target in targets.items():
                 _check_tensor(path, name, target, file.get_slice(name), name in packed)
         for name, target in targets.items():
-            with (
-                safetensors.safe_open(path, framework="pt") as file,
-                torch.no_grad(),
-            ):  # closed, it gives back its pages
+            # opened for each, for only when it is closed it gives back its pages
+            with safetensors.safe_open(path, framework="pt") as file, torch.no_grad():
                 stored = file.get_tensor(name)
                 if stored.is_floating_point() and not torch.isfinite(stored.sum(dtype=torch.float64)):
                     raise ValueError(f"{path}: {name} holds values that are not finite")

@@ -199,12 +199,12 @@ class WindowRenderer:
     def _velocity(self, cond: Condition, noise: Tensor) -> flow.Velocity:
         """The renderer's velocity under `cond`, guided; of known frames the way from the noise to them.
 
-        Guidance leads away from a sound of which nothing is said, or (`guides_played`) of which all is said but what is
-        played: a role alone, guided away from the others and their chords too, gets several dB louder than in the mix.
-
         Known frames are so put back at every step, and what is made beside them meets them there. Only told of, it
         drifts away from them: latents then change 1.7 times as much from frame to frame at the border of a window as
         elsewhere, and 1.5 times with known frames put back (windows of 80, six prompts).
+
+        Guidance leads away from a sound of which nothing is said, or (`guides_played`) of which all is said but what is
+        played: a role alone, guided away from the others and their chords too, gets several dB louder than in the mix.
         """
         sampling = self.sampling
         both = cond.cat(cond.unplayed() if sampling.guides_played else cond.dropped())
