@@ -36,7 +36,7 @@ KEPT = 0.4  # measured: share of what is given back that the allocator of a CPU 
 SOUNDS = 3  # copies of a track's samples that are there at once: before an edit, after it, and what is decoded for it
 SPECTRAL_COPIES, CONVOLUTION_COPIES = 45, 8  # measured: float32 of a block's samples, or of its widest feature map
 SCORE_RATE, STEP_RATE = 1.2, 6.0  # slots a second that a planner fills: tokens of the score; steps of notes, or frames
-GROUPS = (("text", "planner"), ("renderer", "codec", "quantizer"))  # what works together
+GROUPS = (("text", "planner"), ("renderer", "codec", "quantizer"))  # what works at the same time
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 STORED = {"F16": torch.float16, "BF16": torch.bfloat16}  # types of 16 bits in a file; others are held in float32
 _FLOAT = 4  # bytes
@@ -79,11 +79,12 @@ class Need:
 
     def total(self, seconds: float = LENGTHS[0]) -> float:
         """At most, while a track of this length is made."""
-        groups = GROUPS if self.choice.in_turn else (sum(GROUPS, ()),)
-        parts = [[stage for stage in self.stages if stage.name in group] for group in groups]
+        parts = [[stage for stage in self.stages if stage.name in group] for group in GROUPS]
         held = [sum(one.weights for one in part) for part in parts]
-        most = max(weights + max(one.work for one in part) for weights, part in zip(held, parts, strict=True))
-        kept = KEPT * min(held) if self.choice.in_turn else 0
+        work = [sum(one.work for one in part) for part in parts]
+        most, kept = sum(held) + max(work), 0.0
+        if self.choice.in_turn:
+            most, kept = max(map(sum, zip(held, work, strict=True))), KEPT * min(held)
         return self.base + self.sound * seconds + most + kept
 
     def table(self) -> str:

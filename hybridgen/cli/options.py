@@ -172,7 +172,8 @@ def add_threads(parser: Parser) -> None:
         "--threads",
         type=int,
         metavar="N",
-        help="of the CPU (default: one a core); recorded, as the last bits of the sound depend on it",
+        help="of the CPU for each stage, two of which may be at work at a time (default: by the model's width, half as "
+        "many as cores or as many); recorded, as the last bits of the sound depend on it",
     )
 
 
@@ -218,11 +219,16 @@ def read_render_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def load_pipeline(args: argparse.Namespace) -> "Pipeline":
     """The model that --model, --device and --adapter name, in the memory that --memory leaves it."""
+    import torch
+
     from hybridgen.pipeline import Pipeline
+    from hybridgen.render import beside
 
     use_device(args)
     found, memory = parse_adapters(args), getattr(args, "memory", None)
     pipe = Pipeline.from_pretrained(args.model, device=args.device, accept_license=args.accept_license, memory=memory)
+    if getattr(args, "threads", None) is None:
+        torch.set_num_threads(beside.default_threads(pipe.config.renderer.dim, torch.get_num_threads()))
     if pipe.budget is not None:
         print(f"hybridgen: {pipe.budget}", file=sys.stderr)  # stdout may be sound
     return pipe.with_adapters(found) if found else pipe

@@ -4,7 +4,9 @@ Shapes: N samples, T latent frames, C latent channels.
 """
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 
 import numpy as np
 import torch
@@ -20,12 +22,13 @@ from hybridgen.plan.parts import check_seed
 from hybridgen.plan.plan import Plan
 from hybridgen.planning.plans import complete
 from hybridgen.progress import Progress, report
-from hybridgen.render import edges
+from hybridgen.render import beside, edges
 from hybridgen.render.windows import WindowRenderer
 from hybridgen.sampling import RenderOptions, SamplingConfig
 from hybridgen.stages import PromptStates, Stages
 from hybridgen.track import Track
 
+Block = tuple[int, np.ndarray]  # the number of a first sample, and samples (2, n) from it on
 Play = Callable[[np.ndarray], None]  # is given blocks (2, n) float32
 
 
@@ -100,21 +103,34 @@ def decoded_blocks(
     sampling: SamplingConfig,
     latents: Tensor,
     progress: Progress | None = None,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(first sample, samples (2, n)) of a whole render in order, decoded as soon as their `latents` (T, C) are there.
+) -> Iterator[Block]:
+    """A whole render in order, decoded as soon as its `latents` (T, C) are there, beside the windows after them.
 
     `latents`, on the stages' device, is filled on the way; the samples are not mastered.
     """
     known, done, n_frames = np.zeros(plan.n_frames, dtype=bool), 0, plan.n_frames
-    windows = WindowRenderer(stages.renderer, plan, prompt, seed, sampling)
-    for ready in windows.fill(latents, known, (0, n_frames), progress):
-        stop = ready if ready == n_frames else max(done, ready - stages.codec.reach) // DECODE_BLOCK * DECODE_BLOCK
-        for first, block in _inside(stages, plan, latents, (done, stop), 0):
-            lead = _lead(stages, plan, latents, 0) if _is_last(plan, first + block.shape[1]) else None
-            yield first, edges.shaped(plan, first, block, lead)
-            frame = (first + plan.pre_roll) // plan.time_base.latent_hop
-            report(progress, "decoding", min(frame + DECODE_BLOCK, n_frames), n_frames)
-        done = stop
+    windows, pending = WindowRenderer(stages.renderer, plan, prompt, seed, sampling), deque[Future[list[Block]]]()
+    with beside.decoder(stages.device) as decoder:
+        for ready in windows.fill(latents, known, (0, n_frames), progress):
+            stop = ready if ready == n_frames else max(done, ready - stages.codec.reach) // DECODE_BLOCK * DECODE_BLOCK
+            for start in range(done, stop, DECODE_BLOCK):
+                span = (start, min(start + DECODE_BLOCK, stop))
+                pending.append(decoder.submit(_shaped_blocks, stages, plan, latents, span))
+            is_first, done = not done, stop
+            while pending and (is_first or ready == n_frames or pending[0].done()):  # a listener waits for the first
+                for first, block in pending.popleft().result():
+                    yield first, block
+                    frame = (first + plan.pre_roll) // plan.time_base.latent_hop
+                    report(progress, "decoding", min(frame + DECODE_BLOCK, n_frames), n_frames)
+
+
+def _shaped_blocks(stages: Stages, plan: Plan, latents: Tensor, frames: tuple[int, int]) -> list[Block]:
+    """Frames start..stop-1 decoded, as the plan opens and ends them."""
+    blocks = list[Block]()
+    for first, block in _inside(stages, plan, latents, frames, 0):
+        lead = _lead(stages, plan, latents, 0) if _is_last(plan, first + block.shape[1]) else None
+        blocks.append((first, edges.shaped(plan, first, block, lead)))
+    return blocks
 
 
 def decoded(stages: Stages, plan: Plan, latents: Tensor, span: tuple[int, int], origin: int = 0) -> np.ndarray:
@@ -139,10 +155,8 @@ def decoded(stages: Stages, plan: Plan, latents: Tensor, span: tuple[int, int], 
     return out
 
 
-def _inside(
-    stages: Stages, plan: Plan, latents: Tensor, frames: tuple[int, int], origin: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(first sample of the track, samples (2, n)) of frames start..stop-1, as far as they lie in the track."""
+def _inside(stages: Stages, plan: Plan, latents: Tensor, frames: tuple[int, int], origin: int) -> Iterator[Block]:
+    """Blocks of frames start..stop-1, as far as they lie in the track."""
     for at, block in stages.codec.decode_blocks(latents, *frames, origin=origin):
         first = at - plan.pre_roll
         inside = block[:, max(0, -first) : max(0, plan.length - first)]

@@ -90,8 +90,8 @@ class WindowRenderer:
             solved = self._solve(start, cond, callback)
         else:
             solved = self._edit(start, cond, self.before._condition(latents, known, window, timbre), callback)
-        fresh = torch.from_numpy(~known[start:stop]).to(latents.device)
-        latents[start:stop] = torch.where(fresh[:, None], solved[0, : stop - start], latents[start:stop])
+        fresh = torch.from_numpy(np.flatnonzero(~known[start:stop])).to(latents.device)
+        latents[start:stop][fresh] = solved[0, fresh]  # others are not touched: a thread may be decoding them
         known[start:stop] = True
 
     def timbre(self, latents: Tensor, known: np.ndarray) -> Tensor | None:

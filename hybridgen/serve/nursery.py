@@ -39,7 +39,7 @@ class Model:
     device: str = "cpu"
     accept_license: str | None = None
     adapters: tuple[str, ...] = ()
-    threads: int | None = None  # of the CPU, for all workers together; None: one a core
+    threads: int | None = None  # of the CPU, for all workers together; None: `beside.default_threads`
     memory: str | None = None  # of each worker, such as "4GB"; None: no limit
 
     def open(self) -> "Pipeline":
@@ -202,12 +202,15 @@ def nurse(model: Model, work: Work, n_workers: int, control: Connection) -> None
     """The nursery's process: loads the model, then starts workers until the server's end is closed."""
     import torch
 
+    from hybridgen.render import beside
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends its processes
-    threads = max(1, (model.threads or torch.get_num_threads()) // n_workers)
+    n_cores = torch.get_num_threads()
     torch.set_num_threads(1)  # a pool of threads does not survive a fork
-    pipe, problem = None, None
+    pipe, problem, threads = None, None, model.threads or n_cores
     try:
         pipe = model.open()
+        threads = model.threads or beside.default_threads(pipe.config.renderer.dim, n_cores)
         if pipe.budget is not None:
             print(f"hybridgen: {pipe.budget}", file=sys.stderr, flush=True)
         if model.is_shared:
@@ -226,7 +229,8 @@ def nurse(model: Model, work: Work, n_workers: int, control: Connection) -> None
         while problem is None and (role := control.recv_bytes().decode()):
             with Connection(reduction.recv_handle(control)) as connection:
                 inherited = None if pipe is None else control
-                child = process(target=_live, args=(model, pipe, work, threads, role, connection, inherited))
+                own = max(1, threads // n_workers)
+                child = process(target=_live, args=(model, pipe, work, own, role, connection, inherited))
                 child.start()
             control.send_bytes(json.dumps({"pid": child.pid}).encode())
             multiprocessing.active_children()  # joins those that have ended
