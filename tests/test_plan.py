@@ -28,7 +28,7 @@ from hybridgen.plan.harmony import (
     rekey_chord,
     transpose_chord,
 )
-from hybridgen.plan.parts import LABELS, ROLES, Bar, Section, Tempo
+from hybridgen.plan.parts import LABELS, ROLES, Bar, Cue, Section, Tempo
 from hybridgen.plan.plan import Plan
 from tests.conftest import CODE_HOP, LATENT_HOP, SAMPLE_RATE
 
@@ -498,3 +498,20 @@ def test_a_picture_has_a_lane_for_each_role_and_a_line_for_each_note():
     for (x, _, length), (start, quarters) in zip(lines, places, strict=True):
         assert (x, length) == pytest.approx((picture.LABEL + start * quarter, quarters * quarter), abs=0.1)
     assert lines[1][1] == lines[2][1] < lines[0][1]  # higher notes are higher
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"bar": True}, "cue: bar True should be a whole number"),
+        ({"bar": 2.5}, "cue: bar 2.5 should be a whole number"),
+        ({"last": "8"}, "cue: last '8' should be a whole number"),
+        ({"seconds": False}, "cue: seconds False should be a number"),
+        ({"seconds": -1}, "cue: seconds -1 are outside 0-600"),
+        ({"seconds": float("nan")}, "cue: seconds nan are outside 0-600"),
+        ({"bar": 9, "last": 8}, "cue: bars 9-8 are not a range"),
+    ],
+)
+def test_a_cue_says_which_of_its_numbers_is_wrong(fields: dict[str, object], words: str):
+    with pytest.raises((TypeError, ValueError), match=words):
+        Cue(**fields)

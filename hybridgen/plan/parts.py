@@ -252,6 +252,13 @@ class Cue:
     label: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bar", whole(self.bar, "cue: bar"))
+        if self.last is not None:
+            object.__setattr__(self, "last", whole(self.last, "cue: last"))
+        if self.seconds is not None:
+            object.__setattr__(self, "seconds", number(self.seconds, "cue: seconds"))
+            if not 0 <= self.seconds <= MAX_SECONDS:
+                raise ValueError(f"cue: seconds {show(self.seconds)} are outside 0-{MAX_SECONDS:g}")
         if not 1 <= self.bar <= (self.last or MAX_BARS) <= MAX_BARS:
             raise ValueError(f"cue: bars {self.bar}-{self.last or MAX_BARS} are not a range inside 1-{MAX_BARS}")
         object.__setattr__(self, "enter", order_roles(self.enter, "cue: enter"))
