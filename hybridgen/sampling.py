@@ -46,6 +46,7 @@ class SamplingConfig:
     notes: SamplingParams = SamplingParams(temperature=0.6, top_p=0.9)  # older files do not say it
     edit_guidance: float = 0.0  # 0-100, away from the notes that an edit replaces; older files do not say it
     sound_guidance: float = 0.0  # 0-100, towards the kinds of sound that are wanted; older files do not say it
+    noise_scale: float = 1.0  # 0-1, of the noise that sound is made from: less variety, nearer to the plan
     guides_played: bool = False  # guidance only towards codes and notes, after the first step; older files: all, always
 
     # keys of older files, and the only value that they may have (see `config.build`)
@@ -56,6 +57,8 @@ class SamplingConfig:
         for name in ("edit_guidance", "sound_guidance"):
             if not 0 <= (value := getattr(self, name)) <= MAX_GUIDANCE:
                 raise ValueError(f"{name} {value:g} is outside 0-{MAX_GUIDANCE:g}")
+        if not 0 <= self.noise_scale <= 1:
+            raise ValueError(f"noise_scale {self.noise_scale:g} is outside 0-1")
         if not 0 < self.overlap < self.window:
             raise ValueError(f"overlap {self.overlap} is not between 0 and window {self.window}")
 

@@ -13,7 +13,7 @@ import torch
 
 from hybridgen import config
 from hybridgen.benchmark import agreement, measure, ours, peers, report, rows, run
-from hybridgen.benchmark.measure import Limits, Memory, Spread
+from hybridgen.benchmark.measure import Act, Limits, Memory, Spread
 from hybridgen.benchmark.rows import Contest, Row, Side
 from hybridgen.benchmark.task import Sizes, Task, Work, make_task, n_parameters, n_rows
 from hybridgen.cli import main
@@ -65,6 +65,25 @@ def test_a_row_says_how_much_a_second_both_make_and_how_much_more_we_do(task: Ta
     assert row.ours.rate == Spread(10.0, 5.0, 20.0)  # 20 in 2 s
     assert row.theirs.rate == Spread(5.0, 3.0, 6.0)
     assert row.ratio == 2.0 and row.ours.memory == Memory(3, 2)
+
+
+def test_each_side_has_the_threads_that_suit_it(task: Task):
+    seen, before = list[int](), torch.get_num_threads()
+    looking = Contest(
+        "a part", "a peer", *[lambda _: Work(lambda: seen.append(torch.get_num_threads()), 1, 1)] * 2, (), ""
+    )
+
+    def time(ours: Act, theirs: Act) -> tuple[Spread, Spread]:
+        theirs(), ours(), theirs()
+        return Spread(1, 1, 1), Spread(1, 1, 1)
+
+    torch.set_num_threads(2)
+    try:
+        for threads in (1, None):
+            list(rows.Bench(task, LIMITS, time, (False,), lambda *_: Memory(1, 1), threads=threads).measured([looking]))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [2, 1, 2, 2, 2, 2]
 
 
 def test_a_step_is_measured_against_the_bytes_that_it_reads(task: Task):

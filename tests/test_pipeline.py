@@ -123,6 +123,18 @@ def test_same_plan_seed_other_render_seed(pipe: Pipeline):
     assert third.plan != first.plan
 
 
+def test_less_noise_is_less_variety(pipe: Pipeline):
+    plan = pipe.plan("x", seconds=4, seed=4)[0]
+
+    def variety(noise_scale: float) -> float:
+        """How far two seeds are apart."""
+        scaled = pipe.with_sampling(replace(pipe.config.sampling, noise_scale=noise_scale))
+        one, other = (scaled.render(plan, seed=seed).latents for seed in (1, 2))
+        return float(np.abs(one - other).mean())
+
+    assert variety(0.0) == 0 < variety(0.5) < variety(1.0)
+
+
 def test_several_plans_are_the_plans_alone(pipe: Pipeline):
     plans = pipe.plan("x", n=3, bars=4, seed=10)
     assert [plan.seed for plan in plans] == [10, 11, 12]
@@ -526,6 +538,7 @@ def test_bad_requests_are_one_line(pipe: Pipeline, arguments: dict, words: str):
         ({"num_steps": 1001}, "num_steps 1001 is outside 1-1000"),
         ({"guidance_scale": -1.0}, "guidance_scale -1 is outside 0-100"),
         ({"edit_guidance": -1.0}, "edit_guidance -1 is outside 0-100"),
+        ({"noise_scale": 1.5}, "noise_scale 1.5 is outside 0-1"),
         ({"sound_guidance": 101.0}, "sound_guidance 101 is outside 0-100"),
         ({"overlap": 64}, "overlap 64 is not between 0 and window 64"),
     ],

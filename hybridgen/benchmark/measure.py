@@ -120,6 +120,20 @@ def busy_core() -> Iterator[None]:
         process.wait()
 
 
+def on_threads(act: Act, n_threads: int | None) -> Act:
+    """The call on this number of PyTorch's threads; None: on those that there are."""
+
+    def run() -> object:
+        before = torch.get_num_threads()
+        torch.set_num_threads(before if n_threads is None else n_threads)
+        try:
+            return act()
+        finally:
+            torch.set_num_threads(before)
+
+    return run
+
+
 # ---- work and memory
 
 

@@ -123,6 +123,7 @@ class Bench:
     time: Time
     conditions: tuple[bool, ...]  # of each contest; True: beside a busy core
     memory: Callable[[Make, tuple[str, ...], Task], Memory] = memory_of
+    threads: int | None = None  # on a CPU, of our stages; None: as many as the peers have, PyTorch's number
     needed: dict[Make, Memory] = field(default_factory=dict)  # the memory of calls, each measured once
 
     def measured(self, planned: Sequence[Contest]) -> Iterator[list[Row]]:
@@ -150,7 +151,7 @@ class Bench:
         self, contest: Contest, plain: Row, works: tuple[Work, Work], memories: tuple[Memory, Memory], is_busy: bool
     ) -> Row:
         with measure.busy_core() if is_busy else contextlib.nullcontext():
-            times = self.time(works[0].run, works[1].run)
+            times = self.time(measure.on_threads(works[0].run, self.threads), works[1].run)
         ours_, theirs = (
             Side(seconds.rate(work.amount), work.parameters, self._share(contest, work, seconds.median), memory)
             for work, seconds, memory in zip(works, times, memories, strict=True)

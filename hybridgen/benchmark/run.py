@@ -15,6 +15,7 @@ from hybridgen.benchmark import agreement, measure, ours, report, rows
 from hybridgen.benchmark.report import Report
 from hybridgen.benchmark.task import make_task
 from hybridgen.files import made_folder
+from hybridgen.render import beside
 from hybridgen.stages import check_device
 
 PACKAGES = ("torch", "transformers", "diffusers")
@@ -62,13 +63,15 @@ def _reports(model: str, size: Size, where: torch.device, busy: bool, accept_lic
     task = make_task(pipe, model, size.seconds)
     agreements = agreement.check(task)
     time = partial(measure.alternate, budget=size.budget, clock=partial(measure.seconds_of, device=where))
-    bench = rows.Bench(task, limits, time, (False, True) if busy else (False,))
+    threads = beside.default_threads(pipe.config.renderer.dim, torch.get_num_threads())
+    bench = rows.Bench(task, limits, time, (False, True) if busy else (False,), threads=threads)
     facts = {
         "seconds": size.seconds,
         "code frames": task.n_codes,
         "steps of notes": task.n_note_steps,
         "windows": len(task.windows),
         "solver steps": task.shapes.sampling.num_steps,
+        "threads of a stage of ours": threads,
     }
     for found in bench.measured(rows.contests(task, size.with_compiled)):
         yield Report(model, facts, machine(where), limits, agreements, found)

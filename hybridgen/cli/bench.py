@@ -16,7 +16,10 @@ def add_commands(commands: Commands) -> None:
     bench.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default cpu)")
     bench.add_argument("--quick", action="store_true", help="six seconds of music, and no compiled peers")
     bench.add_argument("--busy", action="store_true", help="everything once more while one core has other work")
-    options.add_threads(bench)
+    what = (
+        "cores that both sides may use (default: all): threads of the peers; ours divide them as they would otherwise"
+    )
+    bench.add_argument("--threads", type=int, metavar="N", help=what)
     bench.add_argument("--accept-license", metavar="ID", help="of a codec whose license forbids some uses")
     bench.epilog = "The peers come with: pip install 'hybridgen[bench]'. What is not installed is named and left out."
     bench.set_defaults(resumes=True)  # its processes end with it

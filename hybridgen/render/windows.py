@@ -186,7 +186,8 @@ class WindowRenderer:
         """(1, frames, C)."""
         first = start + self.origin
         _, n_frames, channels = cond.context.shape
-        return flow.noise(self.seed, first, first + n_frames, channels)[None].to(cond.context.device)
+        noise = self.sampling.noise_scale * flow.noise(self.seed, first, first + n_frames, channels)
+        return noise[None].to(cond.context.device)
 
     def _near(self, start: int, cond: Condition, noise: Tensor) -> Tensor:
         """(1, frames, C): what the window is to resemble, known frames as they are; the noise where that is nothing."""
