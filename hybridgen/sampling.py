@@ -6,6 +6,7 @@ from typing import ClassVar, TypedDict
 
 from hybridgen.config import Width
 from hybridgen.plan.parts import MAX_SEED, check_seed, number, show, whole
+from hybridgen.plan.sounds import parse_sound
 from hybridgen.progress import Progress
 
 MAX_STEPS = 1000
@@ -46,6 +47,7 @@ class SamplingConfig:
     notes: SamplingParams = SamplingParams(temperature=0.6, top_p=0.9)  # older files do not say it
     edit_guidance: float = 0.0  # 0-100, away from the notes that an edit replaces; older files do not say it
     sound_guidance: float = 0.0  # 0-100, towards the kinds of sound that are wanted; older files do not say it
+    default_sound: tuple[str, ...] = ()  # kinds of sound that a plan is played with which says nothing of its own
     noise_scale: float = 1.0  # 0-1, of the noise that sound is made from: less variety, nearer to the plan
     guides_played: bool = False  # guidance only towards codes and notes, after the first step; older files: all, always
 
@@ -57,6 +59,7 @@ class SamplingConfig:
         for name in ("edit_guidance", "sound_guidance"):
             if not 0 <= (value := getattr(self, name)) <= MAX_GUIDANCE:
                 raise ValueError(f"{name} {value:g} is outside 0-{MAX_GUIDANCE:g}")
+        object.__setattr__(self, "default_sound", parse_sound(self.default_sound, "default_sound"))
         if not 0 <= self.noise_scale <= 1:
             raise ValueError(f"noise_scale {self.noise_scale:g} is outside 0-1")
         if not 0 < self.overlap < self.window:

@@ -122,7 +122,7 @@ class WindowRenderer:
             "context": context,
             "known": torch.from_numpy(seen),
             "timbre": latents.new_zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
-            "sound": torch.from_numpy(sound_values(self.plan.sound)),
+            "sound": torch.from_numpy(sound_values(self.plan.sound or self.sampling.default_sound)),
             "heard": torch.tensor([not self.heard or role in self.heard for role in ROLES]),
         }
         parts |= _note_parts(self._notes.rolls(start, start + padded))
