@@ -8,7 +8,16 @@ import pytest
 
 from hybridgen.pipeline import Pipeline
 from hybridgen.plan.plan import Plan
-from hybridgen.plan.sounds import CONTRARY, SOUND_WORDS, SOUNDS, labelled, merged, parse_sound, sound_values
+from hybridgen.plan.sounds import (
+    CONTRARY,
+    SOUND_WORDS,
+    SOUNDS,
+    labelled,
+    merged,
+    parse_sound,
+    sound_values,
+    with_default,
+)
 from hybridgen.request import reworded
 from hybridgen.text.controls import understand
 from tests.conftest import MICRO, random_pipeline
@@ -56,6 +65,14 @@ def test_what_is_said_later_replaces_what_it_excludes():
     assert merged(("vinyl", "wide"), ("not vinyl",)) == ("not vinyl", "wide")
     assert merged(("not wide",), ("mono",)) == ("mono",)  # that it is not wide is said by mono
     assert merged(("dry",), ("not reverberant",)) == ("dry", "not reverberant")
+
+
+def test_a_default_holds_where_no_kind_is_wanted():
+    usual = ("general midi",)
+    assert with_default((), usual) == usual and with_default((), ()) == ()
+    assert with_default(("not reverberant",), usual) == ("not reverberant", "general midi")
+    assert with_default(("not general midi",), usual) == ("not general midi",)
+    assert with_default(("vinyl", "not wide"), usual) == ("vinyl", "not wide")
 
 
 @pytest.mark.parametrize(
@@ -173,3 +190,19 @@ def test_a_model_that_knows_no_kinds_of_sound_says_so_and_mono_is_mono_all_the_s
     assert said in note_pipe.render(replace(plan, sound=("wide",)), seed=2).notes
     mono = note_pipe.render(replace(plan, sound=("mono",)), seed=2)
     assert said not in mono.notes and np.array_equal(mono.samples[0], mono.samples[1])
+
+
+def test_the_usual_sound_is_what_is_played_where_nothing_is_said_and_is_not_guided(sound_pipe: Pipeline, plan: Plan):
+    def latents(sound: tuple[str, ...], **sampling: object) -> np.ndarray:
+        pipe = sound_pipe.with_sampling(replace(sound_pipe.config.sampling, sound_guidance=3.0, **sampling))
+        return pipe.render(replace(plan, sound=sound), seed=2).latents
+
+    usual = latents((), default_sound=("mono",))
+    assert np.array_equal(usual, latents(("mono",), default_sound=("mono",)))
+    assert not np.array_equal(usual, latents(())) and not np.array_equal(usual, latents(("mono",)))
+    assert np.array_equal(latents(("wide",), default_sound=("mono",)), latents(("wide",)))
+
+
+def test_a_default_that_is_no_sound_is_one_line(sound_pipe: Pipeline):
+    with pytest.raises(ValueError, match="default_sound 'loud' is none of"):
+        replace(sound_pipe.config.sampling, default_sound=("loud",))

@@ -84,6 +84,11 @@ def merged(sound: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     return parse_sound([*(kind for kind in sound if kind.removeprefix("not ") not in gone), *new])
 
 
+def with_default(sound: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+    """A parsed sound in which no kind is wanted, with the kinds of `default` that it allows; any other as it is."""
+    return tuple(sound) if any(kind in SOUND_WORDS for kind in sound) else merged(default, sound)
+
+
 def sound_values(sound: Sequence[str]) -> np.ndarray:
     """(len(SOUNDS),) float32 of a parsed sound: 1 wanted, -1 not wanted, 0 nothing is said."""
     return np.array([(kind in sound) - (f"not {kind}" in sound) for kind in SOUNDS], dtype=np.float32)

@@ -16,7 +16,7 @@ from hybridgen.plan.editing import with_notes_before
 from hybridgen.plan.parts import ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.plan.rolls import NoteRolls, NoteSpans
-from hybridgen.plan.sounds import sound_values
+from hybridgen.plan.sounds import sound_values, with_default
 from hybridgen.progress import Progress, report
 from hybridgen.renderer import Condition, Renderer
 from hybridgen.sampling import SamplingConfig
@@ -122,12 +122,17 @@ class WindowRenderer:
             "context": context,
             "known": torch.from_numpy(seen),
             "timbre": latents.new_zeros(2 * latents.shape[1]) if timbre is None else timbre[0],
-            "sound": torch.from_numpy(sound_values(self.plan.sound or self.sampling.default_sound)),
+            "sound": torch.from_numpy(sound_values(self._sound)),
             "heard": torch.tensor([not self.heard or role in self.heard for role in ROLES]),
         }
         parts |= _note_parts(self._notes.rolls(start, start + padded))
         rows = {name: part[None].to(device) for name, part in parts.items()}
         return Condition(text=self.prompt.text, text_mask=self.prompt.mask, **rows)
+
+    @property
+    def _sound(self) -> tuple[str, ...]:
+        """How it is to sound: the model's usual sound where the plan wants none."""
+        return with_default(self.plan.sound, self.sampling.default_sound)
 
     @cached_property
     def _codes(self) -> Tensor:
@@ -173,11 +178,11 @@ class WindowRenderer:
         return flow.edit(new, old, near, noise, num_steps, start=1 - self.strength, callback=callback)
 
     def _with_sound(self, velocity: flow.Velocity, cond: Condition, noise: Tensor) -> flow.Velocity | None:
-        """Of a plan that says how it sounds: the velocity at t = 0, pushed away from that of a free sound.
+        """Of a plan that is to sound other than usual: the velocity at t = 0, pushed away from that of a free sound.
 
         What is true of a whole track is decided there; later the model sees it in x_t.
         """
-        if not self.plan.sound or not self.sampling.sound_guidance:
+        if self._sound == self.sampling.default_sound or not self.sampling.sound_guidance:
             return None
         free = self._velocity(replace(cond, sound=torch.zeros_like(cond.sound)), noise)
         return flow.make_pushed(velocity, free, self.sampling.sound_guidance, ~cond.known)
