@@ -288,7 +288,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ("the sound stays when it is dropped", "sound=self.sound * sound[:, None]", "sound=self.sound"),
     ),
     *changes("render/windows.py", "test_kinds_of_sound.py",
-        ("the plan's sound is not told", "sound_values(self.plan.sound)", "sound_values(())"),
+        ("the plan's sound is not told", "sound_values(self._sound)", "sound_values(())"),
+        ("the usual sound is guided too", "self._sound == self.sampling.default_sound or", "not self._sound or"),
         ("the free sound is pushed to", "make_pushed(velocity, free,", "make_pushed(free, velocity,"),
     ),
     # ---- memory
