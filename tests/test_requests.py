@@ -196,6 +196,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("track", {"prompt": "x", "plan": PLAN}, "prompt and plan are both given"),
     ("track", {"plan": PLAN, "tempo": 90}, "tempo is for a prompt"),
     ("plans", {"prompt": "x", "n": 65}, "n 65 is outside 1-64"),
+    ("plans", {"prompt": "x", "bars": True}, "bars 'True': true should be a number"),
+    ("plans", {"prompt": "x", "cues": [{"seconds": False}]}, "seconds false should be a number"),
     ("repaint", {"track": "id", "bars": [1, 2], "strength": 0}, "strength 0 is not above 0"),
     ("repaint", {"track": "id", "bars": [1, 2], "energy": 9}, "energy 9 is outside 0-7"),
     ("extend", {"track": "id", "bars": 0}, "bars 0 are outside 1-4095"),

@@ -63,7 +63,7 @@ def _refused(kind: str, error: ValidationError) -> Refused:
         return Refused(f"{name[:60]} is no field of {kind}; known are {', '.join(KINDS[kind].model_fields)}", name)
     if problems[0]["type"] == "missing":
         return Refused(f"{name} is missing", name)
-    why = dict.fromkeys(str(one["msg"]) for one in problems if one["loc"][0] == name)
+    why = dict.fromkeys(str(one["msg"]).removeprefix("Value error, ") for one in problems if one["loc"][0] == name)
     value = str(problems[0]["input"])[:60]
     return Refused(f"{name} {value!r}: {'; '.join(why)}", name)
 
