@@ -33,7 +33,7 @@ def tempo_marks(controls: Controls, bpm: float, n_bars: int) -> list[Tempo]:
 
 def begins_with_ramp(controls: Controls) -> bool:
     """Whether the tempo moves from the start on, as far as it is fixed; it is chosen before the number of bars."""
-    return controls.tempo_changes is not None and controls.tempo_changes[0].ramp
+    return any(change.ramp for change in (controls.tempo_changes or ())[:1])
 
 
 def seconds_of(marks: Sequence[Tempo], n_bars: int, meter: str) -> float:

@@ -106,6 +106,16 @@ def test_what_is_fixed_stays_fixed(pipe: Pipeline):
     assert (worded.key, worded.tempo[0].bpm, worded.meter, worded.n_bars) == ("F# minor", 93, "6/8", 5)
 
 
+@pytest.mark.parametrize("name", ["tempo_changes", "cues", "form", "sections", "chords", "roles", "without", "sound"])
+def test_an_empty_list_is_a_plan_or_one_line(pipe: Pipeline, name: str):
+    try:
+        plan = pipe.plan("x", bars=4, seed=1, **{name: []})[0]
+    except ValueError as error:
+        assert name in str(error) and "\n" not in str(error)
+    else:
+        assert plan.n_bars == 4
+
+
 def test_an_argument_beats_the_words_and_says_so():
     controls, notes = resolve_controls(understand("a waltz at 93 bpm, 8 bars"), Controls(tempo=120.0, seconds=10.0))
     assert (controls.tempo, controls.meter, controls.seconds, controls.bars) == (120.0, "3/4", 10.0, None)
