@@ -87,6 +87,7 @@ def test_edits_are_those_of_python_one_after_the_other(carol: httpx.Client):
         ({"plan": PLAN, "edits": 3}, "edits: should be a list"),
         ({"plan": PLAN, "edits": [{"edit": "split", "bar": 2}] * 65}, "up to 64"),
         ({"plan": PLAN, "edits": [{"edit": "undo"}]}, "edits: number 1"),
+        ({"plan": PLAN, "edits": [{"edit": "split", "bar": True}]}, "edits: number 1: true should be a number"),
         (
             {"plan": PLAN, "edits": [{"edit": "split", "bar": 2}, {"edit": "merge", "bar": 4}]},
             "number 2: bar 4 begins no",

@@ -190,3 +190,11 @@ def test_the_peak_of_a_process_stays_within_its_budget(script, tmp_path: Path):
     found = tool.measure(tool.random_model(tmp_path / "model"), INT8_IN_TURN, seconds=LENGTHS[-1] / 10)
     assert "in int8" in found.said and "in turn" in found.said
     assert found.peak < 1.05 * found.budget
+
+
+def test_stages_that_work_at_the_same_time_need_memory_for_both():
+    """A window is rendered while another is decoded; notes are written before."""
+    works = {"planner": 30, "renderer": 20, "codec": 15}
+    stages = tuple(Stage(name, "float32", 100, work) for name, work in works.items())
+    assert Need(Choice(), stages, 0.0, 0.0).total() == 300 + 35
+    assert Need(Choice(in_turn=True), stages, 0.0, 0.0).total() == 200 + 35 + memory.KEPT * 100

@@ -4,15 +4,15 @@ What a person can fix is taken from `plan.controls` and `sampling`, from which t
 arguments of `Pipeline` are made too; the rest are the arguments of its methods, by the same names.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, get_args, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, create_model
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, create_model
 
 from hybridgen.formats import CHAPTERED, WRITES
 from hybridgen.plan import serial
 from hybridgen.plan.controls import ControlArgs, EditArgs, options
-from hybridgen.plan.parts import MAX_BARS, MAX_PROMPT, MAX_SECONDS, MAX_TEMPO, MIN_TEMPO, ROLES, Cue, TempoChange
+from hybridgen.plan.parts import MAX_BARS, MAX_PROMPT, MAX_SECONDS, MAX_TEMPO, MIN_TEMPO, ROLES
 from hybridgen.plan.plan import Plan
 from hybridgen.sampling import LIMITS, MAX_PLANS, RenderArgs
 from hybridgen.serve.refusals import Range
@@ -29,6 +29,19 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def misread(given: Any, read: Any) -> Iterator[bool]:
+    """The truths in what is given that pydantic has read as the numbers 1 and 0."""
+    if isinstance(given, bool):
+        yield from () if isinstance(read, bool) else (given,)
+    elif isinstance(given, Mapping):
+        values = read if isinstance(read, Mapping) else vars(read)
+        for name in given.keys() & values.keys():
+            yield from misread(given[name], values[name])
+    elif isinstance(given, list | tuple):
+        for one, other in zip(given, read, strict=True):
+            yield from misread(one, other)
+
+
 class SectionArgs(Body):
     """A section as a plan's JSON has it, its chords an entry a bar."""
 
@@ -38,19 +51,8 @@ class SectionArgs(Body):
     chords: list[str | None]
 
 
-def _no_truth(value: Any) -> Any:
-    """A number, or an object with numbers; true and false are none, though pydantic reads them as 1 and 0."""
-    named = value if isinstance(value, Mapping) else {"": value}
-    for name in ("", "bar", "last", "seconds", "bpm", "scale"):
-        if isinstance(named.get(name), bool):
-            raise ValueError(f"{name} {str(named[name]).lower()} should be a number".strip())
-    return value
-
-
 # where Python takes an object of ours, JSON takes what a plan's JSON has
 JSON_TYPES: dict[str, Any] = {
-    "cues": list[Annotated[Cue, BeforeValidator(_no_truth)]] | None,
-    "tempo_changes": list[Annotated[TempoChange, BeforeValidator(_no_truth)]] | None,
     "sections": list[SectionArgs] | None,
     "chords": list[str | list[str] | None] | None,
     "ending": str | None,
@@ -71,9 +73,6 @@ def _field(
     """A field; `limits` are both included, and `schema` is what else its JSON schema says of its values."""
     extra: dict[str, Any] = schema if limits is None else {"minimum": limits[0], "maximum": limits[1], **schema}
     extra |= {"examples": list(choices[:3])} if choices else {}
-    kinds = {kind, *get_args(kind)}
-    if kinds & {int, float} and bool not in kinds:
-        kind = Annotated[kind, BeforeValidator(_no_truth)]
     return kind, Field(default, description=help, json_schema_extra=extra)
 
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 
 from hybridgen.plan.plan import Plan
 from hybridgen.serve.answers import body_of, queue_of
-from hybridgen.serve.kinds import EDIT_FIELDS, PLAN_FIELDS, ROLE, Body
+from hybridgen.serve.kinds import EDIT_FIELDS, PLAN_FIELDS, ROLE, Body, misread
 from hybridgen.serve.openapi import LOCKED, gives, takes_object
 from hybridgen.serve.refusals import Refused
 
@@ -125,6 +125,8 @@ def edited(plan: Any, edits: Sequence[Any]) -> Plan:
         where = " ".join(str(part) for part in problem["loc"][1:] if isinstance(part, str))
         raise Refused(f"edits: number {_number(problem['loc'])} {where}: {problem['msg']}", "edits") from None
     for number, one in enumerate(found, start=1):
+        for truth in misread(edits[number - 1], one):
+            raise Refused(f"edits: number {number}: {str(truth).lower()} should be a number", "edits")
         given = one.model_dump(exclude={"edit"}).items()
         values = {name: value for name, value in given if value is not None or name == "bars"}
         try:

@@ -13,7 +13,7 @@ from hybridgen.plan.parts import MAX_BARS, MAX_SEED, check_prompt, check_seed, s
 from hybridgen.request import DEFAULT_SECONDS, LENGTHS, resolve_controls
 from hybridgen.sampling import LIMITS, MAX_PLANS, RenderOptions, random_seed
 from hybridgen.serve.aliases import canonical
-from hybridgen.serve.kinds import KINDS, ONE_OF, controls, ranges, read
+from hybridgen.serve.kinds import KINDS, ONE_OF, controls, misread, ranges, read
 from hybridgen.serve.limits import Limits
 from hybridgen.serve.refusals import Refused, field_of, with_suggestion
 from hybridgen.text.controls import understand
@@ -39,6 +39,9 @@ def check(kind: str, request: Mapping[str, Any], limits: Limits) -> dict[str, An
 def _checked(kind: str, fields: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     try:
         model = KINDS[kind].model_validate(dict(fields))
+        for name, value in fields.items():
+            for truth in misread(value, getattr(model, name)):
+                raise Refused(f"{name} {str(value)[:60]!r}: {str(truth).lower()} should be a number", name)
         found = read(kind, model.model_dump(exclude_none=True))
         for one in CHECKS[kind]:
             one(found, limits)
@@ -63,7 +66,7 @@ def _refused(kind: str, error: ValidationError) -> Refused:
         return Refused(f"{name[:60]} is no field of {kind}; known are {', '.join(KINDS[kind].model_fields)}", name)
     if problems[0]["type"] == "missing":
         return Refused(f"{name} is missing", name)
-    why = dict.fromkeys(str(one["msg"]).removeprefix("Value error, ") for one in problems if one["loc"][0] == name)
+    why = dict.fromkeys(str(one["msg"]) for one in problems if one["loc"][0] == name)
     value = str(problems[0]["input"])[:60]
     return Refused(f"{name} {value!r}: {'; '.join(why)}", name)
 
